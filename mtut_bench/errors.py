@@ -1,0 +1,86 @@
+"""Faults that a user can cure: what is wrong, where, and what to do about it.
+
+The command line prints the message alone and exits with :attr:`MtutBenchError.exit_code`; anything
+else that escapes is a defect of ours and keeps its traceback.
+"""
+
+__all__ = [
+    "BusyError",
+    "ClipError",
+    "DatasetError",
+    "FoldError",
+    "InterruptedRunError",
+    "MtutBenchError",
+    "PredictionError",
+    "RunError",
+    "StoreError",
+    "TrainingDivergedError",
+    "UsageError",
+]
+
+
+class MtutBenchError(Exception):
+    """Base of every fault a user can cure.
+
+    Args:
+        what: one sentence that names the value or file at fault.
+        cure: one sentence that says what to do; printed on a line of its own.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, cure: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.cure = cure
+
+    def __str__(self) -> str:
+        return f"{self.what}\n{self.cure}" if self.cure else self.what
+
+    def __reduce__(self) -> tuple[type["MtutBenchError"], tuple[str, str]]:
+        # Errors cross process borders; the default would lose the second argument.
+        return type(self), (self.what, self.cure)
+
+
+class UsageError(MtutBenchError):
+    """An option, a name or a combination of them that does not exist or fit."""
+
+    exit_code = 2
+
+
+class DatasetError(MtutBenchError):
+    """A raw dataset folder, list or table that is missing or malformed."""
+
+
+class ClipError(MtutBenchError):
+    """One recording that cannot be read: missing, unreadable, truncated, shorter than its window."""
+
+
+class StoreError(MtutBenchError):
+    """A prepared store that is missing, truncated, changed or of a newer format."""
+
+
+class FoldError(MtutBenchError):
+    """A division into folds that would put a person or a clip on two sides, or does not exist."""
+
+
+class RunError(MtutBenchError):
+    """A run that cannot start or be read: missing parts, a half-written or foreign folder."""
+
+
+class PredictionError(MtutBenchError):
+    """Predictions that are incomplete, doubled or do not belong to the clips they are scored on."""
+
+
+class TrainingDivergedError(MtutBenchError):
+    """A loss that is no longer finite; names step, modality and every term."""
+
+
+class BusyError(MtutBenchError):
+    """Another process holds the lock of the store or run."""
+
+
+class InterruptedRunError(MtutBenchError):
+    """Ctrl-C or a termination signal; what was finished is on disk and the next call resumes."""
+
+    exit_code = 130

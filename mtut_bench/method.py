@@ -1,0 +1,101 @@
+"""The contract between referee and players: what a network, an objective and a method must offer.
+
+A *method* is one network per modality plus an objective. Stage one trains each network alone on
+its classification loss; stage two applies the objective. The trainer knows players only by these
+types, so it cannot favour one.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Method", "NetworkOutput", "NetworkSpec", "Objective", "ObjectiveOutput"]
+
+
+class NetworkOutput(NamedTuple):
+    """What every network returns.
+
+    Attributes:
+        logits_NKT: class scores per time step of the head, float, (N, K, T').
+        features_NCTHW: last deep feature map, the one that is aligned, float, (N, C, T, H, W).
+    """
+
+    logits_NKT: Tensor
+    features_NCTHW: Tensor
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """Everything a method may use to build the network of one modality.
+
+    Attributes:
+        num_classes: K.
+        in_channels: channels of the network's input (rgb 3, depth 3 when replicated, flow 2).
+        width: factor on every channel count; 1.0 is the published network.
+        dropout: probability of dropping a feature before the logits.
+        bn_momentum: share of the new batch in the running statistics (torch sense).
+    """
+
+    num_classes: int
+    in_channels: int
+    width: float
+    dropout: float
+    bn_momentum: float
+
+
+@dataclass(frozen=True)
+class ObjectiveOutput:
+    """Losses of one step.
+
+    Attributes:
+        losses: scalar per modality, the quantity whose gradient trains that modality's network.
+        log: detached scalars per modality for the log, for instance {"rgb": {"ssa": ...}}; every
+            modality has at least "cross_entropy".
+    """
+
+    losses: dict[str, Tensor]
+    log: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+class Objective(Protocol):
+    """Losses of stage two from the outputs of all networks on the same clips."""
+
+    def __call__(
+        self, outputs: Mapping[str, NetworkOutput], labels_N: torch.Tensor
+    ) -> ObjectiveOutput:
+        """Return one loss per modality.
+
+        Args:
+            outputs: network output per modality, in the order of the run's modalities.
+            labels_N: class indices, int64, (N,).
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Method:
+    """A player.
+
+    Attributes:
+        name: what users type and what runs are filed under ('mtut').
+        title: row of the published tables that this method answers ('MTUT').
+        fusion_title: row of the fusion tables ('MTUT-F').
+        network: name of the architecture; methods that share it share first stages.
+        build_network: network of one modality, randomly initialised from torch's generator.
+        build_objective: objective of stage two from the protocol's objective settings.
+        settings: names of the protocol's objective settings that change this method's numbers;
+            only these enter a run's identity.
+        min_modalities: fewest modalities that make sense (2 for an alignment).
+    """
+
+    name: str
+    title: str
+    fusion_title: str
+    network: str
+    build_network: Callable[[NetworkSpec], nn.Module]
+    build_objective: Callable[[Mapping[str, Any]], Objective]
+    settings: tuple[str, ...] = ()
+    min_modalities: int = 1
