@@ -53,7 +53,7 @@ class DatasetError(MtutBenchError):
 
 
 class ClipError(MtutBenchError):
-    """One recording that cannot be read: missing, unreadable, truncated, shorter than its window."""
+    """One recording that cannot be read: missing, damaged, or shorter than its window."""
 
 
 class StoreError(MtutBenchError):

@@ -1,0 +1,50 @@
+"""Training state on disk: tensors, numbers and texts only, written whole, read without pickle."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save as encode_tensors
+from torch import Tensor
+
+from mtut_bench.errors import RunError
+from mtut_bench.files import write_atomic
+
+__all__ = ["load_checkpoint", "save_checkpoint", "save_network"]
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a training state in one step; a kill leaves the one before.
+
+    Args:
+        path: destination.
+        state: nested dicts and lists of tensors, numbers and texts.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """Return a training state; code in the file is never run.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        # torch.load raises whatever its zip and pickle readers meet.
+        raise RunError(
+            f"{path} is damaged: {error}", "Delete the file; the training starts again from zero."
+        ) from error
+    if not isinstance(state, dict):
+        raise RunError(f"{path} holds no training state", "Delete the file.")
+    return state
+
+
+def save_network(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a network's parameters and buffers as safetensors."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomic(path, encode_tensors(plain))

@@ -1,0 +1,463 @@
+"""The command line: the one place where referee, adapters and players meet.
+
+Commands parse, call one library function and print what it wrote. Nothing heavy is imported before
+a command needs it: ``mtut-bench --help`` loads no torch.
+"""
+
+import os
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mtut_bench import __version__
+from mtut_bench.errors import InterruptedRunError, MtutBenchError, UsageError
+from mtut_bench.progress import Reporter
+
+if TYPE_CHECKING:
+    from mtut_bench.planning import Request
+    from mtut_preprocess import Dataset
+    from mtut_preprocess.adapter import RawDataset
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Train with several modalities, test with one: a paired, repeated, reproducible benchmark"
+    " of dynamic hand-gesture recognition.",
+    epilog="Try it without any recordings: [bold]mtut-bench prepare viva-synthetic --size tiny"
+    "[/bold], then [bold]mtut-bench run --dataset viva-synthetic --size tiny --protocol demo"
+    "[/bold], then [bold]mtut-bench report[/bold].",
+)
+console = Console(soft_wrap=True)
+
+
+class Size(StrEnum):
+    """Sizes of a synthetic twin."""
+
+    TINY = "tiny"
+    MINI = "mini"
+    FULL = "full"
+
+
+class Colour(StrEnum):
+    """Colour streams of NVGesture."""
+
+    SK_COLOR = "sk_color"
+    SK_WRAPPED = "sk_wrapped"
+
+
+class Subject(StrEnum):
+    """What ``list`` can list."""
+
+    DATASETS = "datasets"
+    METHODS = "methods"
+    PROTOCOLS = "protocols"
+    RUNS = "runs"
+    STORES = "stores"
+
+
+DataOption = Annotated[
+    Path,
+    typer.Option(
+        "--data", envvar="MTUT_BENCH_DATA", help="Holds raw/<dataset>, stores/<name>.zarr."
+    ),
+]
+RunsOption = Annotated[
+    Path, typer.Option("--runs", envvar="MTUT_BENCH_RUNS", help="Folder of runs.")
+]
+RawOption = Annotated[
+    Path | None, typer.Option("--raw", help="Raw folder, if not <data>/raw/<dataset>.")
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--store", help="Name of the store, if not the dataset (and size of a twin)."),
+]
+SizeOption = Annotated[Size, typer.Option("--size", help="Of a synthetic twin.")]
+ColourOption = Annotated[
+    Colour,
+    typer.Option(
+        "--colour", help="NVGesture: sk_color (the paper's) or sk_wrapped (registered to depth)."
+    ),
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=0, help="Processes; changes no result.")
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")
+]
+DATA, RUNS = Path("data"), Path("runs")
+
+
+@app.command(
+    epilog="[bold]mtut-bench prepare nvgesture --raw /disk/nvGesture_v1[/bold]    "
+    "[bold]mtut-bench prepare viva-synthetic --size tiny[/bold]"
+)
+def prepare(
+    dataset: Annotated[str, typer.Argument(help="See `mtut-bench list datasets`.")],
+    data: DataOption = DATA,
+    raw: RawOption = None,
+    store: StoreOption = None,
+    size: SizeOption = Size.MINI,
+    colour: ColourOption = Colour.SK_COLOR,
+    workers: WorkersOption = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a store made with other settings.")
+    ] = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Turn raw recordings into a store; a twin's recordings are generated first. Resumes."""
+    from mtut_preprocess.convert import describe_plan, plan_store
+    from mtut_preprocess.convert import prepare as prepare_store
+
+    reporter, chosen = Reporter(console), _dataset(dataset)
+    path = _store_path(data, store, dataset, size)
+    if dry_run and chosen.twin and not _raw_folder(data, raw, chosen, size).exists():
+        reporter.line(f"would generate {dataset} ({size.value}), then prepare {path}")
+        return
+    opened = _raw_dataset(chosen, data, raw, size, colour, workers, reporter)
+    if dry_run:
+        for text in describe_plan(*plan_store(opened), path):
+            reporter.line(text)
+        return
+    with reporter.ticker(f"prepare {path.stem}") as ticker:
+        done = prepare_store(
+            opened, path, workers=_cores(workers), overwrite=overwrite, progress=ticker
+        )
+    for text in done.notes:
+        reporter.line(f"note: {text}")
+    state = "prepared" if done.new else "nothing to do: already prepared,"
+    reporter.line(f"{state} {done.num_clips} clips, digest {done.digest[:12]} -> {done.path}")
+
+
+@app.command(epilog="[bold]mtut-bench synth nvgesture-synthetic --size tiny --whole[/bold]")
+def synth(
+    twin: Annotated[str, typer.Argument(help="viva-synthetic or nvgesture-synthetic.")],
+    data: DataOption = DATA,
+    raw: RawOption = None,
+    size: SizeOption = Size.MINI,
+    seed: Annotated[int, typer.Option(help="Other persons, scenes and noise.")] = 0,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Whole recordings, not only the gestures' windows.")
+    ] = False,
+    workers: WorkersOption = None,
+) -> None:
+    """Generate synthetic recordings in a dataset's own raw layout. Resumes."""
+    chosen = _dataset(twin)
+    if not chosen.twin:
+        raise UsageError(f"{twin} is recorded, not generated", "Use one of: " + _twins() + ".")
+    folder = _raw_folder(data, raw, chosen, size)
+    _generate(chosen, folder, size, _cores(workers), Reporter(console), seed=seed, whole=whole)
+
+
+@app.command(
+    epilog="[bold]mtut-bench verify nvgesture --raw /disk/nvGesture_v1[/bold]    "
+    "[bold]mtut-bench verify --store mini[/bold]"
+)
+def verify(
+    dataset: Annotated[str, typer.Argument(help="Dataset whose raw folder is checked.")] = "",
+    data: DataOption = DATA,
+    raw: RawOption = None,
+    store: StoreOption = None,
+    size: SizeOption = Size.MINI,
+    colour: ColourOption = Colour.SK_COLOR,
+    workers: WorkersOption = None,
+) -> None:
+    """Check a raw folder (every file decoded) or a store (every frame hashed); exit 1 on faults."""
+    from mtut_bench.verification import verify_store
+    from mtut_preprocess.verify import verify_raw
+
+    reporter, bad = Reporter(console), False
+    if not dataset and store is None:
+        raise UsageError("nothing to verify", "Name a dataset, or a store with --store.")
+    if dataset:
+        chosen = _dataset(dataset)
+        opened = chosen.open_raw(_raw_folder(data, raw, chosen, size), colour.value)
+        with reporter.ticker(f"decode {dataset}") as ticker:
+            report = verify_raw(opened, _cores(workers), ticker)
+        bad |= _print_findings(str(opened.root), report.describe(), report.faults)
+    if store is not None or (dataset and _store_path(data, None, dataset, size).exists()):
+        path = _store_path(data, store, dataset, size)
+        with reporter.ticker(f"hash {path.stem}") as ticker:
+            found = verify_store(path, ticker)
+        bad |= _print_findings(str(path), found.describe(), found.faults)
+    if bad:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="[bold]mtut-bench inspect --store viva-synthetic-tiny --contact-sheet[/bold]")
+def inspect(
+    dataset: Annotated[str, typer.Argument(help="Dataset whose store is meant.")] = "viva",
+    data: DataOption = DATA,
+    store: StoreOption = None,
+    size: SizeOption = Size.MINI,
+    contact_sheet: Annotated[
+        bool, typer.Option("--contact-sheet", help="Also draw one row per class as a PNG.")
+    ] = False,
+) -> None:
+    """Summarise a store; with --contact-sheet draw eight moments of each class."""
+    from mtut_bench.inspection import contact_sheet as draw
+    from mtut_bench.inspection import summarise
+    from mtut_bench.store_reader import StoreReader
+
+    reader = StoreReader(_store_path(data, store, dataset, size))
+    reader.check_files()
+    table = Table("", str(reader.path), show_edge=False)
+    for what, value in summarise(reader):
+        table.add_row(escape(what), escape(value))
+    console.print(table)
+    if contact_sheet:
+        path = reader.path.with_name(f"{reader.name}-contact-sheet.png")
+        draw(reader, path)
+        console.print(f"wrote {path}", markup=False, highlight=False)
+
+
+@app.command(
+    epilog="[bold]mtut-bench run --method mtut --fold all[/bold]    "
+    "[bold]mtut-bench run --dataset viva-synthetic --size tiny --method i3d --protocol demo[/bold]"
+)
+def run(
+    method: Annotated[str, typer.Option("--method", help="See `list methods`.")] = "mtut",
+    dataset: Annotated[str, typer.Option("--dataset", help="See `list datasets`.")] = "viva",
+    fold: Annotated[str, typer.Option("--fold", help="Name of a fold, or all.")] = "all",
+    modalities: Annotated[
+        str, typer.Option("--modalities", help="Such as rgb,depth; default: all of the store's.")
+    ] = "",
+    protocol: Annotated[str, typer.Option("--protocol", help="See `list protocols`.")] = "paper",
+    seed: Annotated[int, typer.Option("--seed", help="One of the protocol's.")] = 0,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N.")] = "auto",
+    data: DataOption = DATA,
+    runs: RunsOption = RUNS,
+    store: StoreOption = None,
+    size: SizeOption = Size.MINI,
+    workers: WorkersOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Train and test a method on a prepared store. Skips what is done, resumes what was killed."""
+    request = _request(
+        method,
+        dataset,
+        protocol,
+        fold,
+        modalities,
+        seed,
+        runs,
+        _store_path(data, store, dataset, size),
+    )
+    from mtut_bench.planning import describe_plans, plan_runs
+
+    plans = plan_runs(request)
+    if dry_run:
+        for text in describe_plans(plans):
+            console.print(text, markup=False, highlight=False)
+        return
+    from mtut_bench.runs import Machine, choose_device, command_line, execute
+
+    chosen = choose_device(device)
+    loaders = (
+        workers if workers is not None else (min(8, _cores(None)) if chosen.type == "cuda" else 0)
+    )
+    execute(plans, Machine(chosen, loaders, command_line()), Reporter(console))
+    console.print(f"tables: mtut-bench report --runs {runs}", markup=False, highlight=False)
+
+
+@app.command()
+def report(
+    runs: RunsOption = RUNS,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write; default <runs>/report.")
+    ] = None,
+) -> None:
+    """Print and write the paper's tables beside what was measured; trains nothing."""
+    from mtut_bench.report import write_report
+
+    write_report(runs, out or runs / "report").print(console)
+
+
+@app.command(name="list")
+def list_(
+    subject: Annotated[Subject, typer.Argument()],
+    data: DataOption = DATA,
+    runs: RunsOption = RUNS,
+) -> None:
+    """List datasets, methods, protocols, runs or stores."""
+    from mtut_bench.listing import list_protocols, list_runs, list_stores
+
+    if subject is Subject.DATASETS:
+        from mtut_preprocess import DATASETS
+
+        lines = [(d.name, f"{d.summary}; {d.how_to_get}") for d in DATASETS.values()]
+    elif subject is Subject.METHODS:
+        from mtut_baselines import METHODS
+
+        lines = [(m.name, f"{m.title}: {m.network} per modality") for m in METHODS.values()]
+    elif subject is Subject.PROTOCOLS:
+        lines = list_protocols()
+    else:
+        lines = list_runs(runs) if subject is Subject.RUNS else list_stores(data / "stores")
+    table = Table(subject.value, "", show_edge=False)
+    for name, text in lines:
+        table.add_row(escape(name), escape(text))
+    console.print(table)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        console.print(f"mtut-bench {__version__}", highlight=False)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; faults that a user can cure end in one message, without a traceback."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except KeyboardInterrupt:
+        _fail(
+            InterruptedRunError(
+                "interrupted; what was finished is kept", "The same command takes it up again."
+            )
+        )
+    except MtutBenchError as error:
+        _fail(error)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        _fail(
+            MtutBenchError(
+                f"{error.strerror or error}{where}",
+                "Check the disk's space and the folder's permissions; finished work is kept.",
+            )
+        )
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _fail(error: MtutBenchError) -> None:
+    screen = Console(stderr=True, soft_wrap=True)
+    screen.print(f"[bold red]error:[/] {escape(error.what)}", highlight=False)
+    if error.cure:
+        screen.print(f"  {escape(error.cure)}", highlight=False)
+    sys.exit(error.exit_code)
+
+
+def _dataset(name: str) -> "Dataset":
+    from mtut_preprocess import DATASETS
+
+    if name not in DATASETS:
+        raise UsageError(f"there is no dataset {name!r}", f"Choose one of: {', '.join(DATASETS)}.")
+    return DATASETS[name]
+
+
+def _twins() -> str:
+    from mtut_preprocess import DATASETS
+
+    return ", ".join(d.name for d in DATASETS.values() if d.twin)
+
+
+def _is_twin(name: str) -> bool:
+    return bool(name) and bool(_dataset(name).twin)
+
+
+def _store_path(data: Path, store: str | None, dataset: str, size: Size) -> Path:
+    name = store or (f"{dataset}-{size.value}" if _is_twin(dataset) else dataset)
+    if Path(name).name != name or name.startswith("."):
+        raise UsageError(f"{name!r} is no name of a store", "Give a plain name; see `list stores`.")
+    return data / "stores" / f"{name}.zarr"
+
+
+def _raw_folder(data: Path, raw: Path | None, dataset: "Dataset", size: Size) -> Path:
+    name = f"{dataset.name}-{size.value}" if dataset.twin else dataset.name
+    return raw or data / "raw" / name
+
+
+def _raw_dataset(
+    dataset: "Dataset",
+    data: Path,
+    raw: Path | None,
+    size: Size,
+    colour: Colour,
+    workers: int | None,
+    reporter: Reporter,
+) -> "RawDataset":
+    folder = _raw_folder(data, raw, dataset, size)
+    if dataset.twin and raw is None:
+        _generate(dataset, folder, size, _cores(workers), reporter)
+    return dataset.open_raw(folder, colour.value)
+
+
+def _generate(
+    dataset: "Dataset",
+    folder: Path,
+    size: Size,
+    workers: int,
+    reporter: Reporter,
+    *,
+    seed: int = 0,
+    whole: bool = False,
+) -> None:
+    from mtut_preprocess.synthetic import generate
+
+    with reporter.ticker(f"generate {dataset.twin} ({size.value})") as ticker:
+        count = generate(
+            dataset.twin,
+            folder,
+            size=size.value,
+            seed=seed,
+            whole=whole,
+            workers=workers,
+            progress=ticker,
+        )
+    reporter.line(f"generated {count} clips -> {folder}")
+
+
+def _request(
+    method: str,
+    dataset: str,
+    protocol: str,
+    fold: str,
+    modalities: str,
+    seed: int,
+    runs: Path,
+    store: Path,
+) -> "Request":
+    from mtut_baselines import METHODS
+    from mtut_bench.planning import Request
+    from mtut_bench.protocol import PROTOCOLS
+
+    chosen = _dataset(dataset)
+    for kind, name, known in (("method", method, METHODS), ("protocol", protocol, PROTOCOLS)):
+        if name not in known:
+            raise UsageError(f"there is no {kind} {name!r}", f"Choose one of: {', '.join(known)}.")
+    names = tuple(part.strip() for part in modalities.split(",") if part.strip())
+    cure = f"Make it: mtut-bench prepare {dataset} (recordings: {chosen.how_to_get})."
+    return Request(store, METHODS[method], PROTOCOLS[protocol], fold, names, seed, runs, cure)
+
+
+def _cores(workers: int | None) -> int:
+    return workers if workers is not None else len(os.sched_getaffinity(0))
+
+
+def _print_findings(what: str, lines: list[str], faults: tuple[str, ...]) -> bool:
+    for text in [what, *(f"  {line}" for line in lines)]:
+        console.print(text, markup=False, highlight=False)
+    for fault in faults:
+        console.print(f"  FAULT {fault}", markup=False, highlight=False)
+    console.print(f"  {len(faults)} faults" if faults else "  no fault", markup=False)
+    return bool(faults)
+
+
+if __name__ == "__main__":
+    main()

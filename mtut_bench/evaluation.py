@@ -1,0 +1,77 @@
+"""Whole-clip test: centre crop, the network convolved over all frames, each clip exactly once."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from mtut_bench.predictions import Predictions, check_complete
+from mtut_bench.protocol import Protocol
+from mtut_bench.sampling import length_batches
+from mtut_bench.store_reader import StoreReader
+from mtut_bench.transforms import centre_crop, to_input
+
+__all__ = ["clips_below_minimum", "predict"]
+
+
+def predict(
+    networks: Mapping[str, nn.Module],
+    reader: StoreReader,
+    clip_ids: Sequence[str],
+    protocol: Protocol,
+    device: torch.device,
+    progress: Callable[[int, int], None] | None = None,
+) -> Predictions:
+    """Return logits and probabilities of every class, for each clip and modality.
+
+    Logits are averaged over time, then the softmax (I3D's own code). Nothing is padded within a
+    batch: it holds clips of one length.
+
+    Args:
+        networks: trained, one per modality, in order.
+        reader: the store.
+        clip_ids: the test side, in the order of the result.
+        protocol: sizes and batch.
+        device: of the networks.
+        progress: called with (clips done, clips in all), counted once per modality.
+
+    Raises:
+        PredictionError: a clip would be missing or doubled (a defect of ours).
+        StoreError: frames are damaged.
+    """
+    table = reader.table
+    indices = [table.index[clip_id] for clip_id in clip_ids]
+    labels = np.array([table.rows[i].label for i in indices], np.int64)
+    batches = length_batches([table.rows[i].num_frames for i in indices], protocol.evaluation_batch)
+    crop = centre_crop(*reader.frame_size, protocol)
+    num_classes = len(reader.attributes["classes"])
+    logits = np.full((len(networks), len(indices), num_classes), np.nan, np.float32)
+    total, done = len(networks) * len(indices), 0
+    for number, (modality, network) in enumerate(networks.items()):
+        network.eval()
+        for batch in batches:
+            frames = np.stack([reader.read(indices[i], modality) for i in batch])
+            with torch.inference_mode():
+                clip = to_input(
+                    torch.from_numpy(frames).to(device), modality, [crop] * len(batch), protocol
+                )
+                scores = network(clip).logits_NKT.float().mean(dim=2)
+            logits[number, batch] = scores.cpu().numpy()
+            done += len(batch)
+            if progress:
+                progress(done, total)
+    # float64: the sums of float32 exponentials of many classes drift from 1.
+    probabilities = torch.softmax(torch.from_numpy(logits).double(), dim=2).float().numpy()
+    predictions = Predictions(tuple(clip_ids), labels, tuple(networks), logits, probabilities)
+    check_complete(predictions, clip_ids)
+    return predictions
+
+
+def clips_below_minimum(
+    networks: Mapping[str, nn.Module], reader: StoreReader, clip_ids: Sequence[str]
+) -> list[str]:
+    """Return the clips that a network pads to its minimum length; listed with every result."""
+    minimum = max(int(getattr(network, "min_frames", 1)) for network in networks.values())
+    rows = reader.table.rows
+    return [i for i in clip_ids if rows[reader.table.index[i]].num_frames < minimum]

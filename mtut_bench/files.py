@@ -1,0 +1,127 @@
+"""Whole files or none: atomic writes, canonical JSON, locks that die with their holder."""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mtut_bench.errors import BusyError, MtutBenchError
+
+__all__ = [
+    "canonical_json",
+    "hold_lock",
+    "read_json",
+    "sha256_of_json",
+    "sync_folder",
+    "write_atomic",
+    "write_json",
+]
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file that a reader sees whole or not at all.
+
+    Args:
+        path: destination; an existing file is replaced in one step.
+        data: its content.
+
+    Raises:
+        MtutBenchError: the disk is full or the folder is not writable; nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise MtutBenchError(
+            f"cannot write {path}: {error.strerror or error}",
+            "Free some space or choose a folder that you may write to.",
+        ) from error
+
+
+def canonical_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN.
+
+    Identities and digests are made from this text, never from ``repr``.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def sha256_of_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """Return the SHA-256 (64 hexadecimal digits) of a value's canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
+    """Write a value as indented JSON, atomically."""
+    write_atomic(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path, error: type[MtutBenchError], cure: str) -> Any:  # noqa: ANN401
+    """Return the value of a JSON file.
+
+    Raises:
+        MtutBenchError: of the given type, naming the file, with the given cure.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise error(f"{path} does not exist", cure) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as fault:
+        raise error(f"{path} cannot be read as JSON: {fault}", cure) from fault
+
+
+@contextmanager
+def hold_lock(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
+    """Hold an exclusive lock for the duration of a block.
+
+    The lock is the kernel's (``flock``): it ends with its process, however that ends, so a dead
+    writer never keeps the next one out. The file itself stays.
+
+    Args:
+        path: lock file.
+        what: what is locked, for the message.
+        wait: wait for another holder instead of raising.
+
+    Raises:
+        BusyError: another process holds it and ``wait`` is False.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise BusyError(
+                f"{what} is in use by process {holder} ({path})",
+                "Wait for it to end, or end it; the lock goes with the process.",
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)

@@ -1,0 +1,167 @@
+"""Batches of training clips as uint8: windows read from the store, nothing scaled here."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from mtut_bench.protocol import Protocol
+from mtut_bench.sampling import draw_clip, epoch_order, place_window
+from mtut_bench.store_reader import StoreReader
+from mtut_bench.transforms import Crop, choose_crop
+
+__all__ = ["Batch", "EpochSampler", "TrainingClips", "make_loader"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training clips of one step.
+
+    Attributes:
+        frames: uint8 (N, T, H, W, C) per modality, as stored; padding frames are 0.
+        valid_NT: bool, False for padding frames.
+        crops: one per clip, for all modalities.
+        labels_N: int64, after mirroring.
+        clip_ids: of the clip table.
+    """
+
+    frames: dict[str, Tensor]
+    valid_NT: Tensor
+    crops: list[Crop]
+    labels_N: Tensor
+    clip_ids: list[str]
+
+
+@dataclass(frozen=True)
+class _Item:
+    frames: dict[str, Tensor]
+    valid_T: Tensor
+    crop: Crop
+    label: int
+    clip_id: str
+
+
+class TrainingClips(Dataset[_Item]):
+    """Augmented training clips, addressed by (epoch, position).
+
+    Args:
+        store: path of the store; opened lazily, once per worker.
+        clip_ids: the training side of a fold.
+        modalities: which frames to read.
+        protocol: window and crop sizes, flip rule.
+        seed: of the run.
+    """
+
+    def __init__(
+        self,
+        store: Path,
+        clip_ids: Sequence[str],
+        modalities: Sequence[str],
+        protocol: Protocol,
+        seed: int,
+    ) -> None:
+        self.store = store
+        self.clip_ids = tuple(clip_ids)
+        self.modalities = tuple(modalities)
+        self.protocol = protocol
+        self.seed = seed
+        self._reader: StoreReader | None = None
+
+    def __len__(self) -> int:
+        return len(self.clip_ids)
+
+    def __getitem__(self, key: tuple[int, int]) -> _Item:
+        if self._reader is None:
+            self._reader = StoreReader(self.store)
+        reader = self._reader
+        epoch, position = key
+        clip_id = self.clip_ids[position]
+        index = reader.table.index[clip_id]
+        row = reader.table.rows[index]
+        length = self.protocol.clip_length
+        draw = draw_clip(self.seed, epoch, clip_id)
+        window = place_window(row.num_frames, length, draw.time)
+        placed = slice(window.before, window.before + window.stop - window.start)
+        frames: dict[str, Tensor] = {}
+        for modality in self.modalities:
+            stored = reader.read(index, modality, window.start, window.stop)
+            if len(stored) == length:
+                frames[modality] = torch.from_numpy(stored)
+                continue
+            padded = np.zeros((length, *stored.shape[1:]), np.uint8)
+            padded[placed] = stored
+            frames[modality] = torch.from_numpy(padded)
+        valid = torch.zeros(length, dtype=torch.bool)
+        valid[placed] = True
+        flip, label = self._mirror(row.label, draw.flip)
+        height, width = reader.frame_size
+        crop = choose_crop(height, width, self.protocol, draw.top, draw.left, flip)
+        return _Item(frames, valid, crop, label, clip_id)
+
+    def _mirror(self, label: int, draw: float) -> tuple[bool, int]:
+        """Return (flip, label): the class of the mirrored clip, by the store's own table."""
+        assert self._reader is not None
+        mirror = self._reader.attributes["mirror"]
+        rule = self.protocol.flip
+        if rule == "none" or mirror is None or draw >= 0.5:
+            return False, label
+        if rule == "plain":
+            return True, label
+        return (True, mirror[label]) if mirror[label] >= 0 else (False, label)
+
+
+class EpochSampler(Sampler[list[tuple[int, int]]]):
+    """Batches of (epoch, position); the order is a pure function of (seed, epoch).
+
+    Args:
+        num_clips: clips of an epoch.
+        batch_size: clips of a batch; the last, short one is kept.
+        seed: of the run.
+    """
+
+    def __init__(self, num_clips: int, batch_size: int, seed: int) -> None:
+        self.num_clips = num_clips
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return -(-self.num_clips // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        order = epoch_order(self.num_clips, self.seed, self.epoch).tolist()
+        for start in range(0, self.num_clips, self.batch_size):
+            yield [(self.epoch, index) for index in order[start : start + self.batch_size]]
+
+
+def make_loader(clips: TrainingClips, sampler: EpochSampler, workers: int) -> "DataLoader[Any]":
+    """Return the loader of a training stage; set ``sampler.epoch`` before each epoch.
+
+    Args:
+        clips: the training clips.
+        sampler: batches.
+        workers: processes that read; 0 reads in this one. Changes no byte.
+    """
+    return DataLoader(
+        clips,
+        batch_sampler=sampler,
+        num_workers=workers,
+        collate_fn=_collate,
+        persistent_workers=workers > 0,
+        multiprocessing_context="spawn" if workers > 0 else None,
+    )
+
+
+def _collate(items: list[_Item]) -> Batch:
+    return Batch(
+        frames={m: torch.stack([item.frames[m] for item in items]) for m in items[0].frames},
+        valid_NT=torch.stack([item.valid_T for item in items]),
+        crops=[item.crop for item in items],
+        labels_N=torch.tensor([item.label for item in items]),
+        clip_ids=[item.clip_id for item in items],
+    )

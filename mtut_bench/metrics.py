@@ -1,0 +1,86 @@
+"""Numbers from scores and labels: pure functions of arrays.
+
+A predicted class is the class of the highest score; of equal scores the first class counts, so a
+network that scores all classes alike predicts class 0.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+__all__ = ["accuracy", "confusion", "num_correct", "per_class_accuracy", "wilson_interval"]
+
+Scores = NDArray[np.floating]
+Labels = NDArray[np.int64]
+
+
+def num_correct(scores_NK: Scores, labels_N: Labels) -> int:
+    """Return the number of clips whose highest score is that of their label.
+
+    Args:
+        scores_NK: score of each class, float, (N, K), finite; ties go to the first class.
+        labels_N: true classes, int64, (N,), 0 <= label < K.
+    """
+    if scores_NK.ndim != 2 or labels_N.shape != scores_NK.shape[:1]:
+        raise ValueError(f"scores {scores_NK.shape} do not fit labels {labels_N.shape}")
+    return int(np.count_nonzero(scores_NK.argmax(axis=1) == labels_N))
+
+
+def accuracy(scores_NK: Scores, labels_N: Labels) -> float:
+    """Return the share of clips whose highest score is that of their label, in [0, 1].
+
+    Args:
+        scores_NK: score of each class, float, (N, K), finite, N > 0; ties go to the first class.
+        labels_N: true classes, int64, (N,), 0 <= label < K.
+    """
+    if labels_N.size == 0:
+        raise ValueError("the accuracy of no clips is undefined")
+    return num_correct(scores_NK, labels_N) / labels_N.size
+
+
+def confusion(scores_NK: Scores, labels_N: Labels) -> NDArray[np.int64]:
+    """Return how often each class was taken for each other.
+
+    Args:
+        scores_NK: score of each class, float, (N, K), finite; ties go to the first class.
+        labels_N: true classes, int64, (N,), 0 <= label < K.
+
+    Returns:
+        Number of clips by true class (row) and predicted class (column), int64, (K, K).
+    """
+    num_classes = scores_NK.shape[1]
+    cells_N = labels_N * num_classes + scores_NK.argmax(axis=1)
+    counts = np.bincount(cells_N, minlength=num_classes**2)
+    return counts.reshape(num_classes, num_classes).astype(np.int64)
+
+
+def per_class_accuracy(scores_NK: Scores, labels_N: Labels) -> NDArray[np.float64]:
+    """Return the accuracy over the clips of each class.
+
+    Args:
+        scores_NK: score of each class, float, (N, K), finite; ties go to the first class.
+        labels_N: true classes, int64, (N,), 0 <= label < K.
+
+    Returns:
+        Accuracy in [0, 1], float64, (K,); NaN for a class without clips.
+    """
+    counts_KK = confusion(scores_NK, labels_N)
+    totals_K = counts_KK.sum(axis=1)
+    result_K = np.full(len(totals_K), np.nan)
+    np.divide(counts_KK.diagonal(), totals_K, out=result_K, where=totals_K > 0)
+    return result_K
+
+
+def wilson_interval(correct: int, total: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the Wilson score interval of a share, without continuity correction.
+
+    Args:
+        correct: successes, 0 <= correct <= total.
+        total: trials, > 0.
+        level: confidence level in (0, 1).
+
+    Returns:
+        Lower and upper end, each in [0, 1].
+    """
+    interval = binomtest(correct, total).proportion_ci(confidence_level=level, method="wilson")
+    return float(interval.low), float(interval.high)

@@ -1,0 +1,76 @@
+"""What stands behind measured numbers: settings of the methods, departures, kinds of runs."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mtut_bench.report.rows import ResultRow
+
+__all__ = ["differences", "setting_notes", "source_notes"]
+
+# What two families may differ in, most telling first; the family's digest covers more.
+_DIFFERENCES = (
+    "protocol",
+    "protocol_version",
+    "store_digest",
+    "settings",
+    "weights_digest",
+    "precision",
+)
+# Settings whose default departs from the words of the paper, said wherever numbers are shown.
+_DEPARTURES = {
+    ("rho_grad", "detach"): "the gradient does not run through rho, a departure from the paper's "
+    "'end-to-end' until it is measured at the paper's geometry.",
+}
+
+
+def setting_notes(rows: Iterable[ResultRow]) -> list[str]:
+    """Return lines about the methods' settings behind measured numbers, departures included.
+
+    Args:
+        rows: the measured numbers of a table.
+    """
+    lines = []
+    for title, canonical in sorted({(row["title"], row["settings"]) for row in rows}):
+        settings = _flat(json.loads(canonical))
+        if settings:
+            words = ", ".join(f"{name} {value}" for name, value in settings.items())
+            lines.append(f"{title}: {words}.")
+        chosen = {(name, str(value)) for name, value in settings.items()}
+        lines += [
+            f"{title}: {remark}" for choice, remark in _DEPARTURES.items() if choice in chosen
+        ]
+    return lines
+
+
+def source_notes(rows: Iterable[ResultRow]) -> list[str]:
+    """Return a line for each store, protocol and device behind measured numbers.
+
+    Args:
+        rows: the measured numbers of a table.
+    """
+    lines = {
+        f"Store {row['store']} ({row['store_digest'][:12]}), protocol {row['protocol']} version "
+        f"{row['protocol_version']}, device {row['device']}."
+        for row in rows
+    }
+    return sorted(lines)
+
+
+def differences(rows: Iterable[ResultRow]) -> str:
+    """Return in words what the families of some rows differ in.
+
+    Args:
+        rows: of two families or more.
+    """
+    rows = list(rows)
+    found = [name for name in _DIFFERENCES if len({str(dict(row)[name]) for row in rows}) > 1]
+    return ", ".join(found).replace("_", " ") or "their identity"
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings by their own names, whatever part of the method they belong to."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value) if isinstance(value, Mapping) else {name: value}
+    return flat

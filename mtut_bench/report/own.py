@@ -1,0 +1,150 @@
+"""Tables of their own for every number that may not, or cannot, stand beside a printed one.
+
+One table for each store, protocol and set of overridden options; its heading says what it is worth.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+
+from mtut_bench.report.behind import differences, setting_notes, source_notes
+from mtut_bench.report.cells import Cell, CellRow, aggregate, cell_row, seeds_left_out
+from mtut_bench.report.rows import ResultRow, modality_order
+from mtut_bench.report.tables import NOTHING, Table
+
+__all__ = ["heading", "own_tables"]
+
+_DIGITS = 1
+_GROUP = (
+    "origin",
+    "complete",
+    "dataset",
+    "store",
+    "store_digest",
+    "protocol",
+    "protocol_version",
+    "tables",
+    "overrides",
+)
+
+
+def own_tables(rows: Sequence[ResultRow]) -> list[Table]:
+    """Return one table for each group of rows, recorded data first.
+
+    Args:
+        rows: measured numbers that have no place beside printed ones.
+    """
+    groups: dict[tuple[str, ...], list[ResultRow]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(str(dict(row)[name]) for name in _GROUP)].append(row)
+    return [_table(f"own-{n}", groups[key]) for n, key in enumerate(sorted(groups), 1)]
+
+
+def heading(row: ResultRow) -> str:
+    """Return what the numbers of a group are and what they are worth.
+
+    Args:
+        row: any row of the group.
+    """
+    all_clips = f"{row['expected_clips']:,}"
+    some = f"{row['num_clips']:,} of {all_clips} clips"
+    protocol = f"protocol {row['protocol']}{_changed(row)}"
+    worth = "not comparable with published numbers"
+    if row["origin"] != "recorded":
+        kind = row["origin"].capitalize()
+        return f"{kind} recordings ({row['dataset']}, {some}), {protocol}: {worth}"
+    if not row["complete"]:
+        return f"Recorded but partial: {some} ({row['dataset']}), {protocol}: {worth}"
+    where = f"recorded and complete ({row['dataset']}, {all_clips} clips)"
+    if not row["tables"]:
+        return f"P{protocol[1:]}, not the paper's; {where}: {worth}"
+    if row["overrides"] != "{}":
+        return f"P{protocol[1:]}; {where}: {worth}"
+    return f"{where.capitalize()}, {protocol}: nothing printed to stand beside"
+
+
+def _changed(row: ResultRow) -> str:
+    options = [f"{name}={value}" for name, value in json.loads(row["overrides"]).items()]
+    return f" with {', '.join(options)} changed" if options else ""
+
+
+def _table(key: str, rows: Sequence[ResultRow]) -> Table:
+    title = heading(rows[0])
+    tested = sorted({row["tested_on"] for row in rows}, key=modality_order)
+    lines = _group_lines(rows)
+    with_sets = len({line[0]["modalities"] for line in lines}) > 1
+    texts: list[tuple[str, ...]] = []
+    raws: list[CellRow] = []
+    cells: list[Cell] = []
+    for line in lines:
+        found = [[row for row in line if row["tested_on"] == name] for name in tested]
+        measured = [aggregate(some) if some else None for some in found]
+        done = [cell for cell in measured if cell]
+        texts.append(_text(line[0], measured, done[0], with_sets))
+        for some, cell in zip(found, measured, strict=True):
+            if cell:
+                raws.append(cell_row(key, title, cell, some))
+                raws[-1]["note"] = seeds_left_out(cell)
+        cells += done
+    labels = ("Method", "Trained on") if with_sets else ("Method",)
+    return Table(
+        key=key,
+        heading=title,
+        columns=(*labels, "Folds", "Seeds", *tested),
+        rows=tuple(texts),
+        notes=tuple(_notes(rows, lines, cells)),
+        num_labels=len(labels) + 2,
+        cells=tuple(raws),
+    )
+
+
+def _group_lines(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
+    """Return the rows of each line: one method, one set it was trained on, one family."""
+    lines: dict[tuple[str, str, str], list[ResultRow]] = defaultdict(list)
+    for row in rows:
+        lines[row["method"], row["modalities"], row["family"]].append(row)
+    order = sorted(lines, key=lambda line: (line[0], modality_order(line[1]), line[2]))
+    return [lines[line] for line in order]
+
+
+def _text(
+    row: ResultRow, measured: Sequence[Cell | None], any_cell: Cell, with_sets: bool
+) -> tuple[str, ...]:
+    labels = (row["title"], row["modalities"]) if with_sets else (row["title"],)
+    folds = f"{len(any_cell.folds)}/{any_cell.num_folds}"
+    values = (cell.text(_DIGITS) if cell else NOTHING for cell in measured)
+    return (*labels, folds, str(len(any_cell.seeds)), *values)
+
+
+def _notes(
+    rows: Sequence[ResultRow], lines: Sequence[Sequence[ResultRow]], cells: Sequence[Cell]
+) -> list[str]:
+    first = rows[0]
+    clips = {row["fold"]: row["total"] for row in rows}
+    chance = (
+        f"Chance is {100.0 / first['num_classes']:.{_DIGITS}f} % (1 of {first['num_classes']} "
+        f"classes); {sum(clips.values()):,} test clips in {len(clips)} of {first['num_folds']} "
+        f"fold{'s' if first['num_folds'] > 1 else ''}."
+    )
+    notes = [chance]
+    if all(cell.at_chance for cell in cells):
+        notes.append(
+            "These numbers are at chance: the 95 % interval of every cell contains it. They show "
+            "that the path works, not that a method does."
+        )
+    notes.append(_legend(cells))
+    if len({(line[0]["method"], line[0]["modalities"]) for line in lines}) < len(lines):
+        notes.append(f"Lines of the same name differ in {differences(rows)}.")
+    notes += sorted({seeds_left_out(cell) for cell in cells} - {""})
+    return notes + setting_notes(rows) + source_notes(rows)
+
+
+def _legend(cells: Sequence[Cell]) -> str:
+    words = ["Accuracy in percent"]
+    if any(cell.complete and cell.spread is None for cell in cells):
+        words.append("[Wilson 95 % interval of the clips]")
+    if any(cell.complete and cell.spread is not None for cell in cells):
+        words.append("mean over folds \u00b1 standard deviation over folds")
+    if any(not cell.complete for cell in cells):
+        words.append("incomplete where it says how many folds are done")
+    return "; ".join(words) + "."

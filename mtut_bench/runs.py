@@ -1,0 +1,322 @@
+"""Do runs: shared first stages, joint stage, test, manifest. Skip what is done, resume the rest.
+
+``<runs>/<store>/<id12>/``: manifest.json (written last), predictions.npz, log.jsonl,
+network-<modality>.safetensors; while it trains, checkpoint.pt.
+``<runs>/stages/<id12>/``: checkpoint.pt of stage one and its manifest.json.
+"""
+
+import json
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import zarr
+
+from mtut_bench import __version__
+from mtut_bench.checkpoint import save_network
+from mtut_bench.errors import BusyError, UsageError
+from mtut_bench.evaluation import clips_below_minimum, predict
+from mtut_bench.files import hold_lock, write_atomic, write_json
+from mtut_bench.folds import make_folds
+from mtut_bench.identity import RunPlan
+from mtut_bench.loader import TrainingClips
+from mtut_bench.metrics import accuracy
+from mtut_bench.predictions import Predictions, fuse, write
+from mtut_bench.progress import Reporter
+from mtut_bench.store_reader import StoreReader
+from mtut_bench.trainer import Learner, Stage, build_learner, classification_losses, train
+
+__all__ = ["MANIFEST_VERSION", "Machine", "choose_device", "command_line", "execute"]
+
+MANIFEST_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Facts of the machine; they change no identity.
+
+    Attributes:
+        device: where networks live.
+        workers: processes that read clips.
+        command: what the user typed, for the manifest.
+    """
+
+    device: torch.device
+    workers: int
+    command: str
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device that a user named; 'auto' takes a GPU where there is one.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"there is no device {name!r}", "Use auto, cpu, cuda or cuda:N.") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"device {name!r} is not supported", "Use auto, cpu, cuda or cuda:N.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"device {name!r} is not there: torch sees {torch.cuda.device_count()} GPUs",
+            "Use --device cpu, or install a torch that fits the GPU's driver.",
+        )
+    return device
+
+
+def execute(plans: Sequence[RunPlan], machine: Machine, reporter: Reporter) -> None:
+    """Do every run that is not done yet. Several processes may share a runs folder.
+
+    A run that another process is at is left to it; at the end its result is waited for.
+
+    Args:
+        plans: runs; several may share first stages.
+        machine: device, workers, command.
+        reporter: where progress goes.
+
+    Raises:
+        StoreError: the store is damaged.
+        TrainingDivergedError: a loss is not finite.
+    """
+    titles = {
+        plan.run_id: f"[{number}/{len(plans)}] {plan.method.name} on {plan.store.stem}, fold"
+        f" {plan.fold.name}, {'+'.join(plan.modalities)}, seed {plan.seed}"
+        for number, plan in enumerate(plans, start=1)
+    }
+    deferred: list[RunPlan] = []
+    for plan in plans:
+        try:
+            _run_once(plan, titles[plan.run_id], machine, reporter, wait=False)
+        except BusyError as error:
+            reporter.line(f"  {error.what}; left to it for now")
+            deferred.append(plan)
+    for plan in deferred:
+        _run_once(plan, titles[plan.run_id], machine, reporter, wait=True)
+
+
+def _run_once(
+    plan: RunPlan, title: str, machine: Machine, reporter: Reporter, *, wait: bool
+) -> None:
+    reporter.line(title)
+    what = f"the run {plan.run_id[:12]}"
+    with hold_lock(plan.runs / ".locks" / plan.run_id[:12], what, wait=wait):
+        if plan.done():
+            reporter.line(f"  done already -> {plan.folder}")
+        else:
+            _run(plan, machine, reporter)
+
+
+def _run(plan: RunPlan, machine: Machine, reporter: Reporter) -> None:
+    started, clock = datetime.now(UTC), time.monotonic()
+    resumed = (plan.folder / "checkpoint.pt").exists()
+    reader = StoreReader(plan.store)
+    num_classes = len(reader.attributes["classes"])
+    log: list[dict[str, Any]] = []
+    learners: dict[str, Learner] = {}
+    for modality in plan.modalities:
+        learner, entries = _stage_one(plan, modality, num_classes, machine, reporter)
+        learners[modality] = learner
+        log += entries
+    log += _stage_two(plan, learners, machine, reporter)
+    networks = {modality: learner.network for modality, learner in learners.items()}
+    with reporter.ticker("  test") as ticker:
+        predictions = predict(
+            networks, reader, plan.fold.test, plan.protocol, machine.device, ticker
+        )
+    for modality, network in networks.items():
+        save_network(plan.folder / f"network-{modality}.safetensors", network.state_dict())
+    lines = "".join(json.dumps(entry) + "\n" for entry in log)
+    write_atomic(plan.folder / "log.jsonl", lines.encode())
+    write(plan.folder / "predictions.npz", predictions)
+    manifest = _manifest(plan, reader, machine)
+    manifest["padded_clips"] = clips_below_minimum(networks, reader, plan.fold.test)
+    manifest["provenance"] |= {
+        "started": started.isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - clock, 3),
+        # Time of an interrupted run is that of its last part.
+        "resumed": resumed,
+    }
+    write_json(plan.folder / "manifest.json", manifest)
+    (plan.folder / "checkpoint.pt").unlink(missing_ok=True)
+    reporter.line(f"  {_scores(predictions)}  -> {plan.folder}")
+
+
+def _stage_one(
+    plan: RunPlan, modality: str, num_classes: int, machine: Machine, reporter: Reporter
+) -> tuple[Learner, list[dict[str, Any]]]:
+    """Return the network after stage one, trained now or taken from a run that shares it."""
+    folder = plan.stage_folder(modality)
+    protocol = plan.protocol
+    learner = build_learner(plan.method, modality, num_classes, protocol, plan.seed, machine.device)
+    lock = plan.runs / ".locks" / folder.name
+    with hold_lock(lock, f"the first stage {folder.name}", wait=True):
+        stage = Stage(
+            "alone",
+            0,
+            protocol.epochs_alone,
+            adapt_rate=True,
+            objective=classification_losses,
+            checkpoint=folder / "checkpoint.pt",
+        )
+        shared = plan.stage_done(modality)
+        if shared:
+            reporter.line(f"  {modality} alone: shared ({folder})")
+        with reporter.ticker(f"  {modality} alone, epochs") as ticker:
+            log = train(
+                {modality: learner},
+                _training_clips(plan, (modality,)),
+                stage,
+                protocol,
+                machine.device,
+                workers=machine.workers,
+                progress=ticker,
+            )
+        if not shared:
+            write_json(
+                folder / "manifest.json",
+                {
+                    "format_version": MANIFEST_VERSION,
+                    "id": plan.stage_id(modality),
+                    "identity": plan.stage_identities[modality],
+                    "provenance": _provenance(machine),
+                },
+            )
+    return learner, log
+
+
+def _stage_two(
+    plan: RunPlan, learners: Mapping[str, Learner], machine: Machine, reporter: Reporter
+) -> list[dict[str, Any]]:
+    protocol = plan.protocol
+    stage = Stage(
+        "joint",
+        protocol.epochs_alone,
+        protocol.epochs_alone + protocol.epochs_joint,
+        adapt_rate=False,
+        objective=plan.method.build_objective(protocol.objective_settings()),
+        checkpoint=plan.folder / "checkpoint.pt",
+    )
+    with reporter.ticker(f"  {plan.method.name} objective, epochs") as ticker:
+        return train(
+            learners,
+            _training_clips(plan, plan.modalities),
+            stage,
+            protocol,
+            machine.device,
+            workers=machine.workers,
+            progress=ticker,
+        )
+
+
+def _training_clips(plan: RunPlan, modalities: tuple[str, ...]) -> TrainingClips:
+    return TrainingClips(plan.store, plan.fold.train, modalities, plan.protocol, plan.seed)
+
+
+def _manifest(plan: RunPlan, reader: StoreReader, machine: Machine) -> dict[str, Any]:
+    attributes = reader.attributes
+    method, protocol = plan.method, plan.protocol
+    folds = make_folds(reader.table.rows, attributes["fold_rule"], attributes["subject_unit"])
+    return {
+        "format_version": MANIFEST_VERSION,
+        "id": plan.run_id,
+        "state": "complete",
+        "identity": plan.identity,
+        "stages": {m: plan.stage_id(m)[:12] for m in plan.modalities},
+        "method": {
+            "name": method.name,
+            "title": method.title,
+            "fusion_title": method.fusion_title,
+        },
+        "protocol": {
+            "name": protocol.name,
+            "version": protocol.version,
+            "tables": list(protocol.tables),
+        },
+        "store": {
+            "name": reader.name,
+            "dataset": attributes["dataset"],
+            "origin": attributes["origin"],
+            "complete": attributes["complete"],
+            "num_clips": len(reader.table.rows),
+            "expected_clips": attributes["expected_clips"],
+            "digest": attributes["digest"],
+            "modalities": list(reader.modalities),
+            "folds": [fold.name for fold in folds],
+            "classes": list(attributes["classes"]),
+        },
+        "test_clips": list(plan.fold.test),
+        "provenance": _provenance(machine),
+    }
+
+
+def _provenance(machine: Machine) -> dict[str, Any]:
+    cuda = machine.device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(machine.device) if cuda else "cpu",
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "mtut-bench": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "zarr": zarr.__version__,
+        },
+        "git": _git_revision(),
+        "command": machine.command,
+    }
+
+
+def _git_revision() -> str | None:
+    """Return the revision of the source tree this runs from, '+' where it has changes."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+        changes = subprocess.run(
+            ["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head + ("+" if changes else "")
+
+
+def _scores(predictions: Predictions) -> str:
+    parts = [
+        f"{modality} {accuracy(scores, predictions.labels_N):.1%}"
+        for modality, scores in zip(
+            predictions.modalities, predictions.probabilities_MNK, strict=True
+        )
+    ]
+    if len(predictions.modalities) > 1:
+        fused = accuracy(fuse(predictions, predictions.modalities), predictions.labels_N)
+        parts.append(f"fused {fused:.1%}")
+    return "accuracy " + ", ".join(parts)
+
+
+def command_line() -> str:
+    """Return what the user typed, with the program's name instead of its path."""
+    return " ".join(["mtut-bench", *sys.argv[1:]])

@@ -1,0 +1,217 @@
+"""Read a store: attributes at once, the clip table on demand, frames by clip and index."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from mtut_bench.errors import StoreError
+from mtut_bench.store import (
+    FORMAT_VERSION,
+    SHARD_FRAMES,
+    StoreAttributes,
+)
+from mtut_bench.types import ClipRow, Split
+
+__all__ = ["ClipTable", "StoreReader", "list_stores"]
+
+
+@dataclass(frozen=True)
+class ClipTable:
+    """The clip table in memory.
+
+    Attributes:
+        rows: one per clip, in the store's order.
+        offsets: first frame of each clip in the frames arrays.
+        hashes: SHA-256 of each clip's frames.
+    """
+
+    rows: tuple[ClipRow, ...]
+    offsets: tuple[int, ...]
+    hashes: tuple[bytes, ...]
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Position of each clip id."""
+        return {row.clip_id: i for i, row in enumerate(self.rows)}
+
+
+class StoreReader:
+    """A finished store, read only. Cheap to open; may be opened again in every worker.
+
+    Args:
+        path: the ``.zarr`` folder.
+
+    Raises:
+        StoreError: there is none, it is not one of ours, or of a newer format.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_dir():
+            raise StoreError(f"there is no store at {path}", "Make it with `mtut-bench prepare`.")
+        try:
+            self._root = zarr.open_group(path, mode="r", use_consolidated=False)
+            attributes = dict(self._root.attrs)
+        except (OSError, ValueError, KeyError) as error:
+            raise StoreError(
+                f"{path} is not a Zarr v3 group: {error}", "Prepare it again."
+            ) from error
+        version = attributes.get("format_version")
+        if not isinstance(version, int):
+            raise StoreError(
+                f"{path} is not a store of mtut-bench: it has no format_version",
+                "Make one with `mtut-bench prepare`.",
+            )
+        if version > FORMAT_VERSION:
+            raise StoreError(
+                f"{path} has format version {version}; this mtut-bench reads up to"
+                f" {FORMAT_VERSION}",
+                "Install a newer mtut-bench, or prepare the store again with this one.",
+            )
+        self.attributes = cast(StoreAttributes, attributes)
+        self._arrays: dict[str, zarr.Array[Any]] = {}
+
+    @property
+    def name(self) -> str:
+        """Name of the store: its folder without ``.zarr``."""
+        return self.path.stem
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What the store holds, in the project's order."""
+        return tuple(self.attributes["modalities"])
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """(height, width) of the stored frames, pixels."""
+        _, height, width, _ = self._array(f"frames/{self.modalities[0]}").shape
+        return height, width
+
+    @cached_property
+    def table(self) -> ClipTable:
+        """The clip table.
+
+        Raises:
+            StoreError: a column is missing or damaged.
+        """
+        texts = {name: self._column(name).tolist() for name in ("id", "subject", "split")}
+        numbers = {
+            name: self._column(name).tolist()
+            for name in ("label", "repetition", "num_frames", "offset")
+        }
+        rows = tuple(
+            ClipRow(clip_id, subject, label, repetition, cast(Split, split), num_frames)
+            for clip_id, subject, label, repetition, split, num_frames in zip(
+                texts["id"],
+                texts["subject"],
+                numbers["label"],
+                numbers["repetition"],
+                texts["split"],
+                numbers["num_frames"],
+                strict=True,
+            )
+        )
+        hashes = tuple(row.tobytes() for row in self._column("sha256"))
+        return ClipTable(rows, tuple(numbers["offset"]), hashes)
+
+    def sources(self) -> list[str]:
+        """Return the JSON text per clip that says where its frames came from."""
+        return [str(text) for text in self._column("source").tolist()]
+
+    def read(
+        self, index: int, modality: str, start: int = 0, stop: int | None = None
+    ) -> NDArray[np.uint8]:
+        """Return frames of one clip.
+
+        Args:
+            index: position of the clip in the table.
+            modality: one of :attr:`modalities`.
+            start: first frame within the clip.
+            stop: frame after the last one; the clip's end where None.
+
+        Returns:
+            uint8 (T, H, W, C).
+
+        Raises:
+            StoreError: the shard is missing or damaged.
+        """
+        offset = self.table.offsets[index]
+        length = self.table.rows[index].num_frames
+        stop = length if stop is None else min(stop, length)
+        array = self._array(f"frames/{modality}")
+        try:
+            return np.asarray(array[offset + start : offset + stop], np.uint8)
+        except Exception as error:
+            # Codecs raise many types for a torn shard; all mean the same to a user.
+            raise StoreError(
+                f"{self.path}: frames of {self.table.rows[index].clip_id} ({modality}) cannot be"
+                f" read: {error}",
+                "The store is damaged: copy it again or prepare it again.",
+            ) from error
+
+    def check_files(self) -> None:
+        """Compare the size of every shard file with what was written; reads no frame.
+
+        Raises:
+            StoreError: a shard is missing or truncated; names the first and counts them.
+        """
+        bad: list[str] = []
+        for modality in self.modalities:
+            sizes = self._read_array(f"shards/{modality}")
+            for shard, size in enumerate(sizes.tolist()):
+                file = self.path / "frames" / modality / f"c/{shard}/0/0/0"
+                found = file.stat().st_size if file.is_file() else None
+                if found != size:
+                    state = "missing" if found is None else f"{found} bytes instead of {size}"
+                    bad.append(f"{file} ({state})")
+        if bad:
+            raise StoreError(
+                f"the store {self.path} is truncated: {len(bad)} shard files are missing or of"
+                f" another size, first {bad[0]}",
+                "Copy it again or prepare it again.",
+            )
+
+    def num_bytes(self) -> int:
+        """Return the size of the frames on disk, bytes."""
+        return sum(int(self._read_array(f"shards/{m}").sum()) for m in self.modalities)
+
+    def num_shards(self) -> int:
+        """Return how many shard files the store has."""
+        return sum(-(-self._array(f"frames/{m}").shape[0] // SHARD_FRAMES) for m in self.modalities)
+
+    def _array(self, name: str) -> zarr.Array[Any]:
+        if name not in self._arrays:
+            try:
+                array = self._root[name]
+            except KeyError:
+                array = None
+            if not isinstance(array, zarr.Array):
+                raise StoreError(
+                    f"the store {self.path} has no array {name}",
+                    "It is truncated: copy it again or prepare it again.",
+                )
+            self._arrays[name] = array
+        return self._arrays[name]
+
+    def _read_array(self, name: str) -> NDArray[Any]:
+        array = self._array(name)
+        try:
+            return np.asarray(array[...])
+        except Exception as error:
+            raise StoreError(
+                f"{self.path}: {name} cannot be read: {error}",
+                "The store is damaged: copy it again or prepare it again.",
+            ) from error
+
+    def _column(self, name: str) -> NDArray[Any]:
+        return self._read_array(f"clips/{name}")
+
+
+def list_stores(folder: Path) -> list[Path]:
+    """Return the finished stores of a folder, sorted by name."""
+    return sorted(path for path in folder.glob("*.zarr") if path.is_dir())

@@ -1,0 +1,305 @@
+"""The visible training loop: both stages, one checkpoint per epoch, every draw a pure function.
+
+Stage one trains each network alone on its classification loss (60 epochs in the paper); stage two
+applies the method's objective to all of them, at a frozen learning rate (15 epochs). Window, crop
+and flip depend on (seed, epoch, clip id), dropout on (seed, modality, step): so an interrupted
+training continues to the same bytes, and a stage trained alone equals one trained in company.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from mtut_bench.checkpoint import load_checkpoint, save_checkpoint
+from mtut_bench.errors import TrainingDivergedError
+from mtut_bench.loader import Batch, EpochSampler, TrainingClips, make_loader
+from mtut_bench.method import Method, NetworkOutput, NetworkSpec, Objective, ObjectiveOutput
+from mtut_bench.protocol import Protocol
+from mtut_bench.sampling import keyed_seed
+from mtut_bench.transforms import network_channels, to_input
+
+__all__ = ["Learner", "Stage", "build_learner", "classification_losses", "train"]
+
+EpochNote = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Learner:
+    """The network of one modality with what trains it."""
+
+    network: nn.Module
+    optimiser: torch.optim.SGD
+    scheduler: ReduceLROnPlateau
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a continuation needs."""
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take up a state that :meth:`state` returned."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scheduler.load_state_dict(state["scheduler"])
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Which epochs to train and how.
+
+    Attributes:
+        name: 'alone' or 'joint', for the log.
+        first_epoch, last_epoch: half-open range, counted over both stages.
+        adapt_rate: whether the plateau rule may lower the learning rate.
+        objective: losses of a step.
+        checkpoint: file that is written after every epoch and taken up where it exists.
+    """
+
+    name: str
+    first_epoch: int
+    last_epoch: int
+    adapt_rate: bool
+    objective: Objective
+    checkpoint: Path
+
+
+def build_learner(
+    method: Method,
+    modality: str,
+    num_classes: int,
+    protocol: Protocol,
+    seed: int,
+    device: torch.device,
+) -> Learner:
+    """Return a freshly initialised network with its optimiser and plateau rule.
+
+    Args:
+        method: whose network.
+        modality: its input; also keys the initialisation.
+        num_classes: K.
+        protocol: sizes, rates, plateau rule.
+        seed: of the run.
+        device: where the network lives.
+    """
+    spec = NetworkSpec(
+        num_classes=num_classes,
+        in_channels=network_channels(modality),
+        width=protocol.width,
+        dropout=protocol.dropout,
+        bn_momentum=protocol.bn_momentum,
+    )
+    with seeded(keyed_seed("initialisation", seed, modality), torch.device("cpu")):
+        network = method.build_network(spec)
+    network.to(device)
+    optimiser = torch.optim.SGD(
+        network.parameters(),
+        lr=protocol.learning_rate,
+        momentum=protocol.momentum,
+        weight_decay=protocol.weight_decay,
+    )
+    scheduler = ReduceLROnPlateau(
+        optimiser,
+        factor=protocol.plateau_factor,
+        patience=protocol.plateau_patience,
+        threshold=protocol.plateau_threshold,
+        threshold_mode="rel",
+        min_lr=protocol.learning_rate_floor,
+    )
+    return Learner(network, optimiser, scheduler)
+
+
+def train(
+    learners: Mapping[str, Learner],
+    clips: TrainingClips,
+    stage: Stage,
+    protocol: Protocol,
+    device: torch.device,
+    *,
+    workers: int = 0,
+    progress: EpochNote | None = None,
+) -> list[dict[str, Any]]:
+    """Train networks in place through one stage, or what is left of it.
+
+    Args:
+        learners: per modality, in order; loaded from the stage's checkpoint where it exists.
+        clips: training side of the fold, with these modalities.
+        stage: epochs, objective, checkpoint.
+        protocol: batch size and input geometry.
+        device: of the networks.
+        workers: reading processes.
+        progress: called with (epochs done, epochs of the stage, note).
+
+    Returns:
+        One log entry per epoch and modality of this stage.
+
+    Raises:
+        TrainingDivergedError: a loss is not finite.
+    """
+    log, start = _take_up(learners, stage, device)
+    sampler = EpochSampler(len(clips), protocol.batch_size, clips.seed)
+    loader = make_loader(clips, sampler, workers)
+    total = stage.last_epoch - stage.first_epoch
+    for epoch in range(start, stage.last_epoch):
+        sampler.epoch = epoch
+        began = time.monotonic()
+        tally = _Tally(tuple(learners))
+        for learner in learners.values():
+            learner.network.train()
+        for number, batch in enumerate(loader):
+            step = epoch * len(sampler) + number
+            output = _step(learners, batch, stage.objective, protocol, clips.seed, step, device)
+            tally.add(output, len(batch.clip_ids))
+        seconds = time.monotonic() - began
+        entries = tally.entries(stage.name, epoch, len(clips) / seconds, learners)
+        if stage.adapt_rate:
+            for modality, learner in learners.items():
+                learner.scheduler.step(tally.mean(modality, "cross_entropy"))
+        log += entries
+        save_checkpoint(
+            stage.checkpoint,
+            {
+                "next_epoch": epoch + 1,
+                "learners": {m: learner.state() for m, learner in learners.items()},
+                "log": json.dumps(log),
+            },
+        )
+        if progress:
+            progress(epoch + 1 - stage.first_epoch, total, tally.note())
+    return log
+
+
+def _take_up(
+    learners: Mapping[str, Learner], stage: Stage, device: torch.device
+) -> tuple[list[dict[str, Any]], int]:
+    if not stage.checkpoint.exists():
+        return [], stage.first_epoch
+    state = load_checkpoint(stage.checkpoint, device)
+    for modality, learner in learners.items():
+        learner.load(state["learners"][modality])
+    return json.loads(state["log"]), int(state["next_epoch"])
+
+
+def _step(
+    learners: Mapping[str, Learner],
+    batch: Batch,
+    objective: Objective,
+    protocol: Protocol,
+    seed: int,
+    step: int,
+    device: torch.device,
+) -> ObjectiveOutput:
+    """Do one update of every network on the same clips; return the losses before it."""
+    labels = batch.labels_N.to(device)
+    valid = batch.valid_NT.to(device)
+    outputs: dict[str, NetworkOutput] = {}
+    for modality, learner in learners.items():
+        frames = batch.frames[modality].to(device)
+        clip = to_input(frames, modality, batch.crops, protocol, valid)
+        with seeded(keyed_seed("dropout", seed, modality, step), device):
+            outputs[modality] = learner.network(clip)
+    result = objective(outputs, labels)
+    _check_finite(result, step)
+    for learner in learners.values():
+        learner.optimiser.zero_grad(set_to_none=True)
+    # Networks share no parameter, so the gradient of the sum is each loss's own gradient.
+    torch.stack(list(result.losses.values())).sum().backward()
+    for learner in learners.values():
+        learner.optimiser.step()
+    return result
+
+
+def _check_finite(result: ObjectiveOutput, step: int) -> None:
+    for modality, loss in result.losses.items():
+        if not math.isfinite(float(loss.detach())):
+            terms = ", ".join(f"{k} {v:.6g}" for k, v in result.log.get(modality, {}).items())
+            raise TrainingDivergedError(
+                f"the loss of {modality} is {float(loss.detach())} at step {step} ({terms})",
+                "The run stops here; its last finished epoch is kept. Another seed or a protocol"
+                " with a lower learning rate or lambda is another run.",
+            )
+
+
+def classification_losses(
+    outputs: Mapping[str, NetworkOutput], labels_N: Tensor
+) -> ObjectiveOutput:
+    """Return stage one's losses: cross-entropy of the time-averaged logits, batch mean.
+
+    Args:
+        outputs: per modality.
+        labels_N: class indices, int64.
+    """
+    losses = {
+        modality: functional.cross_entropy(output.logits_NKT.float().mean(dim=2), labels_N)
+        for modality, output in outputs.items()
+    }
+    return ObjectiveOutput(
+        losses, {m: {"cross_entropy": float(loss.detach())} for m, loss in losses.items()}
+    )
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch for a block and put its generators back afterwards.
+
+    Args:
+        seed: 64-bit.
+        device: whose generator the block draws from, besides the CPU's.
+    """
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+class _Tally:
+    """Clip-weighted means (and maxima, of names ending in '_max') of an epoch's log terms."""
+
+    def __init__(self, modalities: tuple[str, ...]) -> None:
+        self.num_clips = 0
+        self.terms: dict[str, dict[str, float]] = {m: {} for m in modalities}
+
+    def add(self, output: ObjectiveOutput, num_clips: int) -> None:
+        self.num_clips += num_clips
+        for modality, terms in self.terms.items():
+            values = {"loss": float(output.losses[modality].detach()), **output.log[modality]}
+            for name, value in values.items():
+                if name.endswith("_max"):
+                    terms[name] = max(terms.get(name, -math.inf), value)
+                else:
+                    terms[name] = terms.get(name, 0.0) + value * num_clips
+
+    def mean(self, modality: str, name: str) -> float:
+        value = self.terms[modality][name]
+        return value if name.endswith("_max") else value / self.num_clips
+
+    def entries(
+        self, stage: str, epoch: int, clips_per_s: float, learners: Mapping[str, Learner]
+    ) -> list[dict[str, Any]]:
+        return [
+            {
+                "stage": stage,
+                "epoch": epoch,
+                "modality": modality,
+                "learning_rate": learner.optimiser.param_groups[0]["lr"],
+                **{name: self.mean(modality, name) for name in self.terms[modality]},
+                "clips_per_s": clips_per_s,
+            }
+            for modality, learner in learners.items()
+        ]
+
+    def note(self) -> str:
+        parts = [f"{m} {self.mean(m, 'cross_entropy'):.3f}" for m in self.terms]
+        return "cross-entropy " + ", ".join(parts)

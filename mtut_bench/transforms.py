@@ -1,0 +1,136 @@
+"""Stored bytes -> network input, on the device, for a whole batch.
+
+uint8 travels; resize, crop, flip and scale happen here. One draw serves all modalities of a clip,
+so blocks of their feature maps show the same place and time.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mtut_bench.protocol import Protocol
+from mtut_bench.store import FLOW_LIMIT_PX
+
+__all__ = ["Crop", "centre_crop", "choose_crop", "network_channels", "resized_size", "to_input"]
+
+_BLACK = -1.0
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Top left corner of the crop in the resized frame, pixels, and whether it is mirrored."""
+
+    top: int
+    left: int
+    flip: bool
+
+
+def network_channels(modality: str) -> int:
+    """Return the channels of a modality's network input: depth is replicated to three."""
+    return 2 if modality == "flow" else 3
+
+
+def resized_size(height: int, width: int, protocol: Protocol) -> tuple[int, int]:
+    """Return the (height, width) that frames are resized to before the crop."""
+    short = protocol.short_side
+    if protocol.resize == "stretch":
+        return short, short
+    if height <= width:
+        return short, round(width * short / height)
+    return round(height * short / width), short
+
+
+def choose_crop(
+    height: int, width: int, protocol: Protocol, top: float, left: float, flip: bool
+) -> Crop:
+    """Return a random crop from uniform numbers in [0, 1).
+
+    Args:
+        height: of the stored frames.
+        width: of the stored frames.
+        protocol: sizes.
+        top: position between the first and the last possible row.
+        left: position between the first and the last possible column.
+        flip: mirror the crop.
+    """
+    tall, wide = resized_size(height, width, protocol)
+    rows, columns = tall - protocol.crop + 1, wide - protocol.crop + 1
+    return Crop(int(top * rows), int(left * columns), flip)
+
+
+def centre_crop(height: int, width: int, protocol: Protocol) -> Crop:
+    """Return the crop of the test: the centre, not mirrored."""
+    tall, wide = resized_size(height, width, protocol)
+    return Crop((tall - protocol.crop) // 2, (wide - protocol.crop) // 2, flip=False)
+
+
+def to_input(
+    frames_NTHWC: Tensor,
+    modality: str,
+    crops: list[Crop],
+    protocol: Protocol,
+    valid_NT: Tensor | None = None,
+) -> Tensor:
+    """Return the network input of a batch.
+
+    RGB and depth are scaled to [-1, 1] (I3D's convention), depth is replicated to three channels;
+    flow is in pixels of the resized frame, clipped to +-20, divided by 20. A mirrored clip's
+    horizontal flow changes sign.
+
+    Args:
+        frames_NTHWC: uint8, as stored, on any device.
+        modality: 'rgb', 'depth' or 'flow'.
+        crops: one per clip.
+        protocol: sizes and the value of padding frames.
+        valid_NT: bool; False marks padding frames. None: there are none.
+
+    Returns:
+        float32 (N, C, T, crop, crop), C = 3, or 2 for flow; values in [-1, 1].
+    """
+    num_clips, num_frames, height, width, channels = frames_NTHWC.shape
+    tall, wide = resized_size(height, width, protocol)
+    images = frames_NTHWC.reshape(-1, height, width, channels).permute(0, 3, 1, 2).float()
+    # Antialiasing changes nothing when enlarging (the paper's case) and avoids sampling noise when
+    # a small protocol shrinks the frames.
+    images = functional.interpolate(
+        images, size=(tall, wide), mode="bilinear", align_corners=False, antialias=True
+    )
+    images = _scale(images, modality, (wide / width, tall / height))
+    clips = images.reshape(num_clips, num_frames, channels, tall, wide)
+    size = protocol.crop
+    cut = torch.stack(
+        [
+            clip[..., crop.top : crop.top + size, crop.left : crop.left + size]
+            for clip, crop in zip(clips, crops, strict=True)
+        ]
+    )
+    cut = _mirror(cut, modality, crops)
+    if valid_NT is not None:
+        pad = _BLACK if protocol.pad_value == "black" and modality != "flow" else 0.0
+        cut = torch.where(valid_NT[:, :, None, None, None], cut, pad)
+    if modality == "depth":
+        cut = cut.expand(-1, -1, 3, -1, -1)
+    return cut.transpose(1, 2).contiguous()
+
+
+def _scale(images: Tensor, modality: str, factors: tuple[float, float]) -> Tensor:
+    if modality != "flow":
+        return images / 127.5 - 1.0
+    # The code is affine, so interpolating it and then decoding is interpolating the flow.
+    unit = torch.tensor(factors, device=images.device).view(1, 2, 1, 1) * (FLOW_LIMIT_PX / 127.0)
+    pixels = (images - 128.0) * unit
+    return pixels.clamp(-FLOW_LIMIT_PX, FLOW_LIMIT_PX) / FLOW_LIMIT_PX
+
+
+def _mirror(clips_NTCHW: Tensor, modality: str, crops: list[Crop]) -> Tensor:
+    flips = [crop.flip for crop in crops]
+    if not any(flips):
+        return clips_NTCHW
+    mirrored = clips_NTCHW.flip(-1)
+    if modality == "flow":
+        sign = torch.tensor([-1.0, 1.0], device=clips_NTCHW.device)
+        mirrored = mirrored * sign.view(1, 1, 2, 1, 1)
+    chosen = torch.tensor(flips, device=clips_NTCHW.device).view(-1, 1, 1, 1, 1)
+    return torch.where(chosen, mirrored, clips_NTCHW)

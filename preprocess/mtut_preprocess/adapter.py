@@ -1,0 +1,97 @@
+"""The contract between a dataset's adapter and the conversion: list clips, say where frames lie."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from mtut_bench.errors import DatasetError
+from mtut_bench.files import read_json
+from mtut_bench.types import ClipRow, Origin
+from mtut_preprocess.decode import FrameSource
+
+__all__ = ["SYNTHETIC_MARKER", "DatasetFacts", "RawClip", "RawDataset", "recording_origin"]
+
+SYNTHETIC_MARKER = "synthetic.json"
+"""Written by the generator at the root of a twin's raw folder."""
+
+
+@dataclass(frozen=True)
+class RawClip:
+    """One clip of a raw dataset.
+
+    Attributes:
+        row: what the clip table will say.
+        sources: frames per recorded modality; all of the row's length.
+        origin: JSON-ready record of files (relative to the raw folder) and windows.
+    """
+
+    row: ClipRow
+    sources: Mapping[str, FrameSource]
+    origin: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What holds for a whole raw dataset; becomes the attributes of the store.
+
+    Attributes:
+        dataset: name as users type it ('viva', 'viva-synthetic').
+        origin: 'recorded' or 'synthetic', read off the folder, not off the name.
+        expected_clips: number of clips of the complete dataset.
+        modalities: the paper's modalities for this dataset; 'flow' is derived from rgb.
+        class_names: one per class.
+        mirror: class that each class becomes when mirrored, -1 for no legal mirror; None where
+            the classes' mirrors are unknown.
+        fold_rule: 'split' (the dataset's own split) or 'subject' (leave one out).
+        subject_unit: 'person', or 'user' where one person may have several subject names.
+        fps: frames per second.
+        depth_polarity: which way depth values go.
+        colour: which colour stream is used.
+        alignment: how modalities were aligned.
+        assumptions: doubts that a user should know, one sentence each.
+        notes: what was found, for the terminal only.
+    """
+
+    dataset: str
+    origin: Origin
+    expected_clips: int
+    modalities: tuple[str, ...]
+    class_names: tuple[str, ...]
+    mirror: tuple[int, ...] | None
+    fold_rule: str
+    subject_unit: str
+    fps: float
+    depth_polarity: str
+    colour: str
+    alignment: Mapping[str, Any]
+    assumptions: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+class RawDataset(Protocol):
+    """A raw dataset folder."""
+
+    root: Path
+
+    def read(self) -> tuple[DatasetFacts, list[RawClip]]:
+        """Return the facts and all clips, in the order of the store.
+
+        Raises:
+            DatasetError: the folder or one of its tables is missing or malformed.
+        """
+        ...
+
+
+def recording_origin(root: Path, dataset: str) -> tuple[str, Origin]:
+    """Return (dataset name, origin) of a raw folder: a generator's marker decides, not the name.
+
+    Args:
+        root: raw folder.
+        dataset: name of the layout, for a folder of recordings.
+    """
+    marker = root / SYNTHETIC_MARKER
+    if not marker.exists():
+        return dataset, "recorded"
+    record = read_json(marker, DatasetError, "Delete the folder and generate it again.")
+    return str(record["twin"]), "synthetic"

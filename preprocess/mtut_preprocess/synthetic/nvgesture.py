@@ -1,0 +1,236 @@
+"""The raw folder of nvgesture-synthetic: recordings, logs and lists in the layout of NVGesture.
+
+A colour and a depth camera face a driver. Depth sees a wider field than colour; the wrapped stream
+is the colour picture as the depth camera would see it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mtut_preprocess.synthetic.camera import Camera, DepthScale, encode_depth, rasterise, shade
+from mtut_preprocess.synthetic.classes import NVGESTURE
+from mtut_preprocess.synthetic.hand import capsules
+from mtut_preprocess.synthetic.motion import Stage, draw_take, perform
+from mtut_preprocess.synthetic.person import albedo, draw_person
+from mtut_preprocess.synthetic.scene import draw_noise, draw_scene
+from mtut_preprocess.synthetic.twin import FPS, Clip, Settings, keyed_rng
+from mtut_preprocess.synthetic.video import depth_planes, h264, video_planes, write_text
+
+__all__ = ["EXPECTED_CLIPS", "clips", "files", "write_clip", "write_index"]
+
+Bytes = NDArray[np.uint8]
+
+EXPECTED_CLIPS = 1532
+WINDOW = 80
+_DUO_WINDOW = 93
+_STREAMS = ("sk_color", "sk_depth", "sk_wrapped")
+_SUBJECTS = {"train": (1, 2, 3, 4, 6, 7, 11, 12, 15, 16, 17, 18), "test": (5, 8, 9, 13, 14, 20)}
+# Clips per class of the authors' lists, label 1 first.
+_NUM_CLIPS = {
+    "train": (
+        *(40, 50, 43, 41, 42, 44, 39, 44, 41, 43, 43, 42, 39),
+        *(43, 42, 44, 42, 40, 36, 47, 41, 43, 43, 40, 38),
+    ),
+    "test": (
+        *(18, 22, 20, 21, 20, 20, 20, 19, 22, 19, 20, 19, 18),
+        *(20, 16, 19, 20, 19, 19, 21, 15, 18, 20, 19, 18),
+    ),
+}
+_PER_CLASS = {"mini": {"train": 4, "test": 2}, "tiny": {"train": 1, "test": 1}}
+
+_DEPTH_CAMERA = Camera(width=320, height=240, focal_px=212.0, centre_px=(159.5, 119.5))
+# x_d = 0.82 x_c + 14 and y_d = 0.82 y_c + 20, measured on the real recordings.
+_RATIO, _SHIFT = 0.82, (14.0, 20.0)
+_COLOUR_CAMERA = Camera(
+    width=320,
+    height=240,
+    focal_px=212.0 / _RATIO,
+    centre_px=((159.5 - _SHIFT[0]) / _RATIO, (119.5 - _SHIFT[1]) / _RATIO),
+)
+_TO_DEPTH = np.array([[_RATIO, 0.0, _SHIFT[0]], [0.0, _RATIO, _SHIFT[1]]])
+_SCALE = DepthScale(near_m=0.20, far_m=0.60, near_value=206, far_value=77)
+_STAGE = Stage(home=(-0.03, 0.085, 0.36), elbow=(-0.10, 0.19, 0.10), yaw_deg=0.0)
+
+
+@dataclass(frozen=True)
+class _Timing:
+    """Clocks of one recording; a moment is a frame period of the colour stream.
+
+    Attributes:
+        length: frames of both streams where none lags.
+        window: first frame of the gesture's 80, in either stream.
+        lag: frames by which depth shows an earlier moment than colour at the same index.
+    """
+
+    length: int
+    window: int
+    lag: int
+
+    @property
+    def moments(self) -> range:
+        """Moments that either stream sees; a stream that lags began or ended a frame apart."""
+        first = min(0, -self.lag)
+        return range(first, first + self.length + abs(self.lag))
+
+
+def clips(settings: Settings) -> list[Clip]:
+    """Return the clips of both lists, train first, in the order of their folders.
+
+    Args:
+        settings: full has 1,050 training and 482 test clips, per class as many as the authors'
+            lists; mini 4 and 2 per class; tiny 1 and 1 per class.
+
+    Returns:
+        Clips whose id is ``class_XX/subjectY_rZ``; the persons of the two lists are disjoint.
+    """
+    planned: list[Clip] = []
+    for split in ("train", "test"):
+        subjects = _SUBJECTS[split]
+        for label in range(len(NVGESTURE)):
+            limit = _PER_CLASS.get(settings.size, {}).get(split)
+            for number in range(limit if limit is not None else _NUM_CLIPS[split][label]):
+                subject = subjects[(number + label) % len(subjects)]
+                planned.append(_clip(label, subject, number // len(subjects), split))
+    return planned
+
+
+def _clip(label: int, subject: int, repetition: int, split: str) -> Clip:
+    """Return one clip."""
+    return Clip(
+        clip_id=f"class_{label + 1:02d}/subject{subject}_r{repetition}",
+        label=label,
+        person=str(subject),
+        user=str(subject),
+        repetition=repetition,
+        split="train" if split == "train" else "test",
+    )
+
+
+def files(raw: Path, clip: Clip) -> tuple[Path, ...]:
+    """Return the three videos and their three logs."""
+    folder = raw / "Video_data" / clip.clip_id
+    videos = tuple(folder / f"{stream}.avi" for stream in _STREAMS)
+    return videos + tuple(folder / f"{stream}_log.txt" for stream in _STREAMS)
+
+
+def write_clip(raw: Path, clip: Clip, settings: Settings) -> None:
+    """Write all files of a clip.
+
+    Args:
+        raw: folder that gets ``Video_data``.
+        clip: one of ``clips(settings)``.
+        settings: twin, seed and whole are read.
+    """
+    paths = files(raw, clip)
+    paths[0].parent.mkdir(parents=True, exist_ok=True)
+    timing = _timing(clip, settings)
+    form = {"width": 320, "height": 240, "fps": FPS}
+    shown: tuple[list[int], list[int]] = ([], [])
+    with (
+        h264(paths[0], **form, crf=21) as colour_file,
+        h264(paths[1], **form, crf=14) as depth_file,
+        h264(paths[2], **form, crf=21) as wrapped_file,
+    ):
+        pictures = _pictures(clip, settings, timing)
+        for moment, (colour, depth, wrapped) in zip(timing.moments, pictures, strict=True):
+            if moment >= 0:
+                colour_file.write(video_planes(colour))
+                shown[0].append(moment)
+            if moment + timing.lag >= 0:
+                depth_file.write(depth_planes(depth))
+                wrapped_file.write(video_planes(wrapped))
+                shown[1].append(moment)
+    for path, log in zip(paths[3:], _logs(clip, settings, shown), strict=True):
+        write_text(path, log)
+
+
+def _timing(clip: Clip, settings: Settings) -> _Timing:
+    """Return the clocks of a clip; its window shows the same whether or not it is cut out."""
+    rng = keyed_rng(settings.twin, settings.seed, "timing", clip.clip_id)
+    lag = int(rng.choice([-1, 1], p=[1 / 6, 5 / 6])) if rng.random() < 1 / 8 else 0
+    length, window = int(rng.integers(238, 245)), int(rng.integers(50, 155))
+    if not settings.whole:
+        length, window = WINDOW, 0
+    return _Timing(length, window, lag)
+
+
+def _pictures(
+    clip: Clip, settings: Settings, timing: _Timing
+) -> Iterator[tuple[Bytes, Bytes, Bytes]]:
+    """Yield colour (240, 320, 3), depth (240, 320) and wrapped (240, 320, 3) of every moment."""
+    key = (settings.twin, settings.seed)
+    person = draw_person(keyed_rng(*key, "person", clip.person))
+    rng = keyed_rng(*key, "clip", clip.clip_id)
+    pose = perform(
+        NVGESTURE[clip.label],
+        person,
+        take=draw_take(rng, person),
+        stage=_STAGE,
+        window_s=(WINDOW - 1) / FPS,
+        moments_s=(np.array(timing.moments) - timing.window) / FPS,
+    )
+    place = keyed_rng(*key, "place", clip.person)
+    user = (person.skin_rgb, person.sleeve_rgb)
+    num_frames = len(timing.moments)
+    scene = draw_scene(place, rng, _COLOUR_CAMERA, num_frames=num_frames, torso_rgb=user)
+    noise = draw_noise(rng, _COLOUR_CAMERA, num_frames)
+    torso = cv2.warpAffine(scene.torso.astype(np.uint8), _TO_DEPTH, (320, 240)) > 0
+    colours = albedo(person)
+    for index, bodies in enumerate(capsules(pose, person.shape)):
+        surface = rasterise(bodies, _COLOUR_CAMERA)
+        plain = shade(surface, colours, scene.light, scene.background, scene.flicker[index])
+        colour = noise.add_colour(plain, index)
+        distance = rasterise(bodies, _DEPTH_CAMERA)
+        depth = encode_depth(distance, _SCALE, noise.depth_window(_DEPTH_CAMERA, index))
+        wrapped = cv2.warpAffine(colour, _TO_DEPTH, (320, 240))
+        measured = ((depth > 0) | torso).astype(np.uint8)
+        wrapped = cv2.bitwise_and(wrapped, wrapped, mask=measured)
+        yield colour, depth, np.asarray(wrapped, dtype=np.uint8)
+
+
+def _logs(clip: Clip, settings: Settings, shown: tuple[list[int], list[int]]) -> tuple[str, ...]:
+    """Return the logs of the three streams.
+
+    Args:
+        clip: whose clock is drawn.
+        settings: twin and seed are read.
+        shown: moments of the colour frames, then of the depth frames (and the wrapped ones).
+    """
+    rng = keyed_rng(settings.twin, settings.seed, "clock", clip.clip_id)
+    start_ns = 1_440_000_000_000_000_000 + int(rng.integers(0, 10**15))
+    logs = []
+    for moments, offset_ms in ((shown[0], 0.0), (shown[1], 5.0), (shown[1], 7.5)):
+        jitter_ms = np.clip(rng.normal(0.0, 0.6, len(moments)), -1.5, 1.5)
+        since_ms = np.array(moments) * (1000.0 / FPS) + offset_ms + jitter_ms
+        times = [start_ns + round(float(ms) * 1e6) for ms in since_ms]
+        logs.append("".join(f"img{i:05d}.png {time}\n" for i, time in enumerate(times)))
+    return tuple(logs)
+
+
+def write_index(raw: Path, planned: list[Clip], settings: Settings) -> None:
+    """Write the two lists.
+
+    Args:
+        raw: folder beside whose ``Video_data`` the lists stand.
+        planned: clips, train first.
+        settings: twin, seed and whole are read.
+    """
+    for split in ("train", "test"):
+        lines = [_line(clip, settings) for clip in planned if clip.split == split]
+        write_text(raw / f"nvgesture_{split}_correct_cvpr2016_v2.lst", "".join(lines))
+
+
+def _line(clip: Clip, settings: Settings) -> str:
+    """Return one line of a list: 0-based, half-open windows; the DUO cameras run at 35 fps."""
+    start = _timing(clip, settings).window
+    window = f"{start}:{start + WINDOW}"
+    duo = start * 7 // 6
+    return (
+        f"path:./Video_data/{clip.clip_id} depth:sk_depth:{window} color:sk_color:{window}"
+        f" duo_left:duo_left:{duo}:{duo + _DUO_WINDOW} label:{clip.label + 1} \n"
+    )

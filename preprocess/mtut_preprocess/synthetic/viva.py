@@ -1,0 +1,154 @@
+"""The raw folder of viva-synthetic: colour and depth clips in the layout of the VIVA challenge.
+
+The camera looks over the shoulder of a driver or passenger at a hand before the dashboard. Each
+of 8 persons sits in both seats: user 2p - 1 drives, with the right hand; user 2p is the passenger
+and gestures with the left one.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mtut_preprocess.synthetic.camera import Camera, DepthScale, encode_depth, rasterise, shade
+from mtut_preprocess.synthetic.classes import VIVA, VIVA_MIRROR
+from mtut_preprocess.synthetic.hand import capsules
+from mtut_preprocess.synthetic.motion import Stage, draw_take, perform
+from mtut_preprocess.synthetic.person import Person, albedo, draw_person, seated
+from mtut_preprocess.synthetic.scene import draw_noise, draw_scene
+from mtut_preprocess.synthetic.twin import FPS, Clip, Settings, keyed_rng
+from mtut_preprocess.synthetic.video import depth_planes, full_planes, mjpeg, write_text
+
+__all__ = ["EXPECTED_CLIPS", "GESTURE_IDS", "clips", "files", "write_clip", "write_index"]
+
+GESTURE_IDS = (1, 2, 3, 4, 6, 7, 8, 13, 14, 15, 16, 21, 23, 27, 28, 29, 30, 31, 32)
+EXPECTED_CLIPS = 885
+_NUM_PERSONS = 8
+_NUM_REPETITIONS = 3
+_FOLDER = Path("LISA_HG_Data", "dynamic_gestures", "data")
+
+_CAMERA = Camera(width=250, height=115, focal_px=245.0, centre_px=(124.5, 57.0))
+_SCALE = DepthScale(near_m=0.60, far_m=1.05, near_value=230, far_value=50)
+_STAGE = Stage(home=(0.0, 0.095, 0.80), elbow=(-0.16, 0.20, -0.06), yaw_deg=180.0)
+_SEAT_SHIFT_M = 0.05
+"""Drivers gesture a little left of the middle, passengers a little right of it."""
+
+
+def clips(settings: Settings) -> list[Clip]:
+    """Return the clips in the order of their names.
+
+    Args:
+        settings: full has 8 persons, two seats and three takes less the 27 that the seed drops
+            (885); mini 8 persons with one clip per class (152); tiny 2 persons with one (38).
+
+    Returns:
+        Clips whose id is the stem of the file name.
+    """
+    grid = [
+        _clip(user, label, repetition)
+        for user in range(1, 2 * _NUM_PERSONS + 1)
+        for label in range(len(GESTURE_IDS))
+        for repetition in range(1, _NUM_REPETITIONS + 1)
+    ]
+    if settings.size == "full":
+        rng = keyed_rng(settings.twin, settings.seed, "missing clips")
+        missing = set(rng.permutation(len(grid))[: len(grid) - EXPECTED_CLIPS].tolist())
+        return [clip for index, clip in enumerate(grid) if index not in missing]
+    num_persons = 2 if settings.size == "tiny" else _NUM_PERSONS
+    return [
+        clip
+        for clip in grid
+        # Seats alternate, so that neither a class nor a person is seen from one seat alone.
+        if clip.repetition == 1
+        and int(clip.person) <= num_persons
+        and int(clip.user) % 2 == (int(clip.person) + clip.label) % 2
+    ]
+
+
+def _clip(user: int, label: int, repetition: int) -> Clip:
+    """Return one clip of the full grid."""
+    return Clip(
+        clip_id=f"{user:02d}_{GESTURE_IDS[label]:02d}_{repetition:02d}",
+        label=label,
+        person=str((user + 1) // 2),
+        user=f"{user:02d}",
+        repetition=repetition,
+        split="",
+    )
+
+
+def files(raw: Path, clip: Clip) -> tuple[Path, ...]:
+    """Return the colour and the depth file of a clip."""
+    name = f"{clip.clip_id}.avi"
+    return raw / _FOLDER / name, raw / _FOLDER / "depth" / name
+
+
+def write_clip(raw: Path, clip: Clip, settings: Settings) -> None:
+    """Write both files of a clip.
+
+    Args:
+        raw: folder that gets ``LISA_HG_Data``.
+        clip: one of ``clips(settings)``.
+        settings: twin and seed are read.
+    """
+    colour_path, depth_path = files(raw, clip)
+    depth_path.parent.mkdir(parents=True, exist_ok=True)
+    form = {"width": _CAMERA.width, "height": _CAMERA.height, "fps": FPS}
+    with (
+        mjpeg(colour_path, **form, quantiser=3) as colour_file,
+        mjpeg(depth_path, **form, quantiser=2) as depth_file,
+    ):
+        for colour, depth in _frames(clip, settings):
+            colour_file.write(full_planes(colour))
+            depth_file.write(depth_planes(depth))
+
+
+def _frames(clip: Clip, settings: Settings) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield colour (115, 250, 3) and depth (115, 250) of every frame of a clip."""
+    key = (settings.twin, settings.seed)
+    passenger = int(clip.user) % 2 == 0
+    person = draw_person(keyed_rng(*key, "person", clip.person))
+    person = seated(person, left=passenger, shift_m=_SEAT_SHIFT_M)
+    rng = keyed_rng(*key, "clip", clip.clip_id)
+    num_frames = _num_frames(rng, person)
+    pose = perform(
+        VIVA[clip.label],
+        person,
+        take=draw_take(rng, person),
+        stage=_STAGE,
+        window_s=(num_frames - 1) / FPS,
+        moments_s=np.arange(num_frames) / FPS,
+    )
+    place = keyed_rng(*key, "seat", clip.user)
+    scene = draw_scene(place, rng, _CAMERA, num_frames=num_frames)
+    noise = draw_noise(rng, _CAMERA, num_frames)
+    colours = albedo(person)
+    for index, bodies in enumerate(capsules(pose, person.shape)):
+        surface = rasterise(bodies, _CAMERA)
+        colour = shade(surface, colours, scene.light, scene.background, scene.flicker[index])
+        depth = encode_depth(surface, _SCALE, noise.depth_window(_CAMERA, index))
+        yield noise.add_colour(colour, index), depth
+
+
+def _num_frames(rng: np.random.Generator, person: Person) -> int:
+    """Return a clip length of 30 to 60 frames, about 40 on average; fast persons take fewer."""
+    return int(np.clip(np.rint((32.0 + 20.0 * rng.beta(1.6, 2.2)) / person.tempo), 30, 60))
+
+
+def write_index(raw: Path, planned: list[Clip], settings: Settings) -> None:
+    """Write viva.json: what the real release leaves unsaid and this twin knows.
+
+    Args:
+        raw: folder beside whose ``LISA_HG_Data`` the table stands.
+        planned: not read; the table describes the full grid for every size.
+        settings: not read.
+    """
+    users = range(1, 2 * _NUM_PERSONS + 1)
+    table = {
+        "class_names": [gesture.name for gesture in VIVA],
+        "persons": {f"{user:02d}": str((user + 1) // 2) for user in users},
+        "mirror": list(VIVA_MIRROR),
+        "expected_clips": EXPECTED_CLIPS,
+    }
+    write_text(raw / "viva.json", json.dumps(table, indent=2) + "\n")
