@@ -37,7 +37,7 @@ app = typer.Typer(
     "[/bold], then [bold]mtut-bench run --dataset viva-synthetic --size tiny --protocol demo"
     "[/bold], then [bold]mtut-bench report[/bold].",
 )
-console = Console(soft_wrap=True)
+console = Console()
 
 
 class Size(StrEnum):
@@ -217,7 +217,7 @@ def inspect(
     if contact_sheet:
         path = reader.path.with_name(f"{reader.name}-contact-sheet.png")
         draw(reader, path)
-        console.print(f"wrote {path}", markup=False, highlight=False)
+        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command(
@@ -257,7 +257,7 @@ def run(
     plans = plan_runs(request)
     if dry_run:
         for text in describe_plans(plans):
-            console.print(text, markup=False, highlight=False)
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
         return
     from mtut_bench.runs import Machine, choose_device, command_line, execute
 
@@ -266,7 +266,9 @@ def run(
         workers if workers is not None else (min(8, _cores(None)) if chosen.type == "cuda" else 0)
     )
     execute(plans, Machine(chosen, loaders, command_line()), Reporter(console))
-    console.print(f"tables: mtut-bench report --runs {runs}", markup=False, highlight=False)
+    console.print(
+        f"tables: mtut-bench report --runs {runs}", markup=False, highlight=False, soft_wrap=True
+    )
 
 
 @app.command()
@@ -346,10 +348,10 @@ def _interrupt(signum: int, frame: object) -> None:
 
 
 def _fail(error: MtutBenchError) -> None:
-    screen = Console(stderr=True, soft_wrap=True)
-    screen.print(f"[bold red]error:[/] {escape(error.what)}", highlight=False)
+    screen = Console(stderr=True)
+    screen.print(f"[bold red]error:[/] {escape(error.what)}", highlight=False, soft_wrap=True)
     if error.cure:
-        screen.print(f"  {escape(error.cure)}", highlight=False)
+        screen.print(f"  {escape(error.cure)}", highlight=False, soft_wrap=True)
     sys.exit(error.exit_code)
 
 
@@ -452,9 +454,9 @@ def _cores(workers: int | None) -> int:
 
 def _print_findings(what: str, lines: list[str], faults: tuple[str, ...]) -> bool:
     for text in [what, *(f"  {line}" for line in lines)]:
-        console.print(text, markup=False, highlight=False)
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
     for fault in faults:
-        console.print(f"  FAULT {fault}", markup=False, highlight=False)
+        console.print(f"  FAULT {fault}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"  {len(faults)} faults" if faults else "  no fault", markup=False)
     return bool(faults)
 

@@ -56,11 +56,11 @@ class Reporter:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(soft_wrap=True)
+        self.console = console or Console()
 
     def line(self, text: str) -> None:
         """Print one line as it is."""
-        self.console.print(text, markup=False, highlight=False)
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def ticker(self, title: str) -> Iterator[Ticker]:

@@ -49,6 +49,7 @@ class Protocol:
         learning_rate, momentum, weight_decay: SGD; weight decay is I3D's own.
         plateau_threshold, plateau_patience, plateau_factor, learning_rate_floor: "when the loss is
             saturated" made exact: relative to each network's epoch-mean cross-entropy.
+        gradient_clip: largest norm of each network's gradient; None: no limit (as printed).
         width, dropout, bn_momentum: of the networks; bn_momentum in the torch sense.
         lambda_, beta: of equations 3 and 4.
         target, rho_grad, rho_per, ssa_reduction, rho_max: open points of the objective.
@@ -77,6 +78,7 @@ class Protocol:
     plateau_patience: int = 5
     plateau_factor: float = 0.1
     learning_rate_floor: float = 1e-4
+    gradient_clip: float | None = None
     width: float = 1.0
     dropout: float = 0.5
     bn_momentum: float = 0.001
@@ -143,6 +145,9 @@ PROTOCOLS: dict[str, Protocol] = {
         width=0.25,
         # After a few hundred steps at 0.001 evaluation is at chance though training has converged.
         bn_momentum=0.1,
+        # In fresh networks the alignment is hundreds of times the cross-entropy; unlimited, the
+        # first steps of stage two diverge.
+        gradient_clip=20.0,
         lambda_=scaled_lambda(4 * 2 * 2),
         evaluation_batch=8,
     ),

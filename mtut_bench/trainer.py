@@ -217,6 +217,8 @@ def _step(
     # Networks share no parameter, so the gradient of the sum is each loss's own gradient.
     torch.stack(list(result.losses.values())).sum().backward()
     for learner in learners.values():
+        if protocol.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(learner.network.parameters(), protocol.gradient_clip)
         learner.optimiser.step()
     return result
 

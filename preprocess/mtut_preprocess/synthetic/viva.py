@@ -133,7 +133,7 @@ def _frames(clip: Clip, settings: Settings) -> Iterator[tuple[np.ndarray, np.nda
 
 def _num_frames(rng: np.random.Generator, person: Person) -> int:
     """Return a clip length of 30 to 60 frames, about 40 on average; fast persons take fewer."""
-    return int(np.clip(np.rint((32.0 + 20.0 * rng.beta(1.6, 2.2)) / person.tempo), 30, 60))
+    return int(np.clip(np.rint((31.0 + 30.0 * rng.beta(1.3, 2.8)) / person.tempo), 30, 60))
 
 
 def write_index(raw: Path, planned: list[Clip], settings: Settings) -> None:
