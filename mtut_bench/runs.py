@@ -141,6 +141,10 @@ def _run(plan: RunPlan, machine: Machine, reporter: Reporter) -> None:
     write_atomic(plan.folder / "log.jsonl", lines.encode())
     write(plan.folder / "predictions.npz", predictions)
     manifest = _manifest(plan, reader, machine)
+    # "The rate at epoch 60 stands in every row": stage one's plateau rule decides it.
+    manifest["joint_learning_rate"] = {
+        entry["modality"]: entry["learning_rate"] for entry in log if entry["stage"] == "joint"
+    }
     manifest["padded_clips"] = clips_below_minimum(networks, reader, plan.fold.test)
     manifest["provenance"] |= {
         "started": started.isoformat(timespec="seconds"),

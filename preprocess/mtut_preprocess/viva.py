@@ -122,7 +122,7 @@ class Viva:
         dataset, origin = recording_origin(self.root, "viva")
         unequal = sum(len(set(clip.origin["frames"])) > 1 for clip in clips)
         doubts = [
-            settings[f"_{key}_doubt"]
+            f"{key}: {settings[f'_{key}_doubt']}"
             for key in ("pattern", "gesture_ids", "aliases", "class_names", "persons", "mirror")
             if f"_{key}_doubt" in settings
         ]

@@ -146,6 +146,9 @@ def write_index(raw: Path, planned: list[Clip], settings: Settings) -> None:
     """
     users = range(1, 2 * _NUM_PERSONS + 1)
     table = {
+        "pattern": r"^(?P<user>\d+)_(?P<gesture>\d+)_(?P<repetition>\d+)\.avi$",
+        "gesture_ids": [f"{gesture:02d}" for gesture in GESTURE_IDS],
+        "aliases": {},
         "class_names": [gesture.name for gesture in VIVA],
         "persons": {f"{user:02d}": str((user + 1) // 2) for user in users},
         "mirror": list(VIVA_MIRROR),
