@@ -26,14 +26,16 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """Return a training state; code in the file is never run.
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Return a training state, its tensors on the CPU; code in the file is never run.
 
     Raises:
         RunError: the file is damaged.
     """
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
     except Exception as error:
         # torch.load raises whatever its zip and pickle readers meet.
         raise RunError(

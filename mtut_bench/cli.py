@@ -322,10 +322,11 @@ def _version(
 
 def main() -> None:
     """Run the command line; faults that a user can cure end in one message, without a traceback."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         app()
-    except KeyboardInterrupt:
+    except _InterruptSignal:
         _fail(
             InterruptedRunError(
                 "interrupted; what was finished is kept", "The same command takes it up again."
@@ -343,8 +344,12 @@ def main() -> None:
         )
 
 
+class _InterruptSignal(BaseException):
+    """Ctrl-C or SIGTERM; unlike KeyboardInterrupt, typer does not swallow it without a word."""
+
+
 def _interrupt(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt
+    raise _InterruptSignal
 
 
 def _fail(error: MtutBenchError) -> None:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ __all__ = [
     "hold_lock",
     "read_json",
     "sha256_of_json",
+    "sync_file",
     "sync_folder",
     "write_atomic",
     "write_json",
@@ -24,7 +25,12 @@ __all__ = [
 
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    sync_file(folder)
+
+
+def sync_file(path: Path) -> None:
+    """Make the content of a file that is written already survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -51,11 +57,15 @@ def write_atomic(path: Path, data: bytes) -> None:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise MtutBenchError(
             f"cannot write {path}: {error.strerror or error}",
             "Free some space or choose a folder that you may write to.",
         ) from error
+    finally:
+        # Gone after the rename; left after a fault or ctrl-C. Where the folder itself is missing
+        # or read-only there is nothing to remove.
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def canonical_json(value: Any) -> str:  # noqa: ANN401 - any JSON value

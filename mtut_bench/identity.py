@@ -65,8 +65,18 @@ class RunPlan:
         return (self.folder / "manifest.json").is_file()
 
     def stage_done(self, modality: str) -> bool:
-        """Whether stage one of a modality is on disk."""
-        return (self.stage_folder(modality) / "manifest.json").is_file()
+        """Whether stage one of a modality is on disk: the weights, and that they are final."""
+        folder = self.stage_folder(modality)
+        return all((folder / name).is_file() for name in ("manifest.json", "checkpoint.pt"))
+
+    def begun(self) -> bool:
+        """Whether training that the run would continue is on disk."""
+        halves = [
+            self.stage_folder(modality) / "checkpoint.pt"
+            for modality in self.modalities
+            if not self.stage_done(modality)
+        ]
+        return any(file.is_file() for file in [self.folder / "checkpoint.pt", *halves])
 
 
 def plan_run(
@@ -81,7 +91,7 @@ def plan_run(
     """Return the plan of a run.
 
     Args:
-        reader: the store; its digest, fold and mirror table enter the identity.
+        reader: the store; its digest, number of classes and mirror table enter the identity.
         fold: one of the store's folds.
         method: the player; of the objective only the settings that it names enter.
         modalities: networks, in the project's order.
@@ -93,6 +103,8 @@ def plan_run(
     settings = protocol.objective_settings()
     common: dict[str, Any] = {
         "store_digest": reader.attributes["digest"],
+        # The digest covers labels, not how many classes there are besides those that occur.
+        "num_classes": len(reader.attributes["classes"]),
         "fold": fold.name,
         "mirror": reader.attributes["mirror"],
         "seed": seed,

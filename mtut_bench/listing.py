@@ -44,7 +44,7 @@ def list_stores(folder: Path) -> list[tuple[str, str]]:
 
 
 def list_runs(folder: Path) -> list[tuple[str, str]]:
-    """Return the runs of a folder, finished and not."""
+    """Return the runs of a folder, finished and not; one that cannot be read says so."""
     lines = []
     for path in sorted(folder.glob("*/*")):
         if not path.is_dir() or path.parent.name in ("stages", "report", ".locks"):
@@ -53,14 +53,20 @@ def list_runs(folder: Path) -> list[tuple[str, str]]:
         if not (path / "manifest.json").exists():
             lines.append((name, "not finished"))
             continue
-        manifest = read_json(path / "manifest.json", RunError, "Delete the run's folder.")
-        identity = manifest["identity"]
-        lines.append(
-            (
-                name,
-                f"{identity['method']['name']}, {'+'.join(identity['modalities'])}, fold"
-                f" {identity['fold']}, seed {identity['seed']}, protocol"
-                f" {identity['protocol']['name']}, finished {manifest['provenance']['finished']}",
-            )
-        )
+        lines.append((name, _describe_run(path / "manifest.json")))
     return lines
+
+
+def _describe_run(path: Path) -> str:
+    try:
+        manifest = read_json(path, RunError, "")
+        identity = manifest["identity"]
+        return (
+            f"{identity['method']['name']}, {'+'.join(identity['modalities'])}, fold"
+            f" {identity['fold']}, seed {identity['seed']}, protocol"
+            f" {identity['protocol']['name']}, finished {manifest['provenance']['finished']}"
+        )
+    except RunError as error:
+        return error.what
+    except (KeyError, TypeError):
+        return f"{path} is no manifest of a run"

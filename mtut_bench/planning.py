@@ -43,7 +43,9 @@ def plan_runs(request: Request) -> list[RunPlan]:
     """Return one plan per fold.
 
     Raises:
-        UsageError: seed, fold or modalities do not exist or fit.
+        UsageError: seed or modalities do not exist or fit.
+        FoldError: there is no such fold.
+        StoreError: the store is damaged or empty.
         RunError: store, weights or person table are missing; lists all of them at once.
     """
     protocol = request.protocol
@@ -56,8 +58,8 @@ def plan_runs(request: Request) -> list[RunPlan]:
     reader, folds = _open(request, missing)
     if protocol.initialisation == "kinetics":
         missing.append(
-            "weights: protocol paper starts from ImageNet + Kinetics weights, which this version"
-            " cannot load yet.\n    Use --protocol paper-scratch (random weights, Table 7)."
+            f"weights: protocol {protocol.name} starts from ImageNet + Kinetics weights, which this"
+            " version cannot load yet.\n    Use --protocol paper-scratch (random weights, Table 7)."
         )
     if missing or reader is None:
         count = "one thing is" if len(missing) == 1 else f"{len(missing)} things are"

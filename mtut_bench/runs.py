@@ -22,14 +22,14 @@ import zarr
 
 from mtut_bench import __version__
 from mtut_bench.checkpoint import save_network
-from mtut_bench.errors import BusyError, UsageError
+from mtut_bench.errors import BusyError, RunError, UsageError
 from mtut_bench.evaluation import clips_below_minimum, predict
-from mtut_bench.files import hold_lock, write_atomic, write_json
+from mtut_bench.files import hold_lock, read_json, write_atomic, write_json
 from mtut_bench.folds import make_folds
 from mtut_bench.identity import RunPlan
 from mtut_bench.loader import TrainingClips
 from mtut_bench.metrics import accuracy
-from mtut_bench.predictions import Predictions, fuse, write
+from mtut_bench.predictions import Predictions, check_complete, fuse, read, write
 from mtut_bench.progress import Reporter
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.trainer import Learner, Stage, build_learner, classification_losses, train
@@ -37,6 +37,8 @@ from mtut_bench.trainer import Learner, Stage, build_learner, classification_los
 __all__ = ["MANIFEST_VERSION", "Machine", "choose_device", "command_line", "execute"]
 
 MANIFEST_VERSION = 1
+
+_DAMAGED = "Delete the run's folder and repeat the run."
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def execute(plans: Sequence[RunPlan], machine: Machine, reporter: Reporter) -> N
 
     Raises:
         StoreError: the store is damaged.
+        RunError: a finished result or a checkpoint is damaged; names the file.
+        PredictionError: the predictions of a finished run are damaged.
         TrainingDivergedError: a loss is not finite.
     """
     titles = {
@@ -113,15 +117,30 @@ def _run_once(
     what = f"the run {plan.run_id[:12]}"
     with hold_lock(plan.runs / ".locks" / plan.run_id[:12], what, wait=wait):
         if plan.done():
+            _check_result(plan)
             reporter.line(f"  done already -> {plan.folder}")
         else:
             _run(plan, machine, reporter)
+        # A kill after the manifest leaves it behind.
+        (plan.folder / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def _check_result(plan: RunPlan) -> None:
+    """Refuse to skip a run whose result cannot be read."""
+    path = plan.folder / "manifest.json"
+    manifest = read_json(path, RunError, _DAMAGED)
+    if not isinstance(manifest, dict) or manifest.get("id") != plan.run_id:
+        raise RunError(f"{path} is not the manifest of run {plan.run_id[:12]}", _DAMAGED)
+    check_complete(read(plan.folder / "predictions.npz"), plan.fold.test)
 
 
 def _run(plan: RunPlan, machine: Machine, reporter: Reporter) -> None:
     started, clock = datetime.now(UTC), time.monotonic()
-    resumed = (plan.folder / "checkpoint.pt").exists()
+    resumed = plan.begun()
+    _sweep(plan.folder)
     reader = StoreReader(plan.store)
+    if reader.attributes["mirror"] is None and plan.protocol.flip != "none":
+        reporter.line("  no clip is mirrored: the store's mirror pairs are unknown")
     num_classes = len(reader.attributes["classes"])
     log: list[dict[str, Any]] = []
     learners: dict[str, Learner] = {}
@@ -154,7 +173,6 @@ def _run(plan: RunPlan, machine: Machine, reporter: Reporter) -> None:
         "resumed": resumed,
     }
     write_json(plan.folder / "manifest.json", manifest)
-    (plan.folder / "checkpoint.pt").unlink(missing_ok=True)
     reporter.line(f"  {_scores(predictions)}  -> {plan.folder}")
 
 
@@ -175,6 +193,7 @@ def _stage_one(
             objective=classification_losses,
             checkpoint=folder / "checkpoint.pt",
         )
+        _sweep(folder)
         shared = plan.stage_done(modality)
         if shared:
             reporter.line(f"  {modality} alone: shared ({folder})")
@@ -223,6 +242,12 @@ def _stage_two(
             workers=machine.workers,
             progress=ticker,
         )
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a kill in the middle of a write left; the caller holds the folder's lock."""
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def _training_clips(plan: RunPlan, modalities: tuple[str, ...]) -> TrainingClips:

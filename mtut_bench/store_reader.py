@@ -14,6 +14,7 @@ from mtut_bench.store import (
     FORMAT_VERSION,
     SHARD_FRAMES,
     StoreAttributes,
+    content_digest,
 )
 from mtut_bench.types import ClipRow, Split
 
@@ -57,9 +58,11 @@ class StoreReader:
         try:
             self._root = zarr.open_group(path, mode="r", use_consolidated=False)
             attributes = dict(self._root.attrs)
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:
+            # zarr raises many types for metadata that it cannot use; all mean the same to a user.
             raise StoreError(
-                f"{path} is not a Zarr v3 group: {error}", "Prepare it again."
+                f"{path} is not a readable Zarr v3 group: {error}",
+                "Copy it again, or prepare it again with --overwrite.",
             ) from error
         version = attributes.get("format_version")
         if not isinstance(version, int):
@@ -71,7 +74,14 @@ class StoreReader:
             raise StoreError(
                 f"{path} has format version {version}; this mtut-bench reads up to"
                 f" {FORMAT_VERSION}",
-                "Install a newer mtut-bench, or prepare the store again with this one.",
+                "Install a newer mtut-bench, or prepare the store again with this one"
+                " (--overwrite).",
+            )
+        absent = sorted(StoreAttributes.__required_keys__ - attributes.keys())
+        if absent:
+            raise StoreError(
+                f"{path} lacks the attributes {', '.join(absent)}",
+                "Copy it again, or prepare it again with --overwrite.",
             )
         self.attributes = cast(StoreAttributes, attributes)
         self._arrays: dict[str, zarr.Array[Any]] = {}
@@ -104,6 +114,13 @@ class StoreReader:
             name: self._column(name).tolist()
             for name in ("label", "repetition", "num_frames", "offset")
         }
+        hashes = tuple(row.tobytes() for row in self._column("sha256"))
+        lengths = {len(column) for column in (*texts.values(), *numbers.values(), hashes)}
+        if len(lengths) > 1:
+            raise StoreError(
+                f"{self.path}: the columns of the clip table differ in length",
+                "Copy it again, or prepare it again with --overwrite.",
+            )
         rows = tuple(
             ClipRow(clip_id, subject, label, repetition, cast(Split, split), num_frames)
             for clip_id, subject, label, repetition, split, num_frames in zip(
@@ -116,7 +133,6 @@ class StoreReader:
                 strict=True,
             )
         )
-        hashes = tuple(row.tobytes() for row in self._column("sha256"))
         return ClipTable(rows, tuple(numbers["offset"]), hashes)
 
     def sources(self) -> list[str]:
@@ -151,15 +167,43 @@ class StoreReader:
             raise StoreError(
                 f"{self.path}: frames of {self.table.rows[index].clip_id} ({modality}) cannot be"
                 f" read: {error}",
-                "The store is damaged: copy it again or prepare it again.",
+                "The store is damaged: copy it again, or prepare it again with --overwrite.",
             ) from error
 
     def check_files(self) -> None:
-        """Compare the size of every shard file with what was written; reads no frame.
+        """Check the clip table and the size of every shard file; reads no frame.
 
         Raises:
-            StoreError: a shard is missing or truncated; names the first and counts them.
+            StoreError: a shard is missing or truncated (names the first and counts them), or the
+                clip table is not the one that was written.
         """
+        faults = self.file_faults()
+        if faults:
+            raise StoreError(
+                f"the store {self.path} is damaged: {'; '.join(faults)}",
+                "Copy it again, or prepare it again with --overwrite.",
+            )
+
+    def file_faults(self) -> list[str]:
+        """Return what :meth:`check_files` finds, one sentence each.
+
+        Raises:
+            StoreError: a column of the clip table cannot be read.
+        """
+        faults: list[str] = []
+        bad = self._bad_shards()
+        if bad:
+            faults.append(f"{len(bad)} shard files are missing or of another size, first {bad[0]}")
+        # zarr reads a missing chunk as zeros: a lost column would make every label 0.
+        if content_digest(self.table.rows, self.table.hashes) != self.attributes["digest"]:
+            faults.append("the clip table does not give the recorded content digest")
+        ends = [o + r.num_frames for o, r in zip(self.table.offsets, self.table.rows, strict=True)]
+        starts = [*self.table.offsets[1:], self._array(f"frames/{self.modalities[0]}").shape[0]]
+        if any(start < end for start, end in zip(starts, ends, strict=True)):
+            faults.append("the clips of the table overlap")
+        return faults
+
+    def _bad_shards(self) -> list[str]:
         bad: list[str] = []
         for modality in self.modalities:
             sizes = self._read_array(f"shards/{modality}")
@@ -169,12 +213,7 @@ class StoreReader:
                 if found != size:
                     state = "missing" if found is None else f"{found} bytes instead of {size}"
                     bad.append(f"{file} ({state})")
-        if bad:
-            raise StoreError(
-                f"the store {self.path} is truncated: {len(bad)} shard files are missing or of"
-                f" another size, first {bad[0]}",
-                "Copy it again or prepare it again.",
-            )
+        return bad
 
     def num_bytes(self) -> int:
         """Return the size of the frames on disk, bytes."""
@@ -188,12 +227,15 @@ class StoreReader:
         if name not in self._arrays:
             try:
                 array = self._root[name]
-            except KeyError:
-                array = None
+            except Exception as error:
+                raise StoreError(
+                    f"the store {self.path} has no readable array {name}: {error}",
+                    "Copy it again, or prepare it again with --overwrite.",
+                ) from error
             if not isinstance(array, zarr.Array):
                 raise StoreError(
-                    f"the store {self.path} has no array {name}",
-                    "It is truncated: copy it again or prepare it again.",
+                    f"the store {self.path} has a group in place of the array {name}",
+                    "Copy it again, or prepare it again with --overwrite.",
                 )
             self._arrays[name] = array
         return self._arrays[name]
@@ -205,7 +247,7 @@ class StoreReader:
         except Exception as error:
             raise StoreError(
                 f"{self.path}: {name} cannot be read: {error}",
-                "The store is damaged: copy it again or prepare it again.",
+                "The store is damaged: copy it again, or prepare it again with --overwrite.",
             ) from error
 
     def _column(self, name: str) -> NDArray[Any]:

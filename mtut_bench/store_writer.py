@@ -1,9 +1,10 @@
 """Write a store unit by unit, survive a kill, finish with a rename.
 
 While it grows a store is ``<name>.partial/``: ``plan.json`` (fingerprint of the plan),
-``store.zarr`` (the group) and ``done/<unit>.json`` (hashes of the clips of a finished unit). A unit
-without its file in ``done`` is written again, so a torn shard cannot survive. ``finish`` adds the
-clip table and renames the group to ``<name>.zarr``.
+``store.zarr`` (the group) and ``done/<unit>.json`` (a finished unit: hashes of its clips, bytes of
+its shards). A unit without its file in ``done``, or whose shards are not as long as that says, is
+written again, so a torn shard cannot survive. ``finish`` adds the clip table and renames the group
+to ``<name>.zarr``.
 """
 
 import shutil
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
 from mtut_bench.errors import StoreError
-from mtut_bench.files import hold_lock, read_json, sync_folder, write_json
+from mtut_bench.files import hold_lock, read_json, sync_file, sync_folder, write_json
 from mtut_bench.store import (
     CHUNK_FRAMES,
     FORMAT_VERSION,
@@ -34,6 +35,11 @@ from mtut_bench.store import (
 )
 
 __all__ = ["StoreWriter", "write_unit"]
+
+
+# A missing file must mean a damaged store, never a black shard. zarr keeps this with an open
+# array, not in the store: every writer states it.
+_WRITE_BLACK = {"write_empty_chunks": True}
 
 
 class StoreWriter:
@@ -71,8 +77,12 @@ class StoreWriter:
             StoreError: one begun with another plan is in the way.
         """
         marker = self.partial / "plan.json"
+        self._discard_replaced()
         if self.partial.exists():
-            known = read_json(marker, StoreError, "").get("fingerprint") if marker.exists() else ""
+            cure = f"Delete the folder {self.partial}; it is begun anew."
+            known = (
+                read_json(marker, StoreError, cure).get("fingerprint") if marker.exists() else ""
+            )
             if known == self.plan.fingerprint() and (self.partial / "store.zarr").exists():
                 return
             if known not in ("", self.plan.fingerprint()) and not restart:
@@ -81,6 +91,8 @@ class StoreWriter:
                     " other recordings",
                     "Finish it with those, or give --overwrite to begin anew.",
                 )
+            # First: with it, what a kill leaves of the folder could pass for a begun store.
+            marker.unlink(missing_ok=True)
             shutil.rmtree(self.partial)
         (self.partial / "done").mkdir(parents=True)
         _create_arrays(self.partial / "store.zarr", self.plan, self.layout)
@@ -89,7 +101,22 @@ class StoreWriter:
 
     def pending(self) -> list[Unit]:
         """Return the units that are not on disk yet, in order."""
-        return [unit for unit in self.layout.units if not _done_file(self.partial, unit).exists()]
+        return [unit for unit in self.layout.units if not self._is_done(unit)]
+
+    def _is_done(self, unit: Unit) -> bool:
+        try:
+            record = read_json(_done_file(self.partial, unit), StoreError, "")
+            files = _shard_files(self.partial / "store.zarr", self.plan, unit)
+            return [file.stat().st_size for file in files] == record["shard_bytes"]
+        except (StoreError, OSError, KeyError):
+            return False
+
+    def _discard_replaced(self) -> None:
+        """Remove what a writer that was killed after the rename of its store left behind."""
+        if self.path.exists():
+            shutil.rmtree(self.path.with_suffix(".old"), ignore_errors=True)
+            if not (self.partial / "store.zarr").exists():
+                shutil.rmtree(self.partial, ignore_errors=True)
 
     def finish(self, versions: Mapping[str, str]) -> str:
         """Add the clip table and give the store its final name.
@@ -118,6 +145,7 @@ class StoreWriter:
                 "versions": dict(versions),
             }
         )
+        _settle(self.partial / "store.zarr")
         old = self.path.with_suffix(".old")
         if self.path.exists():
             self.path.rename(old)
@@ -146,18 +174,44 @@ def write_unit(
         clips: frames (T, H, W, C), uint8, per modality, for each clip index of the unit.
     """
     root = zarr.open_group(partial / "store.zarr", mode="r+")
+    files = _shard_files(partial / "store.zarr", plan, unit)
+    for file in files:
+        # zarr reads a shard that is there before it writes it: a torn one would stop it.
+        file.unlink(missing_ok=True)
     for modality in plan.modalities:
         buffer = np.zeros(frames_shape(plan, modality, unit.stop - unit.start), np.uint8)
         for index in range(unit.first_clip, unit.last_clip):
             begin = layout.offsets[index] - unit.start
             buffer[begin : begin + plan.rows[index].num_frames] = clips[index][modality]
-        _array(root, f"frames/{modality}")[unit.start : unit.stop] = buffer
+        array = _array(root, f"frames/{modality}").with_config(_WRITE_BLACK)
+        array[unit.start : unit.stop] = buffer
     hashes = [clip_sha256(clips[i]).hex() for i in range(unit.first_clip, unit.last_clip)]
-    write_json(_done_file(partial, unit), {"sha256": hashes})
+    for file in files:
+        sync_file(file)
+    record = {"sha256": hashes, "shard_bytes": [file.stat().st_size for file in files]}
+    write_json(_done_file(partial, unit), record)
 
 
 def _done_file(partial: Path, unit: Unit) -> Path:
     return partial / "done" / f"{unit.index:06d}.json"
+
+
+def _shard_files(store: Path, plan: StorePlan, unit: Unit) -> list[Path]:
+    shards = range(unit.start // SHARD_FRAMES, -(-unit.stop // SHARD_FRAMES))
+    return [
+        store / "frames" / modality / f"c/{shard}/0/0/0"
+        for modality in plan.modalities
+        for shard in shards
+    ]
+
+
+def _settle(store: Path) -> None:
+    """Remove what killed writes left in a store and make the rest survive a power cut."""
+    for path in store.rglob("*"):
+        if path.suffix == ".partial":
+            path.unlink()
+        else:
+            sync_file(path)
 
 
 def _array(root: zarr.Group, name: str) -> zarr.Array[Any]:
@@ -180,8 +234,6 @@ def _create_arrays(path: Path, plan: StorePlan, layout: Layout) -> None:
             compressors=ZstdCodec(level=3),
             fill_value=0,
             dimension_names=("time", "height", "width", "channel"),
-            # A missing file must mean a damaged store, never a black shard.
-            config={"write_empty_chunks": True},
         )
 
 

@@ -21,7 +21,7 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from mtut_bench.checkpoint import load_checkpoint, save_checkpoint
-from mtut_bench.errors import TrainingDivergedError
+from mtut_bench.errors import RunError, TrainingDivergedError
 from mtut_bench.loader import Batch, EpochSampler, TrainingClips, make_loader
 from mtut_bench.method import Method, NetworkOutput, NetworkSpec, Objective, ObjectiveOutput
 from mtut_bench.protocol import Protocol
@@ -147,8 +147,9 @@ def train(
 
     Raises:
         TrainingDivergedError: a loss is not finite.
+        RunError: the checkpoint is damaged or of another training.
     """
-    log, start = _take_up(learners, stage, device)
+    log, start = _take_up(learners, stage)
     sampler = EpochSampler(len(clips), protocol.batch_size, clips.seed)
     loader = make_loader(clips, sampler, workers)
     total = stage.last_epoch - stage.first_epoch
@@ -181,15 +182,20 @@ def train(
     return log
 
 
-def _take_up(
-    learners: Mapping[str, Learner], stage: Stage, device: torch.device
-) -> tuple[list[dict[str, Any]], int]:
+def _take_up(learners: Mapping[str, Learner], stage: Stage) -> tuple[list[dict[str, Any]], int]:
     if not stage.checkpoint.exists():
         return [], stage.first_epoch
-    state = load_checkpoint(stage.checkpoint, device)
-    for modality, learner in learners.items():
-        learner.load(state["learners"][modality])
-    return json.loads(state["log"]), int(state["next_epoch"])
+    state = load_checkpoint(stage.checkpoint)
+    try:
+        for modality, learner in learners.items():
+            learner.load(state["learners"][modality])
+        return json.loads(state["log"]), int(state["next_epoch"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        # What load_state_dict and the look-ups above raise for a state of another network.
+        raise RunError(
+            f"{stage.checkpoint} does not fit this training: {error}",
+            "Delete the file; the training starts again from zero.",
+        ) from error
 
 
 def _step(

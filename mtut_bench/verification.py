@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtut_bench.errors import StoreError
-from mtut_bench.store import clip_sha256, content_digest
+from mtut_bench.store import clip_sha256
 from mtut_bench.store_reader import StoreReader
 
 __all__ = ["StoreFindings", "verify_store"]
@@ -44,7 +44,7 @@ def verify_store(path: Path, progress: Callable[[int, int], None] | None = None)
     table = reader.table
     faults: list[str] = []
     try:
-        reader.check_files()
+        faults += reader.file_faults()
     except StoreError as error:
         faults.append(error.what)
     for index, row in enumerate(table.rows):
@@ -56,7 +56,4 @@ def verify_store(path: Path, progress: Callable[[int, int], None] | None = None)
             faults.append(error.what)
         if progress:
             progress(index + 1, len(table.rows))
-    digest = reader.attributes["digest"]
-    if content_digest(table.rows, table.hashes) != digest:
-        faults.append("the clip table does not give the recorded content digest")
-    return StoreFindings(len(table.rows), digest, tuple(faults))
+    return StoreFindings(len(table.rows), reader.attributes["digest"], tuple(faults))

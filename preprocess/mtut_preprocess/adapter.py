@@ -15,6 +15,8 @@ __all__ = ["SYNTHETIC_MARKER", "DatasetFacts", "RawClip", "RawDataset", "recordi
 SYNTHETIC_MARKER = "synthetic.json"
 """Written by the generator at the root of a twin's raw folder."""
 
+_UNFINISHED_MARKER = "synthetic.partial.json"
+
 
 @dataclass(frozen=True)
 class RawClip:
@@ -89,9 +91,19 @@ def recording_origin(root: Path, dataset: str) -> tuple[str, Origin]:
     Args:
         root: raw folder.
         dataset: name of the layout, for a folder of recordings.
+
+    Raises:
+        DatasetError: the generator has not finished the folder, or its marker is malformed.
     """
-    marker = root / SYNTHETIC_MARKER
-    if not marker.exists():
-        return dataset, "recorded"
-    record = read_json(marker, DatasetError, "Delete the folder and generate it again.")
-    return str(record["twin"]), "synthetic"
+    cure = "Generate it again: mtut-bench synth, with the same --raw, --size and --seed."
+    # The folder that holds the marker may lie above the one that was named.
+    for folder in (root.resolve(), *root.resolve().parents):
+        if (folder / _UNFINISHED_MARKER).exists():
+            raise DatasetError(f"{folder} holds an unfinished synthetic dataset", cure)
+        marker = folder / SYNTHETIC_MARKER
+        if marker.exists():
+            record = read_json(marker, DatasetError, cure)
+            if not isinstance(record, dict) or not isinstance(record.get("twin"), str):
+                raise DatasetError(f"{marker} does not name a twin", cure)
+            return record["twin"], "synthetic"
+    return dataset, "recorded"

@@ -7,6 +7,7 @@ on its own. A clip's frames depend on its files alone, and its place on the plan
 import platform
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -19,7 +20,7 @@ import zarr
 from numpy.typing import NDArray
 
 from mtut_bench import __version__
-from mtut_bench.errors import ClipError, DatasetError, MtutBenchError
+from mtut_bench.errors import ClipError, DatasetError, StoreError
 from mtut_bench.files import canonical_json
 from mtut_bench.store import Layout, StorePlan, Unit, layout_clips, stored_size
 from mtut_bench.store_reader import StoreReader
@@ -77,8 +78,7 @@ def plan_store(dataset: RawDataset) -> tuple[DatasetFacts, list[RawClip], StoreP
             "Copy them from the dataset. NVGesture without sk_color.avi can be prepared with"
             " --colour sk_wrapped.",
         )
-    first = clips[0].sources
-    height, width = stored_size(*frame_size(next(iter(first.values())).path))
+    height, width = stored_size(*_first_frame_size(clips))
     plan = StorePlan(
         rows=tuple(clip.row for clip in clips),
         sources=tuple(canonical_json(dict(clip.origin)) for clip in clips),
@@ -88,6 +88,21 @@ def plan_store(dataset: RawDataset) -> tuple[DatasetFacts, list[RawClip], StoreP
         attributes=_attributes(facts, len(clips)),
     )
     return facts, clips, plan
+
+
+def _first_frame_size(clips: Sequence[RawClip]) -> tuple[int, int]:
+    """Return the (height, width) of the first readable file: one bad file does not stop the rest.
+
+    Raises:
+        ClipError: none is readable; that of the first.
+    """
+    first: ClipError | None = None
+    for source in (source for clip in clips for source in clip.sources.values()):
+        try:
+            return frame_size(source.path)
+        except ClipError as error:
+            first = first or error
+    raise first or ClipError("the dataset has no clip", "Restore the dataset's lists.")
 
 
 def describe_plan(
@@ -150,28 +165,29 @@ def prepare(
         dataset: adapter of the raw folder.
         path: the store, ``.../<name>.zarr``; never seen half-written.
         workers: processes; changes no byte of the frames.
-        overwrite: replace a store made from other recordings or settings.
+        overwrite: make the store anew in place of one that is there, whatever its state; a
+            preparation of the same plan that was interrupted is still taken up.
         progress: called with (clips done, clips in all).
 
     Raises:
         DatasetError: the raw folder is missing or malformed.
         ClipError: recordings cannot be read; names them. The rest is kept for the next call.
-        StoreError: another store of this name is in the way.
+        StoreError: another or a damaged store of this name is in the way.
         BusyError: another process prepares this store.
     """
     facts, clips, plan = plan_store(dataset)
     notes = (*facts.notes, *facts.assumptions)
     writer = StoreWriter(path, plan)
     with writer.lock():
-        if path.exists():
-            known = StoreReader(path).attributes
-            if known["plan"] == plan.fingerprint():
-                return Preparation(path, known["digest"], len(clips), False, notes)
-            if not overwrite:
-                raise MtutBenchError(
+        if path.exists() and not overwrite:
+            reader = StoreReader(path)
+            if reader.attributes["plan"] != plan.fingerprint():
+                raise StoreError(
                     f"{path} exists and was made from other recordings or settings",
                     "Give --overwrite to replace it, or another name with --store.",
                 )
+            reader.check_files()
+            return Preparation(path, reader.attributes["digest"], len(clips), False, notes)
         writer.begin(restart=overwrite)
         _write_pending(writer, clips, workers, progress)
         digest = writer.finish(_versions())
@@ -188,11 +204,12 @@ def _write_pending(
     convert = partial(_convert_unit, writer.partial, writer.plan)
     tasks = [(unit, tuple(clips[unit.first_clip : unit.last_clip])) for unit in pending]
     faults: list[str] = []
-    for (unit, _), unit_faults in run_parallel(convert, tasks, workers):
-        faults += unit_faults
-        done += unit.last_clip - unit.first_clip
-        if progress:
-            progress(done, len(clips))
+    with closing(run_parallel(convert, tasks, workers)) as results:
+        for (unit, _), unit_faults in results:
+            faults += unit_faults
+            done += unit.last_clip - unit.first_clip
+            if progress:
+                progress(done, len(clips))
     if faults:
         named = "".join(f"\n  {fault}" for fault in faults[:_LISTED_FAULTS])
         raise ClipError(

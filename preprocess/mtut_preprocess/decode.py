@@ -68,11 +68,15 @@ def read_frames(source: FrameSource) -> NDArray[np.uint8]:
     count = 0
     for count, frame in enumerate(_decode(source.path), start=1):
         index = count - 1
+        if source.plane == "luma" and frame.format.components[0].bits != 8:
+            raise ClipError(f"{source.path} has values of other than 8 bits", _CURE)
         # The latest frame is kept in case the stream ends before the window does.
         if index in wanted or last - index <= MAX_OVERSHOOT_FRAMES:
             kept[index] = _to_array(frame, source.plane)
         if index == last:
             break
+    if len({frame.shape for frame in kept.values()}) > 1:
+        raise ClipError(f"{source.path} changes its frame size within the window", _CURE)
     if count <= last - MAX_OVERSHOOT_FRAMES or count == 0:
         raise ClipError(
             f"{source.path} has {count} frames; its window ends at frame {last + 1}", _CURE
@@ -116,6 +120,7 @@ def frame_size(path: Path) -> tuple[int, int]:
 def _open(path: Path) -> InputContainer:
     if not path.is_file():
         raise ClipError(f"{path} does not exist", _CURE)
+    _check_length(path)
     try:
         container = av.open(str(path))
     except (FFmpegError, OSError) as error:
@@ -126,18 +131,38 @@ def _open(path: Path) -> InputContainer:
     return container
 
 
+def _check_length(path: Path) -> None:
+    """Refuse an AVI file that is shorter than its first chunk says: a copy that was cut."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+        found = path.stat().st_size
+    except OSError as error:
+        raise ClipError(f"{path} cannot be read: {error.strerror or error}", _CURE) from error
+    stated = 8 + int.from_bytes(head[4:], "little") if head[:4] == b"RIFF" else 0
+    if found < stated:
+        raise ClipError(f"{path} is cut short: {found:,} of {stated:,} bytes are there", _CURE)
+
+
 def _decode(path: Path) -> Iterator[VideoFrame]:
     with _open(path) as container:
         # One process per core is faster than threads inside a decoder.
         container.streams.video[0].codec_context.thread_count = 1
         try:
-            yield from container.decode(video=0)
+            for number, frame in enumerate(container.decode(video=0)):
+                if frame.is_corrupt:
+                    raise ClipError(f"{path} is damaged at frame {number}", _CURE)
+                yield frame
         except FFmpegError as error:
             raise ClipError(f"{path} is damaged: {error}", _CURE) from error
 
 
 def _to_array(frame: VideoFrame, plane: Plane) -> NDArray[np.uint8]:
-    if plane == "luma" and not frame.format.is_rgb and not frame.format.has_palette:
+    form = frame.format
+    if plane == "luma" and not form.is_rgb and not form.has_palette:
+        if len(frame.planes) == 1 and len(form.components) > 1:
+            # Luma and chroma take turns in one plane; unpacking them changes no value.
+            frame = frame.reformat(format="yuv444p")
         luma = frame.planes[0]
         rows = np.frombuffer(memoryview(luma), np.uint8).reshape(-1, luma.line_size)
         return rows[: frame.height, : frame.width, None].copy()

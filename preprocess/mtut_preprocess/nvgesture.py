@@ -73,7 +73,8 @@ MIRROR = tuple(dict([*_PAIRS, *((b, a) for a, b in _PAIRS)]).get(k, k) for k in 
 """Class that each class becomes in a mirror (0-based)."""
 
 _FOLDER = re.compile(r"subject(?P<subject>\d+)_r(?P<repetition>\d+)$")
-_LOG_LINE = re.compile(r"img(?P<number>\d+)\.png (?P<time>\d+)$")
+_LOG_LINE = re.compile(r"img(?P<number>[0-9]{1,9})\.png (?P<time>[0-9]{1,18}|[1-8][0-9]{18})$")
+_MAX_APART_NS = 1_000_000_000
 _LISTS = ("nvgesture_{split}_correct_cvpr2016_v2.lst", "nvgesture_{split}_correct.lst")
 
 
@@ -103,8 +104,8 @@ class NvGesture:
         """Return the facts and the clips, train list first, in the order of the lists.
 
         Raises:
-            DatasetError: folder or list missing, a malformed line, a clip twice, a person on both
-                sides, a malformed log.
+            DatasetError: folder or list missing, a malformed line, a clip twice, a malformed log,
+                logs of different recordings.
         """
         if not self.root.is_dir():
             raise DatasetError(
@@ -236,7 +237,7 @@ def parse_list(path: Path, root: Path) -> list[ListLine]:
         DatasetError: a line cannot be parsed, has a label outside 1..25, an impossible window or
             a path that leaves the dataset's folder; names file and line.
     """
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
     lines = [
         _parse_line(line.split(), f"{path}:{number}", root)
         for number, line in enumerate(text.splitlines(), start=1)
@@ -258,13 +259,15 @@ def _parse_line(fields: Sequence[str], where: str, root: Path) -> ListLine:
     try:
         for text in fields:
             key, _, value = text.partition(":")
-            if key == "path":
+            if key == "path" and folder is None:
                 folder = PurePosixPath(value)
-            elif key == "label":
-                label = int(value)
-            else:
+            elif key == "label" and label is None:
+                label = _number(value)
+            elif key not in ("path", "label") and key not in windows:
                 _stem, start, stop = value.split(":")
-                windows[key] = (int(start), int(stop))
+                windows[key] = (_number(start), _number(stop))
+            else:
+                raise DatasetError(f"{where}: the line has two '{key}:' fields", cure)
     except ValueError:
         raise DatasetError(f"{where}: cannot parse {text!r}", cure) from None
     if folder is None or label is None:
@@ -276,7 +279,7 @@ def _parse_line(fields: Sequence[str], where: str, root: Path) -> ListLine:
             "Restore the line of the dataset's own list.",
         )
     for stream, (first, last) in windows.items():
-        if not 0 <= first < last:
+        if first >= last:
             raise DatasetError(f"{where}: the {stream} window {first}:{last} is empty", cure)
     if folder.is_absolute() or ".." in folder.parts:
         raise DatasetError(
@@ -284,6 +287,17 @@ def _parse_line(fields: Sequence[str], where: str, root: Path) -> ListLine:
             "Paths in a list are relative and stay inside the folder of the list.",
         )
     return ListLine(folder, windows, label - 1, where)
+
+
+def _number(text: str) -> int:
+    """Return a plain decimal number; at most six digits, or a slip of the pen fills the memory.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not re.fullmatch(r"[0-9]{1,6}", text):
+        raise ValueError(text)
+    return int(text)
 
 
 def read_log(path: Path) -> NDArray[np.int64] | None:
@@ -295,7 +309,8 @@ def read_log(path: Path) -> NDArray[np.int64] | None:
     if not path.is_file():
         return None
     times: list[int] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    text = path.read_text(encoding="utf-8-sig", errors="replace").rstrip()
+    for number, line in enumerate(text.splitlines(), start=1):
         match = _LOG_LINE.match(line.strip())
         if match is None or int(match["number"]) != len(times):
             raise DatasetError(
@@ -326,13 +341,20 @@ def pair_frames(
         where: list and line, for the message.
 
     Raises:
-        DatasetError: no logs, and windows of different lengths.
+        DatasetError: no logs, and windows of different lengths; logs of two recordings.
     """
     depth = np.arange(*depth_window)
     if depth_times is not None and colour_times is not None:
         # A window may pass the end of its stream by a frame or two: hold the last time.
         targets = depth_times[np.minimum(depth, len(depth_times) - 1)]
-        nearest = np.abs(colour_times[None, :] - targets[:, None]).argmin(axis=1)
+        apart = np.abs(colour_times[None, :] - targets[:, None])
+        if apart.min(axis=1).max() > _MAX_APART_NS:
+            raise DatasetError(
+                f"{where}: the colour frame nearest to a depth frame is"
+                f" {apart.min(axis=1).max() / 1e9:.1f} s away; the logs are of two recordings",
+                "Restore the logs; without them, frames are paired by number.",
+            )
+        nearest = apart.argmin(axis=1)
         return [int(i) for i in np.maximum.accumulate(nearest)], "timestamps"
     colour = np.arange(*colour_window)
     if len(colour) != len(depth):

@@ -4,9 +4,10 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any, TypeVar
 
@@ -20,8 +21,11 @@ Result = TypeVar("Result")
 
 def run_parallel(
     function: Callable[[Task], Result], tasks: Sequence[Task], workers: int
-) -> Iterator[tuple[Task, Result]]:
+) -> Generator[tuple[Task, Result], None, None]:
     """Yield (task, result) as tasks end; in this process where one worker is asked for.
+
+    Close the generator (``contextlib.closing``) where its loop may be left early, by ctrl-C too:
+    that ends the workers at once.
 
     Args:
         function: picklable; must not depend on the order of tasks.
@@ -41,7 +45,8 @@ def run_parallel(
         min(workers, len(tasks)), mp_context=context, initializer=_follow_parent
     )
     try:
-        futures = {executor.submit(function, task): task for task in tasks}
+        with _interrupts_held():
+            futures = {executor.submit(function, task): task for task in tasks}
         for future in as_completed(futures):
             yield futures[future], future.result()
     except BrokenProcessPool as error:
@@ -56,6 +61,19 @@ def run_parallel(
         raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold ctrl-C back for a block; processes started in it never get it.
+
+    Until it ignores the signal, a worker that is still importing would answer with a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _follow_parent() -> None:

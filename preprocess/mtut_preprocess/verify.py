@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 
 from mtut_bench.errors import ClipError, DatasetError
 from mtut_preprocess.adapter import DatasetFacts, RawClip, RawDataset
@@ -69,10 +69,11 @@ def verify_raw(
     if not clips:
         raise DatasetError(f"{dataset.root} lists no clip", "Restore the dataset's lists.")
     faults: list[str] = []
-    for done, (_, found) in enumerate(run_parallel(partial(_check_clip), clips, workers), start=1):
-        faults += found
-        if progress:
-            progress(done, len(clips))
+    with closing(run_parallel(_check_clip, clips, workers)) as results:
+        for done, (_, found) in enumerate(results, start=1):
+            faults += found
+            if progress:
+                progress(done, len(clips))
     rows = [clip.row for clip in clips]
     sides = {s: {row.subject for row in rows if row.split == s} for s in ("train", "test")}
     shared = tuple(sorted(sides["train"] & sides["test"]))

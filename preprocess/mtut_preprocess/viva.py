@@ -15,12 +15,12 @@ user numbers, so without the table of persons no fold is made.
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from mtut_bench.errors import DatasetError
+from mtut_bench.errors import ClipError, DatasetError
 from mtut_bench.files import read_json
 from mtut_bench.types import ClipRow
 from mtut_preprocess.adapter import DatasetFacts, RawClip, recording_origin
@@ -30,6 +30,7 @@ __all__ = ["Viva", "load_settings"]
 
 _FOLDERS = ("LISA_HG_Data/dynamic_gestures/data", "dynamic_gestures/data", "data", ".")
 _SETTINGS = "viva.json"
+_LISTED_FAULTS = 10
 
 
 class Viva:
@@ -48,13 +49,14 @@ class Viva:
 
         Raises:
             DatasetError: folder missing, a malformed settings file, a colour file without depth.
-            ClipError: a file is no video.
+            ClipError: files are no videos or cut short; counts them and names some.
         """
         folder = _find_folder(self.root)
         settings = load_settings(self.root)
         ids = list(settings["gesture_ids"])
         names = settings["class_names"] or [f"gesture {g}" for g in ids]
         clips: list[RawClip] = []
+        faults: list[str] = []
         other: Counter[str] = Counter()
         for path in sorted(folder.glob("*.avi")):
             match = re.match(settings["pattern"], path.name)
@@ -65,7 +67,16 @@ class Viva:
             if gesture not in ids:
                 other["gestures outside the 19 classes"] += 1
                 continue
-            clips.append(self._clip(path, match, ids.index(gesture), settings["persons"]))
+            try:
+                clips.append(self._clip(path, match, ids.index(gesture), settings["persons"]))
+            except ClipError as error:
+                faults.append(error.what)
+        if faults:
+            named = "".join(f"\n  {fault}" for fault in faults[:_LISTED_FAULTS])
+            raise ClipError(
+                f"{len(faults)} clips cannot be read:{named}",
+                "Copy these files again from the dataset, or take them away.",
+            )
         if not clips:
             raise DatasetError(
                 f"{folder} holds no clip of the 19 classes whose name fits {settings['pattern']}",
@@ -91,13 +102,14 @@ class Viva:
         counts = count_packets(path), count_packets(depth)
         num_frames = min(counts)
         if num_frames == 0:
-            raise DatasetError(f"{path} or {depth} holds no frame", "Copy both again.")
+            raise ClipError(f"{path} or {depth} holds no frame")
         frames = tuple(range(num_frames))
+        take = match["repetition"] or ""
         row = ClipRow(
             clip_id=path.stem,
             subject=persons[user] if persons else user,
             label=label,
-            repetition=int(match["repetition"]),
+            repetition=int(take) if take.isdecimal() else -1,
             split="",
             num_frames=num_frames,
         )
@@ -154,7 +166,8 @@ def load_settings(root: Path) -> dict[str, Any]:
     A value that the folder's file gives is no longer a doubt.
 
     Raises:
-        DatasetError: the file is malformed, has unknown keys or a table of the wrong length.
+        DatasetError: the file is malformed, has unknown keys, a value of another form or a table
+            of the wrong length.
     """
     text = resources.files("mtut_preprocess").joinpath("data", _SETTINGS).read_text("utf-8")
     settings: dict[str, Any] = json.loads(text)
@@ -170,6 +183,9 @@ def load_settings(root: Path) -> dict[str, Any]:
             continue
         if key not in settings:
             raise DatasetError(f"{path}: unknown key {key!r}", cure)
+        form, fits = _FORMS[key]
+        if not fits(value):
+            raise DatasetError(f"{path}: {key!r} must be {form}, not {value!r}", cure)
         settings[key] = value
         settings.pop(f"_{key}_doubt", None)
     num_classes = len(settings["gesture_ids"])
@@ -178,7 +194,47 @@ def load_settings(root: Path) -> dict[str, Any]:
             raise DatasetError(
                 f"{path}: {key!r} has {len(settings[key])} entries for {num_classes} classes", cure
             )
+    if settings["mirror"] and max(settings["mirror"]) >= num_classes:
+        raise DatasetError(f"{path}: 'mirror' names class {max(settings['mirror'])}", cure)
     return settings
+
+
+def _is_pattern(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    try:
+        return {"user", "gesture", "repetition"} <= re.compile(value).groupindex.keys()
+    except (re.error, TypeError):
+        return False
+
+
+def _is_number(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def _are(kind: type, values: Any) -> bool:  # noqa: ANN401 - any JSON value
+    return isinstance(values, list) and all(type(value) is kind for value in values)
+
+
+def _is_table(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    return isinstance(value, dict) and _are(str, list(value.values()))
+
+
+_FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "pattern": ("a regular expression with the groups user, gesture, repetition", _is_pattern),
+    "gesture_ids": (
+        "a list of different strings",
+        lambda v: _are(str, v) and len(set(v)) == len(v) > 0,
+    ),
+    "aliases": ("an object of strings", _is_table),
+    "class_names": ("null or a list of strings", lambda v: v is None or _are(str, v)),
+    "persons": ("null or an object of strings", lambda v: v is None or _is_table(v)),
+    "mirror": (
+        "null or a list of class positions or -1",
+        lambda v: v is None or (_are(int, v) and min(v, default=0) >= -1),
+    ),
+    "expected_clips": ("a positive whole number", lambda v: _is_number(v) and v == int(v)),
+    "fps": ("a positive number", _is_number),
+}
+"""Form of each key in words, and the test of it."""
 
 
 def _find_folder(root: Path) -> Path:

@@ -1,0 +1,141 @@
+"""Tiny stores and a tiny network: the real code paths in milliseconds, without any video."""
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from mtut_baselines import METHODS
+from mtut_bench.method import NetworkOutput
+from mtut_bench.protocol import PROTOCOLS
+from mtut_bench.store import StorePlan
+from mtut_bench.store_writer import StoreWriter, write_unit
+from mtut_bench.types import CHANNELS, ClipRow
+
+ATTRIBUTES = {
+    "dataset": "viva",
+    "origin": "synthetic",
+    "complete": True,
+    "expected_clips": 8,
+    "classes": ["left", "right", "up"],
+    "mirror": [1, 0, -1],
+    "fold_rule": "subject",
+    "subject_unit": "person",
+    "fps": 15.0,
+    "depth_polarity": "near is bright",
+    "flow": None,
+    "colour": "rgb",
+    "alignment": {},
+    "assumptions": [],
+}
+
+
+def clip_rows(num_clips=8, num_classes=3, lengths=(12, 5, 9), subjects=("1", "2"), splits=("",)):
+    """Return rows whose label, length, subject and split go round."""
+    return tuple(
+        ClipRow(
+            clip_id=f"clip{n:02d}",
+            subject=subjects[n % len(subjects)],
+            label=n // len(subjects) % num_classes,
+            repetition=n,
+            split=splits[n % len(splits)],
+            num_frames=lengths[n % len(lengths)],
+        )
+        for n in range(num_clips)
+    )
+
+
+def clip_frames(row, modality, size):
+    """Return noise that is a function of clip and modality, brighter in a column per class."""
+    key = int.from_bytes(hashlib.sha256(f"{row.clip_id}{modality}".encode()).digest()[:8], "big")
+    shape = (row.num_frames, *size, CHANNELS[modality])
+    frames = np.random.default_rng(key).integers(1, 128, shape, dtype=np.uint8)
+    width = size[1] // 4
+    frames[:, :, row.label * width : (row.label + 1) * width] += 127
+    return frames
+
+
+def build_store(path, rows=None, size=(12, 16), modalities=("rgb", "depth"), **attributes):
+    """Write a store from numpy and return its path."""
+    rows = clip_rows() if rows is None else rows
+    plan = StorePlan(rows, ("{}",) * len(rows), modalities, *size, ATTRIBUTES | attributes)
+    writer = StoreWriter(path, plan)
+    writer.begin()
+    for unit in writer.pending():
+        clips = {
+            n: {name: clip_frames(rows[n], name, size) for name in modalities}
+            for n in range(unit.first_clip, unit.last_clip)
+        }
+        write_unit(writer.partial, plan, writer.layout, unit, clips)
+    writer.finish({})
+    return path
+
+
+@pytest.fixture
+def make_store(tmp_path):
+    """Return build_store(name, ...) with the test's own folder."""
+
+    def make(name="tiny", **options):
+        return build_store(tmp_path / "stores" / f"{name}.zarr", **options)
+
+    return make
+
+
+@pytest.fixture
+def make_rows():
+    return clip_rows
+
+
+class TinyNetwork(nn.Module):
+    """Convolution, batch norm, pooled head with dropout; 2 x 2 x 2 blocks at 8 x 8 x 8."""
+
+    min_frames = 4
+
+    def __init__(self, spec):
+        super().__init__()
+        self.dropout = spec.dropout
+        self.conv = nn.Conv3d(spec.in_channels, 12, 4, stride=4)
+        self.bn = nn.BatchNorm3d(12, momentum=spec.bn_momentum)
+        self.head = nn.Linear(12, spec.num_classes)
+
+    def forward(self, clip_NCTHW):
+        missing = max(0, self.min_frames - clip_NCTHW.shape[2])
+        clip_NCTHW = functional.pad(clip_NCTHW, (0, 0, 0, 0, 0, missing))
+        features = self.bn(self.conv(clip_NCTHW)).relu()
+        pooled_NTC = features.mean(dim=(3, 4)).transpose(1, 2)
+        logits = self.head(functional.dropout(pooled_NTC, self.dropout, self.training))
+        return NetworkOutput(logits.transpose(1, 2), features)
+
+
+@pytest.fixture
+def tiny_methods():
+    """Return the real methods with TinyNetwork in the place of I3D."""
+    return {
+        name: replace(method, network="tiny", build_network=TinyNetwork)
+        for name, method in METHODS.items()
+    }
+
+
+@pytest.fixture
+def tiny_protocol():
+    """Return the demo protocol at 8 x 8 x 8, 3 + 2 epochs, batch 3."""
+    return replace(
+        PROTOCOLS["demo"],
+        name="tiny",
+        clip_length=8,
+        short_side=10,
+        crop=8,
+        batch_size=3,
+        epochs_alone=3,
+        epochs_joint=2,
+        evaluation_batch=3,
+    )
+
+
+@pytest.fixture
+def cpu():
+    return torch.device("cpu")

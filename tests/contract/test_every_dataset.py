@@ -1,0 +1,67 @@
+"""Every dataset that users can name opens, refuses and describes itself alike."""
+
+import pytest
+
+from mtut_bench.errors import DatasetError
+from mtut_bench.folds import make_folds
+from mtut_bench.types import MODALITIES
+from mtut_preprocess import DATASETS
+from mtut_preprocess.convert import describe_plan, plan_store
+from mtut_preprocess.synthetic import TWINS, generate
+
+
+@pytest.fixture(scope="module")
+def raw_folders(tmp_path_factory):
+    folders = {}
+    for twin in TWINS:
+        folders[twin] = tmp_path_factory.mktemp(twin)
+        generate(twin, folders[twin], size="tiny", workers=1)
+    return folders
+
+
+def test_keys_are_names_and_twins_exist():
+    assert all(key == dataset.name for key, dataset in DATASETS.items())
+    assert {d.twin for d in DATASETS.values() if d.twin} == set(TWINS)
+
+
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_missing_folder_is_one_clear_error(name, tmp_path):
+    with pytest.raises(DatasetError, match="nowhere") as caught:
+        DATASETS[name].open_raw(tmp_path / "nowhere", "sk_color").read()
+    assert caught.value.cure
+
+
+@pytest.mark.parametrize("twin", sorted(TWINS))
+def test_a_twin_is_read_by_the_ordinary_adapter(twin, raw_folders, tmp_path):
+    facts, clips, plan = plan_store(DATASETS[twin].open_raw(raw_folders[twin], "sk_color"))
+    assert (facts.dataset, facts.origin) == (twin, "synthetic")
+    assert not plan.attributes["complete"]
+    assert len({clip.row.clip_id for clip in clips}) == len(clips) == len(plan.rows)
+    assert {clip.row.label for clip in clips} == set(range(len(facts.class_names)))
+    assert list(plan.modalities) == [m for m in MODALITIES if m in facts.modalities]
+    assert str(len(clips)) in describe_plan(facts, clips, plan, tmp_path / "s.zarr")[0]
+
+
+@pytest.mark.parametrize("twin", sorted(TWINS))
+def test_a_twin_says_synthetic_under_the_recorded_name_too(twin, raw_folders):
+    recorded = twin.removesuffix("-synthetic")
+    facts, _ = DATASETS[recorded].open_raw(raw_folders[twin], "sk_color").read()
+    assert (facts.dataset, facts.origin) == (twin, "synthetic")
+
+
+@pytest.mark.parametrize("twin", sorted(TWINS))
+def test_every_twin_can_be_divided_into_folds(twin, raw_folders):
+    facts, clips = DATASETS[twin].open_raw(raw_folders[twin], "sk_color").read()
+    rows = [clip.row for clip in clips]
+    folds = make_folds(rows, facts.fold_rule, facts.subject_unit)
+    assert sum(len(fold.test) for fold in folds) in (len(rows), len(rows) // 2)
+
+
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_mirror_is_an_involution(name, raw_folders):
+    if not DATASETS[name].twin:
+        return
+    facts, _ = DATASETS[name].open_raw(raw_folders[name], "sk_color").read()
+    assert facts.mirror is not None
+    for label, other in enumerate(facts.mirror):
+        assert other == -1 or facts.mirror[other] == label

@@ -1,0 +1,207 @@
+"""Bad input through the command line: one clear message, exit code 1 or 2, nothing half-written."""
+
+import shutil
+import sys
+
+import pytest
+import zarr
+
+from mtut_bench import cli
+from mtut_preprocess.synthetic import TWINS, Settings
+
+TRAIN = "nvgesture_train_correct_cvpr2016_v2.lst"
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    """Three recordings in NVGesture's layout, two to train on and one to test."""
+    raw = tmp_path_factory.mktemp("raw")
+    settings = Settings("nvgesture-synthetic", "tiny", 0, whole=False)
+    twin = TWINS["nvgesture-synthetic"]
+    clips = twin.clips(settings)
+    chosen = [c for c in clips if c.split == "train"][:2] + [c for c in clips if c.split == "test"][
+        :1
+    ]
+    for clip in chosen:
+        twin.write_clip(raw, clip, settings)
+    twin.write_index(raw, chosen, settings)
+    return raw
+
+
+@pytest.fixture
+def raw(recordings, tmp_path):
+    return shutil.copytree(recordings, tmp_path / "raw folder [1]")
+
+
+@pytest.fixture
+def fails(monkeypatch, capsys):
+    """Run a command that must fail; return its message."""
+
+    def run(*arguments, code=1):
+        monkeypatch.setattr(sys, "argv", ["mtut-bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        output = capsys.readouterr()
+        assert caught.value.code == code, output.out + output.err
+        assert "Traceback" not in output.err
+        return output.err
+
+    return run
+
+
+@pytest.fixture
+def succeeds(monkeypatch, capsys):
+    """Run a command that must succeed; return what it printed."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mtut-bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        output = capsys.readouterr()
+        assert caught.value.code == 0, output.out + output.err
+        return output.out
+
+    return run
+
+
+@pytest.fixture
+def prepare_fails(fails, raw, tmp_path):
+    """Prepare the recordings; return the message; no store may be there."""
+
+    def run(code=1):
+        data = tmp_path / "data"
+        message = fails("prepare", "nvgesture", "--raw", raw, "--data", data, code=code)
+        assert list(data.glob("stores/*.zarr")) == []
+        return message
+
+    return run
+
+
+def edit_list(raw, old, new):
+    path = raw / TRAIN
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def first_video(raw, name="sk_depth.avi"):
+    return sorted(raw.rglob(name))[0]
+
+
+def test_missing_folder(fails, tmp_path):
+    message = fails("prepare", "nvgesture", "--raw", tmp_path / "nowhere", "--data", tmp_path)
+    assert "nowhere" in message
+    assert "nvgesture-synthetic" in message
+
+
+def test_missing_video(prepare_fails, raw):
+    video = first_video(raw, "sk_color.avi")
+    video.unlink()
+    message = prepare_fails()
+    assert str(video) in message
+    assert "sk_wrapped" in message
+
+
+def test_truncated_video(prepare_fails, raw):
+    video = first_video(raw)
+    video.write_bytes(video.read_bytes()[: video.stat().st_size // 3])
+    assert str(video) in prepare_fails()
+
+
+def test_repaired_video_finishes(prepare_fails, succeeds, raw, tmp_path):
+    video = first_video(raw)
+    whole = video.read_bytes()
+    video.write_bytes(whole[:3000])
+    prepare_fails()
+    video.write_bytes(whole)
+    succeeds("prepare", "nvgesture", "--raw", raw, "--data", tmp_path / "data")
+    assert (tmp_path / "data" / "stores" / "nvgesture.zarr").is_dir()
+
+
+def test_stream_shorter_than_its_window(prepare_fails, raw):
+    edit_list(
+        raw,
+        "depth:sk_depth:0:80 color:sk_color:0:80",
+        "depth:sk_depth:30:110 color:sk_color:30:110",
+    )
+    message = prepare_fails()
+    assert "110" in message
+    assert "frames" in message
+
+
+def test_unparsable_line(prepare_fails, raw):
+    edit_list(raw, "depth:sk_depth:0:80", "depth:sk_depth:zero:80")
+    message = prepare_fails()
+    assert f"{TRAIN}:1" in message
+    assert "depth:sk_depth:zero:80" in message
+
+
+@pytest.mark.parametrize("label", ["0", "26"])
+def test_label_outside_the_classes(prepare_fails, raw, label):
+    text = (raw / TRAIN).read_text()
+    old = text.split("label:")[1].split()[0]
+    edit_list(raw, f"label:{old} ", f"label:{label} ")
+    assert f"label {label}" in prepare_fails()
+
+
+@pytest.mark.parametrize("path", ["../../etc", "/etc"])
+def test_list_path_that_leaves_the_folder(prepare_fails, raw, path):
+    old = (raw / TRAIN).read_text().split()[0]
+    edit_list(raw, old, f"path:{path}/subject1_r0")
+    assert "leaves the dataset folder" in prepare_fails()
+
+
+@pytest.fixture
+def store(raw, tmp_path, succeeds):
+    succeeds("prepare", "nvgesture", "--raw", raw, "--data", tmp_path)
+    return tmp_path / "stores" / "nvgesture.zarr"
+
+
+RUN = ("run", "--dataset", "nvgesture", "--protocol", "demo", "--method", "i3d")
+
+
+def test_newer_store(store, fails, tmp_path):
+    zarr.open_group(store, mode="r+").attrs["format_version"] = 99
+    message = fails(*RUN, "--data", tmp_path, "--runs", tmp_path / "runs")
+    assert "format version 99" in message
+    assert not (tmp_path / "runs").exists()
+
+
+def test_truncated_store(store, fails, tmp_path):
+    shard = sorted(store.glob("frames/depth/c/*/0/0/0"))[0]
+    shard.write_bytes(shard.read_bytes()[:100])
+    message = fails(*RUN, "--data", tmp_path, "--runs", tmp_path / "runs")
+    assert "truncated" in message
+    assert str(shard) in message
+
+
+def test_run_lists_everything_that_is_missing(fails, tmp_path):
+    message = fails("run", "--data", tmp_path, "--runs", tmp_path / "runs")
+    assert "2 things are missing" in message
+    for text in ("store:", "weights:", "mtut-bench prepare viva", "viva-synthetic"):
+        assert text in message
+
+
+def test_other_settings_in_the_way(store, raw, fails, tmp_path):
+    message = fails(
+        "prepare", "nvgesture", "--raw", raw, "--data", tmp_path, "--colour", "sk_wrapped"
+    )
+    assert "--overwrite" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("prepare", "jester"), "jester"),
+        (("run", "--method", "magic"), "magic"),
+        (("run", "--protocol", "mine"), "mine"),
+        (("run", "--dataset", "kinetics"), "kinetics"),
+        (("synth", "viva"), "recorded"),
+        (("verify",), "nothing to verify"),
+        (("inspect", "--store", "../x"), "../x"),
+        (("prepare", "viva", "--size", "huge"), "huge"),
+        (("run", "--no-such-option"), "no-such-option"),
+    ],
+)
+def test_usage_errors_exit_with_2(fails, arguments, named):
+    assert named in fails(*arguments, code=2)

@@ -1,0 +1,60 @@
+"""Small stores with known frames, for the tests of everything that reads a store."""
+
+import numpy as np
+
+from mtut_bench.store import StorePlan, Unit, frames_shape
+from mtut_bench.store_writer import StoreWriter, write_unit
+from mtut_bench.types import ClipRow
+
+ATTRIBUTES = {
+    "dataset": "handmade",
+    "origin": "synthetic",
+    "complete": False,
+    "expected_clips": 99,
+    "classes": ["wave", "swipe left", "swipe right"],
+    "mirror": [0, 2, 1],
+    "fold_rule": "split",
+    "subject_unit": "person",
+    "fps": 30.0,
+    "depth_polarity": "nearer is brighter",
+    "flow": {"algorithm": "farneback", "source": "rgb"},
+    "colour": "rgb",
+    "alignment": {"time": "frame by frame"},
+    "assumptions": ["made by hand"],
+}
+
+
+def make_plan(lengths, modalities=("rgb", "depth"), height=3, width=4, **changes):
+    rows = tuple(
+        ClipRow(f"clip{i}", f"p{i % 2}", i % 3, i, "train" if i % 2 == 0 else "test", length)
+        for i, length in enumerate(lengths)
+    )
+    sources = tuple(f'{{"rgb":"{row.clip_id}.avi"}}' for row in rows)
+    return StorePlan(rows, sources, tuple(modalities), height, width, {**ATTRIBUTES, **changes})
+
+
+def make_frames(plan, seed=0):
+    """Random frames of every clip and modality."""
+    rng = np.random.default_rng(seed)
+    return [
+        {
+            m: rng.integers(0, 256, frames_shape(plan, m, row.num_frames), np.uint8)
+            for m in plan.modalities
+        }
+        for row in plan.rows
+    ]
+
+
+def write_units(writer: StoreWriter, frames, units: list[Unit] | None = None) -> None:
+    for unit in writer.pending() if units is None else units:
+        clips = {i: frames[i] for i in range(unit.first_clip, unit.last_clip)}
+        write_unit(writer.partial, writer.plan, writer.layout, unit, clips)
+
+
+def write_store(path, plan, frames=None):
+    """Write a whole store; return its digest."""
+    writer = StoreWriter(path, plan)
+    with writer.lock():
+        writer.begin()
+        write_units(writer, make_frames(plan) if frames is None else frames)
+        return writer.finish({"mtut-bench": "test"})

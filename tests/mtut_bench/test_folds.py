@@ -1,0 +1,117 @@
+from dataclasses import replace
+
+import pytest
+
+from mtut_bench.errors import FoldError
+from mtut_bench.folds import check_fold, choose_folds, make_folds
+from mtut_bench.types import ClipRow, Fold
+
+
+def row(clip_id, subject, split=""):
+    return ClipRow(clip_id, subject, 0, -1, split, 10)
+
+
+PERSONS = [row("a", "10"), row("b", "2"), row("c", "1"), row("d", "2"), row("e", "anna")]
+LISTED = [
+    row("a", "1", "train"),
+    row("b", "2", "test"),
+    row("c", "1", "train"),
+    row("d", "3", "val"),
+]
+
+
+def test_one_fold_per_person_in_natural_order():
+    folds = make_folds(PERSONS, "subject", "person")
+    assert [fold.name for fold in folds] == ["1", "2", "10", "anna"]
+
+
+def test_golden_sides_of_a_left_out_person():
+    fold = make_folds(PERSONS, "subject", "person")[1]
+    assert fold == Fold("2", train=("a", "c", "e"), test=("b", "d"))
+
+
+def test_test_sides_are_a_partition_of_all_clips():
+    folds = make_folds(PERSONS, "subject", "person")
+    tested = [clip for fold in folds for clip in fold.test]
+    assert sorted(tested) == ["a", "b", "c", "d", "e"]
+    for fold in folds:
+        assert sorted(fold.train + fold.test) == ["a", "b", "c", "d", "e"]
+
+
+def test_nobody_is_on_two_sides():
+    person = {r.clip_id: r.subject for r in PERSONS}
+    for fold in make_folds(PERSONS, "subject", "person"):
+        assert not {person[i] for i in fold.train} & {person[i] for i in fold.test}
+
+
+def test_folds_do_not_depend_on_the_order_of_rows():
+    names = [f.name for f in make_folds(PERSONS[::-1], "subject", "person")]
+    assert names == ["1", "2", "10", "anna"]
+
+
+def test_official_lists_are_one_fold():
+    assert make_folds(LISTED, "split", "person") == [
+        Fold("official", train=("a", "c"), test=("b",), val=("d",))
+    ]
+
+
+def test_users_that_may_be_one_person_are_refused():
+    with pytest.raises(FoldError, match="one person") as caught:
+        make_folds(PERSONS, "subject", "user")
+    assert "viva.json" in caught.value.cure
+
+
+def test_unknown_rule_is_refused():
+    with pytest.raises(FoldError, match="'random'"):
+        make_folds(PERSONS, "random", "person")
+
+
+def test_person_on_two_sides_is_named():
+    rows = [*LISTED, row("x", "2", "train")]
+    with pytest.raises(FoldError, match="subject 2 is in train and in test"):
+        make_folds(rows, "split", "person")
+
+
+@pytest.mark.parametrize(
+    ("split", "where"), [("train", "in train and in val"), ("test", "in val and in test")]
+)
+def test_validation_is_a_side_too(split, where):
+    rows = [*LISTED, row("x", "3", split)]
+    with pytest.raises(FoldError, match=f"subject 3 is {where}"):
+        make_folds(rows, "split", "person")
+
+
+def test_clip_on_two_sides_is_named():
+    fold = Fold("f", train=("a", "b"), test=("b",))
+    with pytest.raises(FoldError, match="clip b is in train and in test"):
+        check_fold(fold, LISTED)
+
+
+def test_clip_twice_in_the_table_is_refused():
+    with pytest.raises(FoldError, match="twice"):
+        check_fold(Fold("f", ("a",), ("b",)), [*LISTED, LISTED[0]])
+
+
+@pytest.mark.parametrize("side", ["train", "test"])
+def test_empty_side_is_named(side):
+    rows = [replace(r, split="train" if side == "test" else "test") for r in LISTED]
+    with pytest.raises(FoldError, match=f"no {side} clip"):
+        make_folds(rows, "split", "person")
+
+
+def test_a_single_person_cannot_be_left_out():
+    with pytest.raises(FoldError, match="no train clip"):
+        make_folds(PERSONS[1:2], "subject", "person")
+
+
+def test_folds_are_chosen_by_name_or_all():
+    folds = make_folds(PERSONS, "subject", "person")
+    assert choose_folds(folds, "all") == folds
+    assert [f.name for f in choose_folds(folds, "10")] == ["10"]
+
+
+def test_unknown_fold_names_those_there_are():
+    folds = make_folds(PERSONS, "subject", "person")
+    with pytest.raises(FoldError, match="'nonsense'") as caught:
+        choose_folds(folds, "nonsense")
+    assert "1, 2, 10, anna" in caught.value.cure

@@ -1,0 +1,493 @@
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mtut_baselines import METHODS
+from mtut_bench.errors import RunError, TrainingDivergedError
+from mtut_bench.evaluation import predict
+from mtut_bench.loader import TrainingClips
+from mtut_bench.method import NetworkOutput, ObjectiveOutput
+from mtut_bench.metrics import accuracy
+from mtut_bench.sampling import epoch_order
+from mtut_bench.store_reader import StoreReader
+from mtut_bench.trainer import Stage, build_learner, classification_losses, train
+
+
+class Interrupted(Exception):  # noqa: N818 - it is no error
+    pass
+
+
+def stop_after(epochs):
+    def note(done, total, text):
+        if done == epochs:
+            raise Interrupted
+
+    return note
+
+
+class Bench:
+    """Trains on a store of eight clips; every call starts from a fresh initialisation."""
+
+    def __init__(self, store, folder, methods, protocol):
+        self.store, self.folder, self.methods, self.protocol = store, folder, methods, protocol
+        self.ids = [row.clip_id for row in StoreReader(store).table.rows]
+        self.device = torch.device("cpu")
+
+    def learners(self, modalities, method="i3d", seed=0, protocol=None):
+        return {
+            m: build_learner(
+                self.methods[method], m, 3, protocol or self.protocol, seed, self.device
+            )
+            for m in modalities
+        }
+
+    def clips(self, modalities, seed=0, protocol=None):
+        return TrainingClips(self.store, self.ids, modalities, protocol or self.protocol, seed)
+
+    def alone(self, modalities, name="alone", seed=0, protocol=None, **options):
+        protocol = protocol or self.protocol
+        learners = self.learners(modalities, seed=seed, protocol=protocol)
+        stage = Stage(
+            "alone", 0, protocol.epochs_alone, True, classification_losses, self.folder / name
+        )
+        clips = self.clips(modalities, seed, protocol)
+        log = train(learners, clips, stage, protocol, self.device, **options)
+        return learners, log
+
+    def joint(self, learners, method="mtut", name="joint", protocol=None, **options):
+        protocol = protocol or self.protocol
+        first = protocol.epochs_alone
+        objective = self.methods[method].build_objective(protocol.objective_settings())
+        stage = Stage(
+            "joint", first, first + protocol.epochs_joint, False, objective, self.folder / name
+        )
+        clips = self.clips(tuple(learners), protocol=protocol)
+        return train(learners, clips, stage, protocol, self.device, **options)
+
+
+@pytest.fixture
+def bench(make_store, tmp_path, tiny_methods, tiny_protocol):
+    return Bench(make_store(), tmp_path / "checkpoints", tiny_methods, tiny_protocol)
+
+
+def weights(learner):
+    return {name: tensor.clone() for name, tensor in learner.network.state_dict().items()}
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+def state_bytes(learner):
+    return json.dumps(learner.state(), default=lambda tensor: tensor.tolist(), sort_keys=True)
+
+
+def test_same_seed_same_bytes(bench):
+    first, _ = bench.alone(("rgb",), "a")
+    second, _ = bench.alone(("rgb",), "b")
+    assert state_bytes(first["rgb"]) == state_bytes(second["rgb"])
+
+
+def test_another_seed_another_network(bench):
+    first = bench.learners(("rgb",))["rgb"]
+    second = bench.learners(("rgb",), seed=1)["rgb"]
+    assert not torch.equal(first.network.conv.weight, second.network.conv.weight)
+
+
+def test_initialisation_does_not_depend_on_what_was_drawn_before(bench):
+    first = bench.learners(("rgb", "depth"))["depth"]
+    torch.rand(100)
+    assert same(weights(first), weights(bench.learners(("depth",))["depth"]))
+
+
+def test_modalities_start_from_different_weights(bench):
+    learners = bench.learners(("rgb", "depth"))
+    assert not torch.equal(
+        learners["rgb"].network.conv.weight, learners["depth"].network.conv.weight
+    )
+
+
+def test_training_leaves_the_global_generator_alone(bench):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    bench.learners(("rgb",))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+def test_stage_one_interrupted_and_resumed_ends_with_the_same_bytes(bench, epochs):
+    undisturbed, _ = bench.alone(("rgb",), "a")
+    with pytest.raises(Interrupted):
+        bench.alone(("rgb",), "b", progress=stop_after(epochs))
+    resumed, log = bench.alone(("rgb",), "b")
+    assert state_bytes(resumed["rgb"]) == state_bytes(undisturbed["rgb"])
+    assert [entry["epoch"] for entry in log] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_stage_two_interrupted_and_resumed_ends_with_the_same_bytes(bench, epochs):
+    undisturbed, _ = bench.alone(("rgb", "depth"))
+    bench.joint(undisturbed, name="a")
+    first, _ = bench.alone(("rgb", "depth"))
+    with pytest.raises(Interrupted):
+        bench.joint(first, name="b", progress=stop_after(epochs))
+    resumed, _ = bench.alone(("rgb", "depth"))
+    bench.joint(resumed, name="b")
+    for modality in ("rgb", "depth"):
+        assert state_bytes(resumed[modality]) == state_bytes(undisturbed[modality])
+
+
+def test_a_stop_within_an_epoch_goes_back_to_its_start(bench, monkeypatch):
+    undisturbed, _ = bench.alone(("rgb",), "a")
+    from mtut_bench import trainer
+
+    step, calls = trainer._step, []
+
+    def failing(*arguments):
+        calls.append(1)
+        if len(calls) == 5:  # the second step of the second epoch
+            raise Interrupted
+        return step(*arguments)
+
+    monkeypatch.setattr(trainer, "_step", failing)
+    with pytest.raises(Interrupted):
+        bench.alone(("rgb",), "b")
+    resumed, _ = bench.alone(("rgb",), "b")
+    assert state_bytes(resumed["rgb"]) == state_bytes(undisturbed["rgb"])
+    assert len(calls) == 5 + 6
+
+
+def test_finished_stage_is_taken_up_without_a_step(bench, monkeypatch):
+    first, log = bench.alone(("rgb",))
+    monkeypatch.setattr("mtut_bench.trainer._step", None)
+    second, again = bench.alone(("rgb",))
+    assert state_bytes(first["rgb"]) == state_bytes(second["rgb"])
+    assert log == again
+
+
+def test_stage_one_alone_equals_stage_one_in_company(bench):
+    company, _ = bench.alone(("rgb", "depth"), "both")
+    for modality in ("rgb", "depth"):
+        single, _ = bench.alone((modality,), modality)
+        assert state_bytes(single[modality]) == state_bytes(company[modality])
+
+
+def test_two_workers_train_to_the_bytes_of_none(bench):
+    first, _ = bench.alone(("rgb",), "a")
+    second, _ = bench.alone(("rgb",), "b", workers=2)
+    assert state_bytes(first["rgb"]) == state_bytes(second["rgb"])
+
+
+@pytest.mark.parametrize("off", ["lambda_", "beta"])
+def test_mtut_switched_off_is_plain_training_bit_for_bit(bench, off):
+    plain, _ = bench.alone(("rgb", "depth"))
+    bench.joint(plain, "i3d", "plain")
+    zero, _ = bench.alone(("rgb", "depth"))
+    bench.joint(zero, "mtut", "zero", replace(bench.protocol, **{off: 0.0}))
+    assert all(state_bytes(plain[m]) == state_bytes(zero[m]) for m in plain)
+
+
+def test_mtut_trains_other_weights(bench):
+    plain, _ = bench.alone(("rgb", "depth"))
+    bench.joint(plain, "i3d", "plain")
+    mtut, _ = bench.alone(("rgb", "depth"))
+    bench.joint(mtut, "mtut", "mtut")
+    assert not same(weights(plain["rgb"]), weights(mtut["rgb"]))
+
+
+def test_momentum_continues_into_stage_two(bench):
+    learners, _ = bench.alone(("rgb",))
+    before = learners["rgb"].optimiser.state_dict()["state"][0]["momentum_buffer"].clone()
+    assert before.abs().max() > 0
+    taken_up, _ = bench.alone(("rgb",))
+    after = taken_up["rgb"].optimiser.state_dict()["state"][0]["momentum_buffer"]
+    assert torch.equal(before, after)
+
+
+def test_one_step_is_sgd_with_momentum_by_hand(bench):
+    protocol = replace(
+        bench.protocol, epochs_alone=1, batch_size=8, weight_decay=0.1, gradient_clip=None
+    )
+    start = weights(bench.learners(("rgb",), protocol=protocol)["rgb"])
+    learners, _ = bench.alone(("rgb",), protocol=protocol)
+    parameter = learners["rgb"].network.conv.weight
+    gradient = parameter.grad + 0.1 * start["conv.weight"]
+    expected = start["conv.weight"] - protocol.learning_rate * gradient
+    torch.testing.assert_close(parameter.detach(), expected, rtol=0, atol=1e-7)
+
+
+class Flat(nn.Module):
+    """Logits that no input and no step changes: a saturated loss."""
+
+    def __init__(self, spec):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.num_classes = spec.num_classes
+
+    def forward(self, clip):
+        logits = (self.weight - self.weight.detach()).expand(len(clip), self.num_classes, 1)
+        return NetworkOutput(logits, clip)
+
+
+def test_saturated_loss_lowers_the_rate_after_the_patience_to_the_floor(bench):
+    bench.methods = {"i3d": replace(bench.methods["i3d"], build_network=Flat)}
+    protocol = replace(bench.protocol, epochs_alone=21, learning_rate=1e-2)
+    learners, log = bench.alone(("rgb",), protocol=protocol)
+    rates = [entry["learning_rate"] for entry in log]
+    # Epoch 0 sets the mark; the sixth epoch without 1 % less lowers the rate for the next one.
+    expected = [1e-2] * 7 + [1e-3] * 6 + [1e-4] * 8
+    np.testing.assert_allclose(rates, expected)
+    bench.joint(learners, "i3d", protocol=replace(protocol, epochs_joint=9))
+
+
+def test_each_network_has_its_own_rate(bench):
+    protocol = replace(bench.protocol, epochs_alone=8)
+    learners = bench.learners(("rgb", "depth"), protocol=protocol)
+
+    def losses(outputs, labels):
+        result = classification_losses(outputs, labels)
+        losses.calls += 1
+        result.log["rgb"]["cross_entropy"] = 1.0
+        result.log["depth"]["cross_entropy"] = 0.9**losses.calls
+        return result
+
+    losses.calls = 0
+    stage = Stage("alone", 0, 8, True, losses, bench.folder / "own")
+    train(learners, bench.clips(("rgb", "depth")), stage, protocol, bench.device)
+    rates = {m: x.optimiser.param_groups[0]["lr"] for m, x in learners.items()}
+    assert rates == pytest.approx({"rgb": 1e-3, "depth": 1e-2})
+
+
+def test_the_rate_is_frozen_in_stage_two(bench):
+    bench.methods = {m: replace(x, build_network=Flat) for m, x in bench.methods.items()}
+    protocol = replace(bench.protocol, epochs_alone=7, epochs_joint=9)
+    learners, _ = bench.alone(("rgb",), protocol=protocol)
+    log = bench.joint(learners, "i3d", protocol=protocol)
+    assert {entry["learning_rate"] for entry in log} == {pytest.approx(1e-3)}
+
+
+def test_the_plateau_rule_survives_an_interruption(bench):
+    bench.methods = {"i3d": replace(bench.methods["i3d"], build_network=Flat)}
+    protocol = replace(bench.protocol, epochs_alone=9)
+    with pytest.raises(Interrupted):
+        bench.alone(("rgb",), protocol=protocol, progress=stop_after(4))
+    _, log = bench.alone(("rgb",), protocol=protocol)
+    np.testing.assert_allclose([e["learning_rate"] for e in log], [1e-2] * 7 + [1e-3] * 2)
+
+
+class Recorder:
+    """An objective that keeps what it saw and trains nothing."""
+
+    def __init__(self):
+        self.labels, self.outputs = [], []
+
+    def __call__(self, outputs, labels):
+        self.labels.append(labels)
+        self.outputs.append({m: o.logits_NKT.detach().clone() for m, o in outputs.items()})
+        return classification_losses(outputs, labels)
+
+
+def recorded(bench, modalities=("rgb", "depth"), protocol=None, first=0, last=2):
+    """Return the outputs of each step of frozen networks."""
+    protocol = replace(protocol or bench.protocol, learning_rate=0.0)
+    recorder = Recorder()
+    stage = Stage(
+        "alone", first, last, False, recorder, bench.folder / f"r{len(modalities)}{first}"
+    )
+    learners = bench.learners(modalities, protocol=protocol)
+    train(learners, bench.clips(modalities, protocol=protocol), stage, protocol, bench.device)
+    return recorder
+
+
+class DropoutOnly(nn.Module):
+    """Logits that are a dropout mask and nothing else."""
+
+    def __init__(self, spec):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.num_classes = spec.num_classes
+
+    def forward(self, clip):
+        ones = self.weight.expand(len(clip), self.num_classes, 50)
+        return NetworkOutput(nn.functional.dropout(ones, 0.5, self.training), clip)
+
+
+@pytest.fixture
+def masks(bench):
+    bench.methods = {"i3d": replace(bench.methods["i3d"], build_network=DropoutOnly)}
+    return bench
+
+
+def test_dropout_repeats_itself_and_differs_by_step_and_modality(masks):
+    first = recorded(masks).outputs
+    (masks.folder / "r20").unlink()
+    second = recorded(masks).outputs
+    assert all(same(a, b) for a, b in zip(first, second, strict=True))
+    full = [mask for step in first for mask in step.values() if len(mask) == 3]
+    assert len({mask.numpy().tobytes() for mask in full}) == len(full) == 8
+
+
+def test_dropout_does_not_depend_on_company_or_first_epoch(masks):
+    both = recorded(masks).outputs
+    alone = recorded(masks, ("depth",)).outputs
+    later = recorded(masks, first=1).outputs
+    assert all(torch.equal(a["depth"], b["depth"]) for a, b in zip(both, alone, strict=True))
+    assert all(same(a, b) for a, b in zip(both[3:], later, strict=True))
+
+
+def test_every_clip_gives_one_label_per_epoch_and_the_short_batch_is_kept(bench):
+    protocol = replace(bench.protocol, flip="none")
+    labels = recorded(bench, protocol=protocol, last=1).labels
+    assert [len(batch) for batch in labels] == [3, 3, 2]
+    rows = StoreReader(bench.store).table.rows
+    expected = [rows[n].label for n in epoch_order(8, 0, 0)]
+    assert torch.cat(labels).tolist() == expected
+
+
+def constant_objective(values):
+    def losses(outputs, labels):
+        result = classification_losses(outputs, labels)
+        found = {m: loss * 0 + values.get(m, 1.0) for m, loss in result.losses.items()}
+        log = {m: {"cross_entropy": 1.5, "ssa_term": values.get(m, 0.0)} for m in found}
+        return ObjectiveOutput(found, log)
+
+    return losses
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_names_step_modality_and_terms(bench, value):
+    learners = bench.learners(("rgb", "depth"))
+    before = weights(learners["depth"])["conv.weight"]
+    stage = Stage("joint", 3, 5, False, constant_objective({"depth": value}), bench.folder / "x")
+    with pytest.raises(TrainingDivergedError) as caught:
+        train(learners, bench.clips(("rgb", "depth")), stage, bench.protocol, bench.device)
+    assert f"loss of depth is {value} at step 9" in caught.value.what
+    assert f"cross_entropy 1.5, ssa_term {value}" in caught.value.what
+    assert torch.equal(learners["depth"].network.conv.weight, before)
+    assert not stage.checkpoint.exists()
+
+
+def largest_norm(bench, clip, monkeypatch):
+    """Return the largest gradient norm that an optimiser saw in one epoch."""
+    protocol = replace(bench.protocol, gradient_clip=clip, epochs_alone=1)
+    norms = []
+    step = torch.optim.SGD.step
+
+    def spy(self, *arguments):
+        gradients = [p.grad for group in self.param_groups for p in group["params"]]
+        norms.append(float(torch.cat([g.ravel() for g in gradients]).norm()))
+        return step(self, *arguments)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", spy)
+    bench.alone(("rgb", "depth"), f"clip{clip}", protocol=protocol)
+    monkeypatch.setattr(torch.optim.SGD, "step", step)
+    return max(norms)
+
+
+def test_gradients_are_clipped_per_network(bench, monkeypatch):
+    free = largest_norm(bench, None, monkeypatch)
+    limit = free / 10
+    assert largest_norm(bench, limit, monkeypatch) == pytest.approx(limit, rel=1e-3)
+
+
+def test_log_has_one_entry_per_epoch_and_modality(bench):
+    learners, _ = bench.alone(("rgb", "depth"))
+    log = bench.joint(learners)
+    assert [(e["epoch"], e["modality"]) for e in log] == [
+        (epoch, m) for epoch in (3, 4) for m in ("rgb", "depth")
+    ]
+    named = {"stage", "loss", "cross_entropy", "ssa", "rho_mean", "rho_max", "rho_open", "ratio"}
+    for entry in log:
+        assert named | {"learning_rate", "clips_per_s"} <= entry.keys()
+        assert entry["loss"] == pytest.approx(entry["cross_entropy"] + entry["ssa_term"], rel=1e-5)
+
+
+def test_logged_means_weight_clips_and_maxima_are_maxima(bench):
+    values = iter([1.0, 2.0, 5.0])
+
+    def losses(outputs, labels):
+        result, value = classification_losses(outputs, labels), next(values)
+        result.log["rgb"] |= {"cross_entropy": value, "rho_max": -value}
+        return result
+
+    stage = Stage("joint", 0, 1, False, losses, bench.folder / "x")
+    entry = train(
+        bench.learners(("rgb",)), bench.clips(("rgb",)), stage, bench.protocol, bench.device
+    )[0]
+    assert entry["cross_entropy"] == pytest.approx((3 * 1 + 3 * 2 + 2 * 5) / 8)
+    assert entry["rho_max"] == -1
+
+
+def test_a_damaged_checkpoint_is_refused(bench):
+    bench.alone(("rgb",))
+    file = bench.folder / "alone"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(RunError, match="damaged"):
+        bench.alone(("rgb",))
+
+
+def test_a_checkpoint_of_another_network_is_refused(bench):
+    bench.alone(("rgb",))
+    bench.methods = {"i3d": replace(bench.methods["i3d"], build_network=Flat)}
+    with pytest.raises(RunError, match="does not fit"):
+        bench.alone(("rgb",))
+
+
+def test_a_checkpoint_of_other_modalities_is_refused(bench):
+    bench.alone(("rgb",))
+    with pytest.raises(RunError, match="does not fit"):
+        bench.alone(("depth",))
+
+
+@pytest.fixture
+def ten_clips(make_store, make_rows, tmp_path, tiny_protocol):
+    """I3D at an eighth of its width, ten clips of five classes."""
+    rows = make_rows(num_clips=10, num_classes=5, lengths=(16,))
+    classes = list("abcde")
+    store = make_store(rows=rows, size=(32, 32), classes=classes, mirror=[0, 1, 2, 3, -1])
+    protocol = replace(
+        tiny_protocol,
+        clip_length=16,
+        short_side=32,
+        crop=32,
+        flip="none",
+        batch_size=5,
+        epochs_alone=12,
+        epochs_joint=4,
+        width=0.125,
+        lambda_=0.05,
+    )
+    return Bench(store, tmp_path / "checkpoints", METHODS, protocol)
+
+
+def test_i3d_resumed_in_stage_two_ends_with_the_same_bytes(ten_clips):
+    ten_clips.protocol = replace(ten_clips.protocol, epochs_alone=1, epochs_joint=2)
+    undisturbed, _ = ten_clips.alone(("rgb", "depth"))
+    ten_clips.joint(undisturbed, name="a")
+    first, _ = ten_clips.alone(("rgb", "depth"))
+    with pytest.raises(Interrupted):
+        ten_clips.joint(first, name="b", progress=stop_after(1))
+    resumed, _ = ten_clips.alone(("rgb", "depth"))
+    ten_clips.joint(resumed, name="b")
+    assert all(same(weights(resumed[m]), weights(undisturbed[m])) for m in resumed)
+
+
+def test_ten_clips_are_learnt_by_both_networks_under_mtut(ten_clips):
+    learners = {
+        m: build_learner(METHODS["mtut"], m, 5, ten_clips.protocol, 0, ten_clips.device)
+        for m in ("rgb", "depth")
+    }
+    stage = Stage("alone", 0, 12, True, classification_losses, ten_clips.folder / "alone")
+    clips = ten_clips.clips(("rgb", "depth"))
+    train(learners, clips, stage, ten_clips.protocol, ten_clips.device)
+    log = ten_clips.joint(learners)
+    assert max(entry["rho_mean"] for entry in log) > 0
+    networks = {m: learner.network for m, learner in learners.items()}
+    reader = StoreReader(ten_clips.store)
+    found = predict(networks, reader, ten_clips.ids, ten_clips.protocol, ten_clips.device)
+    assert [accuracy(scores, found.labels_N) for scores in found.logits_MNK] == [1.0, 1.0]
