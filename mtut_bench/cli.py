@@ -400,7 +400,8 @@ def _raw_dataset(
     reporter: Reporter,
 ) -> "RawDataset":
     folder = _raw_folder(data, raw, dataset, size)
-    if dataset.twin and raw is None:
+    # A finished twin is taken as it is, with whatever seed or length `synth` gave it.
+    if dataset.twin and raw is None and not (folder / "synthetic.json").exists():
         _generate(dataset, folder, size, _cores(workers), reporter)
     return dataset.open_raw(folder, colour.value)
 

@@ -38,8 +38,8 @@ __all__ = ["StoreWriter", "write_unit"]
 
 
 # A missing file must mean a damaged store, never a black shard. zarr keeps this with an open
-# array, not in the store: every writer states it.
-_WRITE_BLACK = {"write_empty_chunks": True}
+# array, not in the store: who opens one to write it must say so.
+_WRITE_BLACK = {"array.write_empty_chunks": True}
 
 
 class StoreWriter:
@@ -183,7 +183,8 @@ def write_unit(
         for index in range(unit.first_clip, unit.last_clip):
             begin = layout.offsets[index] - unit.start
             buffer[begin : begin + plan.rows[index].num_frames] = clips[index][modality]
-        array = _array(root, f"frames/{modality}").with_config(_WRITE_BLACK)
+        with zarr.config.set(_WRITE_BLACK):
+            array = _array(root, f"frames/{modality}")
         array[unit.start : unit.stop] = buffer
     hashes = [clip_sha256(clips[i]).hex() for i in range(unit.first_clip, unit.last_clip)]
     for file in files:

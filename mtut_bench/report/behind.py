@@ -49,11 +49,20 @@ def source_notes(rows: Iterable[ResultRow]) -> list[str]:
     Args:
         rows: the measured numbers of a table.
     """
+    rows = list(rows)
     lines = {
         f"Store {row['store']} ({row['store_digest'][:12]}), protocol {row['protocol']} version "
         f"{row['protocol_version']}, device {row['device']}."
         for row in rows
     }
+    padded = {row["fold"]: row["padded_clips"] for row in rows if row["padded_clips"]}
+    if padded:
+        lines.add(
+            f"{sum(padded.values())} test clips are shorter than the network's minimum and were "
+            "padded to it; the manifests list them."
+        )
+    rates = sorted({row["learning_rate"] for row in rows if "+" not in row["tested_on"]})
+    lines.add(f"Learning rate of stage two: {', '.join(rates)}.")
     return sorted(lines)
 
 

@@ -32,7 +32,8 @@ class ResultRow(TypedDict):
     (of the method): canonical JSON. ``printed_as``: the name under which published tables print
     this number. ``modalities`` (trained on) and ``tested_on``: joined with '+'. ``family``: digest
     of all of the run's identity but fold, seed and modalities; numbers of different families are
-    never averaged. ``value``, ``ci_low``, ``ci_high``: in [0, 1], Wilson 95 percent interval of
+    never averaged. ``padded_clips``: test clips that are shorter than the network's minimum and were
+    padded to it. ``learning_rate``: of stage two, for each modality tested on. ``value``, ``ci_low``, ``ci_high``: in [0, 1], Wilson 95 percent interval of
     the clips.
     """
 
@@ -59,6 +60,8 @@ class ResultRow(TypedDict):
     seed: int
     precision: str
     weights_digest: str
+    padded_clips: int
+    learning_rate: str
     family: str
     metric: str
     tested_on: str
@@ -151,6 +154,8 @@ def _rows(folder: Path) -> list[ResultRow] | None:
         row["printed_as"] = manifest.get(
             "method.fusion_title" if len(tested) > 1 else "method.title", str
         )
+        rates = manifest.get("joint_learning_rate", dict)
+        row["learning_rate"] = " ".join(f"{rates[name]:g}" for name in tested)
         row["correct"], row["total"], row["value"] = correct, total, correct / total
         row["ci_low"], row["ci_high"] = low, high
         rows.append(row)
@@ -208,6 +213,8 @@ def _common(manifest: Manifest) -> ResultRow:
         seed=get("identity.seed", int),
         precision=get("identity.precision", str),
         weights_digest=get("identity.weights_digest", str, type(None)) or "",
+        padded_clips=len(get("padded_clips", list)),
+        learning_rate="",
         family=sha256_of_json(shared)[:12],
         metric="accuracy",
         tested_on="",

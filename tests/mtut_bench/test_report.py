@@ -48,6 +48,7 @@ def add_run(runs, right=5, method=MTUT, fold="1", seed=0, modalities=("rgb", "de
         "overrides": {},
         "mirror": None,
     } | changes.pop("identity", {})
+    padded = changes.pop("padded", 0)
     protocol = {"name": "paper", "version": 1, "tables": list("123456")}
     protocol |= changes.pop("protocol", {})
     provenance = {"device": "cpu", "resumed": False} | changes.pop("provenance", {})
@@ -74,6 +75,8 @@ def add_run(runs, right=5, method=MTUT, fold="1", seed=0, modalities=("rgb", "de
         "protocol": protocol,
         "store": store,
         "test_clips": list(found.clip_ids),
+        "padded_clips": list(found.clip_ids[:padded]),
+        "joint_learning_rate": dict.fromkeys(modalities, 0.001),
         "provenance": provenance,
     }
     folder = runs / store["name"] / run_id[:12]
@@ -447,3 +450,12 @@ def test_no_line_is_wider_than_the_terminal_and_no_number_is_cut(tmp_path, width
     lines = printed(report(tmp_path), width).splitlines()
     assert max(len(line.rstrip()) for line in lines if not line.startswith("wrote")) <= width
     assert not any("\u2026" in line for line in lines)
+
+
+def test_padded_clips_and_stage_two_rate_stand_with_the_numbers(tmp_path):
+    add_run(tmp_path, padded=2, origin="synthetic")
+    report = write_report(tmp_path, tmp_path / "out")
+    notes = " ".join(report.tables[-1].notes)
+    assert "2 test clips are shorter" in notes
+    assert "Learning rate of stage two: 0.001." in notes
+    assert {row["learning_rate"] for row in report.rows} == {"0.001", "0.001 0.001"}
