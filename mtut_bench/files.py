@@ -116,9 +116,17 @@ def hold_lock(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
 
     Raises:
         BusyError: another process holds it and ``wait`` is False.
+        MtutBenchError: the folder of the lock file cannot be made or written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = path.open("a+")
+    except OSError as error:
+        raise MtutBenchError(
+            f"cannot lock {what}: {error.strerror or error} ({path})",
+            "Choose a folder that you may write to.",
+        ) from error
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from mtut_bench.errors import FoldError
+from mtut_bench.errors import FoldError, UsageError
 from mtut_bench.types import ClipRow, Fold
 
 __all__ = ["check_fold", "choose_folds", "make_folds"]
@@ -90,14 +90,14 @@ def choose_folds(folds: Sequence[Fold], name: str) -> list[Fold]:
     """Return the folds that a user named: all of them for 'all'.
 
     Raises:
-        FoldError: there is no such fold; names those there are.
+        UsageError: there is no such fold; names those there are.
     """
     if name == "all":
         return list(folds)
     chosen = [fold for fold in folds if fold.name == name]
     if not chosen:
         known = ", ".join(fold.name for fold in folds)
-        raise FoldError(f"there is no fold {name!r}", f"Choose one of: {known}, or all.")
+        raise UsageError(f"there is no fold {name!r}", f"Choose one of: {known}, or all.")
     return chosen
 
 

@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from mtut_bench.errors import FoldError, RunError, StoreError, UsageError
 from mtut_bench.folds import choose_folds, make_folds
 from mtut_bench.identity import RunPlan, plan_run
 from mtut_bench.method import Method
 from mtut_bench.protocol import Protocol
 from mtut_bench.store_reader import StoreReader, list_stores
+from mtut_bench.trainer import network_spec
 from mtut_bench.types import MODALITIES, Fold
 
 __all__ = ["Request", "describe_plans", "plan_runs"]
@@ -117,10 +120,10 @@ def _choose_modalities(request: Request, reader: StoreReader) -> tuple[str, ...]
 
 
 def describe_plans(plans: list[RunPlan]) -> list[str]:
-    """Return what a run would do, one line each: runs, shared stages, clips, steps."""
+    """Return what a run would do, one line each: runs, shared stages, clips, steps, disk."""
     lines: list[str] = []
-    stages: dict[str, int] = {}
-    steps = clips = 0
+    stages: dict[str, tuple[int, int]] = {}
+    steps = clips = kept = most = 0
     for plan in plans:
         protocol = plan.protocol
         per_epoch = -(-len(plan.fold.train) // protocol.batch_size)
@@ -132,13 +135,28 @@ def describe_plans(plans: list[RunPlan]) -> list[str]:
         )
         if plan.done():
             continue
-        for modality in plan.modalities:
+        sizes = {modality: _network_bytes(plan, modality) for modality in plan.modalities}
+        for modality, size in sizes.items():
             if not plan.stage_done(modality):
-                stages[plan.stage_id(modality)] = per_epoch * protocol.epochs_alone
+                # A checkpoint holds a momentum beside every weight.
+                stages[plan.stage_id(modality)] = per_epoch * protocol.epochs_alone, 2 * size
+        kept += sum(sizes.values())
+        most = max(most, 2 * sum(sizes.values()))
         steps += per_epoch * protocol.epochs_joint * len(plan.modalities)
         clips += len(plan.fold.test) * len(plan.modalities)
     lines.append(
-        f"first stages to train: {len(stages)}, {sum(stages.values()):,} network steps;"
-        f" joint stages: {steps:,} network steps; clips to test: {clips:,}"
+        f"first stages to train: {len(stages)}, {sum(n for n, _ in stages.values()):,} network"
+        f" steps; joint stages: {steps:,} network steps; clips to test: {clips:,}"
+    )
+    kept += sum(size for _, size in stages.values())
+    lines.append(
+        f"disk: {kept / 1e6:,.0f} MB to keep, up to {2 * most / 1e6:,.0f} MB more while it trains"
     )
     return lines
+
+
+def _network_bytes(plan: RunPlan, modality: str) -> int:
+    spec = network_spec(modality, plan.identity["num_classes"], plan.protocol)
+    with torch.device("meta"):
+        network = plan.method.build_network(spec)
+    return sum(tensor.nbytes for tensor in network.state_dict().values())

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -184,7 +185,12 @@ def _stage_one(
     protocol = plan.protocol
     learner = build_learner(plan.method, modality, num_classes, protocol, plan.seed, machine.device)
     lock = plan.runs / ".locks" / folder.name
-    with hold_lock(lock, f"the first stage {folder.name}", wait=True):
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(hold_lock(lock, f"the first stage {folder.name}"))
+        except BusyError as error:
+            reporter.line(f"  {error.what}; waiting for it")
+            stack.enter_context(hold_lock(lock, f"the first stage {folder.name}", wait=True))
         stage = Stage(
             "alone",
             0,

@@ -3,7 +3,8 @@
 Stage one trains each network alone on its classification loss (60 epochs in the paper); stage two
 applies the method's objective to all of them, at a frozen learning rate (15 epochs). Window, crop
 and flip depend on (seed, epoch, clip id), dropout on (seed, modality, step): so an interrupted
-training continues to the same bytes, and a stage trained alone equals one trained in company.
+training continues to the same bytes, and a stage trained alone equals one trained in company. On
+the CPU this holds for one number of torch's threads, which share out sums differently.
 """
 
 import json
@@ -28,7 +29,14 @@ from mtut_bench.protocol import Protocol
 from mtut_bench.sampling import keyed_seed
 from mtut_bench.transforms import network_channels, to_input
 
-__all__ = ["Learner", "Stage", "build_learner", "classification_losses", "train"]
+__all__ = [
+    "Learner",
+    "Stage",
+    "build_learner",
+    "classification_losses",
+    "network_spec",
+    "train",
+]
 
 EpochNote = Callable[[int, int, str], None]
 
@@ -76,6 +84,17 @@ class Stage:
     checkpoint: Path
 
 
+def network_spec(modality: str, num_classes: int, protocol: Protocol) -> NetworkSpec:
+    """Return what a method builds the network of one modality from."""
+    return NetworkSpec(
+        num_classes=num_classes,
+        in_channels=network_channels(modality),
+        width=protocol.width,
+        dropout=protocol.dropout,
+        bn_momentum=protocol.bn_momentum,
+    )
+
+
 def build_learner(
     method: Method,
     modality: str,
@@ -94,13 +113,7 @@ def build_learner(
         seed: of the run.
         device: where the network lives.
     """
-    spec = NetworkSpec(
-        num_classes=num_classes,
-        in_channels=network_channels(modality),
-        width=protocol.width,
-        dropout=protocol.dropout,
-        bn_momentum=protocol.bn_momentum,
-    )
+    spec = network_spec(modality, num_classes, protocol)
     with seeded(keyed_seed("initialisation", seed, modality), torch.device("cpu")):
         network = method.build_network(spec)
     network.to(device)

@@ -30,11 +30,11 @@ class ResultRow(TypedDict):
     Keys that need words: ``complete``: the store holds every clip of its dataset. ``tables``:
     published tables that the protocol may fill, separated by spaces. ``overrides`` and ``settings``
     (of the method): canonical JSON. ``printed_as``: the name under which published tables print
-    this number. ``modalities`` (trained on) and ``tested_on``: joined with '+'. ``family``: digest
-    of all of the run's identity but fold, seed and modalities; numbers of different families are
-    never averaged. ``padded_clips``: test clips that are shorter than the network's minimum and were
-    padded to it. ``learning_rate``: of stage two, for each modality tested on. ``value``, ``ci_low``, ``ci_high``: in [0, 1], Wilson 95 percent interval of
-    the clips.
+    this number. ``modalities`` (trained on) and ``tested_on``: joined with '+'. ``padded_clips``:
+    test clips shorter than the network's minimum, which were padded to it. ``learning_rate``: of
+    stage two, for each modality tested on. ``family``: digest of all of the run's identity but
+    fold, seed and modalities; numbers of different families are never averaged. ``value``,
+    ``ci_low``, ``ci_high``: in [0, 1], Wilson 95 percent interval of the clips.
     """
 
     run: str

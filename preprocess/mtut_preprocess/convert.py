@@ -172,7 +172,8 @@ def prepare(
     Raises:
         DatasetError: the raw folder is missing or malformed.
         ClipError: recordings cannot be read; names them. The rest is kept for the next call.
-        StoreError: another or a damaged store of this name is in the way.
+        StoreError: another or a damaged store of this name is in the way, or it cannot be written
+            (a full disk, for instance).
         BusyError: another process prepares this store.
     """
     facts, clips, plan = plan_store(dataset)
@@ -188,9 +189,16 @@ def prepare(
                 )
             reader.check_files()
             return Preparation(path, reader.attributes["digest"], len(clips), False, notes)
-        writer.begin(restart=overwrite)
-        _write_pending(writer, clips, workers, progress)
-        digest = writer.finish(_versions())
+        try:
+            writer.begin(restart=overwrite)
+            _write_pending(writer, clips, workers, progress)
+            digest = writer.finish(_versions())
+        except OSError as error:
+            raise StoreError(
+                f"cannot write {writer.partial}: {error.strerror or error}",
+                "Free some space or choose a folder that you may write to; what is finished is"
+                " kept, and the same command takes it up again.",
+            ) from error
     return Preparation(path, digest, len(clips), True, notes)
 
 

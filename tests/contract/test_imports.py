@@ -43,7 +43,7 @@ ORDER = (
 )
 ALLOWED = {
     "mtut_preprocess": {"errors", "types", "files", "store", "store_writer", "store_reader"},
-    "mtut_baselines": {"errors", "types", "method"},
+    "mtut_baselines": {"errors", "types", "method", "files"},
 }
 
 

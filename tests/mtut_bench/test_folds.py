@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from mtut_bench.errors import FoldError
+from mtut_bench.errors import FoldError, UsageError
 from mtut_bench.folds import check_fold, choose_folds, make_folds
 from mtut_bench.types import ClipRow, Fold
 
@@ -112,6 +112,6 @@ def test_folds_are_chosen_by_name_or_all():
 
 def test_unknown_fold_names_those_there_are():
     folds = make_folds(PERSONS, "subject", "person")
-    with pytest.raises(FoldError, match="'nonsense'") as caught:
+    with pytest.raises(UsageError, match="'nonsense'") as caught:
         choose_folds(folds, "nonsense")
     assert "1, 2, 10, anna" in caught.value.cure

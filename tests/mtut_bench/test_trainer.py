@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from mtut_baselines import METHODS
+from mtut_bench import trainer
 from mtut_bench.errors import RunError, TrainingDivergedError
 from mtut_bench.evaluation import predict
 from mtut_bench.loader import TrainingClips
@@ -151,8 +152,6 @@ def test_stage_two_interrupted_and_resumed_ends_with_the_same_bytes(bench, epoch
 
 def test_a_stop_within_an_epoch_goes_back_to_its_start(bench, monkeypatch):
     undisturbed, _ = bench.alone(("rgb",), "a")
-    from mtut_bench import trainer
-
     step, calls = trainer._step, []
 
     def failing(*arguments):
@@ -462,10 +461,11 @@ def ten_clips(make_store, make_rows, tmp_path, tiny_protocol):
         short_side=32,
         crop=32,
         flip="none",
-        batch_size=5,
-        epochs_alone=12,
-        epochs_joint=4,
+        batch_size=10,
+        epochs_alone=45,
+        epochs_joint=5,
         width=0.125,
+        bn_momentum=0.3,
         lambda_=0.05,
     )
     return Bench(store, tmp_path / "checkpoints", METHODS, protocol)

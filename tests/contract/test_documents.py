@@ -1,0 +1,62 @@
+"""What the documents say is true: commands parse, snippets run, names and files exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from mtut_baselines import METHODS
+from mtut_bench.cli import app
+from mtut_bench.protocol import PROTOCOLS
+from mtut_preprocess import DATASETS
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("*/README.md"))]
+
+
+def commands_in(path: Path) -> list[list[str]]:
+    """Every `mtut-bench ...` in a document, comments cut off."""
+    found = re.findall(r"mtut-bench +([a-z][^\n`#]*)", path.read_text())
+    lines = [shlex.split(line.strip().rstrip(".,;:)]")) for line in found]
+    return [line for line in lines if line and line[0] in get_command(app).commands]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.parent.name + "/" + p.name)
+def test_every_command_has_only_options_that_exist(path):
+    for name, *arguments in commands_in(path):
+        command = get_command(app).commands[name]
+        options = {option for parameter in command.params for option in parameter.opts}
+        for argument in arguments:
+            assert not argument.startswith("--") or argument in options, f"{name} {argument}"
+
+
+def test_the_readme_shows_commands():
+    assert {line[0] for line in commands_in(ROOT / "README.md")} >= {"prepare", "run", "report"}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.parent.name + "/" + p.name)
+def test_every_link_to_a_file_leads_somewhere(path):
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
+
+
+def test_rooms_name_their_datasets_and_methods():
+    preprocess = (ROOT / "preprocess" / "README.md").read_text()
+    baselines = (ROOT / "baselines" / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text()
+    assert all(f"`{name}`" in preprocess for name in DATASETS)
+    assert all(f"`{name}`" in baselines for name in METHODS)
+    assert all(f"`{name}`" in readme for name in PROTOCOLS)
+
+
+def test_the_five_lines_that_read_a_store_run(make_store, tmp_path, monkeypatch, capsys):
+    text = (ROOT / "preprocess" / "README.md").read_text()
+    (snippet,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "data").symlink_to(tmp_path)
+    make_store("viva-synthetic-tiny")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet, "README", "exec"), {})
+    assert "clip03" in capsys.readouterr().out

@@ -1,0 +1,484 @@
+import contextlib
+import json
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mtut_baselines import METHODS
+from mtut_bench import runs as runs_module
+from mtut_bench.errors import PredictionError, RunError, StoreError, UsageError
+from mtut_bench.files import hold_lock
+from mtut_bench.identity import plan_run
+from mtut_bench.listing import list_runs
+from mtut_bench.planning import Request, describe_plans, plan_runs
+from mtut_bench.predictions import read
+from mtut_bench.protocol import PROTOCOLS
+from mtut_bench.report.rows import collect
+from mtut_bench.runs import Machine, choose_device, execute
+from mtut_bench.store_reader import StoreReader
+from mtut_bench.types import Fold
+
+MACHINE = Machine(torch.device("cpu"), 0, "mtut-bench run")
+
+
+class Lines:
+    """A reporter that keeps its lines; its tickers may stop the work."""
+
+    def __init__(self, stop_at=None):
+        self.lines, self.stop_at = [], stop_at
+
+    def line(self, text):
+        self.lines.append(text)
+
+    def ticker(self, title):
+        def tick(done, total, note=""):
+            if self.stop_at is not None and self.stop_at in f"{title} {done}":
+                raise KeyboardInterrupt
+
+        return contextlib.nullcontext(tick)
+
+    @property
+    def text(self):
+        return "\n".join(self.lines)
+
+
+@pytest.fixture
+def make_request(make_store, tmp_path, tiny_methods, tiny_protocol):
+    store = make_store()
+
+    def make(method="mtut", **changes):
+        values = {
+            "store": store,
+            "method": tiny_methods[method],
+            "protocol": tiny_protocol,
+            "fold": "1",
+            "modalities": (),
+            "seed": 0,
+            "runs": tmp_path / "runs",
+            "store_cure": "Make it: mtut-bench prepare viva.",
+        }
+        return Request(**(values | changes))
+
+    return make
+
+
+@pytest.fixture
+def do(make_request):
+    """Do a run; return its plan and the lines it printed."""
+
+    def run(method="mtut", stop_at=None, **changes):
+        plan = plan_runs(make_request(method, **changes))[0]
+        lines = Lines(stop_at)
+        execute([plan], MACHINE, lines)
+        return plan, lines.text
+
+    return run
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Return the list of (stage, modalities) that were really trained, at least one epoch."""
+    stages, train = [], runs_module.train
+
+    def spy(learners, clips, stage, *arguments, progress, **options):
+        def note(*tick):
+            stages.append((stage.name, *learners))
+            progress(*tick)
+
+        return train(learners, clips, stage, *arguments, progress=note, **options)
+
+    monkeypatch.setattr(runs_module, "train", spy)
+    return stages
+
+
+def content(plan):
+    return (plan.folder / "predictions.npz").read_bytes()
+
+
+@pytest.fixture
+def plan_with(make_store, tmp_path, tiny_methods, tiny_protocol):
+    """Return the plan of a run with some parts changed."""
+    stores = {}
+
+    def plan(name="a", fold="1", method="mtut", modalities=("rgb", "depth"), seed=0, **changes):
+        protocol = replace(tiny_protocol, **changes.pop("protocol", {}))
+        if name not in stores:
+            stores[name] = make_store(name, modalities=("rgb", "depth", "flow"), **changes)
+        reader = StoreReader(stores[name])
+        player = tiny_methods[method]
+        return plan_run(
+            reader, Fold(fold, ("a",), ("b",)), player, modalities, protocol, seed, tmp_path
+        )
+
+    return plan
+
+
+CHANGES = {
+    "fold": {"fold": "2"},
+    "seed": {"seed": 1},
+    "method": {"method": "i3d"},
+    "modalities": {"modalities": ("rgb", "depth", "flow")},
+    "protocol": {"protocol": {"momentum": 0.8}},
+    "version": {"protocol": {"version": 2}},
+    "objective": {"protocol": {"beta": 3.0}},
+    "mirror": {"name": "b", "mirror": None},
+    "classes": {"name": "b", "classes": ["left", "right", "up", "down"]},
+}
+
+
+@pytest.mark.parametrize("part", CHANGES)
+def test_identity_changes_with_each_part(part, plan_with):
+    assert plan_with(**CHANGES[part]).run_id != plan_with().run_id
+
+
+def test_identity_changes_with_the_frames(plan_with, make_rows):
+    assert plan_with("b", rows=make_rows(num_clips=7)).run_id != plan_with().run_id
+
+
+def test_identity_is_of_content_not_of_names(plan_with):
+    assert plan_with("renamed").run_id == plan_with().run_id
+
+
+@pytest.mark.parametrize(
+    "protocol", [{"summary": "x"}, {"tables": ("1",)}, {"seeds": (0,)}, {"evaluation_batch": 1}]
+)
+def test_identity_leaves_out_what_changes_no_number(plan_with, protocol):
+    assert plan_with(protocol=protocol).run_id == plan_with().run_id
+
+
+def test_objective_settings_do_not_concern_a_method_without_them(plan_with):
+    changed = plan_with(method="i3d", protocol={"lambda_": 9.0, "rho_max": 1.0})
+    assert changed.run_id == plan_with(method="i3d").run_id
+
+
+@pytest.mark.parametrize(
+    "changes", [{"method": "i3d"}, {"protocol": {"beta": 3.0}}, {"protocol": {"epochs_joint": 9}}]
+)
+def test_stage_one_is_shared_over_methods_objectives_and_stage_two(plan_with, changes):
+    assert plan_with(**changes).stage_id("rgb") == plan_with().stage_id("rgb")
+
+
+def test_stage_one_is_shared_over_modality_sets(plan_with):
+    assert plan_with(modalities=("rgb", "flow")).stage_id("rgb") == plan_with().stage_id("rgb")
+
+
+@pytest.mark.parametrize("part", ["fold", "seed", "protocol", "mirror", "classes"])
+def test_stage_one_is_not_shared_over_what_it_sees(part, plan_with):
+    assert plan_with(**CHANGES[part]).stage_id("rgb") != plan_with().stage_id("rgb")
+
+
+def test_stage_one_differs_by_modality_and_network(plan_with):
+    plan = plan_with()
+    assert plan.stage_id("rgb") != plan.stage_id("depth")
+    other = replace(plan.method, network="c3d")
+    moved = plan_run(
+        StoreReader(plan.store), plan.fold, other, ("rgb",), plan.protocol, 0, plan.runs
+    )
+    assert moved.stage_id("rgb") != plan.stage_id("rgb")
+
+
+def test_a_run_ends_with_its_files(do):
+    plan, text = do()
+    names = sorted(path.name for path in plan.folder.iterdir())
+    assert names == [
+        "log.jsonl",
+        "manifest.json",
+        "network-depth.safetensors",
+        "network-rgb.safetensors",
+        "predictions.npz",
+    ]
+    assert plan.folder == plan.runs / "tiny" / plan.run_id[:12]
+    assert "accuracy rgb" in text
+
+
+def test_predictions_are_of_the_test_side(do):
+    plan, _ = do()
+    found = read(plan.folder / "predictions.npz")
+    assert found.clip_ids == plan.fold.test
+    assert found.modalities == ("rgb", "depth")
+
+
+def test_the_log_holds_both_stages(do):
+    plan, _ = do()
+    log = [json.loads(line) for line in (plan.folder / "log.jsonl").read_text().splitlines()]
+    counts = {(e["stage"], e["modality"]): 0 for e in log}
+    for entry in log:
+        counts[entry["stage"], entry["modality"]] += 1
+    assert counts == {(s, m): n for s, n in (("alone", 3), ("joint", 2)) for m in ("rgb", "depth")}
+
+
+def test_a_finished_run_is_skipped(do, trained):
+    plan, _ = do()
+    before = (plan.folder / "manifest.json").read_bytes()
+    trained.clear()
+    _, text = do()
+    assert "done already" in text
+    assert trained == []
+    assert (plan.folder / "manifest.json").read_bytes() == before
+
+
+def test_first_stages_are_shared_by_i3d_and_mtut(do, trained):
+    do("i3d")
+    assert trained.count(("alone", "rgb")) == trained.count(("alone", "depth")) == 3
+    trained.clear()
+    _, text = do("mtut")
+    assert trained == [("joint", "rgb", "depth")] * 2
+    assert text.count("alone: shared") == 2
+
+
+def test_shared_and_own_first_stages_give_equal_bytes(do, tmp_path):
+    own, _ = do("mtut", runs=tmp_path / "own")
+    do("i3d", modalities=("rgb",))
+    shared, text = do("mtut")
+    assert text.count("alone: shared") == 1
+    assert content(own) == content(shared)
+
+
+def test_a_damaged_shared_stage_is_named(do):
+    plan, _ = do("i3d")
+    file = plan.stage_folder("rgb") / "checkpoint.pt"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(RunError, match=f"{file} is damaged"):
+        do("mtut")
+
+
+def test_a_shared_stage_without_weights_is_trained_again(do, trained):
+    plan, _ = do("i3d")
+    expected, _ = do("mtut")
+    before = content(expected)
+    (plan.stage_folder("rgb") / "checkpoint.pt").unlink()
+    (expected.folder / "manifest.json").unlink()
+    assert not plan.stage_done("rgb")
+    trained.clear()
+    _, text = do("mtut")
+    assert trained.count(("alone", "rgb")) == 3
+    assert "rgb alone: shared" not in text
+    assert content(expected) == before
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["rgb alone, epochs 1", "rgb alone, epochs 3", "depth alone, epochs 2", "objective, epochs 1"]
+    + ["objective, epochs 2", "test 8"],
+)
+def test_an_interrupted_run_ends_with_the_bytes_of_an_undisturbed_one(do, tmp_path, moment):
+    undisturbed, _ = do(runs=tmp_path / "undisturbed")
+    with pytest.raises(KeyboardInterrupt):
+        do(stop_at=moment)
+    plan, _ = do()
+    assert content(plan) == content(undisturbed)
+    manifest = json.loads((plan.folder / "manifest.json").read_text())
+    assert manifest["provenance"]["resumed"] is True
+    assert not (plan.folder / "checkpoint.pt").exists()
+
+
+def test_leftovers_of_a_killed_write_are_removed(do):
+    plan, _ = do()
+    (plan.folder / "manifest.json").unlink()
+    for folder in (plan.folder, plan.stage_folder("rgb")):
+        (folder / ".checkpoint.pt.123.tmp").write_bytes(b"half")
+    do()
+    assert not list(plan.runs.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("damage", ["", '{"format_version": 1', "[]", '{"id": "0"}'])
+def test_a_damaged_manifest_is_named_not_skipped(do, damage):
+    plan, _ = do()
+    (plan.folder / "manifest.json").write_text(damage)
+    with pytest.raises(RunError, match=str(plan.folder / "manifest.json")) as caught:
+        do()
+    assert "Delete the run's folder" in caught.value.cure
+
+
+def test_damaged_predictions_are_named_not_skipped(do):
+    plan, _ = do()
+    file = plan.folder / "predictions.npz"
+    file.write_bytes(file.read_bytes()[:50])
+    with pytest.raises(PredictionError, match="truncated"):
+        do()
+
+
+def test_a_run_whose_manifest_is_damaged_is_listed_as_such(do):
+    plan, _ = do()
+    broken, _ = do("i3d")
+    (broken.folder / "manifest.json").write_text("{")
+    (plan.runs / "tiny" / "unfinished").mkdir()
+    found = {name.split("/")[1]: text for name, text in list_runs(plan.runs)}
+    assert found[plan.run_id[:12]].startswith("mtut, rgb+depth, fold 1, seed 0, protocol tiny")
+    assert "cannot be read" in found[broken.run_id[:12]]
+    assert found["unfinished"] == "not finished"
+    assert len(found) == 3
+
+
+def test_manifest_says_what_by_what_and_when(do):
+    plan, _ = do()
+    manifest = json.loads((plan.folder / "manifest.json").read_text())
+    assert manifest["id"] == plan.run_id
+    assert manifest["state"] == "complete"
+    assert manifest["identity"] == plan.identity
+    assert manifest["stages"] == {m: plan.stage_id(m)[:12] for m in ("rgb", "depth")}
+    assert manifest["test_clips"] == list(plan.fold.test)
+    assert manifest["joint_learning_rate"] == {"rgb": 0.01, "depth": 0.01}
+    assert manifest["padded_clips"] == []
+    assert manifest["store"]["folds"] == ["1", "2"]
+    provenance = manifest["provenance"]
+    assert provenance["resumed"] is False
+    assert provenance["command"] == "mtut-bench run"
+    assert {"device", "threads", "git", "started", "finished", "seconds"} <= provenance.keys()
+    assert {"mtut-bench", "python", "torch", "numpy", "zarr"} == provenance["versions"].keys()
+
+
+def test_padded_clips_are_listed(do, make_store, make_rows):
+    store = make_store("short", rows=make_rows(lengths=(3, 9)))
+    plan, _ = do(store=store)
+    manifest = json.loads((plan.folder / "manifest.json").read_text())
+    assert manifest["padded_clips"] == ["clip00", "clip02", "clip04", "clip06"]
+
+
+def test_the_report_accepts_the_run(do):
+    plan, _ = do()
+    rows = collect(plan.runs).rows
+    assert [row["tested_on"] for row in rows] == ["rgb", "depth", "rgb+depth"]
+    assert {row["learning_rate"] for row in rows} == {"0.01", "0.01 0.01"}
+
+
+def test_unknown_mirror_pairs_are_said(do, make_store):
+    _, text = do(store=make_store("unknown", mirror=None))
+    assert "no clip is mirrored" in text
+
+
+def test_a_second_process_waits_and_computes_nothing(make_request, trained):
+    plans = plan_runs(make_request())
+    first, second = Lines(), Lines()
+    started, release = threading.Event(), threading.Event()
+    line = first.line
+
+    def hold(text):
+        line(text)
+        if "alone: shared" in text or "accuracy" in text:
+            started.set()
+            release.wait(20)
+
+    first.line = hold
+    threads = [threading.Thread(target=execute, args=(plans, MACHINE, first))]
+    threads[0].start()
+    assert started.wait(20)
+    count = len(trained)
+    threads.append(threading.Thread(target=execute, args=(plans, MACHINE, second)))
+    threads[1].start()
+    while "left to it for now" not in second.text:
+        time.sleep(0.01)
+    release.set()
+    for thread in threads:
+        thread.join(20)
+    assert "in use by process" in second.text
+    assert second.lines[-1].startswith("  done already")
+    assert len(trained) == count
+
+
+def test_a_run_in_use_does_not_keep_others_from_being_done(make_request):
+    plans = plan_runs(make_request("i3d", fold="all"))
+    lines = Lines()
+    lock = plans[0].runs / ".locks" / plans[0].run_id[:12]
+    with hold_lock(lock, "test"):
+        thread = threading.Thread(target=execute, args=(plans, MACHINE, lines))
+        thread.start()
+        while not plans[1].done():
+            time.sleep(0.01)
+        assert not plans[0].done()
+    thread.join(20)
+    assert plans[0].done()
+
+
+def test_all_that_is_missing_is_listed_at_once(make_request, tmp_path):
+    request = make_request(store=tmp_path / "stores" / "no.zarr", protocol=PROTOCOLS["paper"])
+    with pytest.raises(RunError) as caught:
+        plan_runs(request)
+    assert "2 things are missing" in caught.value.what
+    assert "stores there: tiny" in caught.value.what
+    assert "mtut-bench prepare viva." in caught.value.what
+    assert "paper-scratch" in caught.value.what
+    assert "viva-synthetic" in caught.value.cure
+
+
+def test_a_missing_person_table_is_listed_with_the_weights(make_request, make_store):
+    store = make_store("users", subject_unit="user")
+    with pytest.raises(RunError) as caught:
+        plan_runs(make_request(store=store, protocol=PROTOCOLS["paper"]))
+    assert "folds: it is unknown which users" in caught.value.what
+    assert "weights: protocol paper" in caught.value.what
+
+
+def test_scratch_needs_no_weights(make_request):
+    plans = plan_runs(make_request(protocol=PROTOCOLS["paper-scratch"], fold="all"))
+    assert [plan.fold.name for plan in plans] == ["1", "2"]
+
+
+def test_an_unknown_modality_is_named(make_request):
+    with pytest.raises(UsageError, match="'nonsense'") as caught:
+        plan_runs(make_request(modalities=("rgb", "nonsense")))
+    assert "rgb, depth" in caught.value.cure
+
+
+@pytest.mark.parametrize("names", [("rgb",), ("rgb", "rgb")])
+def test_mtut_with_one_modality_is_refused(make_request, names):
+    with pytest.raises(UsageError, match="trains 2 modalities together; rgb is 1"):
+        plan_runs(make_request(modalities=names))
+
+
+def test_modalities_are_put_in_the_projects_order(make_request):
+    assert plan_runs(make_request(modalities=("depth", "rgb")))[0].modalities == ("rgb", "depth")
+
+
+@pytest.mark.parametrize("seed", [-1, 10])
+def test_a_seed_outside_the_protocol_is_refused(make_request, seed):
+    with pytest.raises(UsageError, match=f"seed {seed} "):
+        plan_runs(make_request(seed=seed))
+
+
+def test_an_unknown_fold_is_refused(make_request):
+    with pytest.raises(UsageError, match="'nonsense'"):
+        plan_runs(make_request(fold="nonsense"))
+
+
+def test_a_truncated_store_is_refused_before_training(make_request, make_store):
+    store = make_store("torn")
+    shard = next(store.glob("frames/rgb/c/*/0/0/0"))
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(StoreError, match="truncated"):
+        plan_runs(make_request(store=store))
+
+
+def test_a_dry_run_counts_what_is_left(make_request, do):
+    lines = describe_plans(plan_runs(make_request("i3d", fold="all")))
+    assert lines[0].endswith("4 train, 4 test clips, to do")
+    assert "first stages to train: 4, 24 network steps; joint stages: 16" in lines[-2]
+    do("mtut")
+    lines = describe_plans(plan_runs(make_request("i3d", fold="all")))
+    assert "first stages to train: 2, 12 network steps; joint stages: 16" in lines[-2]
+
+
+def test_a_dry_run_counts_the_disk(make_request):
+    request = replace(make_request(protocol=PROTOCOLS["paper-scratch"]), method=METHODS["mtut"])
+    plans = plan_runs(request)
+    size = 12_300_000 * 4  # I3D with three classes, float32
+    kept, more = (int(word) for word in describe_plans(plans)[-1].split() if word.isdecimal())
+    # Two networks and two checkpoints with momentum; in stage two the old one and the new one.
+    assert kept == pytest.approx(6 * size / 1e6, rel=0.01)
+    assert more == pytest.approx(8 * size / 1e6, rel=0.01)
+
+
+@pytest.mark.parametrize("name", ["nonsense", "meta", "mps", "cuda:99", "cuda:-1"])
+def test_a_device_that_is_not_there_is_refused(name):
+    with pytest.raises(UsageError):
+        choose_device(name)
+
+
+def test_logits_of_a_run_are_finite_and_differ_by_modality(do):
+    plan, _ = do()
+    found = read(plan.folder / "predictions.npz")
+    assert not np.array_equal(found.logits_MNK[0], found.logits_MNK[1])

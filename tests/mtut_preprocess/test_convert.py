@@ -1,0 +1,406 @@
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from recordings import (
+    cut_in_half,
+    list_line,
+    numbered,
+    numbers,
+    write_lists,
+    write_nvgesture_clip,
+    write_video,
+    write_viva_clip,
+)
+
+from mtut_bench.errors import ClipError, DatasetError, StoreError
+from mtut_bench.store import decode_flow, encode_flow
+from mtut_bench.store_reader import StoreReader
+from mtut_bench.verification import verify_store
+from mtut_preprocess.convert import describe_plan, plan_store, prepare
+from mtut_preprocess.flow import farneback_flow
+from mtut_preprocess.nvgesture import NvGesture
+from mtut_preprocess.resize import resize_frames
+from mtut_preprocess.viva import Viva
+
+FOLDERS = ("class_01/subject1_r0", "class_02/subject1_r1", "class_03/subject5_r0")
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """Two train clips and a test clip of eight frames, numbered 2, 3, ... in the windows."""
+    root = tmp_path / "raw"
+    lines = [
+        list_line(folder, (2, 10), (2, 10), label)
+        for label, folder in zip((1, 2, 3), FOLDERS, strict=True)
+    ]
+    for folder in FOLDERS:
+        write_nvgesture_clip(root, folder, 12)
+    return write_lists(root, lines[:2], lines[2:])
+
+
+@pytest.fixture
+def three_units(tmp_path):
+    """Clips of 330 frames, of which a shard holds one."""
+    root = tmp_path / "raw"
+    lines = [list_line(folder, (0, 330), (0, 330)) for folder in FOLDERS]
+    for i, folder in enumerate(FOLDERS):
+        write_nvgesture_clip(root, folder, 330, size=(8, 16), first=i)
+    return write_lists(root, lines[:2], lines[2:])
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "stores" / "small.zarr"
+
+
+def files_of(path):
+    return {
+        str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+    }
+
+
+def video(raw, folder, stream="sk_color"):
+    return raw / "Video_data" / folder / f"{stream}.avi"
+
+
+def visible(folder):
+    return sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+
+
+# The store
+
+
+def test_store_holds_the_frames_of_the_windows(raw, path):
+    prepare(NvGesture(raw), path)
+    reader = StoreReader(path)
+    assert [row.clip_id for row in reader.table.rows] == list(FOLDERS)
+    for index in range(3):
+        for modality in ("rgb", "depth"):
+            assert numbers(reader.read(index, modality)) == [2, 3, 4, 5, 6, 7, 8, 9]
+        assert reader.read(index, "flow").shape == (8, 24, 32, 2)
+    assert verify_store(path).faults == ()
+
+
+def test_attributes_of_the_store(raw, path):
+    prepare(NvGesture(raw), path)
+    attributes = StoreReader(path).attributes
+    assert (attributes["dataset"], attributes["origin"]) == ("nvgesture", "recorded")
+    assert (attributes["complete"], attributes["expected_clips"]) == (False, 1532)
+    assert attributes["flow"]["algorithm"] == "farneback"
+    assert attributes["alignment"]["clips_paired_by"] == {"position": 3}
+    assert {"numpy", "zarr", "av", "opencv", "mtut-bench"} <= attributes["versions"].keys()
+
+
+def test_sources_are_relative(raw, path):
+    prepare(NvGesture(raw), path)
+    sources = [json.loads(text) for text in StoreReader(path).sources()]
+    assert [source["depth"] for source in sources] == [
+        f"Video_data/{folder}/sk_depth.avi" for folder in FOLDERS
+    ]
+
+
+@pytest.mark.parametrize("absent", [0, 1])
+def test_only_every_clip_of_the_dataset_is_complete(tmp_path, absent):
+    every = [f"class_{k:02d}/subject1_r{i}" for k in range(1, 26) for i in range(42)]
+    every += [f"class_01/subject5_r{i}" for i in range(482 - absent)]
+    write_lists(tmp_path, every[:1050], every[1050:])
+    write_nvgesture_clip(tmp_path, every[0])
+    for folder in every[1:]:
+        for stream in ("sk_color", "sk_depth"):
+            video(tmp_path, folder, stream).parent.mkdir(parents=True, exist_ok=True)
+            video(tmp_path, folder, stream).touch()
+    assert plan_store(NvGesture(tmp_path))[2].attributes["complete"] is (absent == 0)
+
+
+def test_viva_store_has_no_flow(tmp_path, path):
+    write_viva_clip(tmp_path / "raw", "01_01_01", 7)
+    prepare(Viva(tmp_path / "raw"), path)
+    reader = StoreReader(path)
+    assert reader.modalities == ("rgb", "depth")
+    assert numbers(reader.read(0, "depth")) == [*range(7)]
+
+
+# Same bytes, no work twice
+
+
+def test_two_workers_write_the_same_bytes_as_one(three_units, path):
+    one = prepare(NvGesture(three_units), path)
+    two = prepare(NvGesture(three_units), path.with_name("two.zarr"), workers=2)
+    assert one.digest == two.digest
+    assert files_of(path) == files_of(two.path)
+
+
+def test_prepared_store_is_left_alone(raw, path):
+    first = prepare(NvGesture(raw), path)
+    before = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
+    again = prepare(NvGesture(raw), path)
+    assert (first.new, again.new, again.digest) == (True, False, first.digest)
+    assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before
+
+
+def test_progress_counts_clips(three_units, path):
+    calls = []
+    prepare(NvGesture(three_units), path, progress=lambda *call: calls.append(call))
+    assert calls == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_interrupted_preparation_is_taken_up(three_units, path):
+    def interrupt(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(NvGesture(three_units), path, progress=interrupt)
+    assert visible(path.parent) == ["small.partial"]
+    calls = []
+    resumed = prepare(NvGesture(three_units), path, progress=lambda *call: calls.append(call))
+    assert calls == [(2, 3), (3, 3)]
+    assert visible(path.parent) == ["small.zarr"]
+    assert resumed.digest == prepare(NvGesture(three_units), path.with_name("b.zarr")).digest
+
+
+# Another store in the way
+
+
+def test_store_of_other_recordings_is_kept(raw, path):
+    prepare(NvGesture(raw), path)
+    before = files_of(path)
+    write_lists(raw, [list_line(FOLDERS[0])], [list_line(FOLDERS[2])])
+    with pytest.raises(StoreError, match="was made from other recordings") as caught:
+        prepare(NvGesture(raw), path)
+    assert "--overwrite" in caught.value.cure
+    assert files_of(path) == before
+
+
+def test_overwrite_replaces_a_store_of_other_recordings(raw, path):
+    prepare(NvGesture(raw), path)
+    write_lists(raw, [list_line(FOLDERS[0])], [list_line(FOLDERS[2])])
+    assert prepare(NvGesture(raw), path, overwrite=True).num_clips == 2
+    assert len(StoreReader(path).table.rows) == 2
+    assert visible(path.parent) == ["small.zarr"]
+
+
+def tear_group(path):
+    (path / "zarr.json").write_text("{")
+
+
+def tear_shard(path):
+    (path / "frames/rgb/c/0/0/0/0").write_bytes(b"torn")
+
+
+def make_newer(path):
+    text = (path / "zarr.json").read_text()
+    (path / "zarr.json").write_text(text.replace('"format_version": 1', '"format_version": 9'))
+
+
+@pytest.mark.parametrize("damage", [tear_group, tear_shard, make_newer])
+def test_damaged_store_is_reported_and_overwrite_replaces_it(raw, path, damage):
+    digest = prepare(NvGesture(raw), path).digest
+    damage(path)
+    with pytest.raises(StoreError, match=str(path)) as caught:
+        prepare(NvGesture(raw), path)
+    assert "--overwrite" in caught.value.cure
+    assert prepare(NvGesture(raw), path, overwrite=True).digest == digest
+    assert verify_store(path).faults == ()
+
+
+# Bad recordings
+
+
+def test_bad_videos_are_named_once_and_the_rest_is_kept(three_units, path):
+    good = video(three_units, FOLDERS[1]).read_bytes()
+    cut_in_half(video(three_units, FOLDERS[1]))
+    with pytest.raises(ClipError, match="1 of 3 clips cannot be read") as caught:
+        prepare(NvGesture(three_units), path)
+    assert f"{video(three_units, FOLDERS[1])} is cut short" in caught.value.what
+    assert visible(path.parent) == ["small.partial"]
+    video(three_units, FOLDERS[1]).write_bytes(good)
+    calls = []
+    repaired = prepare(NvGesture(three_units), path, progress=lambda *call: calls.append(call))
+    assert calls == [(2, 3), (3, 3)]
+    assert repaired.digest == prepare(NvGesture(three_units), path.with_name("b.zarr")).digest
+
+
+def test_all_bad_videos_of_a_unit_are_named(raw, path):
+    for folder in FOLDERS[:2]:
+        cut_in_half(video(raw, folder))
+    with pytest.raises(ClipError, match="2 of 3 clips cannot be read") as caught:
+        prepare(NvGesture(raw), path)
+    assert all(str(video(raw, folder)) in caught.value.what for folder in FOLDERS[:2])
+
+
+def test_stream_shorter_than_its_window_is_named(raw, path):
+    write_video(video(raw, FOLDERS[1], "sk_depth"), numbered(7))
+    with pytest.raises(ClipError, match=r"sk_depth\.avi has 7 frames; its window ends at frame 10"):
+        prepare(NvGesture(raw), path)
+
+
+def test_missing_videos_are_counted_before_any_work(raw, path):
+    for stream in ("sk_color", "sk_depth"):
+        video(raw, FOLDERS[0], stream).unlink()
+    with pytest.raises(DatasetError, match="2 of 6 video files are missing") as caught:
+        prepare(NvGesture(raw), path)
+    assert str(video(raw, FOLDERS[0])) in caught.value.what
+    assert "--colour sk_wrapped" in caught.value.cure
+    assert not path.parent.exists()
+
+
+def test_other_frame_size_is_named(raw, path):
+    write_video(video(raw, FOLDERS[1], "sk_depth"), numbered(12, height=16))
+    with pytest.raises(ClipError, match=r"sk_depth\.avi has frames of 32x16; the store's are"):
+        prepare(NvGesture(raw), path)
+
+
+def test_no_readable_file_at_all(raw, path):
+    for file in raw.rglob("*.avi"):
+        file.write_bytes(b"")
+    with pytest.raises(ClipError, match=r"subject1_r0/sk_color\.avi is not a readable video"):
+        prepare(NvGesture(raw), path)
+
+
+# Origin
+
+
+@pytest.mark.parametrize("marker", ['{"twin": "nvgesture-synthetic"}'])
+def test_generated_folder_is_synthetic_whatever_the_user_says(raw, path, marker):
+    (raw / "synthetic.json").write_text(marker)
+    prepare(NvGesture(raw), path)
+    attributes = StoreReader(path).attributes
+    assert attributes["dataset"] == "nvgesture-synthetic"
+    assert attributes["origin"] == "synthetic"
+
+
+@pytest.mark.parametrize("below", [".", "LISA_HG_Data", "LISA_HG_Data/dynamic_gestures/data"])
+def test_no_folder_of_a_generated_one_is_recorded(tmp_path, below):
+    write_viva_clip(tmp_path, "01_01_01")
+    (tmp_path / "synthetic.json").write_text('{"twin": "viva-synthetic"}')
+    if below == "LISA_HG_Data":
+        data = tmp_path / "LISA_HG_Data/dynamic_gestures/data"
+        (tmp_path / "LISA_HG_Data" / "data").symlink_to(data)
+    facts, _ = Viva(tmp_path / below).read()
+    assert (facts.dataset, facts.origin) == ("viva-synthetic", "synthetic")
+
+
+def test_unfinished_generated_folder_is_refused(raw):
+    (raw / "synthetic.partial.json").write_text("{}")
+    with pytest.raises(DatasetError, match="unfinished synthetic dataset"):
+        NvGesture(raw).read()
+
+
+@pytest.mark.parametrize("marker", ["{}", "[]", '{"twin": 5}', "{"])
+def test_malformed_marker_is_refused(raw, marker):
+    (raw / "synthetic.json").write_text(marker)
+    with pytest.raises(DatasetError, match=r"synthetic\.json"):
+        NvGesture(raw).read()
+
+
+# Plan
+
+
+def test_plan_in_words(raw, path):
+    first, second, *notes = describe_plan(*plan_store(NvGesture(raw)), path)
+    assert first == ("nvgesture, recorded: 3 of 1,532 clips, 24 frames of 32x24, rgb+depth+flow")
+    free = shutil.disk_usage(raw).free / 1e9
+    assert second.startswith(f"{path}: about 0.00 GB (0.00 GB unpacked), ")
+    assert float(second.split()[-4]) == pytest.approx(free, abs=1)
+    assert len(notes) == 2
+    assert not path.parent.exists()
+
+
+def test_plan_forecasts_the_bytes(raw):
+    plan = plan_store(NvGesture(raw))
+    raw_bytes = 24 * 24 * 32 * 6
+    assert raw_bytes == sum(
+        24 * plan[2].height * plan[2].width * channels for channels in (3, 1, 2)
+    )
+
+
+# Pictures
+
+
+def texture(height, width, seed=0):
+    noise = np.random.default_rng(seed).normal(size=(height, width)).astype(np.float32)
+    smooth = cv2.GaussianBlur(noise, (0, 0), 3)
+    return cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+
+
+def shifted(count, dx, dy, size=96):
+    """RGB frames of a texture that moves by (dx, dy) pixels a frame."""
+    big = texture(size + count * abs(dy), size + count * abs(dx))
+    frames = []
+    for i in range(count):
+        top = i * -dy if dy <= 0 else (count - 1 - i) * dy
+        left = i * -dx if dx <= 0 else (count - 1 - i) * dx
+        frames.append(big[top : top + size, left : left + size])
+    return np.repeat(np.stack(frames)[..., None], 3, axis=3)
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(3, 0), (0, -2), (-4, 3), (0, 0)])
+def test_flow_of_a_shifted_texture_is_the_shift(dx, dy):
+    flow = decode_flow(farneback_flow(shifted(4, dx, dy)))[:, 24:-24, 24:-24]
+    # The code has steps of 0.16 pixels; Farneback is good to a fraction of a pixel here.
+    assert np.median(flow[..., 0]) == pytest.approx(dx, abs=0.2)
+    assert np.median(flow[..., 1]) == pytest.approx(dy, abs=0.2)
+    assert np.quantile(np.hypot(flow[..., 0] - dx, flow[..., 1] - dy), 0.9) < 0.5
+
+
+def test_flow_of_the_last_frame_repeats_the_one_before():
+    frames = np.concatenate([shifted(3, 3, 0), shifted(2, 0, 2)])
+    flow = farneback_flow(frames)
+    np.testing.assert_array_equal(flow[-1], flow[-2])
+    assert (flow[0] != flow[-1]).any()
+
+
+def test_flow_of_one_frame_is_none():
+    assert (farneback_flow(shifted(1, 0, 0)) == 128).all()
+
+
+def test_flow_is_that_of_the_stored_frames(raw, path):
+    prepare(NvGesture(raw), path)
+    reader = StoreReader(path)
+    grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in reader.read(1, "rgb")]
+    flow = cv2.calcOpticalFlowFarneback(grey[3], grey[4], None, 0.5, 3, 15, 3, 5, 1.2, 0)
+    np.testing.assert_array_equal(reader.read(1, "flow")[3], encode_flow(flow))
+
+
+def test_larger_frames_are_resized_to_short_side_256(tmp_path, path):
+    write_lists(
+        tmp_path, [list_line(FOLDERS[0], (0, 3), (0, 3))], [list_line(FOLDERS[2], (0, 3), (0, 3))]
+    )
+    for folder in (FOLDERS[0], FOLDERS[2]):
+        write_nvgesture_clip(tmp_path, folder, 3, size=(480, 640))
+    prepare(NvGesture(tmp_path), path)
+    reader = StoreReader(path)
+    assert reader.frame_size == (256, 341)
+    assert [reader.read(0, m).shape[1:] for m in ("rgb", "depth", "flow")] == [
+        (256, 341, 3),
+        (256, 341, 1),
+        (256, 341, 2),
+    ]
+
+
+def test_resize_keeps_the_mean_and_the_channels():
+    frames = np.random.default_rng(0).integers(0, 256, (2, 40, 60, 1), np.uint8)
+    small = resize_frames(frames, 20, 30)
+    assert small.shape == (2, 20, 30, 1)
+    expected = frames.reshape(2, 20, 2, 30, 2).mean(axis=(2, 4))
+    # Rounding to whole values.
+    assert np.abs(small[..., 0] - expected).max() <= 0.5
+
+
+def test_resize_to_the_same_size_changes_nothing():
+    frames = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 3), np.uint8)
+    assert resize_frames(frames, 4, 6) is frames
+
+
+def test_paths_with_spaces_and_brackets(raw, tmp_path):
+    odd = Path(shutil.move(raw, tmp_path / "raw [bold] [0] {x}"))
+    done = prepare(NvGesture(odd), tmp_path / "my stores [1]" / "a b [red].zarr")
+    assert verify_store(done.path).faults == ()
