@@ -110,7 +110,7 @@ def prepare(
     colour: ColourOption = Colour.SK_COLOR,
     workers: WorkersOption = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a store made with other settings.")
+        bool, typer.Option("--overwrite", help="Make the store anew, whatever is there.")
     ] = False,
     dry_run: DryRunOption = False,
 ) -> None:
@@ -210,7 +210,7 @@ def inspect(
 
     reader = StoreReader(_store_path(data, store, dataset, size))
     reader.check_files()
-    table = Table("", str(reader.path), show_edge=False)
+    table = Table("", escape(str(reader.path)), show_edge=False)
     for what, value in summarise(reader):
         table.add_row(escape(what), escape(value))
     console.print(table)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -79,5 +80,5 @@ class Reporter:
         )
         with Progress(*columns, console=self.console, transient=True) as bar:
             ticker._bar = bar
-            ticker._task = bar.add_task(title, total=None, note="")
+            ticker._task = bar.add_task(escape(title), total=None, note="")
             yield ticker

@@ -135,8 +135,10 @@ class StorePlan:
         rows = [
             [*_row_values(row), source] for row, source in zip(self.rows, self.sources, strict=True)
         ]
+        # A doubt worded anew changes no frame.
+        facts = {name: v for name, v in self.attributes.items() if name != "assumptions"}
         text = canonical_json(
-            [FORMAT_VERSION, rows, self.modalities, self.height, self.width, dict(self.attributes)]
+            [FORMAT_VERSION, rows, self.modalities, self.height, self.width, facts]
         )
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -62,7 +62,8 @@ def source_notes(rows: Iterable[ResultRow]) -> list[str]:
             "padded to it; the manifests list them."
         )
     rates = sorted({row["learning_rate"] for row in rows if "+" not in row["tested_on"]})
-    lines.add(f"Learning rate of stage two: {', '.join(rates)}.")
+    if rates:
+        lines.add(f"Learning rate of stage two: {', '.join(rates)}.")
     return sorted(lines)
 
 

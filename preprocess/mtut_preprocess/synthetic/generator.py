@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -66,10 +67,11 @@ def write_twin(
     (raw / _MARKER).unlink(missing_ok=True)
     done = len(planned) - len(missing)
     tasks = [_Task(twin.write_clip, raw, clip, settings) for clip in missing]
-    for _ in run_parallel(_write, tasks, workers):
-        done += 1
-        if progress is not None:
-            progress(done, len(planned))
+    with closing(run_parallel(_write, tasks, workers)) as results:
+        for _ in results:
+            done += 1
+            if progress is not None:
+                progress(done, len(planned))
     twin.write_index(raw, planned, settings)
     facts = {"num_clips": len(planned), "expected_clips": twin.expected_clips, "fps": FPS}
     write_text(raw / _MARKER, _to_text({**_identity(settings), **facts}))
