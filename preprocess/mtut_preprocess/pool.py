@@ -65,15 +65,28 @@ def run_parallel(
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Hold ctrl-C back for a block; processes started in it never get it.
+    """Hold ctrl-C and SIGTERM back for a block; processes started in it never get ctrl-C.
 
-    Until it ignores the signal, a worker that is still importing would answer with a traceback.
+    Interrupted between a process and what it is told to do, both would end in tracebacks. Blocking
+    the signals alone is not enough: another thread may take one, and Python then calls the
+    handler in the main thread all the same.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    for number in handlers:
+        signal.signal(number, lambda received, frame: held.append(received))
     try:
         yield
     finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for received in held:
+            signal.raise_signal(received)
 
 
 def _follow_parent() -> None:
