@@ -7,6 +7,7 @@ a command needs it: ``mtut-bench --help`` loads no torch.
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,6 +54,14 @@ class Colour(StrEnum):
 
     SK_COLOR = "sk_color"
     SK_WRAPPED = "sk_wrapped"
+
+
+class Precision(StrEnum):
+    """Precisions of training and test."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
 
 
 class Subject(StrEnum):
@@ -106,7 +115,7 @@ def prepare(
     data: DataOption = DATA,
     raw: RawOption = None,
     store: StoreOption = None,
-    size: SizeOption = Size.MINI,
+    size: SizeOption = Size.TINY,
     colour: ColourOption = Colour.SK_COLOR,
     workers: WorkersOption = None,
     overwrite: Annotated[
@@ -143,7 +152,7 @@ def synth(
     twin: Annotated[str, typer.Argument(help="viva-synthetic or nvgesture-synthetic.")],
     data: DataOption = DATA,
     raw: RawOption = None,
-    size: SizeOption = Size.MINI,
+    size: SizeOption = Size.TINY,
     seed: Annotated[int, typer.Option(help="Other persons, scenes and noise.")] = 0,
     whole: Annotated[
         bool, typer.Option("--whole", help="Whole recordings, not only the gestures' windows.")
@@ -167,7 +176,7 @@ def verify(
     data: DataOption = DATA,
     raw: RawOption = None,
     store: StoreOption = None,
-    size: SizeOption = Size.MINI,
+    size: SizeOption = Size.TINY,
     colour: ColourOption = Colour.SK_COLOR,
     workers: WorkersOption = None,
 ) -> None:
@@ -198,7 +207,7 @@ def inspect(
     dataset: Annotated[str, typer.Argument(help="Dataset whose store is meant.")] = "viva",
     data: DataOption = DATA,
     store: StoreOption = None,
-    size: SizeOption = Size.MINI,
+    size: SizeOption = Size.TINY,
     contact_sheet: Annotated[
         bool, typer.Option("--contact-sheet", help="Also draw one row per class as a PNG.")
     ] = False,
@@ -222,53 +231,80 @@ def inspect(
 
 @app.command(
     epilog="[bold]mtut-bench run --method mtut --fold all[/bold]    "
-    "[bold]mtut-bench run --dataset viva-synthetic --size tiny --method i3d --protocol demo[/bold]"
+    "[bold]mtut-bench run --table 7 --dataset viva-synthetic --protocol demo --dry-run[/bold]"
 )
 def run(
-    method: Annotated[str, typer.Option("--method", help="See `list methods`.")] = "mtut",
-    dataset: Annotated[str, typer.Option("--dataset", help="See `list datasets`.")] = "viva",
+    method: Annotated[
+        str, typer.Option("--method", help="See `list methods`; or your own: file.py:build.")
+    ] = "mtut",
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Default viva.")] = None,
     fold: Annotated[str, typer.Option("--fold", help="Name of a fold, or all.")] = "all",
     modalities: Annotated[
         str, typer.Option("--modalities", help="Such as rgb,depth; default: all of the store's.")
     ] = "",
-    protocol: Annotated[str, typer.Option("--protocol", help="See `list protocols`.")] = "paper",
+    protocol: Annotated[
+        str | None, typer.Option("--protocol", help="See `list protocols`. Default paper.")
+    ] = None,
+    table: Annotated[
+        str, typer.Option("--table", "--tables", help="All that tables need: 7, or 1,4, or all.")
+    ] = "",
     seed: Annotated[int, typer.Option("--seed", help="One of the protocol's.")] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="name=value: a marked variant of the protocol; repeatable."),
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N.")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option("--precision", help="auto: bf16 on a GPU, fp32 elsewhere.")
+    ] = Precision.AUTO,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Less memory, more time, the same numbers.")
+    ] = False,
     data: DataOption = DATA,
     runs: RunsOption = RUNS,
     store: StoreOption = None,
-    size: SizeOption = Size.MINI,
+    size: SizeOption = Size.TINY,
     workers: WorkersOption = None,
     dry_run: DryRunOption = False,
+    clips_per_second: Annotated[
+        float | None,
+        typer.Option("--clips-per-second", min=0.001, help="For --dry-run's hours."),
+    ] = None,
 ) -> None:
-    """Train and test a method on a prepared store. Skips what is done, resumes what was killed."""
-    request = _request(
-        method,
-        dataset,
-        protocol,
-        fold,
-        modalities,
-        seed,
-        runs,
-        _store_path(data, store, dataset, size),
-    )
-    from mtut_bench.planning import describe_plans, plan_runs
-
-    plans = plan_runs(request)
-    if dry_run:
-        for text in describe_plans(plans):
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
-        return
-    from mtut_bench.runs import Machine, choose_device, command_line, execute
+    """Train and test methods on a prepared store. Skips what is done, resumes what was killed."""
+    from mtut_bench.machine import Machine, choose_device
+    from mtut_bench.planning import describe_plans, measured_rate, plan_runs
 
     chosen = choose_device(device)
-    loaders = (
-        workers if workers is not None else (min(8, _cores(None)) if chosen.type == "cuda" else 0)
+    common = _Choice(
+        fold=fold,
+        seed=seed,
+        data=data,
+        runs=runs,
+        store=store,
+        size=size,
+        settings=tuple(settings or ()),
+        precision=_precision(precision, chosen.type),
     )
-    execute(plans, Machine(chosen, loaders, command_line()), Reporter(console))
-    console.print(
-        f"tables: mtut-bench report --runs {runs}", markup=False, highlight=False, soft_wrap=True
-    )
+    if table:
+        if method != "mtut" or modalities:
+            raise UsageError("--table chooses methods and modalities", "Leave those options out.")
+        requests = _table_requests(table, dataset, protocol, common)
+    else:
+        requests = [_request(method, dataset or "viva", protocol or "paper", modalities, common)]
+    plans = plan_runs(requests)
+    if dry_run or table:
+        for text in describe_plans(plans, clips_per_second or measured_rate(plans)):
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+    if dry_run:
+        return
+    from mtut_bench.runs import command_line, execute
+
+    readers = min(8, _cores(None)) if chosen.type == "cuda" else 0
+    machine = Machine(chosen, readers if workers is None else workers, command_line(), recompute)
+    execute(plans, machine, Reporter(console))
+    text = f"tables: mtut-bench report --runs {runs}"
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -282,6 +318,94 @@ def report(
     from mtut_bench.report import write_report
 
     write_report(runs, out or runs / "report").print(console)
+
+
+weights_app = typer.Typer(
+    no_args_is_help=True,
+    help="Pretrained weights: fetch public files, convert them, check what they compute.",
+)
+app.add_typer(weights_app, name="weights")
+
+
+@weights_app.command(epilog="[bold]mtut-bench weights fetch i3d-rgb i3d-flow[/bold]")
+def fetch(
+    names: Annotated[list[str] | None, typer.Argument(help="Known files; none: list them.")] = None,
+    data: DataOption = DATA,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Another address for the one file named.")
+    ] = None,
+    sha256: Annotated[
+        str | None, typer.Option("--sha256", help="Expected digest of the one file named.")
+    ] = None,
+) -> None:
+    """Download public weight files and convert them to what `run` looks for. Resumes."""
+    from mtut_baselines.download import KNOWN
+    from mtut_baselines.download import fetch as download
+    from mtut_baselines.weights import convert
+
+    reporter = Reporter(console)
+    if not names:
+        for name, known in KNOWN.items():
+            reporter.line(f"{name}: {known.url} -> {data / 'weights' / known.fills}.safetensors")
+        return
+    unknown = [name for name in names if name not in KNOWN]
+    if unknown or (len(names) > 1 and (url or sha256)):
+        what = f"there is no known file {unknown[0]!r}" if unknown else "--url names one file"
+        raise UsageError(what, f"Name one of: {', '.join(KNOWN)}.")
+    for name in names:
+        known = KNOWN[name]
+        path = data / "weights" / "files" / f"{name}{Path(known.url).suffix}"
+        with reporter.ticker(f"fetch {name}, bytes") as ticker:
+            digest = download(url or known.url, path, sha256, ticker)
+        reporter.line(f"{path}: SHA-256 {digest}")
+        out = data / "weights" / f"{known.fills}.safetensors"
+        for text in convert(path, out).lines():
+            reporter.line(f"  {text}")
+        reporter.line(f"wrote {out}")
+
+
+@weights_app.command(name="convert")
+def convert_(
+    file: Annotated[Path, typer.Argument(help="A public weight file.")],
+    fills: Annotated[
+        str, typer.Option("--as", help="What `run` looks for: i3d-rgb, i3d-flow, c3d-rgb.")
+    ],
+    data: DataOption = DATA,
+) -> None:
+    """Convert a weight file that you have to what `run` looks for."""
+    from mtut_baselines import METHODS
+    from mtut_baselines.weights import convert
+
+    known = sorted({name for method in METHODS.values() for name in method.weights.values()})
+    if fills not in known:
+        raise UsageError(f"no method looks for {fills!r}", f"Choose one of: {', '.join(known)}.")
+    out = data / "weights" / f"{fills}.safetensors"
+    for text in convert(file, out).lines():
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"wrote {out}", markup=False, highlight=False, soft_wrap=True)
+
+
+@weights_app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A weight file, public or converted.")],
+    demo_rgb: Annotated[
+        Path | None, typer.Option("--demo-rgb", help="v_CricketShot_g04_c01_rgb.npy")
+    ] = None,
+    demo_flow: Annotated[
+        Path | None, typer.Option("--demo-flow", help="v_CricketShot_g04_c01_flow.npy")
+    ] = None,
+    partner: Annotated[
+        Path | None, typer.Option("--partner", help="Weight file of the other modality.")
+    ] = None,
+) -> None:
+    """Say what a file holds and expects; run the public demo clip through it if you have it."""
+    from mtut_baselines.weight_check import check as check_weights
+
+    result = check_weights(file, demo_rgb, demo_flow, partner=partner)
+    for text in result.lines:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    if result.passed is False:
+        raise typer.Exit(1)
 
 
 @app.command(name="list")
@@ -300,7 +424,11 @@ def list_(
     elif subject is Subject.METHODS:
         from mtut_baselines import METHODS
 
-        lines = [(m.name, f"{m.title}: {m.network} per modality") for m in METHODS.values()]
+        kinds = {True: "trained together", False: "each trained alone"}
+        lines = [
+            (m.name, f"{m.title}: one {m.network} per modality, {kinds[m.min_modalities > 1]}")
+            for m in METHODS.values()
+        ]
     elif subject is Subject.PROTOCOLS:
         lines = list_protocols()
     else:
@@ -431,27 +559,73 @@ def _generate(
     reporter.line(f"generated {count} clips -> {folder}")
 
 
+@dataclass(frozen=True)
+class _Choice:
+    """What all methods of one `run` have in common."""
+
+    fold: str
+    seed: int
+    data: Path
+    runs: Path
+    store: str | None
+    size: Size
+    settings: tuple[str, ...]
+    precision: str
+
+
 def _request(
-    method: str,
-    dataset: str,
-    protocol: str,
-    fold: str,
-    modalities: str,
-    seed: int,
-    runs: Path,
-    store: Path,
+    method: str, dataset: str, protocol: str, modalities: str, common: _Choice
 ) -> "Request":
     from mtut_baselines import METHODS
+    from mtut_bench.method_file import load_method
     from mtut_bench.planning import Request
     from mtut_bench.protocol import PROTOCOLS
 
     chosen = _dataset(dataset)
-    for kind, name, known in (("method", method, METHODS), ("protocol", protocol, PROTOCOLS)):
-        if name not in known:
-            raise UsageError(f"there is no {kind} {name!r}", f"Choose one of: {', '.join(known)}.")
-    names = tuple(part.strip() for part in modalities.split(",") if part.strip())
-    cure = f"Make it: mtut-bench prepare {dataset} (recordings: {chosen.how_to_get})."
-    return Request(store, METHODS[method], PROTOCOLS[protocol], fold, names, seed, runs, cure)
+    if protocol not in PROTOCOLS:
+        known = ", ".join(PROTOCOLS)
+        raise UsageError(f"there is no protocol {protocol!r}", f"Choose one of: {known}.")
+    return Request(
+        store=_store_path(common.data, common.store, dataset, common.size),
+        method=load_method(method, METHODS),
+        protocol=PROTOCOLS[protocol],
+        fold=common.fold,
+        modalities=tuple(part.strip() for part in modalities.split(",") if part.strip()),
+        seed=common.seed,
+        runs=common.runs,
+        store_cure=f"Make it: mtut-bench prepare {dataset} (recordings: {chosen.how_to_get}).",
+        weights=common.data / "weights",
+        settings=common.settings,
+        precision=common.precision,
+    )
+
+
+def _table_requests(
+    table: str, dataset: str | None, protocol: str | None, common: _Choice
+) -> list["Request"]:
+    from mtut_baselines import METHODS
+    from mtut_bench.protocol import PROTOCOLS
+    from mtut_bench.table_plan import choose_tables, needed_runs
+    from mtut_preprocess import DATASETS
+
+    needs = needed_runs(
+        choose_tables(table), METHODS, PROTOCOLS, dataset=dataset, protocol=protocol
+    )
+    absent = {need.dataset for need in needs} - set(DATASETS)
+    if absent and table == "all":
+        names = ", ".join(sorted(absent))
+        console.print(f"left out: {names}, which this version cannot prepare", highlight=False)
+        needs = [need for need in needs if need.dataset not in absent]
+    return [
+        _request(need.method, need.dataset, need.protocol, ",".join(need.modalities), common)
+        for need in needs
+    ]
+
+
+def _precision(precision: Precision, device: str) -> str:
+    if precision is Precision.AUTO:
+        return "bf16" if device == "cuda" else "fp32"
+    return precision.value
 
 
 def _cores(workers: int | None) -> int:

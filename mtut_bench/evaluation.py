@@ -10,6 +10,7 @@ from mtut_bench.predictions import Predictions, check_complete
 from mtut_bench.protocol import Protocol
 from mtut_bench.sampling import length_batches
 from mtut_bench.store_reader import StoreReader
+from mtut_bench.trainer import autocast
 from mtut_bench.transforms import centre_crop, to_input
 
 __all__ = ["clips_below_minimum", "predict"]
@@ -21,6 +22,8 @@ def predict(
     clip_ids: Sequence[str],
     protocol: Protocol,
     device: torch.device,
+    *,
+    precision: str = "fp32",
     progress: Callable[[int, int], None] | None = None,
 ) -> Predictions:
     """Return logits and probabilities of every class, for each clip and modality.
@@ -34,6 +37,7 @@ def predict(
         clip_ids: the test side, in the order of the result.
         protocol: sizes and batch.
         device: of the networks.
+        precision: 'fp32', or 'bf16' for autocast.
         progress: called with (clips done, clips in all), counted once per modality.
 
     Raises:
@@ -52,7 +56,7 @@ def predict(
         network.eval()
         for batch in batches:
             frames = np.stack([reader.read(indices[i], modality) for i in batch])
-            with torch.inference_mode():
+            with torch.inference_mode(), autocast(device, precision):
                 clip = to_input(
                     torch.from_numpy(frames).to(device), modality, [crop] * len(batch), protocol
                 )

@@ -1,6 +1,7 @@
 """What makes a run the run it is: SHA-256 of canonical JSON, and the folder that follows."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,39 @@ from mtut_bench.protocol import Protocol
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.types import Fold
 
-__all__ = ["RunPlan", "plan_run"]
+__all__ = ["Arm", "RunPlan", "Weights", "plan_run"]
 
-_JOINT_FIELDS = ("epochs_joint",)
+_JOINT_FIELDS = ("epochs_joint", "stage_two")
 """Protocol fields that stage one does not see."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Pretrained weights of one modality: the file and its SHA-256."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What is compared: everything of a run but fold and modalities.
+
+    Attributes:
+        method: the player.
+        protocol: the rules as they hold for the method's network.
+        overrides: settings of the protocol that the user changed; {} for the protocol itself.
+        seed: of every draw.
+        precision: 'fp32', or 'bf16' for autocast on a GPU.
+        weights: per modality; empty from scratch.
+    """
+
+    method: Method
+    protocol: Protocol
+    seed: int
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    precision: str = "fp32"
+    weights: Mapping[str, Weights] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -23,10 +53,8 @@ class RunPlan:
     Attributes:
         store: path of the store.
         fold: training and test clips.
-        method: the player.
+        arm: method, protocol, seed, precision, weights.
         modalities: networks of the run, in order.
-        protocol: the rules.
-        seed: of every draw.
         identity: JSON-ready; its hash names the run.
         stage_identities: the same for stage one of each modality.
         runs: root folder of runs.
@@ -34,13 +62,26 @@ class RunPlan:
 
     store: Path
     fold: Fold
-    method: Method
+    arm: Arm
     modalities: tuple[str, ...]
-    protocol: Protocol
-    seed: int
     identity: dict[str, Any]
     stage_identities: dict[str, dict[str, Any]]
     runs: Path
+
+    @property
+    def method(self) -> Method:
+        """The player."""
+        return self.arm.method
+
+    @property
+    def protocol(self) -> Protocol:
+        """The rules as they hold for the method's network."""
+        return self.arm.protocol
+
+    @property
+    def seed(self) -> int:
+        """The seed of every draw."""
+        return self.arm.seed
 
     @property
     def run_id(self) -> str:
@@ -80,45 +121,42 @@ class RunPlan:
 
 
 def plan_run(
-    reader: StoreReader,
-    fold: Fold,
-    method: Method,
-    modalities: tuple[str, ...],
-    protocol: Protocol,
-    seed: int,
-    runs: Path,
+    reader: StoreReader, fold: Fold, arm: Arm, modalities: tuple[str, ...], runs: Path
 ) -> RunPlan:
     """Return the plan of a run.
 
     Args:
         reader: the store; its digest, number of classes and mirror table enter the identity.
         fold: one of the store's folds.
-        method: the player; of the objective only the settings that it names enter.
+        arm: method, protocol, seed, precision, weights; of the objective's settings only those
+            that the method names enter.
         modalities: networks, in the project's order.
-        protocol: the rules.
-        seed: one of the protocol's seeds.
         runs: root folder of runs.
     """
-    rules = protocol.identity()
-    settings = protocol.objective_settings()
+    method = arm.method
+    rules = arm.protocol.identity()
+    settings = arm.protocol.objective_settings()
+    joint_names = {*_JOINT_FIELDS, *settings}
     common: dict[str, Any] = {
         "store_digest": reader.attributes["digest"],
         # The digest covers labels, not how many classes there are besides those that occur.
         "num_classes": len(reader.attributes["classes"]),
         "fold": fold.name,
         "mirror": reader.attributes["mirror"],
-        "seed": seed,
-        "weights_digest": None,
-        "precision": "fp32",
-        "overrides": {},
+        "seed": arm.seed,
+        "precision": arm.precision,
     }
+    digests = {m: arm.weights[m].sha256 for m in modalities if m in arm.weights}
     identity = {
         **common,
         "protocol": rules,
+        "overrides": dict(arm.overrides),
+        "weights_digest": sha256_of_json(digests) if digests else None,
         "method": {
             "name": method.name,
             "network": method.network,
             "settings": {name: settings[name] for name in method.settings},
+            "source": method.source,
         },
         "modalities": list(modalities),
     }
@@ -128,9 +166,13 @@ def plan_run(
             **common,
             "stage": "alone",
             "protocol": alone,
+            # A changed setting of the objective leaves stage one what it is.
+            "overrides": {k: v for k, v in arm.overrides.items() if k not in joint_names},
+            "weights_digest": digests.get(modality),
             "network": method.network,
+            "source": method.source,
             "modality": modality,
         }
         for modality in modalities
     }
-    return RunPlan(reader.path, fold, method, modalities, protocol, seed, identity, stages, runs)
+    return RunPlan(reader.path, fold, arm, modalities, identity, stages, runs)

@@ -15,7 +15,7 @@ from mtut_bench.sampling import draw_clip, epoch_order, place_window
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.transforms import Crop, choose_crop
 
-__all__ = ["Batch", "EpochSampler", "TrainingClips", "make_loader"]
+__all__ = ["Batch", "EpochSampler", "TrainingClips", "make_loader", "split_batch"]
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,29 @@ def make_loader(clips: TrainingClips, sampler: EpochSampler, workers: int) -> "D
         persistent_workers=workers > 0,
         multiprocessing_context="spawn" if workers > 0 else None,
     )
+
+
+def split_batch(batch: Batch, parts: int) -> list[Batch]:
+    """Return a batch in parts of nearly equal size, none empty.
+
+    Args:
+        batch: clips of a step.
+        parts: how many at most.
+    """
+    size = -(-len(batch.clip_ids) // parts)
+    ranges = [slice(n, n + size) for n in range(0, len(batch.clip_ids), size)]
+    if len(ranges) == 1:
+        return [batch]
+    return [
+        Batch(
+            frames={modality: frames[part] for modality, frames in batch.frames.items()},
+            valid_NT=batch.valid_NT[part],
+            crops=batch.crops[part],
+            labels_N=batch.labels_N[part],
+            clip_ids=batch.clip_ids[part],
+        )
+        for part in ranges
+    ]
 
 
 def _collate(items: list[_Item]) -> Batch:

@@ -5,11 +5,11 @@ its classification loss; stage two applies the objective. The trainer knows play
 types, so it cannot favour one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import torch
 from torch import Tensor, nn
 
 __all__ = ["Method", "NetworkOutput", "NetworkSpec", "Objective", "ObjectiveOutput"]
@@ -37,6 +37,9 @@ class NetworkSpec:
         width: factor on every channel count; 1.0 is the published network.
         dropout: probability of dropping a feature before the logits.
         bn_momentum: share of the new batch in the running statistics (torch sense).
+        crop_px: side of the square frames that the network sees.
+        recompute: trade time for memory: keep few activations and compute the rest again in the
+            backward pass. A fact of the machine: it changes no number.
     """
 
     num_classes: int
@@ -44,6 +47,8 @@ class NetworkSpec:
     width: float
     dropout: float
     bn_momentum: float
+    crop_px: int = 224
+    recompute: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,13 +69,18 @@ class Objective(Protocol):
     """Losses of stage two from the outputs of all networks on the same clips."""
 
     def __call__(
-        self, outputs: Mapping[str, NetworkOutput], labels_N: torch.Tensor
+        self,
+        outputs: Mapping[str, NetworkOutput],
+        labels_N: Tensor,
+        valid_NT: Tensor | None = None,
     ) -> ObjectiveOutput:
         """Return one loss per modality.
 
         Args:
             outputs: network output per modality, in the order of the run's modalities.
             labels_N: class indices, int64, (N,).
+            valid_NT: bool, (N, T) of the network's input; False marks padding frames. None: there
+                are none.
         """
         ...
 
@@ -89,6 +99,12 @@ class Method:
         settings: names of the protocol's objective settings that change this method's numbers;
             only these enter a run's identity.
         min_modalities: fewest modalities that make sense (2 for an alignment).
+        correlate: (N, C, T, H, W) features to the (N, D, D) matrices that the method aligns; kept
+            for a few test clips, for the figures. None: nothing is kept.
+        weights: name of the pretrained weights of each modality, a file in the weights folder
+            ('i3d-rgb' is i3d-rgb.safetensors); empty where there are none.
+        load_weights: fill a network from such a file; returns one line per remarkable thing.
+        source: SHA-256 of the file that a user's own method came from; "" for ours.
     """
 
     name: str
@@ -99,3 +115,7 @@ class Method:
     build_objective: Callable[[Mapping[str, Any]], Objective]
     settings: tuple[str, ...] = ()
     min_modalities: int = 1
+    correlate: Callable[[Tensor], Tensor] | None = None
+    weights: Mapping[str, str] = field(default_factory=dict)
+    load_weights: Callable[[nn.Module, Path], Sequence[str]] | None = None
+    source: str = ""

@@ -1,35 +1,47 @@
 """From what a user asked for to runs that can start, or one message with all that is missing."""
 
+import hashlib
+import json
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from mtut_bench.errors import FoldError, RunError, StoreError, UsageError
+from mtut_bench.files import read_json
 from mtut_bench.folds import choose_folds, make_folds
-from mtut_bench.identity import RunPlan, plan_run
+from mtut_bench.identity import Arm, RunPlan, Weights, plan_run
 from mtut_bench.method import Method
+from mtut_bench.overrides import apply_overrides
 from mtut_bench.protocol import Protocol
 from mtut_bench.store_reader import StoreReader, list_stores
 from mtut_bench.trainer import network_spec
 from mtut_bench.types import MODALITIES, Fold
 
-__all__ = ["Request", "describe_plans", "plan_runs"]
+__all__ = ["Request", "Workload", "describe_plans", "measured_rate", "plan_runs"]
+
+
+WEIGHTS_HOW = "mtut-bench weights fetch, or mtut-bench weights convert FILE"
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asked for.
+    """What a user asked for: one method on one store.
 
     Attributes:
         store: path of the store.
         method: the player.
-        protocol: the rules.
+        protocol: the rules, before they are narrowed to the method's network.
+        settings: ``name=value`` texts that change settings of the protocol.
         fold: name of a fold, or 'all'.
         modalities: which networks; empty for all of the store's.
         seed: of every draw.
         runs: root folder of runs.
         store_cure: how to get the store, for the message.
+        weights: folder of pretrained weights.
+        precision: 'fp32' or 'bf16'.
     """
 
     store: Path
@@ -40,31 +52,26 @@ class Request:
     seed: int
     runs: Path
     store_cure: str
+    weights: Path = Path("weights")
+    settings: tuple[str, ...] = ()
+    precision: str = "fp32"
 
 
-def plan_runs(request: Request) -> list[RunPlan]:
-    """Return one plan per fold.
+def plan_runs(requests: Sequence[Request]) -> list[RunPlan]:
+    """Return one plan per request and fold, none twice.
 
     Raises:
-        UsageError: seed or modalities do not exist or fit.
-        FoldError: there is no such fold.
+        UsageError: seed, fold or modalities do not exist or fit.
         StoreError: the store is damaged or empty.
         RunError: store, weights or person table are missing; lists all of them at once.
     """
-    protocol = request.protocol
-    if request.seed not in protocol.seeds:
-        raise UsageError(
-            f"seed {request.seed} is not one of protocol {protocol.name}'s",
-            f"Choose one of {protocol.seeds[0]}..{protocol.seeds[-1]}.",
-        )
-    missing: list[str] = []
-    reader, folds = _open(request, missing)
-    if protocol.initialisation == "kinetics":
-        missing.append(
-            f"weights: protocol {protocol.name} starts from ImageNet + Kinetics weights, which this"
-            " version cannot load yet.\n    Use --protocol paper-scratch (random weights, Table 7)."
-        )
-    if missing or reader is None:
+    missing: dict[str, None] = {}
+    plans: dict[str, RunPlan] = {}
+    for request in requests:
+        _check_seed(request)
+        for plan in _plan_request(request, missing):
+            plans.setdefault(plan.run_id, plan)
+    if missing:
         count = "one thing is" if len(missing) == 1 else f"{len(missing)} things are"
         raise RunError(
             f"the run cannot start: {count} missing\n"
@@ -72,21 +79,69 @@ def plan_runs(request: Request) -> list[RunPlan]:
             "Without any recordings: mtut-bench prepare viva-synthetic --size tiny, then"
             " mtut-bench run --dataset viva-synthetic --size tiny --protocol demo",
         )
-    modalities = _choose_modalities(request, reader)
+    return list(plans.values())
+
+
+def _check_seed(request: Request) -> None:
+    seeds = request.protocol.seeds
+    if request.seed not in seeds:
+        raise UsageError(
+            f"seed {request.seed} is not one of protocol {request.protocol.name}'s",
+            f"Choose one of {seeds[0]}..{seeds[-1]}.",
+        )
+
+
+def _plan_request(request: Request, missing: dict[str, None]) -> list[RunPlan]:
+    reader, folds = _open(request, missing)
+    modalities = _choose_modalities(request, reader) if reader else ()
+    narrowed = request.protocol.for_network(request.method.network)
+    protocol, overrides = apply_overrides(narrowed, request.settings)
+    weights = _find_weights(request, protocol, modalities, missing)
+    if missing or reader is None:
+        return []
+    arm = Arm(request.method, protocol, request.seed, overrides, request.precision, weights)
     return [
-        plan_run(reader, fold, request.method, modalities, protocol, request.seed, request.runs)
+        plan_run(reader, fold, arm, modalities, request.runs)
         for fold in choose_folds(folds, request.fold)
     ]
 
 
-def _open(request: Request, missing: list[str]) -> tuple[StoreReader | None, list[Fold]]:
+def _find_weights(
+    request: Request, protocol: Protocol, modalities: tuple[str, ...], missing: dict[str, None]
+) -> dict[str, Weights]:
+    """Return the weights of each modality; without a store, of all that the method knows."""
+    if protocol.initialisation == "scratch":
+        return {}
+    method, found = request.method, {}
+    wanted = [m for m in (modalities or MODALITIES) if m in method.weights or modalities]
+    absent: set[Path] = set()
+    for modality in wanted:
+        if modality not in method.weights:
+            missing[f"weights: method {method.name} has none for {modality}."] = None
+            continue
+        path = request.weights / f"{method.weights[modality]}.safetensors"
+        if path.is_file():
+            found[modality] = Weights(path, hashlib.sha256(path.read_bytes()).hexdigest())
+        else:
+            absent.add(path)
+    if absent:
+        names = ", ".join(str(path) for path in sorted(absent))
+        missing[
+            f"weights: protocol {protocol.name} starts from published weights: {names}.\n"
+            f"    Get them: {WEIGHTS_HOW}; or use --protocol paper-scratch (random weights,"
+            " Table 7)."
+        ] = None
+    return found
+
+
+def _open(request: Request, missing: dict[str, None]) -> tuple[StoreReader | None, list[Fold]]:
     if not request.store.exists():
         known = [path.stem for path in list_stores(request.store.parent)]
         there = ", ".join(known) if known else "none"
-        missing.append(
+        missing[
             f"store: {request.store} does not exist (stores there: {there}).\n"
             f"    {request.store_cure}"
-        )
+        ] = None
         return None, []
     reader = StoreReader(request.store)
     reader.check_files()
@@ -96,7 +151,7 @@ def _open(request: Request, missing: list[str]) -> tuple[StoreReader | None, lis
     try:
         folds = make_folds(reader.table.rows, attributes["fold_rule"], attributes["subject_unit"])
     except FoldError as error:
-        missing.append(f"folds: {error.what}.\n    {error.cure}")
+        missing[f"folds: {error.what}.\n    {error.cure}"] = None
         folds = []
     return reader, folds
 
@@ -119,40 +174,114 @@ def _choose_modalities(request: Request, reader: StoreReader) -> tuple[str, ...]
     return chosen
 
 
-def describe_plans(plans: list[RunPlan]) -> list[str]:
-    """Return what a run would do, one line each: runs, shared stages, clips, steps, disk."""
-    lines: list[str] = []
-    stages: dict[str, tuple[int, int]] = {}
-    steps = clips = kept = most = 0
-    for plan in plans:
-        protocol = plan.protocol
-        per_epoch = -(-len(plan.fold.train) // protocol.batch_size)
-        state = "done" if plan.done() else "to do"
-        lines.append(
-            f"{plan.run_id[:12]}  {plan.method.name}, fold {plan.fold.name},"
-            f" {'+'.join(plan.modalities)}, seed {plan.seed}: {len(plan.fold.train)} train,"
-            f" {len(plan.fold.test)} test clips, {state}"
-        )
-        if plan.done():
-            continue
-        sizes = {modality: _network_bytes(plan, modality) for modality in plan.modalities}
-        for modality, size in sizes.items():
-            if not plan.stage_done(modality):
-                # A checkpoint holds a momentum beside every weight.
-                stages[plan.stage_id(modality)] = per_epoch * protocol.epochs_alone, 2 * size
-        kept += sum(sizes.values())
-        most = max(most, 2 * sum(sizes.values()))
-        steps += per_epoch * protocol.epochs_joint * len(plan.modalities)
-        clips += len(plan.fold.test) * len(plan.modalities)
+def describe_plans(plans: Sequence[RunPlan], clips_per_s: float | None = None) -> list[str]:
+    """Return what a run would do, one line each: runs, shared stages, steps, disk, hours.
+
+    Args:
+        plans: the runs.
+        clips_per_s: clips that one network trains on per second, given or measured; None: no
+            hours are forecast.
+    """
+    work = Workload.of(plans)
+    lines = [
+        f"{plan.run_id[:12]}  {plan.method.name}, fold {plan.fold.name},"
+        f" {'+'.join(plan.modalities)}, seed {plan.seed}: {len(plan.fold.train)} train,"
+        f" {len(plan.fold.test)} test clips, {'done' if plan.done() else 'to do'}"
+        for plan in plans
+    ]
     lines.append(
-        f"first stages to train: {len(stages)}, {sum(n for n, _ in stages.values()):,} network"
-        f" steps; joint stages: {steps:,} network steps; clips to test: {clips:,}"
+        f"first stages to train: {work.num_stages}, {work.alone_steps:,} network steps; joint"
+        f" stages: {work.joint_steps:,} network steps; clips to test: {work.test_clips:,}"
     )
-    kept += sum(size for _, size in stages.values())
     lines.append(
-        f"disk: {kept / 1e6:,.0f} MB to keep, up to {2 * most / 1e6:,.0f} MB more while it trains"
+        f"clip passes: {work.clip_passes:,}; without shared first stages {work.unshared:,}"
+        f" ({work.saved:.0%} saved)"
+    )
+    if clips_per_s:
+        hours = work.clip_passes / clips_per_s / 3600
+        lines.append(f"about {hours:,.1f} hours of training at {clips_per_s:,.1f} clips/s")
+    lines.append(
+        f"disk: {work.kept_bytes / 1e6:,.0f} MB to keep, up to {work.extra_bytes / 1e6:,.0f} MB"
+        " more while it trains"
     )
     return lines
+
+
+def measured_rate(plans: Sequence[RunPlan]) -> float | None:
+    """Return clips per second of one network, from first stages of the same protocol and network.
+
+    Args:
+        plans: runs whose folder of runs is searched.
+
+    Returns:
+        The median over all logged epochs; None where nothing was measured yet.
+    """
+    wanted = {(plan.protocol.name, plan.method.network) for plan in plans}
+    rates: list[float] = []
+    for folder in {plan.runs / "stages" for plan in plans}:
+        for path in sorted(folder.glob("*/manifest.json")):
+            identity = read_json(path, RunError, "Delete its folder.")["identity"]
+            log = path.with_name("log.jsonl")
+            if (identity["protocol"]["name"], identity["network"]) in wanted and log.is_file():
+                entries = [json.loads(line) for line in log.read_text().splitlines()]
+                rates += [entry["clips_per_s"] for entry in entries]
+    return statistics.median(rates) if rates else None
+
+
+@dataclass
+class Workload:
+    """What is left to do for some runs.
+
+    Attributes:
+        num_stages: first stages to train.
+        alone_steps, joint_steps: updates of one network.
+        clip_passes: forward and backward passes of one clip through one network.
+        unshared: the same if every run trained its own first stages.
+        test_clips: clips to predict, counted per modality.
+        kept_bytes, extra_bytes: disk for results, and more while it trains.
+    """
+
+    num_stages: int = 0
+    alone_steps: int = 0
+    joint_steps: int = 0
+    clip_passes: int = 0
+    unshared: int = 0
+    test_clips: int = 0
+    kept_bytes: int = 0
+    extra_bytes: int = 0
+
+    @property
+    def saved(self) -> float:
+        """Share of the unshared clip passes that need not be done, 0..1."""
+        return 1 - self.clip_passes / self.unshared if self.unshared else 0.0
+
+    @classmethod
+    def of(cls, plans: Sequence[RunPlan]) -> "Workload":
+        """Return the work of runs that are not done."""
+        work, stages = cls(), set()
+        for plan in plans:
+            if plan.done():
+                continue
+            protocol, num_train = plan.protocol, len(plan.fold.train)
+            per_epoch = -(-num_train // protocol.batch_size)
+            sizes = {modality: _network_bytes(plan, modality) for modality in plan.modalities}
+            for modality, size in sizes.items():
+                work.unshared += num_train * (protocol.epochs_alone + protocol.epochs_joint)
+                if plan.stage_done(modality) or plan.stage_id(modality) in stages:
+                    continue
+                stages.add(plan.stage_id(modality))
+                work.alone_steps += per_epoch * protocol.epochs_alone
+                work.clip_passes += num_train * protocol.epochs_alone
+                # A checkpoint holds a momentum beside every weight.
+                work.kept_bytes += 2 * size
+            work.joint_steps += per_epoch * protocol.epochs_joint * len(sizes)
+            work.clip_passes += num_train * protocol.epochs_joint * len(sizes)
+            work.test_clips += len(plan.fold.test) * len(sizes)
+            work.kept_bytes += sum(sizes.values())
+            # The new checkpoint is whole before the old one goes.
+            work.extra_bytes = max(work.extra_bytes, 4 * sum(sizes.values()))
+        work.num_stages = len(stages)
+        return work
 
 
 def _network_bytes(plan: RunPlan, modality: str) -> int:

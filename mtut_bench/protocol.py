@@ -5,6 +5,7 @@ default and its reason stand beside the field. Any change that changes numbers r
 the report never mixes versions.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ PAPER_BLOCKS = 392
 """Blocks d of Mixed_5c at 64 x 224 x 224: 8 * 7 * 7."""
 
 
-def scaled_lambda(num_blocks: int) -> float:
+def scaled_lambda(num_blocks: int, paper_blocks: int = PAPER_BLOCKS) -> float:
     """Return the paper's lambda at another geometry: 0.05 * (392 / d)^2.
 
     The alignment loss is a sum over d * d entries, so at another d the same lambda is another
@@ -23,8 +24,9 @@ def scaled_lambda(num_blocks: int) -> float:
 
     Args:
         num_blocks: d, blocks of the aligned feature map of one training clip.
+        paper_blocks: d at the paper's own geometry; 392 for I3D, 64 for C3D.
     """
-    return PAPER_LAMBDA * (PAPER_BLOCKS / num_blocks) ** 2
+    return PAPER_LAMBDA * (paper_blocks / num_blocks) ** 2
 
 
 @dataclass(frozen=True)
@@ -35,24 +37,36 @@ class Protocol:
         name, version: what runs are filed under.
         summary: one line for ``mtut-bench list protocols``.
         tables: published tables that a run may fill (with a complete, recorded store).
-        initialisation: 'kinetics' (published weights) or 'scratch'.
+        initialisation: 'pretrained' (the published weights of each network: ImageNet + Kinetics
+            for I3D, Sports-1M for C3D) or 'scratch'.
         seeds: seeds that a run may use.
         clip_length: consecutive frames of a training clip; shorter clips are padded on both sides.
         short_side, crop: frames are resized to this short side, then cropped to a square.
-        resize: 'short-side' keeps the aspect ratio (printed); 'stretch' makes a square.
+        resize: 'short-side' keeps the aspect ratio (printed); 'stretch' makes a square;
+            'stretch-4:3' makes the short side the height of a 4:3 frame (C3D's 128 x 171).
+        scaling: of rgb and depth: 'unit' to [-1, 1]; 'bgr-mean' is what C3D's public weights
+            expect, 0..255 in the order blue, green, red, minus their public mean.
+        depth_input: 'replicate' to three channels; 'first-conv-sum' gives the network one channel,
+            with pretrained kernels summed: the same function, other training.
         flip: 'swap' exchanges the labels of mirror pairs (a mirrored swipe left IS a swipe right),
             'plain' keeps the label, 'none' never flips. No mirror table means no flip.
         pad_value: padding frames are 'zero' at the network's input ("zero frames") or 'black'.
         batch_size: clips per step; the last, short batch is kept.
+        accumulation: parts that a batch is cut into, gradients added up; batch statistics are then
+            those of a part.
         epochs_alone: stage one, classification losses alone.
         epochs_joint: stage two, the method's objective, learning rate frozen.
+        stage_two: 'continue' keeps momentum and learning rate; 'restart' begins both anew.
         learning_rate, momentum, weight_decay: SGD; weight decay is I3D's own.
         plateau_threshold, plateau_patience, plateau_factor, learning_rate_floor: "when the loss is
             saturated" made exact: relative to each network's epoch-mean cross-entropy.
         gradient_clip: largest norm of each network's gradient; None: no limit (as printed).
         width, dropout, bn_momentum: of the networks; bn_momentum in the torch sense.
         lambda_, beta: of equations 3 and 4.
-        target, rho_grad, rho_per, ssa_reduction, rho_max: open points of the objective.
+        target, rho_grad, rho_per, ssa_reduction, ssa_padding, rho_max: open points of the
+            objective.
+        networks: what is different for a network of this name (C3D has a geometry of its own);
+            see :meth:`for_network`.
         evaluation_batch: clips of equal length per forward pass; changes no logit.
     """
 
@@ -60,17 +74,21 @@ class Protocol:
     version: int
     summary: str
     tables: tuple[str, ...]
-    initialisation: Literal["kinetics", "scratch"]
+    initialisation: Literal["pretrained", "scratch"]
     seeds: tuple[int, ...] = field(default=tuple(range(10)))
     clip_length: int = 64
     short_side: int = 256
     crop: int = 224
-    resize: Literal["short-side", "stretch"] = "short-side"
+    resize: Literal["short-side", "stretch", "stretch-4:3"] = "short-side"
+    scaling: Literal["unit", "bgr-mean"] = "unit"
+    depth_input: Literal["replicate", "first-conv-sum"] = "replicate"
     flip: Literal["swap", "plain", "none"] = "swap"
     pad_value: Literal["zero", "black"] = "zero"
     batch_size: int = 6
+    accumulation: int = 1
     epochs_alone: int = 60
     epochs_joint: int = 15
+    stage_two: Literal["continue", "restart"] = "continue"
     learning_rate: float = 1e-2
     momentum: float = 0.9
     weight_decay: float = 1e-7
@@ -88,8 +106,18 @@ class Protocol:
     rho_grad: Literal["detach", "through"] = "detach"
     rho_per: Literal["clip", "batch"] = "clip"
     ssa_reduction: Literal["sum", "mean", "rms"] = "sum"
+    ssa_padding: Literal["keep", "mask"] = "keep"
     rho_max: float | None = None
     evaluation_batch: int = 6
+    networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def for_network(self, network: str) -> "Protocol":
+        """Return the protocol as it holds for a network; itself where nothing differs.
+
+        Args:
+            network: name of an architecture, Method.network.
+        """
+        return replace(self, **self.networks.get(network, {}), networks={})
 
     def objective_settings(self) -> dict[str, Any]:
         """Return the settings that a method's objective is built from."""
@@ -100,25 +128,35 @@ class Protocol:
             "rho_grad": self.rho_grad,
             "rho_per": self.rho_per,
             "ssa_reduction": self.ssa_reduction,
+            "ssa_padding": self.ssa_padding,
             "rho_max": self.rho_max,
         }
 
     def identity(self) -> dict[str, Any]:
         """Return what enters every identity: all that changes numbers, without the objective."""
         values = asdict(self)
-        for name in ("summary", "tables", "seeds", "evaluation_batch"):
+        for name in ("summary", "tables", "seeds", "evaluation_batch", "networks"):
             del values[name]
         for name in ("lambda_", *self.objective_settings()):
             values.pop(name, None)
         return values
 
 
+_C3D_GEOMETRY: dict[str, Any] = {
+    # C3D's own: frames of 128 x 171, crop 112; d = 4 * 4 * 4 with 64 frames.
+    "short_side": 128,
+    "crop": 112,
+    "resize": "stretch-4:3",
+}
+
 _PAPER = Protocol(
     name="paper",
     version=1,
-    summary="section 4: 64 x 224 x 224, batch 6, 60 + 15 epochs, ImageNet + Kinetics weights",
+    summary="section 4: 64 x 224 x 224, batch 6, 60 + 15 epochs, pretrained weights",
     tables=("1", "2", "3", "4", "5", "6"),
-    initialisation="kinetics",
+    initialisation="pretrained",
+    # The rate is that of a public fine-tuning recipe of C3D; the paper gives none.
+    networks={"c3d": {**_C3D_GEOMETRY, "scaling": "bgr-mean", "learning_rate": 1e-3}},
 )
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -129,6 +167,8 @@ PROTOCOLS: dict[str, Protocol] = {
         summary="the same from random weights (Table 7)",
         tables=("7",),
         initialisation="scratch",
+        # C3D has no batch norm: 3e-3 is its authors' rate from scratch, the paper gives none.
+        networks={"c3d": {**_C3D_GEOMETRY, "learning_rate": 3e-3}},
     ),
     "demo": Protocol(
         name="demo",
@@ -150,5 +190,13 @@ PROTOCOLS: dict[str, Protocol] = {
         gradient_clip=20.0,
         lambda_=scaled_lambda(4 * 2 * 2),
         evaluation_batch=8,
+        networks={
+            "c3d": {
+                "resize": "stretch-4:3",
+                "learning_rate": 3e-3,
+                # pool5 of 32 x 64 x 64 is 2 x 2 x 2; the paper's own C3D map has 64 blocks.
+                "lambda_": scaled_lambda(2 * 2 * 2, paper_blocks=64),
+            }
+        },
     ),
 }

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,60 +22,25 @@ import zarr
 
 from mtut_bench import __version__
 from mtut_bench.checkpoint import save_network
-from mtut_bench.errors import BusyError, RunError, UsageError
+from mtut_bench.errors import BusyError, RunError
 from mtut_bench.evaluation import clips_below_minimum, predict
+from mtut_bench.feature_maps import save_maps
 from mtut_bench.files import hold_lock, read_json, write_atomic, write_json
 from mtut_bench.folds import make_folds
 from mtut_bench.identity import RunPlan
 from mtut_bench.loader import TrainingClips
+from mtut_bench.machine import Machine, check_precision, out_of_memory
 from mtut_bench.metrics import accuracy
 from mtut_bench.predictions import Predictions, check_complete, fuse, read, write
 from mtut_bench.progress import Reporter
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.trainer import Learner, Stage, build_learner, classification_losses, train
 
-__all__ = ["MANIFEST_VERSION", "Machine", "choose_device", "command_line", "execute"]
+__all__ = ["MANIFEST_VERSION", "command_line", "execute"]
 
 MANIFEST_VERSION = 1
 
 _DAMAGED = "Delete the run's folder and repeat the run."
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Facts of the machine; they change no identity.
-
-    Attributes:
-        device: where networks live.
-        workers: processes that read clips.
-        command: what the user typed, for the manifest.
-    """
-
-    device: torch.device
-    workers: int
-    command: str
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device that a user named; 'auto' takes a GPU where there is one.
-
-    Raises:
-        UsageError: there is no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"there is no device {name!r}", "Use auto, cpu, cuda or cuda:N.") from None
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"device {name!r} is not supported", "Use auto, cpu, cuda or cuda:N.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(
-            f"device {name!r} is not there: torch sees {torch.cuda.device_count()} GPUs",
-            "Use --device cpu, or install a torch that fits the GPU's driver.",
-        )
-    return device
 
 
 def execute(plans: Sequence[RunPlan], machine: Machine, reporter: Reporter) -> None:
@@ -121,9 +85,20 @@ def _run_once(
             _check_result(plan)
             reporter.line(f"  done already -> {plan.folder}")
         else:
-            _run(plan, machine, reporter)
+            _run_in_memory(plan, machine, reporter)
         # A kill after the manifest leaves it behind.
         (plan.folder / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def _run_in_memory(plan: RunPlan, machine: Machine, reporter: Reporter) -> None:
+    """Do a run; if it does not fit into the device's memory, say what would."""
+    try:
+        _run(plan, machine, reporter)
+        return
+    except torch.OutOfMemoryError as error:
+        # The frames of its traceback hold the tensors that are in the way of a measurement.
+        failed = error.with_traceback(None)
+    raise out_of_memory(plan, machine) from failed
 
 
 def _check_result(plan: RunPlan) -> None:
@@ -143,6 +118,7 @@ def _run(plan: RunPlan, machine: Machine, reporter: Reporter) -> None:
     if reader.attributes["mirror"] is None and plan.protocol.flip != "none":
         reporter.line("  no clip is mirrored: the store's mirror pairs are unknown")
     num_classes = len(reader.attributes["classes"])
+    agreement = check_precision(plan, reader, machine)
     log: list[dict[str, Any]] = []
     learners: dict[str, Learner] = {}
     for modality in plan.modalities:
@@ -153,8 +129,15 @@ def _run(plan: RunPlan, machine: Machine, reporter: Reporter) -> None:
     networks = {modality: learner.network for modality, learner in learners.items()}
     with reporter.ticker("  test") as ticker:
         predictions = predict(
-            networks, reader, plan.fold.test, plan.protocol, machine.device, ticker
+            networks,
+            reader,
+            plan.fold.test,
+            plan.protocol,
+            machine.device,
+            precision=plan.arm.precision,
+            progress=ticker,
         )
+    save_maps(plan.folder / "maps.npz", networks, reader, plan, machine.device)
     for modality, network in networks.items():
         save_network(plan.folder / f"network-{modality}.safetensors", network.state_dict())
     lines = "".join(json.dumps(entry) + "\n" for entry in log)
@@ -165,6 +148,7 @@ def _run(plan: RunPlan, machine: Machine, reporter: Reporter) -> None:
     manifest["joint_learning_rate"] = {
         entry["modality"]: entry["learning_rate"] for entry in log if entry["stage"] == "joint"
     }
+    manifest["precision_check"] = agreement
     manifest["padded_clips"] = clips_below_minimum(networks, reader, plan.fold.test)
     manifest["provenance"] |= {
         "started": started.isoformat(timespec="seconds"),
@@ -183,7 +167,17 @@ def _stage_one(
     """Return the network after stage one, trained now or taken from a run that shares it."""
     folder = plan.stage_folder(modality)
     protocol = plan.protocol
-    learner = build_learner(plan.method, modality, num_classes, protocol, plan.seed, machine.device)
+    weights = plan.arm.weights.get(modality)
+    learner = build_learner(
+        plan.method,
+        modality,
+        num_classes,
+        protocol,
+        plan.seed,
+        machine.device,
+        weights=weights.path if weights else None,
+        recompute=machine.recompute,
+    )
     lock = plan.runs / ".locks" / folder.name
     with ExitStack() as stack:
         try:
@@ -210,6 +204,7 @@ def _stage_one(
                 stage,
                 protocol,
                 machine.device,
+                precision=plan.arm.precision,
                 workers=machine.workers,
                 progress=ticker,
             )
@@ -230,6 +225,9 @@ def _stage_two(
     plan: RunPlan, learners: Mapping[str, Learner], machine: Machine, reporter: Reporter
 ) -> list[dict[str, Any]]:
     protocol = plan.protocol
+    if protocol.stage_two == "restart":
+        for learner in learners.values():
+            learner.restart(protocol.learning_rate)
     stage = Stage(
         "joint",
         protocol.epochs_alone,
@@ -245,6 +243,7 @@ def _stage_two(
             stage,
             protocol,
             machine.device,
+            precision=plan.arm.precision,
             workers=machine.workers,
             progress=ticker,
         )

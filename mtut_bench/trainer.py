@@ -9,9 +9,11 @@ the CPU this holds for one number of torch's threads, which share out sums diffe
 
 import json
 import math
+import resource
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,11 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from mtut_bench.checkpoint import load_checkpoint, save_checkpoint
 from mtut_bench.errors import RunError, TrainingDivergedError
-from mtut_bench.loader import Batch, EpochSampler, TrainingClips, make_loader
+from mtut_bench.loader import Batch, EpochSampler, TrainingClips, make_loader, split_batch
 from mtut_bench.method import Method, NetworkOutput, NetworkSpec, Objective, ObjectiveOutput
 from mtut_bench.protocol import Protocol
 from mtut_bench.sampling import keyed_seed
+from mtut_bench.training_log import TrainingLog
 from mtut_bench.transforms import network_channels, to_input
 
 __all__ = [
@@ -57,6 +60,12 @@ class Learner:
             "scheduler": self.scheduler.state_dict(),
         }
 
+    def restart(self, learning_rate: float) -> None:
+        """Forget momentum and go back to a learning rate."""
+        self.optimiser.state.clear()
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate
+
     def load(self, state: Mapping[str, Any]) -> None:
         """Take up a state that :meth:`state` returned."""
         self.network.load_state_dict(state["network"])
@@ -84,11 +93,15 @@ class Stage:
     checkpoint: Path
 
 
-def network_spec(modality: str, num_classes: int, protocol: Protocol) -> NetworkSpec:
+def network_spec(
+    modality: str, num_classes: int, protocol: Protocol, *, recompute: bool = False
+) -> NetworkSpec:
     """Return what a method builds the network of one modality from."""
     return NetworkSpec(
         num_classes=num_classes,
-        in_channels=network_channels(modality),
+        in_channels=network_channels(modality, protocol),
+        crop_px=protocol.crop,
+        recompute=recompute,
         width=protocol.width,
         dropout=protocol.dropout,
         bn_momentum=protocol.bn_momentum,
@@ -102,6 +115,9 @@ def build_learner(
     protocol: Protocol,
     seed: int,
     device: torch.device,
+    *,
+    weights: Path | None = None,
+    recompute: bool = False,
 ) -> Learner:
     """Return a freshly initialised network with its optimiser and plateau rule.
 
@@ -112,10 +128,21 @@ def build_learner(
         protocol: sizes, rates, plateau rule.
         seed: of the run.
         device: where the network lives.
+        weights: pretrained weights to start from; the layers they lack keep their random ones.
+        recompute: save memory by computing activations twice.
+
+    Raises:
+        MtutBenchError: the weights do not fit.
     """
-    spec = network_spec(modality, num_classes, protocol)
+    spec = network_spec(modality, num_classes, protocol, recompute=recompute)
     with seeded(keyed_seed("initialisation", seed, modality), torch.device("cpu")):
         network = method.build_network(spec)
+    if weights is not None:
+        if method.load_weights is None:
+            raise RunError(
+                f"method {method.name} cannot load weights", "Use a protocol from scratch."
+            )
+        method.load_weights(network, weights)
     network.to(device)
     optimiser = torch.optim.SGD(
         network.parameters(),
@@ -141,6 +168,7 @@ def train(
     protocol: Protocol,
     device: torch.device,
     *,
+    precision: str = "fp32",
     workers: int = 0,
     progress: EpochNote | None = None,
 ) -> list[dict[str, Any]]:
@@ -152,6 +180,7 @@ def train(
         stage: epochs, objective, checkpoint.
         protocol: batch size and input geometry.
         device: of the networks.
+        precision: 'fp32', or 'bf16' for autocast.
         workers: reading processes.
         progress: called with (epochs done, epochs of the stage, note).
 
@@ -166,32 +195,42 @@ def train(
     sampler = EpochSampler(len(clips), protocol.batch_size, clips.seed)
     loader = make_loader(clips, sampler, workers)
     total = stage.last_epoch - stage.first_epoch
-    for epoch in range(start, stage.last_epoch):
-        sampler.epoch = epoch
-        began = time.monotonic()
-        tally = _Tally(tuple(learners))
-        for learner in learners.values():
-            learner.network.train()
-        for number, batch in enumerate(loader):
-            step = epoch * len(sampler) + number
-            output = _step(learners, batch, stage.objective, protocol, clips.seed, step, device)
-            tally.add(output, len(batch.clip_ids))
-        seconds = time.monotonic() - began
-        entries = tally.entries(stage.name, epoch, len(clips) / seconds, learners)
-        if stage.adapt_rate:
-            for modality, learner in learners.items():
-                learner.scheduler.step(tally.mean(modality, "cross_entropy"))
-        log += entries
-        save_checkpoint(
-            stage.checkpoint,
-            {
-                "next_epoch": epoch + 1,
-                "learners": {m: learner.state() for m, learner in learners.items()},
-                "log": json.dumps(log),
-            },
-        )
-        if progress:
-            progress(epoch + 1 - stage.first_epoch, total, tally.note())
+    with closing(TrainingLog(stage.checkpoint.parent)) as board:
+        for epoch in range(start, stage.last_epoch):
+            sampler.epoch = epoch
+            began = time.monotonic()
+            tally = _Tally(tuple(learners))
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
+            for learner in learners.values():
+                learner.network.train()
+            for number, batch in enumerate(loader):
+                step = epoch * len(sampler) + number
+                parts = split_batch(batch, protocol.accumulation)
+                for output, size in _step(
+                    learners, parts, stage.objective, protocol, clips.seed, step, device, precision
+                ):
+                    tally.add(output, size)
+            seconds = time.monotonic() - began
+            entries = tally.entries(stage.name, epoch, len(clips) / seconds, learners)
+            if stage.adapt_rate:
+                for modality, learner in learners.items():
+                    learner.scheduler.step(tally.mean(modality, "cross_entropy"))
+            for entry in entries:
+                entry["peak_bytes"] = peak_bytes(device)
+            log += entries
+            # First the log: an epoch whose checkpoint is missing is trained and logged once more.
+            board.write(log, epoch)
+            save_checkpoint(
+                stage.checkpoint,
+                {
+                    "next_epoch": epoch + 1,
+                    "learners": {m: learner.state() for m, learner in learners.items()},
+                    "log": json.dumps(log),
+                },
+            )
+            if progress:
+                progress(epoch + 1 - stage.first_epoch, total, tally.note())
     return log
 
 
@@ -203,6 +242,8 @@ def _take_up(learners: Mapping[str, Learner], stage: Stage) -> tuple[list[dict[s
         for modality, learner in learners.items():
             learner.load(state["learners"][modality])
         return json.loads(state["log"]), int(state["next_epoch"])
+    except torch.OutOfMemoryError:
+        raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         # What load_state_dict and the look-ups above raise for a state of another network.
         raise RunError(
@@ -213,33 +254,54 @@ def _take_up(learners: Mapping[str, Learner], stage: Stage) -> tuple[list[dict[s
 
 def _step(
     learners: Mapping[str, Learner],
-    batch: Batch,
+    parts: Sequence[Batch],
     objective: Objective,
     protocol: Protocol,
     seed: int,
     step: int,
     device: torch.device,
-) -> ObjectiveOutput:
-    """Do one update of every network on the same clips; return the losses before it."""
-    labels = batch.labels_N.to(device)
-    valid = batch.valid_NT.to(device)
-    outputs: dict[str, NetworkOutput] = {}
-    for modality, learner in learners.items():
-        frames = batch.frames[modality].to(device)
-        clip = to_input(frames, modality, batch.crops, protocol, valid)
-        with seeded(keyed_seed("dropout", seed, modality, step), device):
-            outputs[modality] = learner.network(clip)
-    result = objective(outputs, labels)
-    _check_finite(result, step)
+    precision: str,
+) -> list[tuple[ObjectiveOutput, int]]:
+    """Do one update of every network on the same clips; return the losses before it, per part."""
     for learner in learners.values():
         learner.optimiser.zero_grad(set_to_none=True)
-    # Networks share no parameter, so the gradient of the sum is each loss's own gradient.
-    torch.stack(list(result.losses.values())).sum().backward()
+    total = sum(len(part.clip_ids) for part in parts)
+    results: list[tuple[ObjectiveOutput, int]] = []
+    for number, part in enumerate(parts):
+        labels, valid = part.labels_N.to(device), part.valid_NT.to(device)
+        # The first part's masks are those of an undivided batch.
+        key = (seed, step) if number == 0 else (seed, step, number)
+        with autocast(device, precision):
+            outputs: dict[str, NetworkOutput] = {}
+            for modality, learner in learners.items():
+                frames = part.frames[modality].to(device)
+                clip = to_input(frames, modality, part.crops, protocol, valid)
+                with seeded(keyed_seed("dropout", key[0], modality, *key[1:]), device):
+                    outputs[modality] = learner.network(clip)
+            result = objective(outputs, labels, valid)
+        _check_finite(result, step)
+        # Networks share no parameter, so the gradient of the sum is each loss's own gradient.
+        share = len(part.clip_ids) / total
+        (torch.stack(list(result.losses.values())).sum() * share).backward()
+        results.append((result, len(part.clip_ids)))
     for learner in learners.values():
         if protocol.gradient_clip is not None:
             nn.utils.clip_grad_norm_(learner.network.parameters(), protocol.gradient_clip)
         learner.optimiser.step()
-    return result
+    return results
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Return the context of a forward pass: bfloat16 where the precision is 'bf16'."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Return the most memory used: of the GPU this epoch, or of this process ever."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024
 
 
 def _check_finite(result: ObjectiveOutput, step: int) -> None:
@@ -254,13 +316,14 @@ def _check_finite(result: ObjectiveOutput, step: int) -> None:
 
 
 def classification_losses(
-    outputs: Mapping[str, NetworkOutput], labels_N: Tensor
+    outputs: Mapping[str, NetworkOutput], labels_N: Tensor, valid_NT: Tensor | None = None
 ) -> ObjectiveOutput:
     """Return stage one's losses: cross-entropy of the time-averaged logits, batch mean.
 
     Args:
         outputs: per modality.
         labels_N: class indices, int64.
+        valid_NT: not looked at; padding frames are classified like others.
     """
     losses = {
         modality: functional.cross_entropy(output.logits_NKT.float().mean(dim=2), labels_N)

@@ -15,7 +15,8 @@ from mtut_bench.store import FLOW_LIMIT_PX
 
 __all__ = ["Crop", "centre_crop", "choose_crop", "network_channels", "resized_size", "to_input"]
 
-_BLACK = -1.0
+_BGR_MEAN = (90.0, 98.0, 102.0)
+"""Mean of Sports-1M per channel, as the common PyTorch port of C3D subtracts it."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,10 @@ class Crop:
     flip: bool
 
 
-def network_channels(modality: str) -> int:
-    """Return the channels of a modality's network input: depth is replicated to three."""
+def network_channels(modality: str, protocol: Protocol) -> int:
+    """Return the channels of a modality's network input; depth is replicated to three or not."""
+    if modality == "depth" and protocol.depth_input == "first-conv-sum":
+        return 1
     return 2 if modality == "flow" else 3
 
 
@@ -37,6 +40,8 @@ def resized_size(height: int, width: int, protocol: Protocol) -> tuple[int, int]
     short = protocol.short_side
     if protocol.resize == "stretch":
         return short, short
+    if protocol.resize == "stretch-4:3":
+        return short, round(short * 4 / 3)
     if height <= width:
         return short, round(width * short / height)
     return round(height * short / width), short
@@ -87,7 +92,8 @@ def to_input(
         valid_NT: bool; False marks padding frames. None: there are none.
 
     Returns:
-        float32 (N, C, T, crop, crop), C = 3, or 2 for flow; values in [-1, 1].
+        float32 (N, C, T, crop, crop), C as :func:`network_channels`; values in [-1, 1], or
+        -102..165 with 'bgr-mean'.
     """
     num_clips, num_frames, height, width, channels = frames_NTHWC.shape
     tall, wide = resized_size(height, width, protocol)
@@ -97,8 +103,10 @@ def to_input(
     images = functional.interpolate(
         images, size=(tall, wide), mode="bilinear", align_corners=False, antialias=True
     )
-    images = _scale(images, modality, (wide / width, tall / height))
-    clips = images.reshape(num_clips, num_frames, channels, tall, wide)
+    if modality == "depth" and protocol.scaling == "bgr-mean":
+        images = images.expand(-1, network_channels(modality, protocol), -1, -1)
+    images = _scale(images, modality, protocol, (wide / width, tall / height))
+    clips = images.reshape(num_clips, num_frames, -1, tall, wide)
     size = protocol.crop
     cut = torch.stack(
         [
@@ -108,16 +116,23 @@ def to_input(
     )
     cut = _mirror(cut, modality, crops)
     if valid_NT is not None:
-        pad = _BLACK if protocol.pad_value == "black" and modality != "flow" else 0.0
+        black = protocol.pad_value == "black" and modality != "flow"
+        pad = _scale(torch.zeros_like(cut[:1, 0, :, :1, :1]), modality, protocol) if black else 0.0
         cut = torch.where(valid_NT[:, :, None, None, None], cut, pad)
-    if modality == "depth":
-        cut = cut.expand(-1, -1, 3, -1, -1)
-    return cut.transpose(1, 2).contiguous()
+    wanted = network_channels(modality, protocol)
+    return cut.expand(-1, -1, wanted, -1, -1).transpose(1, 2).contiguous()
 
 
-def _scale(images: Tensor, modality: str, factors: tuple[float, float]) -> Tensor:
-    if modality != "flow":
+def _scale(
+    images: Tensor, modality: str, protocol: Protocol, factors: tuple[float, float] = (1.0, 1.0)
+) -> Tensor:
+    """Return (N, C, H, W) bytes as network input; factors (x, y) are those of the resize."""
+    if modality != "flow" and protocol.scaling == "unit":
         return images / 127.5 - 1.0
+    if modality != "flow":
+        mean = torch.tensor(_BGR_MEAN, device=images.device)
+        mean = mean if images.shape[1] == 3 else mean.mean(dim=0, keepdim=True)
+        return images.flip(1) - mean.view(1, -1, 1, 1)
     # The code is affine, so interpolating it and then decoding is interpolating the flow.
     unit = torch.tensor(factors, device=images.device).view(1, 2, 1, 1) * (FLOW_LIMIT_PX / 127.0)
     pixels = (images - 128.0) * unit

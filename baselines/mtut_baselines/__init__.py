@@ -1,12 +1,23 @@
-"""The players: I3D and MTUT as the paper describes them."""
+"""The players: I3D and C3D alone, aligned, and aligned behind the focal gate (MTUT)."""
 
-from mtut_baselines.methods import i3d_method, mtut_method
+from mtut_baselines.methods import (
+    c3d_method,
+    c3d_ssa_method,
+    i3d_method,
+    i3d_ssa_method,
+    mtut_c3d_method,
+    mtut_method,
+)
 from mtut_bench.method import Method
 
 __all__ = ["METHODS"]
 
 METHODS: dict[str, Method] = {
     "i3d": i3d_method(),
+    "i3d+ssa": i3d_ssa_method(),
     "mtut": mtut_method(),
+    "c3d": c3d_method(),
+    "c3d+ssa": c3d_ssa_method(),
+    "mtut-c3d": mtut_c3d_method(),
 }
 """Every method by the name that users type."""

@@ -27,12 +27,14 @@ __all__ = [
     "alignment_loss",
     "correlation",
     "focal_weight",
+    "valid_blocks",
 ]
 
 Target = Literal["detach", "joint"]
 RhoGrad = Literal["detach", "through"]
 RhoPer = Literal["clip", "batch"]
 Reduction = Literal["sum", "mean", "rms"]
+Padding = Literal["keep", "mask"]
 
 
 def correlation(features_NCTHW: Tensor) -> Tensor:
@@ -110,6 +112,25 @@ def alignment_loss(
     return mean_N.masked_fill(equal_N, 1.0).sqrt().masked_fill(equal_N, 0.0)
 
 
+def valid_blocks(valid_NT: Tensor, features_NCTHW: Tensor) -> Tensor:
+    """Return which blocks lie over at least one frame that is not padding, bool, (N, D).
+
+    The T frames are shared out over the T' time steps of the map by the rule of adaptive pooling:
+    step t' stands over the frames from floor(t' T / T') to ceil((t' + 1) T / T'), exclusive; in
+    I3D at 64 frames, eight each. Every block of a step that holds a single real frame is valid.
+    The stride counts, not the receptive field: Mixed_5c's is 99 frames wide, by which hardly a
+    block would ever be padding.
+
+    Args:
+        valid_NT: False for padding frames, bool, (N, T) of the network's input.
+        features_NCTHW: the map, of which the shape counts, (N, C, T', H, W).
+    """
+    steps, height, width = features_NCTHW.shape[2:]
+    # Pooling knows no bool. float32 holds 0 and 1 exactly, also inside autocast.
+    valid_NT = F.adaptive_max_pool1d(valid_NT.float(), steps) > 0
+    return valid_NT.repeat_interleave(height * width, dim=1)
+
+
 def focal_weight(
     loss_m: Tensor, loss_n: Tensor, beta: float, rho_max: float | None = None
 ) -> Tensor:
@@ -147,6 +168,8 @@ class AlignmentOptions:
         rho_per: one rho per clip, or one per batch from the mean losses.
         ssa_reduction: see :func:`alignment_loss`.
         rho_max: see :func:`focal_weight`.
+        ssa_padding: 'keep' aligns all blocks, those over padding frames included; 'mask' leaves
+            these out, see :func:`valid_blocks`.
         focal: False sets rho = 1 for every ordered pair, the paper's '+SSA'.
 
     Raises:
@@ -160,11 +183,13 @@ class AlignmentOptions:
     rho_per: RhoPer = "clip"
     ssa_reduction: Reduction = "sum"
     rho_max: float | None = None
+    ssa_padding: Padding = "keep"
     focal: bool = True
 
     def __post_init__(self) -> None:
-        choices = {"target": Target, "rho_grad": RhoGrad, "rho_per": RhoPer}
-        for name, literal in {**choices, "ssa_reduction": Reduction}.items():
+        rho = {"rho_grad": RhoGrad, "rho_per": RhoPer}
+        ssa = {"target": Target, "ssa_reduction": Reduction, "ssa_padding": Padding}
+        for name, literal in {**rho, **ssa}.items():
             value, allowed = getattr(self, name), get_args(literal)
             if value not in allowed:
                 raise UsageError(
@@ -188,12 +213,18 @@ class AlignmentOptions:
 class ClassificationObjective:
     """Cross-entropy of each modality alone."""
 
-    def __call__(self, outputs: Mapping[str, NetworkOutput], labels_N: Tensor) -> ObjectiveOutput:
+    def __call__(
+        self,
+        outputs: Mapping[str, NetworkOutput],
+        labels_N: Tensor,
+        valid_NT: Tensor | None = None,
+    ) -> ObjectiveOutput:
         """Return the batch mean of the cross-entropy per modality.
 
         Args:
             outputs: network output per modality.
             labels_N: class indices, int64, (N,).
+            valid_NT: of no influence: padding frames count in the logits.
         """
         losses = {
             name: F.cross_entropy(_clip_logits(output), labels_N)
@@ -226,7 +257,7 @@ class AlignmentObjective:
         self,
         outputs: Mapping[str, NetworkOutput],
         labels_N: Tensor,
-        valid_ND: Tensor | None = None,
+        valid_NT: Tensor | None = None,
     ) -> ObjectiveOutput:
         """Return one loss per modality.
 
@@ -238,8 +269,8 @@ class AlignmentObjective:
         Args:
             outputs: network output per modality, at least two; feature maps of equal T, H and W.
             labels_N: class indices, int64, (N,).
-            valid_ND: blocks that are aligned, bool, (N, D); None aligns all of them, those of
-                padded frames included, which is the benchmark's default.
+            valid_NT: False for padding frames, bool, (N, T) of the networks' input; None for none.
+                Counts with `ssa_padding` 'mask' alone; see :func:`valid_blocks`.
 
         Raises:
             UsageError: fewer than two modalities.
@@ -253,6 +284,7 @@ class AlignmentObjective:
         means = {name: F.cross_entropy(logits_NK, labels_N) for name, logits_NK in logits.items()}
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.options.is_active):
             corrs = {name: correlation(output.features_NCTHW) for name, output in outputs.items()}
+            valid_ND = self._valid_ND(outputs, valid_NT)
             rivals = {name: self._rho_losses(logits[name], labels_N) for name in outputs}
             pairs = {name: self._pairs(name, rivals, corrs, valid_ND) for name in outputs}
             terms = {
@@ -263,6 +295,14 @@ class AlignmentObjective:
         if self.options.is_active:
             losses = {name: mean + terms[name] for name, mean in means.items()}
         return ObjectiveOutput(losses, _log(means, terms, pairs))
+
+    def _valid_ND(
+        self, outputs: Mapping[str, NetworkOutput], valid_NT: Tensor | None
+    ) -> Tensor | None:
+        """Return the blocks that are aligned, (N, D), or None for all of them."""
+        if valid_NT is None or self.options.ssa_padding == "keep":
+            return None
+        return valid_blocks(valid_NT, next(iter(outputs.values())).features_NCTHW)
 
     def _rho_losses(self, logits_NK: Tensor, labels_N: Tensor) -> Tensor:
         """Return the losses that rho compares: (N,) per clip, or their mean as (1,)."""
@@ -282,7 +322,7 @@ class AlignmentObjective:
             name: modality m, the one being trained.
             rivals: losses that rho compares, per modality, (N,) or (1,).
             corrs: correlations per modality, (N, D, D).
-            valid_ND: see :meth:`__call__`.
+            valid_ND: blocks that are aligned, bool, (N, D); None for all.
 
         Returns:
             rho_PN, (P, N) or (P, 1), and ssa_PN, (P, N).

@@ -10,12 +10,14 @@ https://github.com/google-deepmind/kinetics-i3d/blob/master/i3d.py
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mtut_baselines.recompute import is_recomputing, recompute_group
 from mtut_bench.method import NetworkOutput
 
 __all__ = ["I3D", "build_i3d", "same_padding"]
@@ -63,6 +65,21 @@ _TRUNK: dict[str, _Conv | _Pool | _Mixed] = {
     "Mixed_5b": _Mixed(256, 160, 320, 32, 128, 128),
     "Mixed_5c": _Mixed(384, 192, 384, 48, 128, 128),
 }
+
+_GROUPS: tuple[tuple[str, ...], ...] = (
+    ("Conv3d_1a_7x7", "MaxPool3d_2a_3x3"),
+    ("Conv3d_2b_1x1", "Conv3d_2c_3x3", "MaxPool3d_3a_3x3"),
+    ("Mixed_3b",),
+    ("Mixed_3c", "MaxPool3d_4a_3x3"),
+    ("Mixed_4b",),
+    ("Mixed_4c",),
+    ("Mixed_4d",),
+    ("Mixed_4e",),
+    ("Mixed_4f", "MaxPool3d_5a_2x2"),
+    ("Mixed_5b",),
+    ("Mixed_5c",),
+)
+"""What is computed again as one: a group's input is kept, and what leaves a pool is small."""
 
 
 def same_padding(
@@ -183,10 +200,15 @@ class OffsetBatchNorm(nn.Module):
         Args:
             x_NCTHW: float, (N, C, T, H, W); in training mode more than one value per channel.
         """
+        mean, var = self.running_mean, self.running_var
+        if is_recomputing():
+            # The first pass has taken this batch into account; the second writes into copies.
+            # Nothing at all would be another count of saved tensors, which torch refuses.
+            mean, var = mean.clone(), var.clone()
         return F.batch_norm(
             x_NCTHW,
-            self.running_mean,
-            self.running_var,
+            mean,
+            var,
             bias=self.bias,
             training=self.training,
             momentum=self.momentum,
@@ -292,14 +314,22 @@ class I3D(nn.Module):
     Attributes:
         min_frames: shorter clips are padded to this length: the head pools two time steps, and
             nine frames are the fewest that leave two.
+        recompute: whether training keeps the inputs of the layer groups alone.
     """
 
     min_frames = 9
 
     def __init__(
-        self, num_classes: int, in_channels: int, width: float, dropout: float, bn_momentum: float
+        self,
+        num_classes: int,
+        in_channels: int,
+        width: float,
+        dropout: float,
+        bn_momentum: float,
+        recompute: bool,
     ) -> None:
         super().__init__()
+        self.recompute = recompute
         channels = in_channels
         for name, published in _TRUNK.items():
             layer = _scaled(published, width)
@@ -326,9 +356,17 @@ class I3D(nn.Module):
         """
         missing = self.min_frames - clip_NCTHW.shape[2]
         x_NCTHW = F.pad(clip_NCTHW, (0, 0, 0, 0, 0, missing)) if missing > 0 else clip_NCTHW
-        for name in _TRUNK:
-            x_NCTHW = self.get_submodule(name)(x_NCTHW)
+        for names in _GROUPS:
+            group = partial(self._group, names)
+            again = self.recompute and self.training
+            x_NCTHW = recompute_group(group, x_NCTHW) if again else group(x_NCTHW)
         return NetworkOutput(logits_NKT=self.logits(x_NCTHW), features_NCTHW=x_NCTHW)
+
+    def _group(self, names: Sequence[str], x_NCTHW: Tensor) -> Tensor:
+        """Return what leaves the last of these layers."""
+        for name in names:
+            x_NCTHW = self.get_submodule(name)(x_NCTHW)
+        return x_NCTHW
 
 
 def _scaled(layer: _Conv | _Pool | _Mixed, width: float) -> _Conv | _Pool | _Mixed:
@@ -350,6 +388,7 @@ def build_i3d(
     width: float = 1.0,
     dropout: float = 0.5,
     bn_momentum: float = 0.001,
+    recompute: bool = False,
 ) -> I3D:
     """Return an I3D, randomly initialised from torch's default generator.
 
@@ -365,8 +404,10 @@ def build_i3d(
         dropout: probability of dropping a pooled feature before the logits, in [0, 1].
         bn_momentum: share of the new batch in the running statistics (torch sense); 0.001 is
             TensorFlow's decay of 0.999.
+        recompute: trade time for memory in training: keep the inputs of eleven layer groups and
+            compute the rest again in the backward pass. Changes no number, on the CPU to the bit.
 
     Source: https://github.com/google-deepmind/kinetics-i3d/blob/master/i3d.py; batch norm with eps
         1e-3, an offset and no gain is Sonnet 1's default. 12,689,984 parameters at 400 classes.
     """
-    return I3D(num_classes, in_channels, width, dropout, bn_momentum)
+    return I3D(num_classes, in_channels, width, dropout, bn_momentum, recompute)

@@ -17,6 +17,9 @@ _DIFFERENCES = (
     "weights_digest",
     "precision",
 )
+# What the paper prints of an objective's settings; another value, and all others, are our choice.
+_PRINTED = {"lambda": 0.05, "beta": 2.0, "ssa_reduction": "sum"}
+_NO_CHOICE = ("network", "source")
 # Settings whose default departs from the words of the paper, said wherever numbers are shown.
 _DEPARTURES = {
     ("rho_grad", "detach"): "the gradient does not run through rho, a departure from the paper's "
@@ -32,15 +35,31 @@ def setting_notes(rows: Iterable[ResultRow]) -> list[str]:
     """
     lines = []
     for title, canonical in sorted({(row["title"], row["settings"]) for row in rows}):
-        settings = _flat(json.loads(canonical))
+        settings = {k: v for k, v in _flat(json.loads(canonical)).items() if v != ""}
         if settings:
-            words = ", ".join(f"{name} {value}" for name, value in settings.items())
-            lines.append(f"{title}: {words}.")
+            words = ", ".join(f"{name} {_short(value)}" for name, value in settings.items())
+            lines.append(f"{title}: {words}.{_whose(settings)}")
         chosen = {(name, str(value)) for name, value in settings.items()}
         lines += [
             f"{title}: {remark}" for choice, remark in _DEPARTURES.items() if choice in chosen
         ]
     return lines
+
+
+def _short(value: object) -> str:
+    """Return a setting's value: numbers without the digits that no decimal has."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _whose(settings: Mapping[str, Any]) -> str:
+    """Return a sentence on which settings the paper prints and which are our choice."""
+    asked = [name for name in settings if name not in _NO_CHOICE]
+    if not asked:
+        return ""
+    printed = [name for name in asked if _PRINTED.get(name) == settings[name]]
+    ours = [name for name in asked if name not in printed]
+    sentence = f" The paper prints {', '.join(printed)}" if printed else " The paper prints none"
+    return f"{sentence}; our choice: {', '.join(ours)}." if ours else f"{sentence}."
 
 
 def source_notes(rows: Iterable[ResultRow]) -> list[str]:

@@ -23,6 +23,12 @@ OPTIONS = {
     "verify": {"--data", "--raw", "--store", "--size", "--colour", "--workers"},
     "inspect": {"--data", "--store", "--size", "--contact-sheet"},
     "run": {
+        "--table",
+        "--tables",
+        "--set",
+        "--precision",
+        "--recompute",
+        "--clips-per-second",
         "--method",
         "--dataset",
         "--fold",
@@ -39,21 +45,32 @@ OPTIONS = {
     },
     "report": {"--runs", "--out"},
     "list": {"--data", "--runs"},
+    "weights fetch": {"--data", "--url", "--sha256"},
+    "weights convert": {"--data", "--as"},
+    "weights check": {"--demo-rgb", "--demo-flow", "--partner"},
 }
 
 
+def commands():
+    """Every command by its full name."""
+    found = {}
+    for name, command in get_command(app).commands.items():
+        inner = getattr(command, "commands", None)
+        found |= {f"{name} {n}": c for n, c in inner.items()} if inner else {name: command}
+    return found
+
+
 def test_commands_and_options_are_these():
-    command = get_command(app)
     found = {
-        name: {o for p in sub.params for o in p.opts if o.startswith("--")} - {"--help"}
-        for name, sub in command.commands.items()
+        name: {o for p in command.params for o in p.opts if o.startswith("--")} - {"--help"}
+        for name, command in commands().items()
     }
     assert found == OPTIONS
 
 
 @pytest.mark.parametrize("name", sorted(OPTIONS))
 def test_every_option_is_explained(name):
-    for parameter in get_command(app).commands[name].params:
+    for parameter in commands()[name].params:
         assert parameter.name == "subject" or getattr(parameter, "help", None), parameter.name
 
 

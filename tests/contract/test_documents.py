@@ -2,14 +2,22 @@
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from typer.main import get_command
 
 from mtut_baselines import METHODS
 from mtut_bench.cli import app
+from mtut_bench.machine import Machine
+from mtut_bench.method_file import load_method
+from mtut_bench.planning import Request, plan_runs
+from mtut_bench.progress import Reporter
 from mtut_bench.protocol import PROTOCOLS
+from mtut_bench.report import write_report
+from mtut_bench.runs import execute
 from mtut_preprocess import DATASETS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,10 +31,17 @@ def commands_in(path: Path) -> list[list[str]]:
     return [line for line in lines if line and line[0] in get_command(app).commands]
 
 
+def python_in(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.parent.name + "/" + p.name)
 def test_every_command_has_only_options_that_exist(path):
     for name, *arguments in commands_in(path):
         command = get_command(app).commands[name]
+        inner = getattr(command, "commands", {})
+        if inner and arguments[0] in inner:
+            command = inner[arguments.pop(0)]
         options = {option for parameter in command.params for option in parameter.opts}
         for argument in arguments:
             assert not argument.startswith("--") or argument in options, f"{name} {argument}"
@@ -54,9 +69,29 @@ def test_rooms_name_their_datasets_and_methods():
 
 def test_the_five_lines_that_read_a_store_run(make_store, tmp_path, monkeypatch, capsys):
     text = (ROOT / "preprocess" / "README.md").read_text()
-    (snippet,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (snippet,) = python_in(text)
     (tmp_path / "data").symlink_to(tmp_path)
     make_store("viva-synthetic-tiny")
     monkeypatch.chdir(tmp_path)
     exec(compile(snippet, "README", "exec"), {})
     assert "clip03" in capsys.readouterr().out
+
+
+def test_the_readmes_own_method_trains_and_is_reported(make_store, tmp_path, tiny_protocol):
+    (source,) = python_in((ROOT / "README.md").read_text())
+    assert 30 <= len(source.splitlines()) <= 45
+    file = tmp_path / "mutual.py"
+    file.write_text(source)
+    request = Request(
+        store=make_store(size=(40, 40)),
+        method=load_method(f"{file}:build", METHODS),
+        protocol=replace(tiny_protocol, width=0.125, crop=32, short_side=36, clip_length=9),
+        fold="1",
+        modalities=(),
+        seed=0,
+        runs=tmp_path / "runs",
+        store_cure="",
+    )
+    execute(plan_runs([request]), Machine(torch.device("cpu"), 0, "test"), Reporter())
+    report = write_report(tmp_path / "runs", tmp_path / "out")
+    assert "Mutual learning" in {row["title"] for row in report.rows}

@@ -1,13 +1,18 @@
 """Every method keeps the contract that the trainer relies on."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from mtut_baselines import METHODS
 from mtut_bench.method import Method, NetworkSpec
 from mtut_bench.protocol import PROTOCOLS
+from mtut_bench.types import MODALITIES
 
-SPEC = NetworkSpec(num_classes=5, in_channels=3, width=0.125, dropout=0.5, bn_momentum=0.1)
+SPEC = NetworkSpec(
+    num_classes=5, in_channels=3, width=0.125, dropout=0.5, bn_momentum=0.1, crop_px=40
+)
 
 
 @pytest.fixture(params=sorted(METHODS))
@@ -30,12 +35,36 @@ def test_one_step_reaches_every_network(method):
     clip = torch.randn(2, 3, 17, 40, 40, generator=torch.Generator().manual_seed(0))
     outputs = {m: network(clip) for m, network in networks.items()}
     objective = method.build_objective(PROTOCOLS["demo"].objective_settings())
-    result = objective(outputs, torch.tensor([0, 4]))
+    valid_NT = torch.arange(17).expand(2, -1) < 12
+    result = objective(outputs, torch.tensor([0, 4]), valid_NT)
     assert list(result.losses) == list(modalities)
     assert all("cross_entropy" in result.log[m] for m in modalities)
     torch.stack(list(result.losses.values())).sum().backward()
     for network in networks.values():
         assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
+def test_recomputation_changes_no_number(method):
+    clip = torch.randn(2, 3, 17, 40, 40, generator=torch.Generator().manual_seed(0))
+    states = []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        network = method.build_network(replace(SPEC, recompute=recompute))
+        network(clip).logits_NKT.square().sum().backward()
+        gradients = {name: p.grad for name, p in network.named_parameters()}
+        states.append([*network.state_dict().values(), *gradients.values()])
+    assert all(torch.equal(a, b) for a, b in zip(*states, strict=True))
+
+
+def test_figures_get_one_square_matrix_per_clip(method):
+    output = method.build_network(SPEC).eval()(torch.zeros(2, 3, 17, 40, 40))
+    num_blocks = output.features_NCTHW[0, 0].numel()
+    assert method.correlate(output.features_NCTHW).shape == (2, num_blocks, num_blocks)
+
+
+def test_weights_have_their_loader(method):
+    assert bool(method.weights) == (method.load_weights is not None)
+    assert set(method.weights) <= set(MODALITIES)
 
 
 def test_network_output_has_the_stated_axes(method):

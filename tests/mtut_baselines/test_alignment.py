@@ -14,6 +14,7 @@ from mtut_baselines.alignment import (
     alignment_loss,
     correlation,
     focal_weight,
+    valid_blocks,
 )
 from mtut_bench.errors import UsageError
 from mtut_bench.method import NetworkOutput
@@ -260,14 +261,102 @@ def test_fully_masked_clips_cost_nothing():
     assert loss_N.tolist() == [0.0, 0.0, 0.0]
 
 
-def test_objective_aligns_valid_blocks_only():
-    outputs, valid_ND = leaves(), torch.zeros(3, 12, dtype=torch.bool)
-    masked = AlignmentObjective(AlignmentOptions(0.05, 2.0))(outputs, LABELS_N, valid_ND)
+def slow_valid_steps(valid_T, steps):
+    """Real frames over each time step of a map, by integer arithmetic alone."""
+    frames = len(valid_T)
+    spans = [range(t * frames // steps, -(-(t + 1) * frames // steps)) for t in range(steps)]
+    return [any(valid_T[frame] for frame in span) for span in spans]
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=70), st.integers(1, 10))
+@settings(max_examples=60, deadline=None)
+def test_a_block_is_valid_over_one_real_frame(valid_T, steps):
+    valid_ND = valid_blocks(torch.tensor([valid_T]), torch.empty(1, 3, steps, 2, 3))
+    assert valid_ND.dtype == torch.bool
+    expected = slow_valid_steps(valid_T, steps)
+    assert valid_ND[0].reshape(steps, 6).tolist() == [[valid] * 6 for valid in expected]
+
+
+def test_blocks_of_64_frames_stand_over_eight_each():
+    valid_NT = torch.zeros(2, 64, dtype=torch.bool)
+    valid_NT[0, 15:25] = True
+    valid_NT[1] = True
+    valid_ND = valid_blocks(valid_NT, torch.empty(2, 1, 8, 1, 1))
+    # Frame 15 is the last of step 1, frame 24 the first of step 3.
+    assert valid_ND[0].nonzero().flatten().tolist() == [1, 2, 3]
+    assert valid_ND[1].all()
+
+
+def test_every_block_has_a_frame_where_the_network_pads_a_short_clip():
+    valid_NT = torch.ones(1, 1, dtype=torch.bool)
+    assert valid_blocks(valid_NT, torch.empty(1, 1, 2, 1, 1)).all()
+
+
+def padded_NT():
+    """Return 16 frames of which the second half, the map's second time step, is padding."""
+    valid_NT = torch.ones(3, 16, dtype=torch.bool)
+    valid_NT[:, 8:] = False
+    return valid_NT
+
+
+def first_step(outputs):
+    """Return outputs whose maps end after the first time step."""
+    return {
+        name: output._replace(features_NCTHW=output.features_NCTHW[:, :, :1])
+        for name, output in outputs.items()
+    }
+
+
+@pytest.mark.parametrize("num_modalities", [2, 3])
+@pytest.mark.parametrize("reduction", ["sum", "mean", "rms"])
+@pytest.mark.parametrize("focal", [True, False])
+def test_masked_padding_is_as_if_absent(num_modalities, reduction, focal):
+    outputs = leaves(num_modalities)
+    objective = AlignmentObjective(
+        AlignmentOptions(0.05, 2.0, ssa_reduction=reduction, ssa_padding="mask", focal=focal)
+    )
+    losses = objective(outputs, LABELS_N, padded_NT()).losses
+    expected = objective(first_step(outputs), LABELS_N).losses
+    for name, loss in losses.items():
+        torch.testing.assert_close(loss, expected[name], rtol=1e-12, atol=0)
+        (found,) = torch.autograd.grad(loss, outputs[name].features_NCTHW, retain_graph=True)
+        assert not found[:, :, 1].any()
+        assert found[:, :, 0].any() == (objective(outputs, LABELS_N).log[name]["rho_max"] > 0)
+
+
+def bits(objective, outputs, *valid_NT):
+    """Return losses and gradients, so that two objectives can be compared bit for bit."""
+    losses = objective(outputs, LABELS_N, *valid_NT).losses
+    tensors = [tensor for output in outputs.values() for tensor in output]
+    found = torch.autograd.grad(sum(losses.values()), tensors, materialize_grads=True)
+    return [*losses.values(), *found]
+
+
+@pytest.mark.parametrize(
+    ("padding", "valid_NT"), [("keep", padded_NT()), ("mask", None), ("mask", padded_NT() | True)]
+)
+def test_padding_changes_nothing_where_it_is_kept_or_absent(padding, valid_NT):
+    outputs = leaves(3, torch.float32)
+    plain = bits(AlignmentObjective(AlignmentOptions(0.05, 2.0)), outputs)
+    found = bits(
+        AlignmentObjective(AlignmentOptions(0.05, 2.0, ssa_padding=padding)), outputs, valid_NT
+    )
+    assert all(torch.equal(a, b) for a, b in zip(plain, found, strict=True))
+
+
+def test_clips_of_padding_alone_are_not_aligned():
+    outputs, valid_NT = leaves(), torch.zeros(3, 16, dtype=torch.bool)
+    objective = AlignmentObjective(AlignmentOptions(0.05, 2.0, ssa_padding="mask"))
+    masked = objective(outputs, LABELS_N, valid_NT)
     assert masked.log["rgb"]["ssa"] == 0.0
     plain = ClassificationObjective()(outputs, LABELS_N)
-    assert {name: loss.item() for name, loss in masked.losses.items()} == {
-        name: loss.item() for name, loss in plain.losses.items()
-    }
+    assert all(torch.equal(masked.losses[name], plain.losses[name]) for name in outputs)
+
+
+def test_classification_ignores_padding():
+    outputs = leaves()
+    plain, padded = (ClassificationObjective()(outputs, LABELS_N, v) for v in (None, padded_NT()))
+    assert plain.log == padded.log
 
 
 def test_focal_weight_is_equation_3():
@@ -445,7 +534,7 @@ def test_one_modality_cannot_be_aligned():
 @pytest.mark.parametrize(
     "change",
     [{"target": "both"}, {"rho_grad": ""}, {"rho_per": "epoch"}, {"ssa_reduction": "max"}]
-    + [{"lambda_": -0.1}, {"beta": math.nan}, {"rho_max": math.inf}],
+    + [{"ssa_padding": "drop"}, {"lambda_": -0.1}, {"beta": math.nan}, {"rho_max": math.inf}],
 )
 def test_illegal_options_are_named(change):
     (name,) = change

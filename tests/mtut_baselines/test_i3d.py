@@ -11,6 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from mtut_baselines.i3d import (
+    _GROUPS,
+    _TRUNK,
     OffsetBatchNorm,
     SameConv3d,
     SameMaxPool3d,
@@ -330,6 +332,113 @@ def test_names_follow_from_the_checkpoints_variables_by_rule(file, channels):
         order = (4, 3, 0, 1, 2) if len(shape) == 5 else (0,)
         assert tuple(state[name].shape) == tuple(shape[axis] for axis in order)
     assert set(renamed) == set(state)
+
+
+def train_step(recompute, bn_momentum=0.1, steps=1):
+    """Return a network after some steps, the last loss, and the bytes kept for going back."""
+    torch.manual_seed(0)
+    network = build_i3d(3, width=0.0625, bn_momentum=bn_momentum, recompute=recompute)
+    clip_NCTHW = torch.rand(2, 3, 9, 40, 40)
+    parameters = {p.untyped_storage().data_ptr() for p in network.parameters()}
+    kept = {}
+
+    def pack(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    for _ in range(steps):
+        network.zero_grad()
+        kept.clear()
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            output = network(clip_NCTHW)
+        loss = output.logits_NKT.square().mean() + output.features_NCTHW.square().mean()
+        loss.backward()
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter -= 0.1 * parameter.grad
+    return network, loss, sum(size for at, size in kept.items() if at not in parameters)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_recomputation_changes_no_bit(mixed):
+    # Three steps: a difference in weights or statistics would show in the loss.
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        (plain, loss, _), (again, other, _) = (
+            train_step(recompute, steps=3) for recompute in (False, True)
+        )
+    assert torch.equal(loss, other)
+    for (name, value), found in zip(
+        plain.state_dict().items(), again.state_dict().values(), strict=True
+    ):
+        assert torch.equal(value, found), name
+    for parameter, found in zip(plain.parameters(), again.parameters(), strict=True):
+        assert torch.equal(parameter.grad, found.grad)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_statistics_are_updated_once_on_a_gpu():
+    # There the backward pass, and so the second forward, runs in a thread of its own.
+    torch.manual_seed(0)
+    networks = [build_i3d(3, width=0.0625, recompute=again).cuda() for again in (False, True)]
+    networks[1].load_state_dict(networks[0].state_dict())
+    clip_NCTHW = torch.rand(2, 3, 9, 40, 40, device="cuda")
+    for network in networks:
+        network(clip_NCTHW).features_NCTHW.sum().backward()
+    for value, other in zip(networks[0].buffers(), networks[1].buffers(), strict=True):
+        # Convolutions may take another algorithm; two updates would be apart by a factor of 2.
+        torch.testing.assert_close(value, other, rtol=1e-3, atol=1e-5)
+
+
+def test_statistics_are_updated_once_when_recomputing():
+    mean = train_step(recompute=True, bn_momentum=0.5)[0].Conv3d_1a_7x7.bn.running_mean
+    batch_mean = train_step(recompute=False, bn_momentum=1.0)[0].Conv3d_1a_7x7.bn.running_mean
+    # From 0, once: half of the batch's mean; twice: three quarters.
+    torch.testing.assert_close(mean, batch_mean / 2)
+
+
+def test_recomputation_keeps_far_fewer_bytes():
+    plain, again = (train_step(recompute)[2] for recompute in (False, True))
+    # 0.34 here, where the clip and the head weigh much; 0.12 at the paper's size: the next test.
+    assert again < 0.4 * plain
+
+
+def test_bytes_kept_at_the_papers_size():
+    sizes = {}
+    for recompute in (False, True):
+        with torch.device("meta"):
+            network = build_i3d(19, recompute=recompute)
+            clip_NCTHW = torch.empty(6, 3, 64, 224, 224)
+        storages = {}
+
+        def pack(tensor, storages=storages):
+            # The tensor is held, so that no other storage takes its address.
+            storages[tensor.untyped_storage()._cdata] = tensor
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            network(clip_NCTHW)
+        for tensor in [*network.parameters(), *network.buffers()]:
+            storages.pop(tensor.untyped_storage()._cdata, None)
+        sizes[recompute] = sum(t.untyped_storage().nbytes() for t in storages.values())
+    # float32, six clips of one modality: 7.6 GB and 0.9 GB.
+    assert 7.4e9 < sizes[False] < 7.7e9
+    assert 0.8e9 < sizes[True] < 0.9e9
+
+
+def test_evaluation_does_not_recompute(monkeypatch):
+    def refuse(function, x):
+        raise AssertionError
+
+    monkeypatch.setattr("mtut_baselines.i3d.recompute_group", refuse)
+    network = build_i3d(3, width=0.0625, recompute=True)
+    assert network.eval()(torch.zeros(1, 3, 9, 16, 16)).logits_NKT.requires_grad
+    with pytest.raises(AssertionError):
+        network.train()(torch.zeros(1, 3, 9, 16, 16))
+
+
+def test_groups_are_the_trunk_in_order():
+    assert [name for group in _GROUPS for name in group] == list(_TRUNK)
 
 
 def test_a_narrow_network_overfits_four_clips():

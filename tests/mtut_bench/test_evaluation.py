@@ -146,6 +146,6 @@ def test_too_short_clips_are_predicted(make_store, make_rows, tiny_protocol, cpu
 
 def test_progress_counts_clips_of_all_networks(reader, networks, ids, tiny_protocol, cpu):
     ticks = []
-    predict(networks, reader, ids, tiny_protocol, cpu, lambda *tick: ticks.append(tick))
+    predict(networks, reader, ids, tiny_protocol, cpu, progress=lambda *tick: ticks.append(tick))
     assert ticks[-1] == (24, 24)
     assert ticks == sorted(ticks)

@@ -1,8 +1,12 @@
 from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
+import torch
 
+from mtut_baselines import METHODS
 from mtut_bench.protocol import PROTOCOLS, Protocol, scaled_lambda
+from mtut_bench.trainer import network_spec
+from mtut_bench.transforms import resized_size
 
 # By hand from section 4 and reading.md.
 PAPER = {
@@ -32,12 +36,19 @@ PAPER = {
     "rho_grad": "detach",
     "rho_per": "clip",
     "ssa_reduction": "sum",
+    "ssa_padding": "keep",
     "rho_max": None,
+    "scaling": "unit",
+    "depth_input": "replicate",
+    "accumulation": 1,
+    "stage_two": "continue",
 }
-CHANGES_NO_NUMBER = {"summary", "tables", "seeds", "evaluation_batch"}
+# What differs for a network is in the identity of the protocol narrowed to that network.
+CHANGES_NO_NUMBER = {"summary", "tables", "seeds", "evaluation_batch", "networks"}
 OBJECTIVE = {
     "lambda_": "lambda",
-    **{n: n for n in ("beta", "target", "rho_grad", "rho_per", "ssa_reduction", "rho_max")},
+    **{n: n for n in ("beta", "target", "rho_grad", "rho_per", "rho_max")},
+    **{n: n for n in ("ssa_reduction", "ssa_padding")},
 }
 
 
@@ -47,6 +58,8 @@ def another(value):
         return value + "-other"
     if isinstance(value, tuple):
         return (*value, "other")
+    if isinstance(value, dict):
+        return {}
     return 3 if value is None else value * 2 + 1
 
 
@@ -58,7 +71,12 @@ def test_printed_values(name):
 
 def test_the_two_paper_protocols_differ_in_weights_and_tables_only():
     scratch = replace(
-        PROTOCOLS["paper-scratch"], name="paper", initialisation="kinetics", tables=(), summary=""
+        PROTOCOLS["paper-scratch"],
+        name="paper",
+        initialisation="pretrained",
+        tables=(),
+        summary="",
+        networks=PROTOCOLS["paper"].networks,
     )
     assert scratch == replace(PROTOCOLS["paper"], tables=(), summary="")
     assert PROTOCOLS["paper-scratch"].tables == ("7",)
@@ -108,3 +126,61 @@ def test_objective_settings_are_the_fields():
 def test_a_protocol_cannot_be_changed_in_place():
     with pytest.raises(FrozenInstanceError):
         PROTOCOLS["paper"].beta = 1.0
+
+
+# By hand: pool5 of C3D at 64 x 112 x 112 is 4 x 4 x 4 (112 / 32 rounded up), of I3D 8 x 7 x 7.
+@pytest.mark.parametrize(
+    ("name", "rate", "scaling"), [("paper", 1e-3, "bgr-mean"), ("paper-scratch", 3e-3, "unit")]
+)
+def test_c3d_has_the_papers_geometry_rate_and_scaling(name, rate, scaling):
+    protocol = PROTOCOLS[name].for_network("c3d")
+    assert resized_size(240, 320, protocol) == (128, 171)
+    assert resized_size(115, 250, protocol) == (128, 171)
+    assert (protocol.clip_length, protocol.crop) == (64, 112)
+    assert (protocol.learning_rate, protocol.scaling) == (rate, scaling)
+    assert protocol.lambda_ == 0.05
+
+
+def test_c3d_has_a_geometry_of_its_own_in_the_demo():
+    protocol = PROTOCOLS["demo"].for_network("c3d")
+    assert resized_size(240, 320, protocol) == (72, 96)
+    assert (protocol.clip_length, protocol.crop, protocol.learning_rate) == (32, 64, 3e-3)
+    # pool5 is 2 x 2 x 2 = 8 blocks instead of 64: (64 / 8)^2 = 64 times the paper's 0.05.
+    assert protocol.lambda_ == pytest.approx(3.2)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_the_map_of_c3d_has_the_blocks_that_lambda_is_made_for(name):
+    protocol = PROTOCOLS[name].for_network("c3d")
+    spec = network_spec("rgb", 3, replace(protocol, width=1 / 64))
+    with torch.device("meta"):
+        network = METHODS["c3d"].build_network(spec)
+        clip = torch.zeros(1, 3, protocol.clip_length, protocol.crop, protocol.crop)
+    blocks = network(clip).features_NCTHW[0, 0].numel()
+    assert blocks == {"demo": 8}.get(name, 64)
+    assert protocol.lambda_ == scaled_lambda(blocks, paper_blocks=64)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_network_without_an_entry_has_the_protocol_itself(name):
+    narrowed = PROTOCOLS[name].for_network("i3d")
+    assert narrowed == replace(PROTOCOLS[name], networks={})
+    assert narrowed.identity() == PROTOCOLS[name].identity()
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_narrowing_changes_the_identity_by_the_networks_own_values_only(name):
+    protocol = PROTOCOLS[name]
+    before, after = protocol.identity(), protocol.for_network("c3d").identity()
+    assert "networks" not in after
+    own = dict(protocol.networks["c3d"])
+    own.pop("lambda_", None)  # of the objective: in a run's settings
+    assert {k: v for k, v in after.items() if before[k] != v} == {
+        k: v for k, v in own.items() if before[k] != v
+    }
+    assert own.keys() <= after.keys()
+
+
+def test_narrowing_twice_changes_nothing_more():
+    once = PROTOCOLS["paper"].for_network("c3d")
+    assert once.for_network("c3d") == once

@@ -1,4 +1,3 @@
-import contextlib
 import json
 import threading
 import time
@@ -6,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
+from run_bench import MACHINE, Lines
 
 from mtut_baselines import METHODS
 from mtut_bench import runs as runs_module
@@ -14,69 +13,13 @@ from mtut_bench.errors import PredictionError, RunError, StoreError, UsageError
 from mtut_bench.files import hold_lock
 from mtut_bench.identity import plan_run
 from mtut_bench.listing import list_runs
-from mtut_bench.planning import Request, describe_plans, plan_runs
+from mtut_bench.machine import choose_device
+from mtut_bench.planning import describe_plans, plan_runs
 from mtut_bench.predictions import read
 from mtut_bench.protocol import PROTOCOLS
 from mtut_bench.report.rows import collect
-from mtut_bench.runs import Machine, choose_device, execute
+from mtut_bench.runs import execute
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.types import Fold
-
-MACHINE = Machine(torch.device("cpu"), 0, "mtut-bench run")
-
-
-class Lines:
-    """A reporter that keeps its lines; its tickers may stop the work."""
-
-    def __init__(self, stop_at=None):
-        self.lines, self.stop_at = [], stop_at
-
-    def line(self, text):
-        self.lines.append(text)
-
-    def ticker(self, title):
-        def tick(done, total, note=""):
-            if self.stop_at is not None and self.stop_at in f"{title} {done}":
-                raise KeyboardInterrupt
-
-        return contextlib.nullcontext(tick)
-
-    @property
-    def text(self):
-        return "\n".join(self.lines)
-
-
-@pytest.fixture
-def make_request(make_store, tmp_path, tiny_methods, tiny_protocol):
-    store = make_store()
-
-    def make(method="mtut", **changes):
-        values = {
-            "store": store,
-            "method": tiny_methods[method],
-            "protocol": tiny_protocol,
-            "fold": "1",
-            "modalities": (),
-            "seed": 0,
-            "runs": tmp_path / "runs",
-            "store_cure": "Make it: mtut-bench prepare viva.",
-        }
-        return Request(**(values | changes))
-
-    return make
-
-
-@pytest.fixture
-def do(make_request):
-    """Do a run; return its plan and the lines it printed."""
-
-    def run(method="mtut", stop_at=None, **changes):
-        plan = plan_runs(make_request(method, **changes))[0]
-        lines = Lines(stop_at)
-        execute([plan], MACHINE, lines)
-        return plan, lines.text
-
-    return run
 
 
 @pytest.fixture
@@ -99,24 +42,6 @@ def content(plan):
     return (plan.folder / "predictions.npz").read_bytes()
 
 
-@pytest.fixture
-def plan_with(make_store, tmp_path, tiny_methods, tiny_protocol):
-    """Return the plan of a run with some parts changed."""
-    stores = {}
-
-    def plan(name="a", fold="1", method="mtut", modalities=("rgb", "depth"), seed=0, **changes):
-        protocol = replace(tiny_protocol, **changes.pop("protocol", {}))
-        if name not in stores:
-            stores[name] = make_store(name, modalities=("rgb", "depth", "flow"), **changes)
-        reader = StoreReader(stores[name])
-        player = tiny_methods[method]
-        return plan_run(
-            reader, Fold(fold, ("a",), ("b",)), player, modalities, protocol, seed, tmp_path
-        )
-
-    return plan
-
-
 CHANGES = {
     "fold": {"fold": "2"},
     "seed": {"seed": 1},
@@ -125,6 +50,9 @@ CHANGES = {
     "protocol": {"protocol": {"momentum": 0.8}},
     "version": {"protocol": {"version": 2}},
     "objective": {"protocol": {"beta": 3.0}},
+    "precision": {"precision": "bf16"},
+    "override of the objective": {"overrides": {"lambda": 3.0}},
+    "override of training": {"overrides": {"momentum": 0.5}},
     "mirror": {"name": "b", "mirror": None},
     "classes": {"name": "b", "classes": ["left", "right", "up", "down"]},
 }
@@ -156,7 +84,14 @@ def test_objective_settings_do_not_concern_a_method_without_them(plan_with):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"method": "i3d"}, {"protocol": {"beta": 3.0}}, {"protocol": {"epochs_joint": 9}}]
+    "changes",
+    [
+        {"method": "i3d"},
+        {"protocol": {"beta": 3.0}},
+        {"protocol": {"epochs_joint": 9}},
+        {"protocol": {"stage_two": "restart"}},
+        {"overrides": {"lambda": 3.0, "rho_per": "batch", "epochs_joint": 9}},
+    ],
 )
 def test_stage_one_is_shared_over_methods_objectives_and_stage_two(plan_with, changes):
     assert plan_with(**changes).stage_id("rgb") == plan_with().stage_id("rgb")
@@ -166,7 +101,10 @@ def test_stage_one_is_shared_over_modality_sets(plan_with):
     assert plan_with(modalities=("rgb", "flow")).stage_id("rgb") == plan_with().stage_id("rgb")
 
 
-@pytest.mark.parametrize("part", ["fold", "seed", "protocol", "mirror", "classes"])
+@pytest.mark.parametrize(
+    "part",
+    ["fold", "seed", "protocol", "mirror", "classes", "precision", "override of training"],
+)
 def test_stage_one_is_not_shared_over_what_it_sees(part, plan_with):
     assert plan_with(**CHANGES[part]).stage_id("rgb") != plan_with().stage_id("rgb")
 
@@ -175,9 +113,8 @@ def test_stage_one_differs_by_modality_and_network(plan_with):
     plan = plan_with()
     assert plan.stage_id("rgb") != plan.stage_id("depth")
     other = replace(plan.method, network="c3d")
-    moved = plan_run(
-        StoreReader(plan.store), plan.fold, other, ("rgb",), plan.protocol, 0, plan.runs
-    )
+    arm = replace(plan.arm, method=other)
+    moved = plan_run(StoreReader(plan.store), plan.fold, arm, ("rgb",), plan.runs)
     assert moved.stage_id("rgb") != plan.stage_id("rgb")
 
 
@@ -187,9 +124,11 @@ def test_a_run_ends_with_its_files(do):
     assert names == [
         "log.jsonl",
         "manifest.json",
+        "maps.npz",
         "network-depth.safetensors",
         "network-rgb.safetensors",
         "predictions.npz",
+        "tensorboard",
     ]
     assert plan.folder == plan.runs / "tiny" / plan.run_id[:12]
     assert "accuracy rgb" in text
@@ -352,7 +291,7 @@ def test_unknown_mirror_pairs_are_said(do, make_store):
 
 
 def test_a_second_process_waits_and_computes_nothing(make_request, trained):
-    plans = plan_runs(make_request())
+    plans = plan_runs([make_request()])
     first, second = Lines(), Lines()
     started, release = threading.Event(), threading.Event()
     line = first.line
@@ -381,7 +320,7 @@ def test_a_second_process_waits_and_computes_nothing(make_request, trained):
 
 
 def test_a_run_in_use_does_not_keep_others_from_being_done(make_request):
-    plans = plan_runs(make_request("i3d", fold="all"))
+    plans = plan_runs([make_request("i3d", fold="all")])
     lines = Lines()
     lock = plans[0].runs / ".locks" / plans[0].run_id[:12]
     with hold_lock(lock, "test"):
@@ -397,7 +336,7 @@ def test_a_run_in_use_does_not_keep_others_from_being_done(make_request):
 def test_all_that_is_missing_is_listed_at_once(make_request, tmp_path):
     request = make_request(store=tmp_path / "stores" / "no.zarr", protocol=PROTOCOLS["paper"])
     with pytest.raises(RunError) as caught:
-        plan_runs(request)
+        plan_runs([request])
     assert "2 things are missing" in caught.value.what
     assert "stores there: tiny" in caught.value.what
     assert "mtut-bench prepare viva." in caught.value.what
@@ -408,41 +347,41 @@ def test_all_that_is_missing_is_listed_at_once(make_request, tmp_path):
 def test_a_missing_person_table_is_listed_with_the_weights(make_request, make_store):
     store = make_store("users", subject_unit="user")
     with pytest.raises(RunError) as caught:
-        plan_runs(make_request(store=store, protocol=PROTOCOLS["paper"]))
+        plan_runs([make_request(store=store, protocol=PROTOCOLS["paper"])])
     assert "folds: it is unknown which users" in caught.value.what
     assert "weights: protocol paper" in caught.value.what
 
 
 def test_scratch_needs_no_weights(make_request):
-    plans = plan_runs(make_request(protocol=PROTOCOLS["paper-scratch"], fold="all"))
+    plans = plan_runs([make_request(protocol=PROTOCOLS["paper-scratch"], fold="all")])
     assert [plan.fold.name for plan in plans] == ["1", "2"]
 
 
 def test_an_unknown_modality_is_named(make_request):
     with pytest.raises(UsageError, match="'nonsense'") as caught:
-        plan_runs(make_request(modalities=("rgb", "nonsense")))
+        plan_runs([make_request(modalities=("rgb", "nonsense"))])
     assert "rgb, depth" in caught.value.cure
 
 
 @pytest.mark.parametrize("names", [("rgb",), ("rgb", "rgb")])
 def test_mtut_with_one_modality_is_refused(make_request, names):
     with pytest.raises(UsageError, match="trains 2 modalities together; rgb is 1"):
-        plan_runs(make_request(modalities=names))
+        plan_runs([make_request(modalities=names)])
 
 
 def test_modalities_are_put_in_the_projects_order(make_request):
-    assert plan_runs(make_request(modalities=("depth", "rgb")))[0].modalities == ("rgb", "depth")
+    assert plan_runs([make_request(modalities=("depth", "rgb"))])[0].modalities == ("rgb", "depth")
 
 
 @pytest.mark.parametrize("seed", [-1, 10])
 def test_a_seed_outside_the_protocol_is_refused(make_request, seed):
     with pytest.raises(UsageError, match=f"seed {seed} "):
-        plan_runs(make_request(seed=seed))
+        plan_runs([make_request(seed=seed)])
 
 
 def test_an_unknown_fold_is_refused(make_request):
     with pytest.raises(UsageError, match="'nonsense'"):
-        plan_runs(make_request(fold="nonsense"))
+        plan_runs([make_request(fold="nonsense")])
 
 
 def test_a_truncated_store_is_refused_before_training(make_request, make_store):
@@ -450,21 +389,21 @@ def test_a_truncated_store_is_refused_before_training(make_request, make_store):
     shard = next(store.glob("frames/rgb/c/*/0/0/0"))
     shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(StoreError, match="truncated"):
-        plan_runs(make_request(store=store))
+        plan_runs([make_request(store=store)])
 
 
 def test_a_dry_run_counts_what_is_left(make_request, do):
-    lines = describe_plans(plan_runs(make_request("i3d", fold="all")))
+    lines = describe_plans(plan_runs([make_request("i3d", fold="all")]))
     assert lines[0].endswith("4 train, 4 test clips, to do")
-    assert "first stages to train: 4, 24 network steps; joint stages: 16" in lines[-2]
+    assert "first stages to train: 4, 24 network steps; joint stages: 16" in lines[-3]
     do("mtut")
-    lines = describe_plans(plan_runs(make_request("i3d", fold="all")))
-    assert "first stages to train: 2, 12 network steps; joint stages: 16" in lines[-2]
+    lines = describe_plans(plan_runs([make_request("i3d", fold="all")]))
+    assert "first stages to train: 2, 12 network steps; joint stages: 16" in lines[-3]
 
 
 def test_a_dry_run_counts_the_disk(make_request):
     request = replace(make_request(protocol=PROTOCOLS["paper-scratch"]), method=METHODS["mtut"])
-    plans = plan_runs(request)
+    plans = plan_runs([request])
     size = 12_300_000 * 4  # I3D with three classes, float32
     kept, more = (int(word) for word in describe_plans(plans)[-1].split() if word.isdecimal())
     # Two networks and two checkpoints with momentum; in stage two the old one and the new one.

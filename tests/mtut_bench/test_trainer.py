@@ -1,4 +1,3 @@
-import json
 import math
 from dataclasses import replace
 
@@ -6,93 +5,17 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from training_bench import Bench, Interrupted, same, state_bytes, stop_after, weights
 
 from mtut_baselines import METHODS
 from mtut_bench import trainer
 from mtut_bench.errors import RunError, TrainingDivergedError
 from mtut_bench.evaluation import predict
-from mtut_bench.loader import TrainingClips
 from mtut_bench.method import NetworkOutput, ObjectiveOutput
 from mtut_bench.metrics import accuracy
 from mtut_bench.sampling import epoch_order
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.trainer import Stage, build_learner, classification_losses, train
-
-
-class Interrupted(Exception):
-    pass
-
-
-def stop_after(epochs):
-    def note(done, total, text):
-        if done == epochs:
-            raise Interrupted
-
-    return note
-
-
-class Bench:
-    """Trains on a store of eight clips; every call starts from a fresh initialisation."""
-
-    def __init__(self, store, folder, methods, protocol):
-        self.store, self.folder, self.methods, self.protocol = store, folder, methods, protocol
-        reader = StoreReader(store)
-        self.ids = [row.clip_id for row in reader.table.rows]
-        self.num_classes = len(reader.attributes["classes"])
-        self.device = torch.device("cpu")
-
-    def learners(self, modalities, method="i3d", seed=0, protocol=None):
-        return {
-            m: build_learner(
-                self.methods[method],
-                m,
-                self.num_classes,
-                protocol or self.protocol,
-                seed,
-                self.device,
-            )
-            for m in modalities
-        }
-
-    def clips(self, modalities, seed=0, protocol=None):
-        return TrainingClips(self.store, self.ids, modalities, protocol or self.protocol, seed)
-
-    def alone(self, modalities, name="alone", seed=0, protocol=None, **options):
-        protocol = protocol or self.protocol
-        learners = self.learners(modalities, seed=seed, protocol=protocol)
-        stage = Stage(
-            "alone", 0, protocol.epochs_alone, True, classification_losses, self.folder / name
-        )
-        clips = self.clips(modalities, seed, protocol)
-        log = train(learners, clips, stage, protocol, self.device, **options)
-        return learners, log
-
-    def joint(self, learners, method="mtut", name="joint", protocol=None, **options):
-        protocol = protocol or self.protocol
-        first = protocol.epochs_alone
-        objective = self.methods[method].build_objective(protocol.objective_settings())
-        stage = Stage(
-            "joint", first, first + protocol.epochs_joint, False, objective, self.folder / name
-        )
-        clips = self.clips(tuple(learners), protocol=protocol)
-        return train(learners, clips, stage, protocol, self.device, **options)
-
-
-@pytest.fixture
-def bench(make_store, tmp_path, tiny_methods, tiny_protocol):
-    return Bench(make_store(), tmp_path / "checkpoints", tiny_methods, tiny_protocol)
-
-
-def weights(learner):
-    return {name: tensor.clone() for name, tensor in learner.network.state_dict().items()}
-
-
-def same(first, second):
-    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
-
-
-def state_bytes(learner):
-    return json.dumps(learner.state(), default=lambda tensor: tensor.tolist(), sort_keys=True)
+from mtut_bench.trainer import Stage, classification_losses, train
 
 
 def test_same_seed_same_bytes(bench):
@@ -254,7 +177,7 @@ def test_each_network_has_its_own_rate(bench):
     protocol = replace(bench.protocol, epochs_alone=8)
     learners = bench.learners(("rgb", "depth"), protocol=protocol)
 
-    def losses(outputs, labels):
+    def losses(outputs, labels, valid):
         result = classification_losses(outputs, labels)
         losses.calls += 1
         result.log["rgb"]["cross_entropy"] = 1.0
@@ -291,7 +214,7 @@ class Recorder:
     def __init__(self):
         self.labels, self.outputs = [], []
 
-    def __call__(self, outputs, labels):
+    def __call__(self, outputs, labels, valid):
         self.labels.append(labels)
         self.outputs.append({m: o.logits_NKT.detach().clone() for m, o in outputs.items()})
         return classification_losses(outputs, labels)
@@ -355,7 +278,7 @@ def test_every_clip_gives_one_label_per_epoch_and_the_short_batch_is_kept(bench)
 
 
 def constant_objective(values):
-    def losses(outputs, labels):
+    def losses(outputs, labels, valid):
         result = classification_losses(outputs, labels)
         found = {m: loss * 0 + values.get(m, 1.0) for m, loss in result.losses.items()}
         log = {m: {"cross_entropy": 1.5, "ssa_term": values.get(m, 0.0)} for m in found}
@@ -415,7 +338,7 @@ def test_log_has_one_entry_per_epoch_and_modality(bench):
 def test_logged_means_weight_clips_and_maxima_are_maxima(bench):
     values = iter([1.0, 2.0, 5.0])
 
-    def losses(outputs, labels):
+    def losses(outputs, labels, valid):
         result, value = classification_losses(outputs, labels), next(values)
         result.log["rgb"] |= {"cross_entropy": value, "rho_max": -value}
         return result

@@ -249,5 +249,84 @@ def test_centre_crop_of_the_paper():
     assert centre_crop(240, 320, PROTOCOLS["paper"]) == Crop(16, 58, False)
 
 
-def test_network_channels():
-    assert [network_channels(m) for m in CHANNELS] == [3, 3, 2]
+@pytest.mark.parametrize(
+    ("depth_input", "expected"), [("replicate", [3, 3, 2]), ("first-conv-sum", [3, 1, 2])]
+)
+def test_network_channels(depth_input, expected, tiny_protocol):
+    protocol = replace(tiny_protocol, depth_input=depth_input)
+    assert [network_channels(m, protocol) for m in CHANNELS] == expected
+
+
+@pytest.mark.parametrize("stored", [(240, 320), (115, 250), (320, 240)])
+def test_stretch_to_four_by_three(stored, tiny_protocol):
+    protocol = replace(tiny_protocol, short_side=128, resize="stretch-4:3")
+    assert resized_size(*stored, protocol) == (128, 171)
+
+
+def test_stretch_to_four_by_three_equals_the_oracle(enlarging):
+    protocol = replace(enlarging, resize="stretch-4:3", short_side=18)
+    frames = random_frames("rgb", size=(12, 12))
+    crop = Crop(4, 10, False)
+    expected = oracle(frames[0], "rgb", crop, 14, 18, 24)
+    np.testing.assert_allclose(run(frames, "rgb", [crop], protocol)[0], expected, rtol=0, atol=ATOL)
+
+
+# Of Sports-1M, in the order blue, green, red.
+BGR_MEAN = np.array([90.0, 98.0, 102.0])
+# Values up to 255 instead of 1: as many units in the last place as ATOL.
+BGR_ATOL = 127.5 * ATOL
+
+
+def bgr_oracle(frames_THWC, crop, size, tall, wide):
+    """Return the (C, T, size, size) input of one rgb or depth clip, 0..255 minus the mean."""
+    out = []
+    for frame in frames_THWC.astype(np.float64):
+        image = enlarge(frame, tall, wide)[crop.top : crop.top + size, crop.left : crop.left + size]
+        red, green, blue = image[..., 0], image[..., image.shape[2] // 2], image[..., -1]
+        image = np.stack([blue, green, red], axis=-1) - BGR_MEAN
+        out.append(image[:, ::-1] if crop.flip else image)
+    return np.stack(out).transpose(3, 0, 1, 2)
+
+
+@pytest.fixture
+def bgr(enlarging):
+    return replace(enlarging, scaling="bgr-mean")
+
+
+@pytest.mark.parametrize("modality", ["rgb", "depth"])
+@pytest.mark.parametrize("flip", [False, True])
+def test_bgr_mean_equals_the_oracle(modality, flip, bgr):
+    frames, crop = random_frames(modality), Crop(3, 5, flip)
+    expected = bgr_oracle(frames[0], crop, 14, 20, 27)
+    np.testing.assert_allclose(
+        run(frames, modality, [crop], bgr)[0], expected, rtol=0, atol=BGR_ATOL
+    )
+
+
+def test_bgr_mean_leaves_flow_as_it_is(enlarging, bgr):
+    frames, crop = random_frames("flow"), Crop(3, 5, True)
+    found, expected = (run(frames, "flow", [crop], p) for p in (bgr, enlarging))
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("scaling", ["unit", "bgr-mean"])
+@pytest.mark.parametrize("depth_input", ["replicate", "first-conv-sum"])
+@pytest.mark.parametrize("modality", ["rgb", "depth"])
+def test_black_padding_has_the_value_of_a_black_frame(modality, depth_input, scaling, enlarging):
+    protocol = replace(enlarging, scaling=scaling, depth_input=depth_input, pad_value="black")
+    frames = random_frames(modality)
+    frames[:, 2] = 0
+    clip = run(frames, modality, [Crop(2, 3, True)], protocol, [[False, True, True]])
+    np.testing.assert_allclose(clip[:, :, 0], clip[:, :, 2], rtol=0, atol=BGR_ATOL)
+    if scaling == "bgr-mean" and clip.shape[1] == 3:
+        np.testing.assert_array_equal(clip[0, :, 0, 0, 0], -BGR_MEAN)
+
+
+@pytest.mark.parametrize("scaling", ["unit", "bgr-mean"])
+def test_summed_depth_has_one_channel_the_mean_of_the_replicated_ones(scaling, enlarging):
+    protocol = replace(enlarging, scaling=scaling, depth_input="first-conv-sum")
+    frames, crops = random_frames("depth", num_clips=2), [Crop(3, 5, True), Crop(0, 0, False)]
+    found = run(frames, "depth", crops, protocol)
+    assert found.shape == (2, 1, 3, 14, 14)
+    three = run(frames, "depth", crops, replace(protocol, depth_input="replicate"))
+    np.testing.assert_allclose(found[:, 0], three.mean(axis=1), rtol=0, atol=BGR_ATOL)

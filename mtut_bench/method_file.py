@@ -1,0 +1,83 @@
+"""A user's own method: one Python file with a function that returns a Method."""
+
+import hashlib
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+from mtut_bench.errors import UsageError
+from mtut_bench.method import Method
+
+__all__ = ["load_method"]
+
+
+def load_method(text: str, known: Mapping[str, Method]) -> Method:
+    """Return the method of ``path/to/file.py:function``, or the one known by a name.
+
+    The file's SHA-256 becomes part of every run's identity: a changed file is another method.
+
+    Args:
+        text: what the user typed.
+        known: our methods, by name.
+
+    Raises:
+        UsageError: no such method, file or function; the file fails (with its line); what the
+            function returns is no Method, or has the name of one of ours.
+    """
+    if text in known:
+        return known[text]
+    name, colon, function = text.rpartition(":")
+    if not colon or not name.endswith(".py"):
+        raise UsageError(
+            f"there is no method {text!r}",
+            f"Choose one of: {', '.join(known)}; or your own: path/to/file.py:build.",
+        )
+    path = Path(name)
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", "Write --method path/to/file.py:build.")
+    source = path.read_bytes()
+    digest = hashlib.sha256(source).hexdigest()
+    method = _call(path, source, f"{path.stem}_{digest[:12]}", function)
+    if not isinstance(method, Method):
+        raise UsageError(
+            f"{text} returned a {type(method).__name__}, not a Method",
+            "Return mtut_bench.method.Method(...).",
+        )
+    titles = {title for ours in known.values() for title in (ours.title, ours.fusion_title)}
+    taken = [n for n in (method.name,) if n in known]
+    taken += [title for title in (method.title, method.fusion_title) if title in titles]
+    if taken:
+        raise UsageError(
+            f"{text} calls its method {taken[0]!r}, which is one of ours",
+            "Give it another name and title.",
+        )
+    return replace(method, source=digest)
+
+
+def _call(path: Path, source: bytes, name: str, function: str) -> object:
+    """Return what a function of the file returns; these very bytes are run, from no cache."""
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    # A dataclass looks for its module there.
+    sys.modules[name] = module
+    try:
+        exec(compile(source, str(path), "exec"), module.__dict__)
+    except Exception as error:
+        raise UsageError(_where(path, error), "Correct the file.") from error
+    build = getattr(module, function, None)
+    if not callable(build):
+        raise UsageError(f"{path} has no function {function!r}", f"Define it: def {function}():")
+    try:
+        return build()
+    except Exception as error:
+        raise UsageError(_where(path, error), "Correct the file.") from error
+
+
+def _where(path: Path, error: Exception) -> str:
+    """Return the error with the last line of the user's file that it passed."""
+    lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    place = f"{path}:{lines[-1].lineno}" if lines else str(path)
+    return f"{place}: {type(error).__name__}: {error}"

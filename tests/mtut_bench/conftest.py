@@ -1,0 +1,68 @@
+"""Fixtures of everything that trains or runs, on a tiny store."""
+
+from dataclasses import replace
+
+import pytest
+from run_bench import MACHINE, Lines
+from training_bench import Bench
+
+from mtut_bench.identity import Arm, plan_run
+from mtut_bench.planning import Request, plan_runs
+from mtut_bench.runs import execute
+from mtut_bench.store_reader import StoreReader
+from mtut_bench.types import Fold
+
+
+@pytest.fixture
+def bench(make_store, tmp_path, tiny_methods, tiny_protocol):
+    return Bench(make_store(), tmp_path / "checkpoints", tiny_methods, tiny_protocol)
+
+
+@pytest.fixture
+def make_request(make_store, tmp_path, tiny_methods, tiny_protocol):
+    store = make_store()
+
+    def make(method="mtut", **changes):
+        values = {
+            "store": store,
+            "method": tiny_methods[method],
+            "protocol": tiny_protocol,
+            "fold": "1",
+            "modalities": (),
+            "seed": 0,
+            "runs": tmp_path / "runs",
+            "store_cure": "Make it: mtut-bench prepare viva.",
+        }
+        return Request(**(values | changes))
+
+    return make
+
+
+@pytest.fixture
+def do(make_request):
+    """Do a run; return its plan and the lines it printed."""
+
+    def run(method="mtut", stop_at=None, **changes):
+        plan = plan_runs([make_request(method, **changes)])[0]
+        lines = Lines(stop_at)
+        execute([plan], MACHINE, lines)
+        return plan, lines.text
+
+    return run
+
+
+@pytest.fixture
+def plan_with(make_store, tmp_path, tiny_methods, tiny_protocol):
+    """Return the plan of a run with some parts changed."""
+    stores = {}
+
+    def plan(name="a", fold="1", method="mtut", modalities=("rgb", "depth"), seed=0, **changes):
+        protocol = replace(tiny_protocol, **changes.pop("protocol", {}))
+        parts = {k: changes.pop(k) for k in ("overrides", "precision", "weights") if k in changes}
+        if name not in stores:
+            stores[name] = make_store(name, modalities=("rgb", "depth", "flow"), **changes)
+        reader = StoreReader(stores[name])
+        arm = Arm(tiny_methods[method], protocol, seed, **parts)
+        return plan_run(reader, Fold(fold, ("a",), ("b",)), arm, modalities, tmp_path)
+
+    return plan

@@ -1,0 +1,30 @@
+"""What the tests of runs share: a machine and a reporter that keeps its lines."""
+
+import contextlib
+
+import torch
+
+from mtut_bench.machine import Machine
+
+MACHINE = Machine(torch.device("cpu"), 0, "mtut-bench run")
+
+
+class Lines:
+    """A reporter that keeps its lines; its tickers may stop the work."""
+
+    def __init__(self, stop_at=None):
+        self.lines, self.stop_at = [], stop_at
+
+    def line(self, text):
+        self.lines.append(text)
+
+    def ticker(self, title):
+        def tick(done, total, note=""):
+            if self.stop_at is not None and self.stop_at in f"{title} {done}":
+                raise KeyboardInterrupt
+
+        return contextlib.nullcontext(tick)
+
+    @property
+    def text(self):
+        return "\n".join(self.lines)

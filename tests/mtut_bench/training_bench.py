@@ -1,0 +1,81 @@
+"""A bench that trains tiny networks on a tiny store, for the tests of everything that trains."""
+
+import json
+
+import torch
+
+from mtut_bench.loader import TrainingClips
+from mtut_bench.store_reader import StoreReader
+from mtut_bench.trainer import Stage, build_learner, classification_losses, train
+
+
+class Interrupted(Exception):
+    pass
+
+
+def stop_after(epochs):
+    def note(done, total, text):
+        if done == epochs:
+            raise Interrupted
+
+    return note
+
+
+class Bench:
+    """Trains on a store of eight clips; every call starts from a fresh initialisation."""
+
+    def __init__(self, store, folder, methods, protocol):
+        self.store, self.folder, self.methods, self.protocol = store, folder, methods, protocol
+        reader = StoreReader(store)
+        self.ids = [row.clip_id for row in reader.table.rows]
+        self.num_classes = len(reader.attributes["classes"])
+        self.device = torch.device("cpu")
+
+    def learners(self, modalities, method="i3d", seed=0, protocol=None, **options):
+        return {
+            m: build_learner(
+                self.methods[method],
+                m,
+                self.num_classes,
+                protocol or self.protocol,
+                seed,
+                self.device,
+                **options,
+            )
+            for m in modalities
+        }
+
+    def clips(self, modalities, seed=0, protocol=None):
+        return TrainingClips(self.store, self.ids, modalities, protocol or self.protocol, seed)
+
+    def alone(self, modalities, name="alone", seed=0, protocol=None, **options):
+        protocol = protocol or self.protocol
+        learners = self.learners(modalities, seed=seed, protocol=protocol)
+        stage = Stage(
+            "alone", 0, protocol.epochs_alone, True, classification_losses, self.folder / name
+        )
+        clips = self.clips(modalities, seed, protocol)
+        log = train(learners, clips, stage, protocol, self.device, **options)
+        return learners, log
+
+    def joint(self, learners, method="mtut", name="joint", protocol=None, **options):
+        protocol = protocol or self.protocol
+        first = protocol.epochs_alone
+        objective = self.methods[method].build_objective(protocol.objective_settings())
+        stage = Stage(
+            "joint", first, first + protocol.epochs_joint, False, objective, self.folder / name
+        )
+        clips = self.clips(tuple(learners), protocol=protocol)
+        return train(learners, clips, stage, protocol, self.device, **options)
+
+
+def weights(learner):
+    return {name: tensor.clone() for name, tensor in learner.network.state_dict().items()}
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+def state_bytes(learner):
+    return json.dumps(learner.state(), default=lambda tensor: tensor.tolist(), sort_keys=True)
