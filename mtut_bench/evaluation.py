@@ -47,7 +47,10 @@ def predict(
     table = reader.table
     indices = [table.index[clip_id] for clip_id in clip_ids]
     labels = np.array([table.rows[i].label for i in indices], np.int64)
-    batches = length_batches([table.rows[i].num_frames for i in indices], protocol.evaluation_batch)
+    most = protocol.evaluation_batch
+    lengths = [table.rows[i].num_frames for i in indices]
+    # A batch of long clips holds no more frames than a batch of training clips.
+    batches = length_batches(lengths, most, most * protocol.clip_length)
     crop = centre_crop(*reader.frame_size, protocol)
     num_classes = len(reader.attributes["classes"])
     logits = np.full((len(networks), len(indices), num_classes), np.nan, np.float32)

@@ -12,8 +12,8 @@ __all__ = ["apply_overrides", "settable"]
 
 _FIXED = ("name", "version", "summary", "tables", "seeds", "networks", "evaluation_batch")
 _ALIASES = {"lambda": "lambda_"}
-_MAY_BE_NOTHING = ("epochs_alone",)
-"""Whole numbers that may be 0: no first stage is a training, no clip or no test is none."""
+_MAY_BE_NOTHING = ("epochs_alone", "plateau_patience")
+"""Whole numbers that may be 0: without a first stage there is a training, without clips none."""
 _SHARES = ("momentum", "dropout", "plateau_factor", "bn_momentum")
 """Numbers below 1; torch takes no others."""
 

@@ -88,7 +88,9 @@ def place_window(num_frames: int, clip_length: int, position: float) -> Window:
     return Window(0, num_frames, int(position * (clip_length - num_frames + 1)))
 
 
-def length_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
+def length_batches(
+    lengths: Sequence[int], batch_size: int, max_frames: int | None = None
+) -> list[list[int]]:
     """Return batches of indices whose clips have one length each, shortest first.
 
     Padding within a batch would change SAME-padded logits, so lengths are never mixed.
@@ -96,12 +98,15 @@ def length_batches(lengths: Sequence[int], batch_size: int) -> list[list[int]]:
     Args:
         lengths: frames of each clip.
         batch_size: most clips in a batch.
+        max_frames: most frames in a batch of several clips, so that long clips need no more memory
+            than short ones; a clip is never divided.
     """
     batches: list[list[int]] = []
     order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
     for index in order:
         last = batches[-1] if batches else []
-        if last and lengths[last[0]] == lengths[index] and len(last) < batch_size:
+        fits = max_frames is None or (len(last) + 1) * lengths[index] <= max_frames
+        if last and lengths[last[0]] == lengths[index] and len(last) < batch_size and fits:
             last.append(index)
         else:
             batches.append([index])

@@ -62,7 +62,7 @@ def test_a_method_of_a_file_is_planned_run_and_reported(write, make_request):
     execute(plans, MACHINE, Lines())
     assert read(plans[0].folder / "predictions.npz").modalities == ("rgb", "depth")
     rows = collect(plans[0].runs).rows
-    assert [row["title"] for row in rows] == ["Own", "Own", "Own-F"]
+    assert [row["title"] for row in rows] == ["Own", "Own", "Own"]
 
 
 def test_a_changed_file_is_another_method(write, make_request):

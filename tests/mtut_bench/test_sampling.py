@@ -111,3 +111,10 @@ def test_length_batches_are_a_partition_of_equal_lengths():
 
 def test_length_batches_of_nothing():
     assert length_batches([], 3) == []
+
+
+def test_a_batch_of_long_clips_holds_no_more_frames_than_allowed():
+    lengths = [330, 330, 330, 64, 64, 64, 64]
+    batches = length_batches(lengths, batch_size=6, max_frames=6 * 64)
+    assert sorted(len(batch) for batch in batches) == [1, 1, 1, 4]
+    assert sorted(index for batch in batches for index in batch) == list(range(7))

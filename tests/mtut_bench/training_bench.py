@@ -50,7 +50,8 @@ class Bench:
 
     def alone(self, modalities, name="alone", seed=0, protocol=None, **options):
         protocol = protocol or self.protocol
-        learners = self.learners(modalities, seed=seed, protocol=protocol)
+        recompute = options.pop("recompute", False)
+        learners = self.learners(modalities, seed=seed, protocol=protocol, recompute=recompute)
         stage = Stage(
             "alone", 0, protocol.epochs_alone, True, classification_losses, self.folder / name
         )

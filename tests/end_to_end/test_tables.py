@@ -1,0 +1,52 @@
+"""`run --table`: all six methods of Table 7, their shared stages, and a marked variant."""
+
+import json
+
+import pytest
+
+TWIN = ("--dataset", "viva-synthetic", "--protocol", "demo")
+
+
+@pytest.fixture(scope="module")
+def table_seven(bench, tmp_path_factory):
+    """Output and folder of Table 7's methods on one fold, one epoch a stage, as a variant."""
+    folder = tmp_path_factory.mktemp("table")
+    bench("prepare", "viva-synthetic", "--data", folder)
+    short = ("--set", "epochs_alone=1", "--set", "epochs_joint=1", "--fold", "1")
+    at = ("--data", folder, "--runs", folder / "runs")
+    return bench("run", "--table", "7", *TWIN, *short, *at).stdout, folder
+
+
+def manifests(folder):
+    return [json.loads(p.read_text()) for p in (folder / "runs").glob("viva*/*/manifest.json")]
+
+
+def test_all_six_methods_ran(table_seven):
+    _, folder = table_seven
+    names = {manifest["method"]["name"] for manifest in manifests(folder)}
+    assert names == {"i3d", "i3d+ssa", "mtut", "c3d", "c3d+ssa", "mtut-c3d"}
+
+
+def test_first_stages_are_shared_and_the_saving_is_printed(table_seven):
+    output, folder = table_seven
+    # Two networks, two modalities: four stages for six methods; 24 passes a clip instead of 16.
+    assert len(list((folder / "runs" / "stages").iterdir())) == 4
+    assert "33% saved" in output
+
+
+def test_a_variant_is_marked_and_fills_no_published_cell(table_seven, bench):
+    _, folder = table_seven
+    assert all(
+        m["identity"]["overrides"] == {"epochs_alone": 1, "epochs_joint": 1}
+        for m in manifests(folder)
+    )
+    bench("report", "--runs", folder / "runs")
+    text = (folder / "runs" / "report" / "own.csv").read_text()
+    assert "epochs_alone=1" in text
+
+
+def test_maps_and_logs_are_kept(table_seven):
+    _, folder = table_seven
+    for path in (folder / "runs").glob("viva*/*/manifest.json"):
+        names = {p.name for p in path.parent.iterdir()}
+        assert {"maps.npz", "log.jsonl", "predictions.npz", "tensorboard"} <= names
