@@ -28,25 +28,31 @@ class TrainingLog:
 
         Args:
             log: entries of the stage, with 'epoch' and 'modality'.
-            epoch: the one that has just ended; a resumed training writes it once more.
+            epoch: the one that has just ended.
         """
         lines = "".join(json.dumps(entry) + "\n" for entry in log)
         write_atomic(self.folder / "log.jsonl", lines.encode())
+        new = [entry for entry in log if entry["epoch"] == epoch]
         if self._writer is None:
-            # Imported here: it takes a second, and a finished run needs none.
-            from torch.utils.tensorboard import SummaryWriter
-
-            # What a killed training wrote of this epoch and later is hidden.
-            self._writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=epoch)
-        for entry in log:
-            if entry["epoch"] != epoch:
-                continue
+            # A resumed training writes its curves anew: two files of one second have no order.
+            self._writer, new = _open(self.folder / "tensorboard", log[0]["epoch"]), list(log)
+        for entry in new:
             for name, value in entry.items():
                 if name not in _LABELS:
-                    self._writer.add_scalar(f"{entry['modality']}/{name}", value, epoch)
+                    self._writer.add_scalar(f"{entry['modality']}/{name}", value, entry["epoch"])
         self._writer.flush()
 
     def close(self) -> None:
         """Close the TensorBoard file."""
         if self._writer is not None:
             self._writer.close()
+
+
+def _open(folder: Path, first_epoch: int) -> Any:  # noqa: ANN401 - TensorBoard's, untyped
+    # Imported here: it takes a second, and a finished run needs none.
+    from torch.utils.tensorboard import SummaryWriter
+
+    for path in folder.glob("events.out.tfevents.*"):
+        path.unlink()
+    # A TensorBoard that has read the old file forgets it.
+    return SummaryWriter(str(folder), purge_step=first_epoch)

@@ -25,7 +25,8 @@ def lines(folder):
 
 
 def check(folder, log):
-    """The log is on disk, and every number of it is shown once."""
+    """The log is on disk, and every number of it is shown once, from one file."""
+    assert len(list((folder / "tensorboard").iterdir())) == 1
     assert lines(folder) == log
     shown = curves(folder)
     for tag, points in shown.items():

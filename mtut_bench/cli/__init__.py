@@ -1,0 +1,108 @@
+"""The command line: the one place where referee, adapters and players meet.
+
+Commands parse, call one library function and print what it wrote. Nothing heavy is imported before
+a command needs it: ``mtut-bench --help`` loads no torch.
+"""
+
+import signal
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from mtut_bench import __version__
+from mtut_bench.cli.data import inspect, prepare, synth, verify
+from mtut_bench.cli.options import console
+from mtut_bench.cli.reading import list_, report
+from mtut_bench.cli.training import run
+from mtut_bench.cli.weights import weights_app
+from mtut_bench.errors import InterruptedRunError, MtutBenchError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Train with several modalities, test with one: a paired, repeated, reproducible benchmark"
+    " of dynamic hand-gesture recognition.",
+    epilog="Try it without any recordings: [bold]mtut-bench prepare viva-synthetic --size tiny"
+    "[/bold], then [bold]mtut-bench run --dataset viva-synthetic --size tiny --protocol demo"
+    "[/bold], then [bold]mtut-bench report[/bold].",
+)
+
+
+def _examples(*lines: str) -> str:
+    return "    ".join(f"[bold]mtut-bench {line}[/bold]" for line in lines)
+
+
+app.command(
+    epilog=_examples(
+        "prepare nvgesture --raw /disk/nvGesture_v1", "prepare viva-synthetic --size tiny"
+    )
+)(prepare)
+app.command(epilog=_examples("synth nvgesture-synthetic --size tiny --whole"))(synth)
+app.command(epilog=_examples("verify nvgesture --raw /disk/nvGesture_v1", "verify --store mini"))(
+    verify
+)
+app.command(epilog=_examples("inspect --store viva-synthetic-tiny --contact-sheet"))(inspect)
+app.command(
+    epilog=_examples(
+        "run --method mtut --fold all",
+        "run --table 7 --dataset viva-synthetic --protocol demo --dry-run",
+    )
+)(run)
+app.command(epilog=_examples("report --runs runs"))(report)
+app.command(name="list", epilog=_examples("list datasets", "list runs"))(list_)
+app.add_typer(weights_app, name="weights")
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        console.print(f"mtut-bench {__version__}", highlight=False)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; faults that a user can cure end in one message, without a traceback."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        app()
+    except _InterruptSignal:
+        _fail(
+            InterruptedRunError(
+                "interrupted; what was finished is kept", "The same command takes it up again."
+            )
+        )
+    except MtutBenchError as error:
+        _fail(error)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        _fail(
+            MtutBenchError(
+                f"{error.strerror or error}{where}",
+                "Check the disk's space and the folder's permissions; finished work is kept.",
+            )
+        )
+
+
+class _InterruptSignal(BaseException):
+    """Ctrl-C or SIGTERM; unlike KeyboardInterrupt, typer does not swallow it without a word."""
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise _InterruptSignal
+
+
+def _fail(error: MtutBenchError) -> None:
+    screen = Console(stderr=True)
+    screen.print(f"[bold red]error:[/] {escape(error.what)}", highlight=False, soft_wrap=True)
+    if error.cure:
+        screen.print(f"  {escape(error.cure)}", highlight=False, soft_wrap=True)
+    sys.exit(error.exit_code)

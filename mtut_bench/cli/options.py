@@ -1,0 +1,139 @@
+"""What the commands share: their options, and the paths that follow from them."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from mtut_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from mtut_preprocess import Dataset
+
+console = Console()
+
+
+def say(text: str) -> None:
+    """Print one line as it is, however long."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class Size(StrEnum):
+    """Sizes of a synthetic twin."""
+
+    TINY = "tiny"
+    MINI = "mini"
+    FULL = "full"
+
+
+class Colour(StrEnum):
+    """Colour streams of NVGesture."""
+
+    SK_COLOR = "sk_color"
+    SK_WRAPPED = "sk_wrapped"
+
+
+class Precision(StrEnum):
+    """Precisions of training and test."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+class Subject(StrEnum):
+    """What ``list`` can list."""
+
+    DATASETS = "datasets"
+    METHODS = "methods"
+    PROTOCOLS = "protocols"
+    RUNS = "runs"
+    STORES = "stores"
+
+
+DataOption = Annotated[
+    Path,
+    typer.Option(
+        "--data", envvar="MTUT_BENCH_DATA", help="Holds raw/<dataset>, stores/<name>.zarr."
+    ),
+]
+RunsOption = Annotated[
+    Path, typer.Option("--runs", envvar="MTUT_BENCH_RUNS", help="Folder of runs.")
+]
+RawOption = Annotated[
+    Path | None, typer.Option("--raw", help="Raw folder, if not <data>/raw/<dataset>.")
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option("--store", help="Name of the store, if not the dataset (and size of a twin)."),
+]
+SizeOption = Annotated[Size, typer.Option("--size", help="Of a synthetic twin.")]
+ColourOption = Annotated[
+    Colour,
+    typer.Option(
+        "--colour", help="NVGesture: sk_color (the paper's) or sk_wrapped (registered to depth)."
+    ),
+]
+WorkersOption = Annotated[
+    int | None, typer.Option("--workers", min=0, help="Processes; changes no result.")
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")
+]
+DATA, RUNS = Path("data"), Path("runs")
+
+
+def find_dataset(name: str) -> "Dataset":
+    """Return the dataset of a name.
+
+    Raises:
+        UsageError: there is none; names those there are.
+    """
+    from mtut_preprocess import DATASETS
+
+    if name not in DATASETS:
+        raise UsageError(f"there is no dataset {name!r}", f"Choose one of: {', '.join(DATASETS)}.")
+    return DATASETS[name]
+
+
+def twin_names() -> str:
+    """Return the names of the synthetic twins."""
+    from mtut_preprocess import DATASETS
+
+    return ", ".join(d.name for d in DATASETS.values() if d.twin)
+
+
+def _is_twin(name: str) -> bool:
+    return bool(name) and bool(find_dataset(name).twin)
+
+
+def store_path(data: Path, store: str | None, dataset: str, size: Size) -> Path:
+    """Return where a store lies.
+
+    Args:
+        data: root folder.
+        store: name that the user gave, if any.
+        dataset: whose store it is otherwise.
+        size: of a twin.
+
+    Raises:
+        UsageError: the name is no plain name, or there is no such dataset.
+    """
+    name = store or (f"{dataset}-{size.value}" if _is_twin(dataset) else dataset)
+    if Path(name).name != name or name.startswith("."):
+        raise UsageError(f"{name!r} is no name of a store", "Give a plain name; see `list stores`.")
+    return data / "stores" / f"{name}.zarr"
+
+
+def raw_folder(data: Path, raw: Path | None, dataset: "Dataset", size: Size) -> Path:
+    """Return the folder of a dataset's raw recordings: the user's, or the one below ``data``."""
+    name = f"{dataset.name}-{size.value}" if dataset.twin else dataset.name
+    return raw or data / "raw" / name
+
+
+def cores(workers: int | None) -> int:
+    """Return how many processes to use: the user's number, or one per core that we may use."""
+    return workers if workers is not None else len(os.sched_getaffinity(0))

@@ -1,0 +1,54 @@
+"""Commands that read results: report, list."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from mtut_bench.cli.options import DATA, RUNS, DataOption, RunsOption, Subject, console
+
+__all__ = ["list_", "report"]
+
+
+def report(
+    runs: RunsOption = RUNS,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write; default <runs>/report.")
+    ] = None,
+) -> None:
+    """Print and write the paper's tables beside what was measured; trains nothing."""
+    from mtut_bench.report import write_report
+
+    write_report(runs, out or runs / "report").print(console)
+
+
+def list_(
+    subject: Annotated[Subject, typer.Argument()],
+    data: DataOption = DATA,
+    runs: RunsOption = RUNS,
+) -> None:
+    """List datasets, methods, protocols, runs or stores."""
+    from mtut_bench.listing import list_protocols, list_runs, list_stores
+
+    if subject is Subject.DATASETS:
+        from mtut_preprocess import DATASETS
+
+        lines = [(d.name, f"{d.summary}; {d.how_to_get}") for d in DATASETS.values()]
+    elif subject is Subject.METHODS:
+        from mtut_baselines import METHODS
+
+        kinds = {True: "trained together", False: "each trained alone"}
+        lines = [
+            (m.name, f"{m.title}: one {m.network} per modality, {kinds[m.min_modalities > 1]}")
+            for m in METHODS.values()
+        ]
+    elif subject is Subject.PROTOCOLS:
+        lines = list_protocols()
+    else:
+        lines = list_runs(runs) if subject is Subject.RUNS else list_stores(data / "stores")
+    table = Table(subject.value, "", show_edge=False)
+    for name, text in lines:
+        table.add_row(escape(name), escape(text))
+    console.print(table)

@@ -1,0 +1,175 @@
+"""The command that trains and tests: run."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mtut_bench.cli.options import (
+    DATA,
+    RUNS,
+    DataOption,
+    DryRunOption,
+    Precision,
+    RunsOption,
+    Size,
+    SizeOption,
+    StoreOption,
+    WorkersOption,
+    console,
+    cores,
+    find_dataset,
+    say,
+    store_path,
+)
+from mtut_bench.errors import UsageError
+from mtut_bench.progress import Reporter
+
+if TYPE_CHECKING:
+    from mtut_bench.planning import Request
+
+__all__ = ["run"]
+
+
+def run(
+    method: Annotated[
+        str, typer.Option("--method", help="See `list methods`; or your own: file.py:build.")
+    ] = "mtut",
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Default viva.")] = None,
+    fold: Annotated[str, typer.Option("--fold", help="Name of a fold, or all.")] = "all",
+    modalities: Annotated[
+        str, typer.Option("--modalities", help="Such as rgb,depth; default: all of the store's.")
+    ] = "",
+    protocol: Annotated[
+        str | None, typer.Option("--protocol", help="See `list protocols`. Default paper.")
+    ] = None,
+    table: Annotated[
+        str, typer.Option("--table", "--tables", help="All that tables need: 7, or 1,4, or all.")
+    ] = "",
+    seed: Annotated[int, typer.Option("--seed", help="One of the protocol's.")] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="name=value: a marked variant of the protocol; repeatable."),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N.")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option("--precision", help="auto: bf16 on a GPU, fp32 elsewhere.")
+    ] = Precision.AUTO,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Less memory, more time, the same numbers.")
+    ] = False,
+    data: DataOption = DATA,
+    runs: RunsOption = RUNS,
+    store: StoreOption = None,
+    size: SizeOption = Size.TINY,
+    workers: WorkersOption = None,
+    dry_run: DryRunOption = False,
+    clips_per_second: Annotated[
+        float | None,
+        typer.Option("--clips-per-second", min=0.001, help="For --dry-run's hours."),
+    ] = None,
+) -> None:
+    """Train and test methods on a prepared store. Skips what is done, resumes what was killed."""
+    from mtut_bench.machine import Machine, choose_device
+    from mtut_bench.planning import describe_plans, measured_rate, plan_runs
+
+    chosen = choose_device(device)
+    common = _Choice(
+        fold=fold,
+        seed=seed,
+        data=data,
+        runs=runs,
+        store=store,
+        size=size,
+        settings=tuple(settings or ()),
+        precision=_precision(precision, chosen.type),
+    )
+    if table:
+        if method != "mtut" or modalities:
+            raise UsageError("--table chooses methods and modalities", "Leave those options out.")
+        requests = _table_requests(table, dataset, protocol, common)
+    else:
+        requests = [_request(method, dataset or "viva", protocol or "paper", modalities, common)]
+    plans = plan_runs(requests)
+    if dry_run or table:
+        for text in describe_plans(plans, clips_per_second or measured_rate(plans)):
+            say(text)
+    if dry_run:
+        return
+    from mtut_bench.runs import command_line, execute
+
+    readers = min(8, cores(None)) if chosen.type == "cuda" else 0
+    machine = Machine(chosen, readers if workers is None else workers, command_line(), recompute)
+    execute(plans, machine, Reporter(console))
+    text = f"tables: mtut-bench report --runs {runs}"
+    say(text)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What all methods of one `run` have in common."""
+
+    fold: str
+    seed: int
+    data: Path
+    runs: Path
+    store: str | None
+    size: Size
+    settings: tuple[str, ...]
+    precision: str
+
+
+def _request(
+    method: str, dataset: str, protocol: str, modalities: str, common: _Choice
+) -> "Request":
+    from mtut_baselines import METHODS
+    from mtut_bench.method_file import load_method
+    from mtut_bench.planning import Request
+    from mtut_bench.protocol import PROTOCOLS
+
+    chosen = find_dataset(dataset)
+    if protocol not in PROTOCOLS:
+        known = ", ".join(PROTOCOLS)
+        raise UsageError(f"there is no protocol {protocol!r}", f"Choose one of: {known}.")
+    return Request(
+        store=store_path(common.data, common.store, dataset, common.size),
+        method=load_method(method, METHODS),
+        protocol=PROTOCOLS[protocol],
+        fold=common.fold,
+        modalities=tuple(part.strip() for part in modalities.split(",") if part.strip()),
+        seed=common.seed,
+        runs=common.runs,
+        store_cure=f"Make it: mtut-bench prepare {dataset} (recordings: {chosen.how_to_get}).",
+        weights=common.data / "weights",
+        settings=common.settings,
+        precision=common.precision,
+    )
+
+
+def _table_requests(
+    table: str, dataset: str | None, protocol: str | None, common: _Choice
+) -> list["Request"]:
+    from mtut_baselines import METHODS
+    from mtut_bench.protocol import PROTOCOLS
+    from mtut_bench.table_plan import choose_tables, needed_runs
+    from mtut_preprocess import DATASETS
+
+    needs = needed_runs(
+        choose_tables(table), METHODS, PROTOCOLS, dataset=dataset, protocol=protocol
+    )
+    absent = {need.dataset for need in needs} - set(DATASETS)
+    if absent and table == "all":
+        names = ", ".join(sorted(absent))
+        console.print(f"left out: {names}, which this version cannot prepare", highlight=False)
+        needs = [need for need in needs if need.dataset not in absent]
+    return [
+        _request(need.method, need.dataset, need.protocol, ",".join(need.modalities), common)
+        for need in needs
+    ]
+
+
+def _precision(precision: Precision, device: str) -> str:
+    if precision is Precision.AUTO:
+        return "bf16" if device == "cuda" else "fp32"
+    return precision.value
