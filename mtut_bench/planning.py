@@ -199,7 +199,7 @@ def describe_plans(plans: Sequence[RunPlan], clips_per_s: float | None = None) -
     )
     if clips_per_s:
         hours = work.clip_passes / clips_per_s / 3600
-        lines.append(f"about {hours:,.1f} hours of training at {clips_per_s:,.1f} clips/s")
+        lines.append(f"about {hours:,.1f} hours of training at {clips_per_s:,.2f} clips/s")
     lines.append(
         f"disk: {work.kept_bytes / 1e6:,.0f} MB to keep, up to {work.extra_bytes / 1e6:,.0f} MB"
         " more while it trains"

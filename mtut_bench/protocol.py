@@ -64,7 +64,7 @@ class Protocol:
         width, dropout, bn_momentum: of the networks; bn_momentum in the torch sense.
         lambda_, beta: of equations 3 and 4.
         target, rho_grad, rho_per, ssa_reduction, ssa_padding, rho_max: open points of the
-            objective.
+            objective; their defaults are not yet run at the paper's size.
         networks: what is different for a network of this name (C3D has a geometry of its own);
             see :meth:`for_network`.
         evaluation_batch: clips of equal length per forward pass; changes no logit.

@@ -136,4 +136,8 @@ def raw_folder(data: Path, raw: Path | None, dataset: "Dataset", size: Size) -> 
 
 def cores(workers: int | None) -> int:
     """Return how many processes to use: the user's number, or one per core that we may use."""
-    return workers if workers is not None else len(os.sched_getaffinity(0))
+    if workers is not None:
+        return workers
+    # A container may allow fewer cores than the machine has; macOS cannot say so.
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1

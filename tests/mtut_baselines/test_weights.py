@@ -320,6 +320,13 @@ def test_another_width_names_the_shapes(saved):
         load(build_i3d(CLASSES, width=I3D_WIDTH * 2), saved(i3d_file("pytorch-i3d")))
 
 
+def test_a_large_layer_of_another_shape_is_refused(saved):
+    # At another crop fc6 alone does not fit: 19 of 20 tensors, but far less of the network.
+    network = build_c3d(CLASSES, width=C3D_WIDTH, crop=64)
+    with pytest.raises(WeightsError, match=r"fills 19 of the network's 20 tensors.*fc6"):
+        load(network, saved(c3d_file("c3d-davidea")))
+
+
 def test_another_network_is_refused(saved, i3d):
     with pytest.raises(WeightsError, match="fills 0 of the network's 228"):
         load(i3d, saved(c3d_file("c3d-davidea")))

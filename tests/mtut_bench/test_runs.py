@@ -13,7 +13,6 @@ from mtut_bench.errors import PredictionError, RunError, StoreError, UsageError
 from mtut_bench.files import hold_lock
 from mtut_bench.identity import plan_run
 from mtut_bench.listing import list_runs
-from mtut_bench.machine import choose_device
 from mtut_bench.planning import describe_plans, plan_runs
 from mtut_bench.predictions import read
 from mtut_bench.protocol import PROTOCOLS
@@ -409,12 +408,6 @@ def test_a_dry_run_counts_the_disk(make_request):
     # Two networks and two checkpoints with momentum; in stage two the old one and the new one.
     assert kept == pytest.approx(6 * size / 1e6, rel=0.01)
     assert more == pytest.approx(8 * size / 1e6, rel=0.01)
-
-
-@pytest.mark.parametrize("name", ["nonsense", "meta", "mps", "cuda:99", "cuda:-1"])
-def test_a_device_that_is_not_there_is_refused(name):
-    with pytest.raises(UsageError):
-        choose_device(name)
 
 
 def test_logits_of_a_run_are_finite_and_differ_by_modality(do):

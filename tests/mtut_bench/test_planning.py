@@ -1,0 +1,263 @@
+import hashlib
+import json
+from dataclasses import replace
+
+import pytest
+from run_bench import MACHINE, Lines
+from safetensors.torch import load_file, save_file
+
+from mtut_baselines import METHODS
+from mtut_bench.errors import RunError, UsageError
+from mtut_bench.identity import Weights
+from mtut_bench.planning import Workload, describe_plans, measured_rate, plan_runs
+from mtut_bench.protocol import PROTOCOLS
+from mtut_bench.runs import execute
+
+NAMES = {"rgb": "tiny-rgb", "depth": "tiny-rgb", "flow": "tiny-flow"}
+
+
+def load_tiny(network, path):
+    network.load_state_dict(load_file(path))
+    return ["all tensors mapped"]
+
+
+@pytest.fixture
+def pretrained(tiny_methods, tiny_protocol, make_request, tmp_path):
+    """Return the request of a run that starts from weights."""
+    protocol = replace(tiny_protocol, name="tiny-pretrained", initialisation="pretrained")
+
+    def make(method="mtut", **changes):
+        player = replace(tiny_methods[method], weights=NAMES, load_weights=load_tiny)
+        values = {"protocol": protocol, "weights": tmp_path / "weights"} | changes
+        return replace(make_request(**values), method=player)
+
+    return make
+
+
+@pytest.fixture
+def weight_file(tmp_path, tiny_methods, tiny_protocol):
+    """Write the weights of a tiny network, all of one value."""
+    from mtut_bench.trainer import network_spec
+
+    def write(value=0.5, name="tiny-rgb"):
+        network = tiny_methods["i3d"].build_network(network_spec("rgb", 3, tiny_protocol))
+        path = tmp_path / "weights" / f"{name}.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        state = network.state_dict()
+        floats = {k: v * 0 + value for k, v in state.items() if v.is_floating_point()}
+        save_file(state | floats, path)
+        return path
+
+    return write
+
+
+def missing(requests):
+    with pytest.raises(RunError) as caught:
+        plan_runs(requests)
+    return caught.value.what
+
+
+def test_weights_are_found_and_hashed(pretrained, weight_file):
+    path = weight_file()
+    plan = plan_runs([pretrained()])[0]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    # Depth starts from the file of rgb.
+    assert plan.arm.weights == {m: Weights(path, digest) for m in ("rgb", "depth")}
+    assert all(s["weights_digest"] == digest for s in plan.stage_identities.values())
+    assert plan.identity["weights_digest"] is not None
+
+
+def test_another_file_is_another_run_and_another_first_stage(pretrained, weight_file):
+    weight_file(0.5)
+    first = plan_runs([pretrained()])[0]
+    weight_file(0.25)
+    second = plan_runs([pretrained()])[0]
+    weight_file(0.5)
+    third = plan_runs([pretrained()])[0]
+    assert first.run_id == third.run_id != second.run_id
+    assert first.stage_id("depth") == third.stage_id("depth") != second.stage_id("depth")
+
+
+def test_a_file_of_one_modality_changes_the_first_stage_of_no_other(
+    pretrained, weight_file, make_store
+):
+    store = make_store("three", modalities=("rgb", "depth", "flow"))
+    weight_file()
+    weight_file(0.5, "tiny-flow")
+    first = plan_runs([pretrained(store=store)])[0]
+    weight_file(0.25, "tiny-flow")
+    second = plan_runs([pretrained(store=store)])[0]
+    same = {m: first.stage_id(m) == second.stage_id(m) for m in first.modalities}
+    assert same == {"rgb": True, "depth": True, "flow": False}
+    assert first.run_id != second.run_id
+
+
+def test_scratch_does_not_look_at_weights(pretrained, weight_file, tiny_protocol):
+    weight_file()
+    plan = plan_runs([pretrained(protocol=tiny_protocol)])[0]
+    assert plan.arm.weights == {}
+    assert plan.identity["weights_digest"] is None
+
+
+def test_training_starts_from_the_weights(pretrained, weight_file):
+    weight_file(0.0)
+    protocol = replace(pretrained().protocol, learning_rate=0.0, dropout=0.0)
+    plan = plan_runs([pretrained(protocol=protocol)])[0]
+    execute([plan], MACHINE, Lines())
+    for modality in ("rgb", "depth"):
+        state = load_file(plan.folder / f"network-{modality}.safetensors")
+        assert not any(state[name].any() for name in ("conv.weight", "head.weight", "head.bias"))
+
+
+def test_a_method_that_cannot_load_weights_is_named(pretrained, weight_file):
+    weight_file()
+    request = pretrained()
+    request = replace(request, method=replace(request.method, load_weights=None))
+    with pytest.raises(RunError, match="method mtut cannot load weights"):
+        execute(plan_runs([request]), MACHINE, Lines())
+
+
+def test_missing_weights_name_their_files_and_both_ways_out(pretrained, tmp_path, make_store):
+    store = make_store("three", modalities=("rgb", "depth", "flow"))
+    text = missing([pretrained(store=store)])
+    assert "one thing is missing" in text
+    for name in ("tiny-rgb", "tiny-flow"):
+        assert text.count(str(tmp_path / "weights" / f"{name}.safetensors")) == 1
+    assert "mtut-bench weights fetch" in text
+    assert "--protocol paper-scratch" in text
+
+
+def test_weights_that_a_method_does_not_know_are_named(pretrained):
+    request = pretrained()
+    request = replace(request, method=replace(request.method, weights={"depth": "x"}))
+    assert "method mtut has none for rgb" in missing([request])
+
+
+def test_missing_weights_are_named_without_a_store_too(pretrained, tmp_path):
+    text = missing([pretrained(store=tmp_path / "stores" / "no.zarr")])
+    assert "2 things are missing" in text
+    assert "tiny-rgb.safetensors" in text
+
+
+def test_all_that_several_requests_miss_is_named_once_each(pretrained, make_store, tmp_path):
+    users = make_store("users", subject_unit="user")
+    gone = tmp_path / "stores" / "no.zarr"
+    requests = [
+        pretrained(method, store=store) for method in ("i3d", "mtut") for store in (gone, users)
+    ]
+    text = missing(requests)
+    assert text.count("no.zarr does not exist") == 1
+    assert text.count("folds: it is unknown which users") == 1
+    entries = [line for line in text.splitlines() if line.startswith("  - ")]
+    assert len(entries) == len(set(entries))
+    assert f"{len(entries)} things are missing" in text
+
+
+def test_runs_that_several_requests_share_are_planned_once(make_request):
+    plans = plan_runs([make_request(fold="all"), make_request(fold="1"), make_request("i3d")])
+    assert [(plan.method.name, plan.fold.name) for plan in plans] == [
+        ("mtut", "1"),
+        ("mtut", "2"),
+        ("i3d", "1"),
+    ]
+
+
+def test_a_method_has_the_rules_of_its_network(make_request):
+    protocol = PROTOCOLS["paper-scratch"]
+    plan = plan_runs([replace(make_request(protocol=protocol), method=METHODS["mtut-c3d"])])[0]
+    assert plan.protocol.crop == 112
+    assert plan.identity["protocol"]["crop"] == 112
+    assert plan.identity["overrides"] == {}
+
+
+def test_precision_is_part_of_the_plan(make_request):
+    plan = plan_runs([make_request(precision="bf16")])[0]
+    assert plan.identity["precision"] == "bf16"
+    assert plan.run_id != plan_runs([make_request()])[0].run_id
+
+
+def test_a_seed_of_any_request_is_checked(make_request):
+    with pytest.raises(UsageError, match="seed 99"):
+        plan_runs([make_request(), make_request(seed=99)])
+
+
+def two_methods(make_request):
+    return plan_runs([make_request(m, fold="all") for m in ("i3d", "mtut")])
+
+
+def test_work_of_two_methods_with_shared_stages_by_hand(make_request):
+    # 2 folds x 4 training clips in batches of 3 and 1; 3 + 2 epochs; 2 modalities; 2 methods.
+    work = Workload.of(two_methods(make_request))
+    assert work.num_stages == 4
+    assert work.alone_steps == 4 * 2 * 3
+    assert work.joint_steps == 2 * 2 * 2 * 2 * 2
+    assert work.clip_passes == 4 * 4 * 3 + 2 * 2 * 2 * 4 * 2
+    assert work.unshared == 2 * 2 * 2 * 4 * (3 + 2)
+    assert work.saved == pytest.approx(1 - 112 / 160)
+    assert work.test_clips == 2 * 2 * 2 * 4
+
+
+def test_finished_runs_and_stages_are_no_work(make_request):
+    plans = two_methods(make_request)
+    execute(plans[:1], MACHINE, Lines())  # i3d on the first fold
+    work = Workload.of(plans)
+    assert work.num_stages == 2
+    assert work.clip_passes == 2 * 4 * 3 + 3 * 2 * 4 * 2
+    execute(plans, MACHINE, Lines())
+    assert Workload.of(plans) == Workload()
+    assert Workload.of(plans).saved == 0
+
+
+def test_accumulation_changes_no_count_of_work(make_request):
+    plain, divided = (
+        Workload.of(plan_runs([make_request(settings=settings)]))
+        for settings in ((), ("accumulation=3",))
+    )
+    assert plain == divided
+
+
+def test_hours_are_clip_passes_over_the_rate(make_request):
+    plans = two_methods(make_request)
+    # 112 passes at 0.01 clips/s are 11,200 s or 3.1 hours.
+    text = "\n".join(describe_plans(plans, 0.01))
+    assert "clip passes: 112; without shared first stages 160 (30% saved)" in text
+    assert "about 3.1 hours of training at 0.01 clips/s" in text
+    assert "hours" not in "\n".join(describe_plans(plans))
+
+
+def write_stage(runs, name, protocol, network, rates):
+    folder = runs / "stages" / name
+    folder.mkdir(parents=True)
+    identity = {"protocol": {"name": protocol}, "network": network}
+    (folder / "manifest.json").write_text(json.dumps({"identity": identity}))
+    lines = [json.dumps({"epoch": n, "clips_per_s": rate}) for n, rate in enumerate(rates)]
+    (folder / "log.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_the_measured_rate_is_the_median_of_like_stages(make_request):
+    plans = two_methods(make_request)
+    runs = plans[0].runs
+    assert measured_rate(plans) is None
+    write_stage(runs, "other-protocol", "paper", "tiny", [1000.0] * 9)
+    write_stage(runs, "other-network", "tiny", "i3d", [1000.0] * 9)
+    (write_stage(runs, "no-log", "tiny", "tiny", [1.0]) / "log.jsonl").unlink()
+    (write_stage(runs, "begun", "tiny", "tiny", [1000.0] * 9) / "manifest.json").unlink()
+    assert measured_rate(plans) is None
+    write_stage(runs, "a", "tiny", "tiny", [2.0, 4.0, 50.0])
+    write_stage(runs, "b", "tiny", "tiny", [3.0, 5.0])
+    assert measured_rate(plans) == 4.0
+
+
+def test_a_real_run_measures_a_rate(make_request):
+    plans = two_methods(make_request)
+    execute(plans[:1], MACHINE, Lines())
+    assert measured_rate(plans[1:]) > 0
+
+
+def test_a_damaged_stage_manifest_is_named(make_request):
+    plans = two_methods(make_request)
+    folder = write_stage(plans[0].runs, "a", "tiny", "tiny", [2.0])
+    (folder / "manifest.json").write_text("{")
+    with pytest.raises(RunError, match=str(folder / "manifest.json")):
+        measured_rate(plans)
