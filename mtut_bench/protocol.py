@@ -47,7 +47,7 @@ class Protocol:
         scaling: of rgb and depth: 'unit' to [-1, 1]; 'bgr-mean' is what C3D's public weights
             expect, 0..255 in the order blue, green, red, minus their public mean.
         depth_input: 'replicate' to three channels; 'first-conv-sum' gives the network one channel,
-            with pretrained kernels summed: the same function, other training.
+            with pretrained kernels summed: with 'unit' the same function, other training.
         flip: 'swap' exchanges the labels of mirror pairs (a mirrored swipe left IS a swipe right),
             'plain' keeps the label, 'none' never flips. No mirror table means no flip.
         pad_value: padding frames are 'zero' at the network's input ("zero frames") or 'black'.
@@ -112,7 +112,7 @@ class Protocol:
     networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def for_network(self, network: str) -> "Protocol":
-        """Return the protocol as it holds for a network; itself where nothing differs.
+        """Return the protocol as it holds for a network.
 
         Args:
             network: name of an architecture, Method.network.

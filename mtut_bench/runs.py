@@ -149,6 +149,7 @@ def _run(plan: RunPlan, machine: Machine, reporter: Reporter) -> None:
         entry["modality"]: entry["learning_rate"] for entry in log if entry["stage"] == "joint"
     }
     manifest["precision_check"] = agreement
+    manifest["weights"] = {m: list(learner.weight_notes) for m, learner in learners.items()}
     manifest["padded_clips"] = clips_below_minimum(networks, reader, plan.fold.test)
     manifest["provenance"] |= {
         "started": started.isoformat(timespec="seconds"),

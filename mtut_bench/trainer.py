@@ -46,11 +46,17 @@ EpochNote = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Learner:
-    """The network of one modality with what trains it."""
+    """The network of one modality with what trains it.
+
+    Attributes:
+        network, optimiser, scheduler: the training.
+        weight_notes: what became of the pretrained weights, line by line; empty from scratch.
+    """
 
     network: nn.Module
     optimiser: torch.optim.SGD
     scheduler: ReduceLROnPlateau
+    weight_notes: tuple[str, ...] = ()
 
     def state(self) -> dict[str, Any]:
         """Return all that a continuation needs."""
@@ -137,12 +143,13 @@ def build_learner(
     spec = network_spec(modality, num_classes, protocol, recompute=recompute)
     with seeded(keyed_seed("initialisation", seed, modality), torch.device("cpu")):
         network = method.build_network(spec)
+    notes: tuple[str, ...] = ()
     if weights is not None:
         if method.load_weights is None:
             raise RunError(
                 f"method {method.name} cannot load weights", "Use a protocol from scratch."
             )
-        method.load_weights(network, weights)
+        notes = tuple(method.load_weights(network, weights))
     network.to(device)
     optimiser = torch.optim.SGD(
         network.parameters(),
@@ -158,7 +165,7 @@ def build_learner(
         threshold_mode="rel",
         min_lr=protocol.learning_rate_floor,
     )
-    return Learner(network, optimiser, scheduler)
+    return Learner(network, optimiser, scheduler, notes)
 
 
 def train(

@@ -117,7 +117,8 @@ class Witness(torch.nn.Module):
 def test_batches_hold_whole_clips_of_one_length(reader, ids, tiny_protocol, cpu):
     witness = Witness()
     predict({"flow": witness}, reader, ids, tiny_protocol, cpu)
-    assert [(s[0], s[2]) for s in witness.shapes] == [(3, 5), (2, 9), (3, 12)]
+    # Three training clips are 3 * 8 = 24 frames: two clips of 12, not three.
+    assert [(s[0], s[2]) for s in witness.shapes] == [(3, 5), (2, 9), (2, 12), (1, 12)]
     assert {(s[1], *s[3:]) for s in witness.shapes} == {(2, 8, 8)}
 
 
