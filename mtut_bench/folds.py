@@ -36,7 +36,7 @@ def make_folds(rows: Sequence[ClipRow], rule: str, subject_unit: str) -> list[Fo
                 "it is unknown which users of this dataset are one person, so leaving out a user"
                 " could leave the same person on both sides",
                 "Fill in 'persons' (user -> person) in viva.json in the raw folder and prepare the"
-                " store again.",
+                " store again, with --overwrite.",
             )
         subjects = sorted({row.subject for row in rows}, key=_natural)
         folds = [

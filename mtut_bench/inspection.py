@@ -17,7 +17,8 @@ __all__ = ["contact_sheet", "motion_in_centre", "summarise"]
 _MOMENTS = 8
 _THUMB_HEIGHT = 60
 _MARGIN = 4
-_LABEL_WIDTH = 190
+_HEAD_HEIGHT = 20
+_LABEL_WIDTH = 230
 _CROP_SHARE = 224 / 256
 
 
@@ -112,7 +113,7 @@ def contact_sheet(reader: StoreReader, path: Path) -> None:
     Raises:
         StoreError: frames are damaged.
     """
-    rows = [_sheet_row(reader, index) for index in _one_per_class(reader)]
+    rows = [_sheet_head(reader), *(_sheet_row(reader, i) for i in _one_per_class(reader))]
     done, data = cv2.imencode(".png", np.concatenate(rows)[..., ::-1])
     if not done:
         raise MtutBenchError(f"cannot encode the picture {path}")
@@ -126,6 +127,17 @@ def _one_per_class(reader: StoreReader) -> list[int]:
     return [first[label] for label in sorted(first)]
 
 
+def _sheet_head(reader: StoreReader) -> NDArray[np.uint8]:
+    """Return a strip that names each panel."""
+    height, width = reader.frame_size
+    panel = _MOMENTS * round(width * _THUMB_HEIGHT / height) + _MARGIN
+    head = np.full((_HEAD_HEIGHT, _LABEL_WIDTH + panel * len(reader.modalities), 3), 255, np.uint8)
+    for number, modality in enumerate(reader.modalities):
+        place = (_LABEL_WIDTH + number * panel, _HEAD_HEIGHT - 6)
+        cv2.putText(head, modality, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, 16)
+    return head
+
+
 def _sheet_row(reader: StoreReader, index: int) -> NDArray[np.uint8]:
     row = reader.table.rows[index]
     height, width = reader.frame_size
@@ -135,7 +147,7 @@ def _sheet_row(reader: StoreReader, index: int) -> NDArray[np.uint8]:
     name = reader.attributes["classes"][row.label]
     for line, text in enumerate((name, row.clip_id, f"{row.num_frames} frames")):
         position = (4, 18 + 17 * line)
-        cv2.putText(label, text[:30], position, cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, 16)
+        cv2.putText(label, text[:36], position, cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, 16)
     parts = [label]
     for modality in reader.modalities:
         pictures = _pictures(reader.read(index, modality)[moments], modality)

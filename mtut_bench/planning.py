@@ -23,9 +23,6 @@ from mtut_bench.types import MODALITIES, Fold
 __all__ = ["Request", "Workload", "describe_plans", "measured_rate", "plan_runs"]
 
 
-WEIGHTS_HOW = "mtut-bench weights fetch, or mtut-bench weights convert FILE"
-
-
 @dataclass(frozen=True)
 class Request:
     """What a user asked for: one method on one store.
@@ -40,6 +37,7 @@ class Request:
         seed: of every draw.
         runs: root folder of runs.
         store_cure: how to get the store, for the message.
+        dataset: that the store must hold; "" for any.
         weights: folder of pretrained weights.
         precision: 'fp32' or 'bf16'.
     """
@@ -52,6 +50,7 @@ class Request:
     seed: int
     runs: Path
     store_cure: str
+    dataset: str = ""
     weights: Path = Path("weights")
     settings: tuple[str, ...] = ()
     precision: str = "fp32"
@@ -126,10 +125,12 @@ def _find_weights(
             absent.add(path)
     if absent:
         names = ", ".join(str(path) for path in sorted(absent))
+        files = " ".join(sorted(path.stem for path in absent))
         missing[
             f"weights: protocol {protocol.name} starts from published weights: {names}.\n"
-            f"    Get them: {WEIGHTS_HOW}; or use --protocol paper-scratch (random weights,"
-            " Table 7)."
+            f"    Get them: mtut-bench weights fetch {files}; or convert files that you have:"
+            " mtut-bench weights convert FILE --as NAME;\n"
+            "    or use --protocol paper-scratch (random weights, Table 7)."
         ] = None
     return found
 
@@ -148,6 +149,11 @@ def _open(request: Request, missing: dict[str, None]) -> tuple[StoreReader | Non
     if not reader.table.rows:
         raise StoreError(f"{request.store} holds no clip", "Prepare it again.")
     attributes = reader.attributes
+    if request.dataset and attributes["dataset"] != request.dataset:
+        raise UsageError(
+            f"the store {reader.name} holds {attributes['dataset']}, not {request.dataset}",
+            f"Give --dataset {attributes['dataset']}, or another --store.",
+        )
     try:
         folds = make_folds(reader.table.rows, attributes["fold_rule"], attributes["subject_unit"])
     except FoldError as error:

@@ -17,9 +17,10 @@ A store is one Zarr v3 group ``<name>.zarr``::
     frames/flow         uint8 (T_total, H, W, 2)   u: (u - 128) * 20 / 127 pixels; 128 is 0
     shards/<modality>   int64 (S,)       bytes of each shard file, to notice a truncated copy
 
-Frames are in chunks of 8 frames and shards of 640, zstd level 3, without a shuffle filter (it
-hurts uint8 video). Clips start on a chunk boundary and a shard is written whole by one process,
-so no clip crosses into a shard of another. All shards exist, black ones too.
+Frames are in chunks of 8 frames and shards of 640, zstd level 3 with zstd's own checksum, so that a
+changed byte is an error wherever it is read; without a shuffle filter (it hurts uint8 video). Clips
+start on a chunk boundary and a shard is written whole by one process, so no clip crosses into a
+shard of another. All shards exist, black ones too.
 """
 
 import hashlib

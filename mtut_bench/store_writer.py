@@ -232,7 +232,7 @@ def _create_arrays(path: Path, plan: StorePlan, layout: Layout) -> None:
             chunks=(CHUNK_FRAMES, height, width, channels),
             shards=(SHARD_FRAMES, height, width, channels),
             dtype="uint8",
-            compressors=ZstdCodec(level=3),
+            compressors=ZstdCodec(level=3, checksum=True),
             fill_value=0,
             dimension_names=("time", "height", "width", "channel"),
         )

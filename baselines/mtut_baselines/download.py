@@ -44,10 +44,8 @@ KNOWN: dict[str, KnownFile] = {
     "i3d-flow-hassony2": KnownFile(
         f"{_GITHUB}/hassony2/kinetics_i3d_pytorch/raw/master/model/model_flow.pth", "i3d-flow"
     ),
-    "c3d-davidea": KnownFile(
-        "http://imagelab.ing.unimore.it/files/c3d_pytorch/c3d.pickle", "c3d-rgb"
-    ),
-    "c3d-jfzhang95": KnownFile(
+    "c3d-rgb": KnownFile("http://imagelab.ing.unimore.it/files/c3d_pytorch/c3d.pickle", "c3d-rgb"),
+    "c3d-rgb-jfzhang95": KnownFile(
         "https://umich.box.com/shared/static/znmyt8uph3w7bjxoevg7pukfatyu3z6k.pth", "c3d-rgb"
     ),
 }

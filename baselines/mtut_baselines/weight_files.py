@@ -176,7 +176,9 @@ def _is_whole_pickle(path: Path) -> bool:
 
 def _reason(error: Exception) -> str:
     """Return the sentence of torch's long message that names the offending object."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # torch ends such messages with advice to switch its protection off, which is not ours.
+    text = str(error).split("Re-running `torch.load`")[0].split("In PyTorch 2.6")[0]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     named = [line for line in lines if "GLOBAL" in line or "blocked" in line]
     return (named or lines or [type(error).__name__])[0][:300]
 

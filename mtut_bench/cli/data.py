@@ -55,7 +55,7 @@ def prepare(
 
     reporter, chosen = Reporter(console), find_dataset(dataset)
     path = store_path(data, store, dataset, size)
-    if dry_run and chosen.twin and not raw_folder(data, raw, chosen, size).exists():
+    if dry_run and chosen.twin and not raw and not raw_folder(data, raw, chosen, size).exists():
         reporter.line(f"would generate {dataset} ({size.value}), then prepare {path}")
         return
     opened = _raw_dataset(chosen, data, raw, size, colour, workers, reporter)
@@ -195,5 +195,6 @@ def _print_findings(what: str, lines: list[str], faults: tuple[str, ...]) -> boo
         say(text)
     for fault in faults:
         say(f"  FAULT {fault}")
-    console.print(f"  {len(faults)} faults" if faults else "  no fault", markup=False)
+    plural = "" if len(faults) == 1 else "s"
+    say(f"  {len(faults)} fault{plural}" if faults else "  no fault")
     return bool(faults)

@@ -74,6 +74,8 @@ def run(
     from mtut_bench.machine import Machine, choose_device
     from mtut_bench.planning import describe_plans, measured_rate, plan_runs
 
+    if clips_per_second and not dry_run:
+        raise UsageError("--clips-per-second forecasts hours", "Give it with --dry-run.")
     chosen = choose_device(device)
     common = _Choice(
         fold=fold,
@@ -90,7 +92,7 @@ def run(
             raise UsageError("--table chooses methods and modalities", "Leave those options out.")
         requests = _table_requests(table, dataset, protocol, common)
     else:
-        requests = [_request(method, dataset or "viva", protocol or "paper", modalities, common)]
+        requests = [_request(method, dataset, protocol or "paper", modalities, common)]
     plans = plan_runs(requests)
     if dry_run or table:
         for text in describe_plans(plans, clips_per_second or measured_rate(plans)):
@@ -121,26 +123,29 @@ class _Choice:
 
 
 def _request(
-    method: str, dataset: str, protocol: str, modalities: str, common: _Choice
+    method: str, dataset: str | None, protocol: str, modalities: str, common: _Choice
 ) -> "Request":
     from mtut_baselines import METHODS
     from mtut_bench.method_file import load_method
     from mtut_bench.planning import Request
     from mtut_bench.protocol import PROTOCOLS
 
-    chosen = find_dataset(dataset)
+    # A store that is named says itself what it holds; a dataset that is named as well must agree.
+    wanted = dataset or ("" if common.store else "viva")
+    chosen = find_dataset(wanted or "viva")
     if protocol not in PROTOCOLS:
         known = ", ".join(PROTOCOLS)
         raise UsageError(f"there is no protocol {protocol!r}", f"Choose one of: {known}.")
     return Request(
-        store=store_path(common.data, common.store, dataset, common.size),
+        store=store_path(common.data, common.store, chosen.name, common.size),
         method=load_method(method, METHODS),
         protocol=PROTOCOLS[protocol],
         fold=common.fold,
-        modalities=tuple(part.strip() for part in modalities.split(",") if part.strip()),
+        modalities=tuple(part.strip() for part in modalities.split(",")) if modalities else (),
+        dataset=wanted,
         seed=common.seed,
         runs=common.runs,
-        store_cure=f"Make it: mtut-bench prepare {dataset} (recordings: {chosen.how_to_get}).",
+        store_cure=f"Make it: mtut-bench prepare {chosen.name} (recordings: {chosen.how_to_get}).",
         weights=common.data / "weights",
         settings=common.settings,
         precision=common.precision,

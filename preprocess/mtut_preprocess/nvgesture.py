@@ -205,10 +205,13 @@ class NvGesture:
                 if self.colour == "sk_wrapped"
                 else "none: the colour camera sees a part of the depth camera's field",
             },
-            notes=(
-                f"{relabelled} clips have another label in the list than their folder;"
-                " the list decides",
-                f"{lagging} clips have a whole frame between colour and depth; paired by time",
+            notes=tuple(
+                f"{count} clips {what}"
+                for count, what in (
+                    (relabelled, "have another label in the list than their folder; it decides"),
+                    (lagging, "have a whole frame between colour and depth; paired by time"),
+                )
+                if count
             ),
         )
 

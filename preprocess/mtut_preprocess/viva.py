@@ -138,10 +138,10 @@ class Viva:
             for key in ("pattern", "gesture_ids", "aliases", "class_names", "persons", "mirror")
             if f"_{key}_doubt" in settings
         ]
-        notes = [
-            f"{unequal} clips have colour and depth of different lengths; cut to the shorter",
-            *(f"{count} files left out: {why}" for why, count in sorted(other.items())),
-        ]
+        notes = [f"{count} files left out: {why}" for why, count in sorted(other.items())]
+        if unequal:
+            cut = f"{unequal} clips have colour and depth of different lengths; cut to the shorter"
+            notes.insert(0, cut)
         return DatasetFacts(
             dataset=dataset,
             origin=origin,

@@ -83,7 +83,7 @@ def test_contact_sheet_is_a_picture_with_a_row_per_class(reader, tmp_path):
     contact_sheet(reader, tmp_path / "sheet.png")
     picture = cv2.imread(str(tmp_path / "sheet.png"))
     # 190 for the words, then per modality eight thumbs of 80x60 and a margin of 4.
-    assert picture.shape == (3 * (60 + 4), 190 + 3 * (8 * 80 + 4), 3)
+    assert picture.shape == (20 + 3 * (60 + 4), 230 + 3 * (8 * 80 + 4), 3)
 
 
 def test_contact_sheet_shows_colour_depth_and_flow(tmp_path):
@@ -94,6 +94,6 @@ def test_contact_sheet_shows_colour_depth_and_flow(tmp_path):
     frames[0]["flow"][:] = 128
     write_store(tmp_path / "a.zarr", plan, frames)
     contact_sheet(StoreReader(tmp_path / "a.zarr"), tmp_path / "sheet.png")
-    row = cv2.imread(str(tmp_path / "sheet.png"))[30]
-    found = [row[190 + 30 + m * (8 * 60 + 4)].tolist() for m in range(3)]
+    row = cv2.imread(str(tmp_path / "sheet.png"))[20 + 30]
+    found = [row[230 + 30 + m * (8 * 60 + 4)].tolist() for m in range(3)]
     assert found == [[0, 0, 250], [99, 99, 99], [0, 0, 0]]

@@ -471,3 +471,17 @@ def test_flow_is_clipped_at_twenty_pixels():
 def test_every_code_survives_decoding():
     codes = np.arange(1, 256, dtype=np.uint8)
     np.testing.assert_array_equal(encode_flow(decode_flow(codes)), codes)
+
+
+def test_any_changed_byte_of_a_frame_is_an_error_where_it_is_read(path):
+    # Noise does not compress, so most bytes of a shard are stored as they are: without a checksum
+    # a changed one would be a changed pixel.
+    shard = shard_files(path)[0]
+    whole = shard.read_bytes()
+    for place in np.linspace(len(whole) * 0.05, len(whole) * 0.7, 12).astype(int):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        shard.write_bytes(damaged)
+        with pytest.raises(StoreError, match="cannot be read"):
+            for index in (0, 1):
+                StoreReader(path).read(index, "rgb")

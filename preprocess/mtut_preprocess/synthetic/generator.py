@@ -19,7 +19,10 @@ __all__ = ["write_twin"]
 
 _MARKER = "synthetic.json"
 _PARTIAL = "synthetic.partial.json"
-_CURE = "Choose an empty folder, or delete this one if nothing else needs it."
+_CURE = (
+    "Finish it with the `mtut-bench synth` command that began it, choose an empty folder, or delete"
+    " this one if nothing else needs it."
+)
 
 
 @dataclass(frozen=True)
