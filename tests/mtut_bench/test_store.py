@@ -483,5 +483,4 @@ def test_any_changed_byte_of_a_frame_is_an_error_where_it_is_read(path):
         damaged[place] ^= 1
         shard.write_bytes(damaged)
         with pytest.raises(StoreError, match="cannot be read"):
-            for index in (0, 1):
-                StoreReader(path).read(index, "rgb")
+            [StoreReader(path).read(index, "rgb") for index in (0, 1)]
