@@ -56,7 +56,7 @@ def _whose(settings: Mapping[str, Any]) -> str:
     asked = [name for name in settings if name not in _NO_CHOICE]
     if not asked:
         return ""
-    printed = [name for name in asked if _PRINTED.get(name) == settings[name]]
+    printed = [name for name in asked if (name, settings[name]) in _PRINTED.items()]
     ours = [name for name in asked if name not in printed]
     sentence = f" The paper prints {', '.join(printed)}" if printed else " The paper prints none"
     return f"{sentence}; our choice: {', '.join(ours)}." if ours else f"{sentence}."

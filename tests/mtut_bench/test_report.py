@@ -459,3 +459,12 @@ def test_padded_clips_and_stage_two_rate_stand_with_the_numbers(tmp_path):
     assert "2 test clips are shorter" in notes
     assert "Learning rate of stage two: 0.001." in notes
     assert {row["learning_rate"] for row in report.rows} == {"0.001", "0.001 0.001"}
+
+
+def test_what_the_paper_prints_and_what_is_our_choice_is_said(tmp_path):
+    settings = {"lambda": 0.05, "beta": 2.0, "rho_max": None, "target": "detach"}
+    method = {"name": "mtut", "network": "i3d", "settings": settings, "source": ""}
+    add_run(tmp_path, origin="synthetic", identity={"method": method})
+    notes = " ".join(write_report(tmp_path, tmp_path / "out").tables[-1].notes)
+    assert "The paper prints beta, lambda; our choice: rho_max, target." in notes
+    assert "source" not in notes
