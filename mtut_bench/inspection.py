@@ -1,7 +1,9 @@
 """Look at a store: a summary in words and a contact sheet as a picture."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -66,7 +68,7 @@ def summarise(reader: StoreReader) -> list[tuple[str, str]]:
         ),
         ("depth", attributes["depth_polarity"]),
         ("colour", attributes["colour"]),
-        ("alignment", "; ".join(f"{k}: {v}" for k, v in attributes["alignment"].items())),
+        ("alignment", _words(attributes["alignment"])),
         ("flow", f"{flow['algorithm']} from {flow['source']}" if flow else "none"),
         (
             "motion inside the centre crop",
@@ -75,6 +77,15 @@ def summarise(reader: StoreReader) -> list[tuple[str, str]]:
         ("on disk", f"{reader.num_bytes() / 1e6:,.1f} MB in {reader.num_shards()} shards"),
     ]
     return summary + [("doubt", text) for text in attributes["assumptions"]]
+
+
+def _words(facts: Mapping[str, Any]) -> str:
+    """Return nested facts as text: names without underscores, inner facts in brackets."""
+    parts = []
+    for name, value in facts.items():
+        text = f"({_words(value)})" if isinstance(value, Mapping) else str(value)
+        parts.append(f"{name.replace('_', ' ')}: {text}")
+    return "; ".join(parts)
 
 
 def _folds(rule: str, splits: dict[str, int], num_subjects: int) -> str:

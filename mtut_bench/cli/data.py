@@ -139,7 +139,9 @@ def inspect(
 
     reader = StoreReader(store_path(data, store, dataset, size))
     reader.check_files()
-    table = Table("", escape(str(reader.path)), show_edge=False)
+    table = Table(show_edge=False)
+    table.add_column("")
+    table.add_column(escape(str(reader.path)), overflow="fold")
     for what, value in summarise(reader):
         table.add_row(escape(what), escape(value))
     console.print(table)

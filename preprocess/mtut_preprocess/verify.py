@@ -45,8 +45,8 @@ class RawReport:
             + (f" ({splits})" if splits else ""),
             f"{len(counts)} of {len(facts.class_names)} classes,"
             f" {min(counts)} to {max(counts)} clips each",
-            f"{len(self.per_subject)} {facts.subject_unit}s: "
-            + ", ".join(f"{name} {count}" for name, count in self.per_subject.items()),
+            f"{len(self.per_subject)} {facts.subject_unit}s (clips): "
+            + ", ".join(f"{name} ({count})" for name, count in self.per_subject.items()),
         ]
         lines += [f"note: {text}" for text in facts.notes]
         return lines + [f"doubt: {text}" for text in facts.assumptions]
@@ -84,10 +84,16 @@ def verify_raw(
         num_clips=len(clips),
         per_split=dict(Counter(row.split for row in rows if row.split)),
         per_label=dict(sorted(Counter(row.label for row in rows).items())),
-        per_subject=dict(sorted(Counter(row.subject for row in rows).items())),
+        per_subject=dict(sorted(Counter(row.subject for row in rows).items(), key=_natural)),
         shared_subjects=shared,
         faults=tuple(sorted(faults)),
     )
+
+
+def _natural(item: tuple[str, int]) -> tuple[int, int, str]:
+    """Sort key of (subject, clips): numbers by value, before names."""
+    name = item[0]
+    return (0, int(name), name) if name.isdecimal() else (1, 0, name)
 
 
 def _check_clip(clip: RawClip) -> list[str]:

@@ -46,7 +46,7 @@ def test_report_in_words(root):
     assert verify_raw(NvGesture(root)).describe()[:3] == [
         "nvgesture, recorded: 4 of 1,532 clips (3 train, 1 test)",
         "2 of 25 classes, 2 to 2 clips each",
-        "3 persons: 1 2, 3 1, 5 1",
+        "3 persons (clips): 1 (2), 3 (1), 5 (1)",
     ]
 
 
