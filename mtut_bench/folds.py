@@ -1,14 +1,30 @@
-"""Divisions of a store's clips into training and test sides. A person is never on both."""
+"""Divisions of a store's clips into training and test sides. A person is never on both.
+
+The one exception is asked for by name, ``fold_unit`` 'user', and marked wherever its numbers stand.
+"""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from mtut_bench.errors import FoldError, UsageError
 from mtut_bench.types import ClipRow, Fold
 
-__all__ = ["check_fold", "choose_folds", "make_folds"]
+__all__ = [
+    "FOLD_UNIT",
+    "check_fold",
+    "choose_folds",
+    "make_folds",
+    "natural_order",
+    "with_validation",
+]
+
+FOLD_UNIT = "fold_unit"
+"""Name among a run's overrides: who is left out, where that is not a person."""
 
 
-def make_folds(rows: Sequence[ClipRow], rule: str, subject_unit: str) -> list[Fold]:
+def make_folds(
+    rows: Sequence[ClipRow], rule: str, subject_unit: str, fold_unit: str = "person"
+) -> list[Fold]:
     """Return all folds of a clip table.
 
     Args:
@@ -16,11 +32,19 @@ def make_folds(rows: Sequence[ClipRow], rule: str, subject_unit: str) -> list[Fo
         rule: 'split': the dataset's own split, one fold 'official'. 'subject': one fold per
             subject, which is left out for the test; named after it.
         subject_unit: 'person', or 'user' where one person may have several subject names.
+        fold_unit: who is left out, 'person' or 'user'; by user, one person may be on both sides.
 
     Raises:
+        UsageError: folds by user of a store that has its own split or knows its persons.
         FoldError: the rule is unknown, the persons are unknown, a side is empty, or a person or
             clip would be on two sides.
     """
+    if fold_unit != "person" and (rule, subject_unit, fold_unit) != ("subject", "user", "user"):
+        raise UsageError(
+            f"--fold-unit {fold_unit} does not fit: this store"
+            + (" comes with its own split" if rule == "split" else " says who is which person"),
+            "Leave --fold-unit out.",
+        )
     if rule == "split":
         folds = [
             Fold(
@@ -31,14 +55,15 @@ def make_folds(rows: Sequence[ClipRow], rule: str, subject_unit: str) -> list[Fo
             )
         ]
     elif rule == "subject":
-        if subject_unit != "person":
+        if subject_unit != fold_unit:
             raise FoldError(
                 "it is unknown which users of this dataset are one person, so leaving out a user"
                 " could leave the same person on both sides",
                 "Fill in 'persons' (user -> person) in viva.json in the raw folder and prepare the"
-                " store again, with --overwrite.",
+                " store again, with --overwrite; `mtut-bench inspect --by-user` draws the users and"
+                " writes the table. Or leave out users, a marked variant: --fold-unit user.",
             )
-        subjects = sorted({row.subject for row in rows}, key=_natural)
+        subjects = sorted({row.subject for row in rows}, key=natural_order)
         folds = [
             Fold(
                 subject,
@@ -80,7 +105,7 @@ def check_fold(fold: Fold, rows: Sequence[ClipRow]) -> None:
         persons = {subject[i] for i in sides[first]} & {subject[i] for i in sides[second]}
         if persons:
             raise FoldError(
-                f"fold {fold.name}: subject {min(persons, key=_natural)} is in {first} and in"
+                f"fold {fold.name}: subject {min(persons, key=natural_order)} is in {first} and in"
                 f" {second}",
                 "Correct the lists and prepare the store again.",
             )
@@ -101,10 +126,26 @@ def choose_folds(folds: Sequence[Fold], name: str) -> list[Fold]:
     return chosen
 
 
+def with_validation(fold: Fold, rows: Sequence[ClipRow]) -> Fold:
+    """Return the fold with its validation clips among the training clips, in the table's order.
+
+    Raises:
+        UsageError: it has none.
+    """
+    if not fold.val:
+        raise UsageError(
+            f"fold {fold.name} has no validation clip to train on",
+            "Choose a protocol that trains on the training side alone (--protocol paper), or a"
+            " dataset that comes with a validation split.",
+        )
+    side = {*fold.train, *fold.val}
+    return replace(fold, train=_ids(row for row in rows if row.clip_id in side), val=())
+
+
 def _ids(rows: Iterable[ClipRow]) -> tuple[str, ...]:
     return tuple(row.clip_id for row in rows)
 
 
-def _natural(subject: str) -> tuple[int, int, str]:
-    """Sort key: numbers by value, before names."""
+def natural_order(subject: str) -> tuple[int, int, str]:
+    """Return a sort key of subjects: numbers by value, before names."""
     return (0, int(subject), subject) if subject.isdecimal() else (1, 0, subject)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mtut_bench.files import sha256_of_json
+from mtut_bench.folds import FOLD_UNIT
 from mtut_bench.method import Method
 from mtut_bench.protocol import Protocol
 from mtut_bench.store_reader import StoreReader
@@ -32,7 +33,8 @@ class Arm:
     Attributes:
         method: the player.
         protocol: the rules as they hold for the method's network.
-        overrides: settings of the protocol that the user changed; {} for the protocol itself.
+        overrides: settings of the protocol that the user changed, and who is left out if that is
+            not a person; {} for the protocol itself. A run with any fills no published cell.
         seed: of every draw.
         precision: 'fp32', or 'bf16' for autocast on a GPU.
         weights: per modality; empty from scratch.
@@ -82,6 +84,17 @@ class RunPlan:
     def seed(self) -> int:
         """The seed of every draw."""
         return self.arm.seed
+
+    @property
+    def fold_unit(self) -> str:
+        """Who is left out: 'person' or 'user'."""
+        return str(self.arm.overrides.get(FOLD_UNIT, "person"))
+
+    @property
+    def fold_title(self) -> str:
+        """The fold in words, for the terminal."""
+        by = "" if self.fold_unit == "person" else f" by {self.fold_unit}"
+        return f"fold {self.fold.name}{by}"
 
     @property
     def run_id(self) -> str:

@@ -1,6 +1,7 @@
-"""Look at a store: a summary in words and a contact sheet as a picture."""
+"""Look at a store: a summary in words, contact sheets of its classes and of its users."""
 
-from collections import Counter
+import json
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mtut_bench.errors import MtutBenchError
-from mtut_bench.files import write_atomic
+from mtut_bench.errors import MtutBenchError, StoreError, UsageError
+from mtut_bench.files import read_json, write_atomic, write_json
+from mtut_bench.folds import natural_order
 from mtut_bench.store import decode_flow
 from mtut_bench.store_reader import StoreReader
+from mtut_bench.types import behaves_like
 
-__all__ = ["contact_sheet", "motion_in_centre", "summarise"]
+__all__ = [
+    "contact_sheet",
+    "motion_in_centre",
+    "person_table",
+    "summarise",
+    "user_sheet",
+    "write_person_table",
+]
 
 _MOMENTS = 8
 _THUMB_HEIGHT = 60
@@ -22,6 +32,12 @@ _MARGIN = 4
 _HEAD_HEIGHT = 20
 _LABEL_WIDTH = 230
 _CROP_SHARE = 224 / 256
+_USER_HEIGHT = 120
+_USER_LABEL_WIDTH = 110
+_CAPTION_HEIGHT = 16
+_WHITE = (255, 255, 255)
+
+_PERSONS_REMARK = "Give all users that are one person one name; the sheet of users shows them."
 
 
 def summarise(reader: StoreReader) -> list[tuple[str, str]]:
@@ -43,7 +59,10 @@ def summarise(reader: StoreReader) -> list[tuple[str, str]]:
         for a, b in enumerate(mirror or [])
         if a < b
     ]
-    flow = attributes["flow"]
+    flows = [
+        f"{name} by {flow['algorithm']} from {flow['source']}"
+        for name, flow in attributes["flow"].items()
+    ]
     summary = [
         ("dataset", f"{attributes['dataset']}, {attributes['origin']}, {state}"),
         ("clips", f"{len(rows):,} of {attributes['expected_clips']:,}"),
@@ -69,7 +88,7 @@ def summarise(reader: StoreReader) -> list[tuple[str, str]]:
         ("depth", attributes["depth_polarity"]),
         ("colour", attributes["colour"]),
         ("alignment", _words(attributes["alignment"])),
-        ("flow", f"{flow['algorithm']} from {flow['source']}" if flow else "none"),
+        ("optical flow", ", ".join(flows) or "none"),
         (
             "motion inside the centre crop",
             f"{motion_in_centre(reader):.0%} (224 of short side 256)",
@@ -107,7 +126,7 @@ def motion_in_centre(reader: StoreReader) -> float:
     top, left = round((height - side) / 2), round((width - side) / 2)
     inside = total = 0.0
     for index in _one_per_class(reader):
-        frames = reader.read(index, "rgb").astype(np.int16)
+        frames = reader.read(index, reader.modalities[0]).astype(np.int16)
         change = np.abs(np.diff(frames, axis=0)).sum(axis=(0, 3))
         total += float(change.sum())
         inside += float(change[top : top + round(side), left : left + round(side)].sum())
@@ -125,7 +144,112 @@ def contact_sheet(reader: StoreReader, path: Path) -> None:
         StoreError: frames are damaged.
     """
     rows = [_sheet_head(reader), *(_sheet_row(reader, i) for i in _one_per_class(reader))]
-    done, data = cv2.imencode(".png", np.concatenate(rows)[..., ::-1])
+    _write_picture(np.concatenate(rows), path)
+
+
+def user_sheet(reader: StoreReader, path: Path) -> None:
+    """Write a PNG to tell persons by: one row per user, the middle of eight of its clips.
+
+    Args:
+        reader: the store.
+        path: picture to write.
+
+    Raises:
+        StoreError: frames are damaged.
+    """
+    unit, clips = _clips_by_user(reader)
+    colours = [name for name in reader.modalities if behaves_like(name) == "rgb"]
+    modality = (colours or reader.modalities)[0]
+    rows = []
+    for user, indices in clips.items():
+        spread = np.linspace(0, len(indices) - 1, min(_MOMENTS, len(indices))).round().astype(int)
+        panels = [_user_label(f"{unit} {user}", len(indices))]
+        panels += [_user_panel(reader, indices[i], modality) for i in spread]
+        panels += [np.full_like(panels[1], 255)] * (_MOMENTS - len(spread))
+        rows.append(np.concatenate(panels, axis=1))
+    _write_picture(np.concatenate(rows), path)
+
+
+def person_table(reader: StoreReader) -> dict[str, dict[str, str]]:
+    """Return ``{"persons": {user: ""}}`` with every user of a store, to be filled in.
+
+    Raises:
+        UsageError: the store has no users, only persons.
+        StoreError: the clip table is damaged.
+    """
+    unit, clips = _clips_by_user(reader)
+    if unit != "user":
+        raise UsageError(
+            f"the store {reader.name} names persons, so there is no table of them to fill in",
+            "Its folds leave out these persons already; nothing is missing.",
+        )
+    return {"persons": dict.fromkeys(clips, "")}
+
+
+def write_person_table(reader: StoreReader, path: Path) -> None:
+    """Write the table of persons to fill in; other settings that the file has are kept.
+
+    Args:
+        reader: the store.
+        path: JSON file, such as ``viva.json`` in the raw folder.
+
+    Raises:
+        UsageError: the file names persons already, or the store has none to name.
+        StoreError: the file is no JSON object.
+    """
+    table: dict[str, Any] = {"_persons": _PERSONS_REMARK, **person_table(reader)}
+    if path.exists():
+        cure = "Move it away, or fill it in by hand."
+        own = read_json(path, StoreError, cure)
+        if not isinstance(own, dict) or not isinstance(own.get("persons") or {}, dict):
+            raise StoreError(f"{path} holds no JSON object with a table 'persons'", cure)
+        persons = own.get("persons") or {}
+        if any(persons.values()):
+            raise UsageError(f"{path} names persons already; it is left as it is", cure)
+        table = {**table, **own, "persons": persons | table["persons"]}
+    write_json(path, table)
+
+
+def _clips_by_user(reader: StoreReader) -> tuple[str, dict[str, list[int]]]:
+    """Return ('user' or the store's own unit, clips of each user): users as the recordings say."""
+    users = [json.loads(text).get("user") for text in reader.sources()]
+    known = all(users)
+    clips: defaultdict[str, list[int]] = defaultdict(list)
+    for index, (user, row) in enumerate(zip(users, reader.table.rows, strict=True)):
+        clips[str(user) if known else row.subject].append(index)
+    unit = "user" if known else reader.attributes["subject_unit"]
+    return unit, {user: clips[user] for user in sorted(clips, key=natural_order)}
+
+
+def _user_label(name: str, num_clips: int) -> NDArray[np.uint8]:
+    label = np.full((_USER_HEIGHT + _CAPTION_HEIGHT, _USER_LABEL_WIDTH, 3), 255, np.uint8)
+    for line, (text, size) in enumerate(((name, 0.6), (f"{num_clips} clips", 0.45))):
+        _write_text(label, text, (4, 50 + 22 * line), size)
+    return label
+
+
+def _user_panel(reader: StoreReader, index: int, modality: str) -> NDArray[np.uint8]:
+    """Return the middle frame of a clip with the clip's id below it."""
+    row = reader.table.rows[index]
+    height, width = reader.frame_size
+    middle = row.num_frames // 2
+    (frame,) = _pictures(reader.read(index, modality, middle, middle + 1), modality)
+    size = (round(width * _USER_HEIGHT / height), _USER_HEIGHT)
+    way = cv2.INTER_AREA if height > _USER_HEIGHT else cv2.INTER_LINEAR
+    picture = cv2.resize(frame, size, interpolation=way)
+    panel = cv2.copyMakeBorder(
+        picture, 0, _CAPTION_HEIGHT, 0, _MARGIN, cv2.BORDER_CONSTANT, value=_WHITE
+    )
+    _write_text(panel, row.clip_id[-36:], (2, _USER_HEIGHT + 12), 0.36)
+    return np.asarray(panel, np.uint8)
+
+
+def _write_text(picture: NDArray[np.uint8], text: str, place: tuple[int, int], size: float) -> None:
+    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, (0, 0, 0), 1, 16)
+
+
+def _write_picture(rgb: NDArray[np.uint8], path: Path) -> None:
+    done, data = cv2.imencode(".png", rgb[..., ::-1])
     if not done:
         raise MtutBenchError(f"cannot encode the picture {path}")
     write_atomic(path, data.tobytes())
@@ -145,7 +269,7 @@ def _sheet_head(reader: StoreReader) -> NDArray[np.uint8]:
     head = np.full((_HEAD_HEIGHT, _LABEL_WIDTH + panel * len(reader.modalities), 3), 255, np.uint8)
     for number, modality in enumerate(reader.modalities):
         place = (_LABEL_WIDTH + number * panel, _HEAD_HEIGHT - 6)
-        cv2.putText(head, modality, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, 16)
+        _write_text(head, modality, place, 0.45)
     return head
 
 
@@ -157,8 +281,7 @@ def _sheet_row(reader: StoreReader, index: int) -> NDArray[np.uint8]:
     label = np.full((_THUMB_HEIGHT, _LABEL_WIDTH, 3), 255, np.uint8)
     name = reader.attributes["classes"][row.label]
     for line, text in enumerate((name, row.clip_id, f"{row.num_frames} frames")):
-        position = (4, 18 + 17 * line)
-        cv2.putText(label, text[:36], position, cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, 16)
+        _write_text(label, text[:36], (4, 18 + 17 * line), 0.36)
     parts = [label]
     for modality in reader.modalities:
         pictures = _pictures(reader.read(index, modality)[moments], modality)
@@ -170,9 +293,9 @@ def _sheet_row(reader: StoreReader, index: int) -> NDArray[np.uint8]:
 
 def _pictures(frames_THWC: NDArray[np.uint8], modality: str) -> NDArray[np.uint8]:
     """Return RGB pictures: depth in grey; flow's direction as hue, its speed as brightness."""
-    if modality == "rgb":
+    if behaves_like(modality) == "rgb":
         return frames_THWC
-    if modality == "depth":
+    if behaves_like(modality) == "depth":
         return np.repeat(frames_THWC, 3, axis=3)
     flow = decode_flow(frames_THWC)
     speed = np.hypot(flow[..., 0], flow[..., 1])

@@ -11,14 +11,14 @@ import torch
 
 from mtut_bench.errors import FoldError, RunError, StoreError, UsageError
 from mtut_bench.files import read_json
-from mtut_bench.folds import choose_folds, make_folds
+from mtut_bench.folds import FOLD_UNIT, choose_folds, make_folds, with_validation
 from mtut_bench.identity import Arm, RunPlan, Weights, plan_run
 from mtut_bench.method import Method
 from mtut_bench.overrides import apply_overrides
 from mtut_bench.protocol import Protocol
 from mtut_bench.store_reader import StoreReader, list_stores
 from mtut_bench.trainer import network_spec
-from mtut_bench.types import MODALITIES, Fold
+from mtut_bench.types import MODALITIES, Fold, behaves_like, sort_modalities
 
 __all__ = ["Request", "Workload", "describe_plans", "measured_rate", "plan_runs"]
 
@@ -40,6 +40,7 @@ class Request:
         dataset: that the store must hold; "" for any.
         weights: folder of pretrained weights.
         precision: 'fp32' or 'bf16'.
+        fold_unit: who is left out, 'person' or 'user'; 'user' is a marked variant.
     """
 
     store: Path
@@ -54,6 +55,7 @@ class Request:
     weights: Path = Path("weights")
     settings: tuple[str, ...] = ()
     precision: str = "fp32"
+    fold_unit: str = "person"
 
 
 def plan_runs(requests: Sequence[Request]) -> list[RunPlan]:
@@ -95,6 +97,10 @@ def _plan_request(request: Request, missing: dict[str, None]) -> list[RunPlan]:
     modalities = _choose_modalities(request, reader) if reader else ()
     narrowed = request.protocol.for_network(request.method.network)
     protocol, overrides = apply_overrides(narrowed, request.settings)
+    if request.fold_unit != "person":
+        overrides[FOLD_UNIT] = request.fold_unit
+    if reader and protocol.train_on == "train+val":
+        folds = [with_validation(fold, reader.table.rows) for fold in folds]
     weights = _find_weights(request, protocol, modalities, missing)
     if missing or reader is None:
         return []
@@ -112,13 +118,14 @@ def _find_weights(
     if protocol.initialisation == "scratch":
         return {}
     method, found = request.method, {}
-    wanted = [m for m in (modalities or MODALITIES) if m in method.weights or modalities]
+    wanted = [m for m in (modalities or MODALITIES) if _weights_name(method, m) or modalities]
     absent: set[Path] = set()
     for modality in wanted:
-        if modality not in method.weights:
+        name = _weights_name(method, modality)
+        if name is None:
             missing[f"weights: method {method.name} has none for {modality}."] = None
             continue
-        path = request.weights / f"{method.weights[modality]}.safetensors"
+        path = request.weights / f"{name}.safetensors"
         if path.is_file():
             found[modality] = Weights(path, hashlib.sha256(path.read_bytes()).hexdigest())
         else:
@@ -133,6 +140,11 @@ def _find_weights(
             "    or use --protocol paper-scratch (random weights, Table 7)."
         ] = None
     return found
+
+
+def _weights_name(method: Method, modality: str) -> str | None:
+    """Return the weights that a modality starts from: its own, or those of the kind it is."""
+    return method.weights.get(modality) or method.weights.get(behaves_like(modality))
 
 
 def _open(request: Request, missing: dict[str, None]) -> tuple[StoreReader | None, list[Fold]]:
@@ -155,7 +167,12 @@ def _open(request: Request, missing: dict[str, None]) -> tuple[StoreReader | Non
             f"Give --dataset {attributes['dataset']}, or another --store.",
         )
     try:
-        folds = make_folds(reader.table.rows, attributes["fold_rule"], attributes["subject_unit"])
+        folds = make_folds(
+            reader.table.rows,
+            attributes["fold_rule"],
+            attributes["subject_unit"],
+            request.fold_unit,
+        )
     except FoldError as error:
         missing[f"folds: {error.what}.\n    {error.cure}"] = None
         folds = []
@@ -170,7 +187,7 @@ def _choose_modalities(request: Request, reader: StoreReader) -> tuple[str, ...]
             f"the store {reader.name} has no modality {unknown[0]!r}",
             f"It has: {', '.join(reader.modalities)}.",
         )
-    chosen = tuple(name for name in MODALITIES if name in asked)
+    chosen = sort_modalities(set(asked))
     if len(chosen) < request.method.min_modalities:
         raise UsageError(
             f"method {request.method.name} trains {request.method.min_modalities} modalities"
@@ -190,9 +207,10 @@ def describe_plans(plans: Sequence[RunPlan], clips_per_s: float | None = None) -
     """
     work = Workload.of(plans)
     lines = [
-        f"{plan.run_id[:12]}  {plan.method.name}, fold {plan.fold.name},"
+        f"{plan.run_id[:12]}  {plan.method.name}, {plan.fold_title},"
         f" {'+'.join(plan.modalities)}, seed {plan.seed}: {len(plan.fold.train)} train,"
-        f" {len(plan.fold.test)} test clips, {'done' if plan.done() else 'to do'}"
+        + (f" {len(plan.fold.val)} val," if plan.fold.val else "")
+        + f" {len(plan.fold.test)} test clips, {'done' if plan.done() else 'to do'}"
         for plan in plans
     ]
     lines.append(
@@ -243,7 +261,7 @@ class Workload:
         alone_steps, joint_steps: updates of one network.
         clip_passes: forward and backward passes of one clip through one network.
         unshared: the same if every run trained its own first stages.
-        test_clips: clips to predict, counted per modality.
+        test_clips: clips to predict, of the validation split too, counted per modality.
         kept_bytes, extra_bytes: disk for results, and more while it trains.
     """
 
@@ -282,7 +300,7 @@ class Workload:
                 work.kept_bytes += 2 * size
             work.joint_steps += per_epoch * protocol.epochs_joint * len(sizes)
             work.clip_passes += num_train * protocol.epochs_joint * len(sizes)
-            work.test_clips += len(plan.fold.test) * len(sizes)
+            work.test_clips += (len(plan.fold.test) + len(plan.fold.val)) * len(sizes)
             work.kept_bytes += sum(sizes.values())
             # The new checkpoint is whole before the old one goes.
             work.extra_bytes = max(work.extra_bytes, 4 * sum(sizes.values()))

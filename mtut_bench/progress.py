@@ -10,23 +10,39 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 __all__ = ["Reporter", "Ticker"]
 
 _PLAIN_INTERVAL_S = 10.0
 
 
+class _RateColumn(ProgressColumn):
+    """How many a second, as rich measures it."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        """Return the column's text."""
+        return Text(f"{task.speed:.3g} {self._unit}/s" if task.speed else "")
+
+
 class Ticker:
     """One piece of work under way; call it with (done, total) and an optional note."""
 
-    def __init__(self, reporter: "Reporter", title: str) -> None:
+    def __init__(self, reporter: "Reporter", title: str, unit: str = "") -> None:
         self._reporter = reporter
         self._title = title
+        self._unit = unit
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._start = self._last = time.monotonic()
@@ -45,8 +61,10 @@ class Ticker:
             self._last = now
             self._printed = (done, total)
             rate = (done - self._first) / max(now - self._start, 1e-9)
+            speed = f", {rate:.3g} {self._unit}/s" if self._unit and rate > 0 else ""
             left = f", {(total - done) / rate:.0f} s left" if 0 < done < total and rate > 0 else ""
-            self._reporter.line(f"{self._title}: {done}/{total}{left}{'  ' + note if note else ''}")
+            note = f"  {note}" if note else ""
+            self._reporter.line(f"{self._title}: {done}/{total}{speed}{left}{note}")
 
 
 class Reporter:
@@ -64,9 +82,14 @@ class Reporter:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
-    def ticker(self, title: str) -> Iterator[Ticker]:
-        """Show the progress of a block of work."""
-        ticker = Ticker(self, title)
+    def ticker(self, title: str, unit: str = "") -> Iterator[Ticker]:
+        """Show the progress of a block of work.
+
+        Args:
+            title: what is done.
+            unit: what is counted ('clips'): the rate is then shown.
+        """
+        ticker = Ticker(self, title, unit)
         if not self.console.is_terminal:
             yield ticker
             return
@@ -76,6 +99,7 @@ class Reporter:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            *([_RateColumn(unit)] if unit else []),
             TextColumn("{task.fields[note]}"),
         )
         with Progress(*columns, console=self.console, transient=True) as bar:

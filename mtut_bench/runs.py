@@ -1,7 +1,8 @@
 """Do runs: shared first stages, joint stage, test, manifest. Skip what is done, resume the rest.
 
 ``<runs>/<store>/<id12>/``: manifest.json (written last), predictions.npz, log.jsonl,
-network-<modality>.safetensors; while it trains, checkpoint.pt.
+network-<modality>.safetensors, predictions-val.npz of a validation split; while it trains,
+checkpoint.pt.
 ``<runs>/stages/<id12>/``: checkpoint.pt of stage one and its manifest.json.
 """
 
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -60,8 +61,8 @@ def execute(plans: Sequence[RunPlan], machine: Machine, reporter: Reporter) -> N
         TrainingDivergedError: a loss is not finite.
     """
     titles = {
-        plan.run_id: f"[{number}/{len(plans)}] {plan.method.name} on {plan.store.stem}, fold"
-        f" {plan.fold.name}, {'+'.join(plan.modalities)}, seed {plan.seed}"
+        plan.run_id: f"[{number}/{len(plans)}] {plan.method.name} on {plan.store.stem},"
+        f" {plan.fold_title}, {'+'.join(plan.modalities)}, seed {plan.seed}"
         for number, plan in enumerate(plans, start=1)
     }
     deferred: list[RunPlan] = []
@@ -117,6 +118,8 @@ def _run(plan: RunPlan, machine: Machine, reporter: Reporter) -> None:
     reader = StoreReader(plan.store)
     if reader.attributes["mirror"] is None and plan.protocol.flip != "none":
         reporter.line("  no clip is mirrored: the store's mirror pairs are unknown")
+    if plan.fold_unit != "person":
+        reporter.line(f"  folds by {plan.fold_unit}: one person may be on both sides")
     num_classes = len(reader.attributes["classes"])
     agreement = check_precision(plan, reader, machine)
     log: list[dict[str, Any]] = []
@@ -127,22 +130,17 @@ def _run(plan: RunPlan, machine: Machine, reporter: Reporter) -> None:
         log += entries
     log += _stage_two(plan, learners, machine, reporter)
     networks = {modality: learner.network for modality, learner in learners.items()}
-    with reporter.ticker("  test") as ticker:
-        predictions = predict(
-            networks,
-            reader,
-            plan.fold.test,
-            plan.protocol,
-            machine.device,
-            precision=plan.arm.precision,
-            progress=ticker,
-        )
+    predictions = _predict(plan, networks, "test", machine, reporter)
+    # After the last update: it is reported and chooses nothing.
+    validation = _predict(plan, networks, "val", machine, reporter) if plan.fold.val else None
     save_maps(plan.folder / "maps.npz", networks, reader, plan, machine.device)
     for modality, network in networks.items():
         save_network(plan.folder / f"network-{modality}.safetensors", network.state_dict())
     lines = "".join(json.dumps(entry) + "\n" for entry in log)
     write_atomic(plan.folder / "log.jsonl", lines.encode())
     write(plan.folder / "predictions.npz", predictions)
+    if validation:
+        write(plan.folder / "predictions-val.npz", validation)
     manifest = _manifest(plan, reader, machine)
     # "The rate at epoch 60 stands in every row": stage one's plateau rule decides it.
     manifest["joint_learning_rate"] = {
@@ -151,6 +149,8 @@ def _run(plan: RunPlan, machine: Machine, reporter: Reporter) -> None:
     manifest["precision_check"] = agreement
     manifest["weights"] = {m: list(learner.weight_notes) for m, learner in learners.items()}
     manifest["padded_clips"] = clips_below_minimum(networks, reader, plan.fold.test)
+    if validation:
+        manifest["validation"] = {"clips": len(plan.fold.val), "accuracy": _accuracies(validation)}
     manifest["provenance"] |= {
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -159,7 +159,28 @@ def _run(plan: RunPlan, machine: Machine, reporter: Reporter) -> None:
         "resumed": resumed,
     }
     write_json(plan.folder / "manifest.json", manifest)
+    if validation:
+        reporter.line(f"  validation, chooses nothing: {_scores(validation)}")
     reporter.line(f"  {_scores(predictions)}  -> {plan.folder}")
+
+
+def _predict(
+    plan: RunPlan,
+    networks: Mapping[str, torch.nn.Module],
+    side: Literal["test", "val"],
+    machine: Machine,
+    reporter: Reporter,
+) -> Predictions:
+    with reporter.ticker(f"  {side}") as ticker:
+        return predict(
+            networks,
+            StoreReader(plan.store),
+            plan.fold.test if side == "test" else plan.fold.val,
+            plan.protocol,
+            machine.device,
+            precision=plan.arm.precision,
+            progress=ticker,
+        )
 
 
 def _stage_one(
@@ -263,7 +284,9 @@ def _training_clips(plan: RunPlan, modalities: tuple[str, ...]) -> TrainingClips
 def _manifest(plan: RunPlan, reader: StoreReader, machine: Machine) -> dict[str, Any]:
     attributes = reader.attributes
     method, protocol = plan.method, plan.protocol
-    folds = make_folds(reader.table.rows, attributes["fold_rule"], attributes["subject_unit"])
+    folds = make_folds(
+        reader.table.rows, attributes["fold_rule"], attributes["subject_unit"], plan.fold_unit
+    )
     return {
         "format_version": MANIFEST_VERSION,
         "id": plan.run_id,
@@ -339,16 +362,21 @@ def _git_revision() -> str | None:
     return head + ("+" if changes else "")
 
 
-def _scores(predictions: Predictions) -> str:
-    parts = [
-        f"{modality} {accuracy(scores, predictions.labels_N):.1%}"
+def _accuracies(predictions: Predictions) -> dict[str, float]:
+    found = {
+        modality: accuracy(scores, predictions.labels_N)
         for modality, scores in zip(
             predictions.modalities, predictions.probabilities_MNK, strict=True
         )
-    ]
-    if len(predictions.modalities) > 1:
-        fused = accuracy(fuse(predictions, predictions.modalities), predictions.labels_N)
-        parts.append(f"fused {fused:.1%}")
+    }
+    if len(found) > 1:
+        fused = fuse(predictions, predictions.modalities)
+        found["fused"] = accuracy(fused, predictions.labels_N)
+    return found
+
+
+def _scores(predictions: Predictions) -> str:
+    parts = [f"{name} {value:.1%}" for name, value in _accuracies(predictions).items()]
     return "accuracy " + ", ".join(parts)
 
 

@@ -15,6 +15,7 @@ A store is one Zarr v3 group ``<name>.zarr``::
     frames/rgb          uint8 (T_total, H, W, 3)
     frames/depth        uint8 (T_total, H, W, 1)
     frames/flow         uint8 (T_total, H, W, 2)   u: (u - 128) * 20 / 127 pixels; 128 is 0
+    frames/<other>      uint8 (T_total, H, W, C)   C as mtut_bench.types.num_channels
     shards/<modality>   int64 (S,)       bytes of each shard file, to notice a truncated copy
 
 Frames are in chunks of 8 frames and shards of 640, zstd level 3 with zstd's own checksum, so that a
@@ -32,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench.files import canonical_json
-from mtut_bench.types import CHANNELS, MODALITIES, ClipRow, Origin
+from mtut_bench.types import ClipRow, Origin, num_channels, sort_modalities
 
 __all__ = [
     "CHUNK_FRAMES",
@@ -41,6 +42,7 @@ __all__ = [
     "MAX_SHORT_SIDE_PX",
     "SHARD_FRAMES",
     "STRING_COLUMNS",
+    "Geometry",
     "Layout",
     "StoreAttributes",
     "StorePlan",
@@ -49,7 +51,6 @@ __all__ = [
     "content_digest",
     "decode_flow",
     "encode_flow",
-    "frames_shape",
     "layout_clips",
     "stored_size",
 ]
@@ -63,7 +64,12 @@ STRING_COLUMNS = ("id", "subject", "split", "source")
 
 
 class StoreAttributes(TypedDict):
-    """Attributes of the group; what a reader must know that is not in the arrays."""
+    """Attributes of the group; what a reader must know that is not in the arrays.
+
+    ``flow`` holds, for each modality that is optical flow, its algorithm and parameters;
+    ``source`` and ``licence`` say where recordings come from and on what terms; ``set_aside`` lists
+    [clip id, reason] of clips that could not be read and are not in the table.
+    """
 
     format_version: int
     dataset: str
@@ -77,13 +83,34 @@ class StoreAttributes(TypedDict):
     subject_unit: str
     fps: float
     depth_polarity: str
-    flow: dict[str, Any] | None
+    flow: dict[str, dict[str, Any]]
     colour: str
     alignment: dict[str, Any]
     assumptions: list[str]
+    source: str
+    licence: str
+    set_aside: list[list[str]]
     plan: str
     digest: str
     versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Names and shape of a store's frames.
+
+    Attributes:
+        modalities: in the order of :func:`mtut_bench.types.sort_modalities`.
+        height, width: of every frame, pixels.
+    """
+
+    modalities: tuple[str, ...]
+    height: int
+    width: int
+
+    def shape(self, modality: str, num_frames: int) -> tuple[int, int, int, int]:
+        """Return the (T, H, W, C) shape of a modality's frames."""
+        return num_frames, self.height, self.width, num_channels(modality)
 
 
 @dataclass(frozen=True)
@@ -92,15 +119,14 @@ class Unit:
 
     Attributes:
         index: position among the units of a store.
-        first_clip, last_clip: half-open range of clip indices.
         start, stop: half-open range of frames; start is a multiple of SHARD_FRAMES.
+        places: half-open range of frames of each clip, by clip index.
     """
 
     index: int
-    first_clip: int
-    last_clip: int
     start: int
     stop: int
+    places: Mapping[int, tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -119,16 +145,13 @@ class StorePlan:
     Attributes:
         rows: the clip table.
         sources: JSON text per clip: relative paths and windows.
-        modalities: what is stored, in the order of MODALITIES.
-        height, width: of the stored frames, pixels.
+        geometry: modalities and size of the stored frames.
         attributes: StoreAttributes without digest and versions.
     """
 
     rows: tuple[ClipRow, ...]
     sources: tuple[str, ...]
-    modalities: tuple[str, ...]
-    height: int
-    width: int
+    geometry: Geometry
     attributes: Mapping[str, Any]
 
     def fingerprint(self) -> str:
@@ -138,8 +161,9 @@ class StorePlan:
         ]
         # A doubt worded anew changes no frame.
         facts = {name: v for name, v in self.attributes.items() if name != "assumptions"}
+        shape = self.geometry
         text = canonical_json(
-            [FORMAT_VERSION, rows, self.modalities, self.height, self.width, facts]
+            [FORMAT_VERSION, rows, shape.modalities, shape.height, shape.width, facts]
         )
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -152,11 +176,6 @@ def stored_size(height: int, width: int) -> tuple[int, int]:
     return round(height * MAX_SHORT_SIDE_PX / short), round(width * MAX_SHORT_SIDE_PX / short)
 
 
-def frames_shape(plan: StorePlan, modality: str, num_frames: int) -> tuple[int, int, int, int]:
-    """Return the (T, H, W, C) shape of a modality's frames."""
-    return num_frames, plan.height, plan.width, CHANNELS[modality]
-
-
 def layout_clips(num_frames: Sequence[int]) -> Layout:
     """Lay clips out in order, each on a chunk boundary and none across the end of a unit.
 
@@ -167,28 +186,29 @@ def layout_clips(num_frames: Sequence[int]) -> Layout:
     """
     offsets: list[int] = []
     units: list[Unit] = []
-    first, start, used = 0, 0, 0
+    places: dict[int, tuple[int, int]] = {}
+    start, used = 0, 0
     for index, length in enumerate(num_frames):
         padded = -(-length // CHUNK_FRAMES) * CHUNK_FRAMES
         if used and used + padded > SHARD_FRAMES:
             stop = start + -(-used // SHARD_FRAMES) * SHARD_FRAMES
-            units.append(Unit(len(units), first, index, start, stop))
-            first, start, used = index, stop, 0
+            units.append(Unit(len(units), start, stop, places))
+            places, start, used = {}, stop, 0
         offsets.append(start + used)
+        places[index] = (start + used, start + used + length)
         used += padded
     if used:
-        units.append(Unit(len(units), first, len(num_frames), start, start + used))
+        units.append(Unit(len(units), start, start + used, places))
     return Layout(tuple(offsets), tuple(units), units[-1].stop if units else 0)
 
 
 def clip_sha256(frames: Mapping[str, NDArray[np.uint8]]) -> bytes:
     """Return the SHA-256 of a clip's frames: name, shape and bytes of each modality in order."""
     digest = hashlib.sha256()
-    for modality in MODALITIES:
-        if modality in frames:
-            array = np.ascontiguousarray(frames[modality])
-            digest.update(f"{modality}{array.shape}".encode())
-            digest.update(array.data)
+    for modality in sort_modalities(frames):
+        array = np.ascontiguousarray(frames[modality])
+        digest.update(f"{modality}{array.shape}".encode())
+        digest.update(array.data)
     return digest.digest()
 
 

@@ -16,7 +16,7 @@ from mtut_bench.store import (
     StoreAttributes,
     content_digest,
 )
-from mtut_bench.types import ClipRow, Split
+from mtut_bench.types import ClipRow
 
 __all__ = ["ClipTable", "StoreReader", "list_stores"]
 
@@ -114,16 +114,17 @@ class StoreReader:
             name: self._column(name).tolist()
             for name in ("label", "repetition", "num_frames", "offset")
         }
-        hashes = tuple(row.tobytes() for row in self._column("sha256"))
+        packed = self._column("sha256").tobytes()
+        hashes = tuple(packed[i : i + 32] for i in range(0, len(packed), 32))
         lengths = {len(column) for column in (*texts.values(), *numbers.values(), hashes)}
         if len(lengths) > 1:
             raise StoreError(
                 f"{self.path}: the columns of the clip table differ in length",
                 "Copy it again, or prepare it again with --overwrite.",
             )
-        rows = tuple(
-            ClipRow(clip_id, subject, label, repetition, cast(Split, split), num_frames)
-            for clip_id, subject, label, repetition, split, num_frames in zip(
+        rows = map(
+            ClipRow._make,
+            zip(
                 texts["id"],
                 texts["subject"],
                 numbers["label"],
@@ -131,9 +132,9 @@ class StoreReader:
                 texts["split"],
                 numbers["num_frames"],
                 strict=True,
-            )
+            ),
         )
-        return ClipTable(rows, tuple(numbers["offset"]), hashes)
+        return ClipTable(tuple(rows), tuple(numbers["offset"]), hashes)
 
     def sources(self) -> list[str]:
         """Return the JSON text per clip that says where its frames came from."""

@@ -1,17 +1,18 @@
 """Write a store unit by unit, survive a kill, finish with a rename.
 
 While it grows a store is ``<name>.partial/``: ``plan.json`` (fingerprint of the plan),
-``store.zarr`` (the group) and ``done/<unit>.json`` (a finished unit: hashes of its clips, bytes of
-its shards). A unit without its file in ``done``, or whose shards are not as long as that says, is
-written again, so a torn shard cannot survive. ``finish`` adds the clip table and renames the group
-to ``<name>.zarr``.
+``store.zarr`` (the group) and ``done/<unit>.json`` (a written unit: for each clip the hash of its
+frames, or the reason why it was set aside; bytes of its shards). A unit without its file in
+``done``, or whose shards are not as long as that says, is written again, so a torn shard cannot
+survive. A clip that was set aside keeps its place in the shard, black, until a later call brings
+its frames. ``finish`` adds the clip table and renames the group to ``<name>.zarr``.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import zarr
@@ -25,21 +26,37 @@ from mtut_bench.store import (
     FORMAT_VERSION,
     SHARD_FRAMES,
     STRING_COLUMNS,
+    Geometry,
     Layout,
     StorePlan,
     Unit,
     clip_sha256,
     content_digest,
-    frames_shape,
     layout_clips,
 )
 
-__all__ = ["StoreWriter", "write_unit"]
+__all__ = ["Frames", "StoreWriter", "UnitRecord", "read_unit_record", "write_unit"]
 
 
 # A missing file must mean a damaged store, never a black shard. zarr keeps this with an open
 # array, not in the store: who opens one to write it must say so.
 _WRITE_BLACK = {"array.write_empty_chunks": True}
+
+
+Frames = Mapping[str, NDArray[np.uint8]]
+"""Frames (T, H, W, C) of one clip per modality."""
+
+
+class UnitRecord(NamedTuple):
+    """What is known of a written unit.
+
+    Attributes:
+        hashes: SHA-256 per clip index of the unit in hexadecimal; None where it was set aside.
+        reasons: sentence per clip index that was set aside.
+    """
+
+    hashes: dict[int, str | None]
+    reasons: dict[int, str]
 
 
 class StoreWriter:
@@ -99,17 +116,23 @@ class StoreWriter:
         # Written last: a folder without it holds nothing worth keeping.
         write_json(marker, {"fingerprint": self.plan.fingerprint()})
 
-    def pending(self) -> list[Unit]:
-        """Return the units that are not on disk yet, in order."""
-        return [unit for unit in self.layout.units if not self._is_done(unit)]
+    def pending(self) -> list[tuple[Unit, tuple[int, ...]]]:
+        """Return the units that lack frames, in order, with the clip indices they lack."""
+        found: list[tuple[Unit, tuple[int, ...]]] = []
+        for unit in self.layout.units:
+            record = read_unit_record(self.partial, self.plan.geometry, unit)
+            missing = record.reasons if record else unit.places
+            if missing:
+                found.append((unit, tuple(missing)))
+        return found
 
-    def _is_done(self, unit: Unit) -> bool:
-        try:
-            record = read_json(_done_file(self.partial, unit), StoreError, "")
-            files = _shard_files(self.partial / "store.zarr", self.plan, unit)
-            return [file.stat().st_size for file in files] == record["shard_bytes"]
-        except (StoreError, OSError, KeyError):
-            return False
+    def set_aside(self) -> dict[int, str]:
+        """Return the reason for each clip index that could not be read."""
+        reasons: dict[int, str] = {}
+        for unit in self.layout.units:
+            record = read_unit_record(self.partial, self.plan.geometry, unit)
+            reasons.update(record.reasons if record else {})
+        return reasons
 
     def _discard_replaced(self) -> None:
         """Remove what a writer that was killed after the rename of its store left behind."""
@@ -121,25 +144,41 @@ class StoreWriter:
     def finish(self, versions: Mapping[str, str]) -> str:
         """Add the clip table and give the store its final name.
 
+        Clips that were set aside are not in the table; a store without them is not complete.
+
         Args:
             versions: software that made the frames, kept beside the digest, not in it.
 
         Returns:
             The content digest.
+
+        Raises:
+            StoreError: a unit is not written, or no clip could be read.
         """
-        hashes: list[bytes] = []
+        hashes: dict[int, str | None] = {}
+        reasons: dict[int, str] = {}
         for unit in self.layout.units:
-            record = read_json(_done_file(self.partial, unit), StoreError, "Run prepare again.")
-            hashes += [bytes.fromhex(text) for text in record["sha256"]]
-        digest = content_digest(self.plan.rows, hashes)
+            record = read_unit_record(self.partial, self.plan.geometry, unit)
+            if record is None:
+                raise StoreError(f"{self.partial} is not finished", "Run the same command again.")
+            hashes.update(record.hashes)
+            reasons.update(record.reasons)
+        kept = [index for index, text in hashes.items() if text is not None]
+        if not kept:
+            raise StoreError(f"no clip of {self.partial} could be read", "See the reasons above.")
+        digests = [bytes.fromhex(text) for text in hashes.values() if text is not None]
+        digest = content_digest([self.plan.rows[index] for index in kept], digests)
         root = zarr.open_group(self.partial / "store.zarr", mode="r+")
-        _write_table(root, self.plan, self.layout, hashes)
+        _write_table(root, self.plan, self.layout, kept, digests)
         _write_shard_sizes(root, self.partial / "store.zarr", self.plan)
+        aside = [[self.plan.rows[index].clip_id, text] for index, text in reasons.items()]
         root.attrs.update(
             {
                 "format_version": FORMAT_VERSION,
                 **self.plan.attributes,
-                "modalities": list(self.plan.modalities),
+                "complete": self.plan.attributes["complete"] and not aside,
+                "set_aside": aside,
+                "modalities": list(self.plan.geometry.modalities),
                 "plan": self.plan.fingerprint(),
                 "digest": digest,
                 "versions": dict(versions),
@@ -157,51 +196,109 @@ class StoreWriter:
         return digest
 
 
+def read_unit_record(partial: Path, geometry: Geometry, unit: Unit) -> UnitRecord | None:
+    """Return what is known of a unit; None where it is not written, or not as it was recorded."""
+    try:
+        record = read_json(_done_file(partial, unit), StoreError, "")
+        files = _shard_files(partial / "store.zarr", geometry, unit)
+        if [file.stat().st_size for file in files] != record["shard_bytes"]:
+            return None
+        hashes = dict(zip(unit.places, record["sha256"], strict=True))
+        reasons = {int(index): str(text) for index, text in record["set_aside"].items()}
+        return UnitRecord(hashes, reasons)
+    except (StoreError, OSError, KeyError, TypeError, ValueError):
+        return None
+
+
 def write_unit(
-    partial: Path,
-    plan: StorePlan,
-    layout: Layout,
-    unit: Unit,
-    clips: Mapping[int, Mapping[str, NDArray[np.uint8]]],
+    partial: Path, geometry: Geometry, unit: Unit, clips: Iterable[tuple[int, Frames | str]]
 ) -> None:
-    """Write the shards of one unit and mark it done; safe in any process, one per unit.
+    """Write the shards of one unit and mark it written; safe in any process, one per unit.
+
+    Clips of the unit that are not given keep the frames that are there already.
 
     Args:
         partial: the writer's partial folder.
-        plan: the store's plan.
-        layout: the plan's layout.
+        geometry: of the store.
         unit: which shards.
-        clips: frames (T, H, W, C), uint8, per modality, for each clip index of the unit.
+        clips: (clip index, frames or the reason why there are none), taken one after the other;
+            frames are uint8 (T, H, W, C) per modality.
     """
     root = zarr.open_group(partial / "store.zarr", mode="r+")
-    files = _shard_files(partial / "store.zarr", plan, unit)
+    known = read_unit_record(partial, geometry, unit)
+    hashes: dict[int, str | None] = dict.fromkeys(unit.places)
+    reasons: dict[int, str] = {}
+    if known:
+        hashes.update(known.hashes)
+        reasons.update(known.reasons)
+    buffers: dict[str, NDArray[np.uint8]] = {}
+    for index, frames in clips:
+        if isinstance(frames, str):
+            reasons[index] = frames
+            continue
+        buffers = buffers or _open_buffers(root, geometry, unit, keep=known is not None)
+        begin, end = (place - unit.start for place in unit.places[index])
+        for modality, buffer in buffers.items():
+            buffer[begin:end] = frames[modality]
+        hashes[index] = clip_sha256(frames).hex()
+        reasons.pop(index, None)
+    if {index for index, text in hashes.items() if text is None} != reasons.keys():
+        raise ValueError(f"unit {unit.index}: clips with neither frames nor a reason")
+    if not known and not buffers:
+        buffers = _open_buffers(root, geometry, unit, keep=False)
+    if buffers:
+        _write_shards(root, partial, geometry, unit, buffers)
+    files = _shard_files(partial / "store.zarr", geometry, unit)
+    record = {
+        "sha256": list(hashes.values()),
+        "set_aside": {str(index): text for index, text in sorted(reasons.items())},
+        "shard_bytes": [file.stat().st_size for file in files],
+    }
+    write_json(_done_file(partial, unit), record)
+
+
+def _open_buffers(
+    root: zarr.Group, geometry: Geometry, unit: Unit, *, keep: bool
+) -> dict[str, NDArray[np.uint8]]:
+    """Return an array per modality for the frames of a unit: what is there, or black."""
+    if not keep:
+        count = unit.stop - unit.start
+        return {m: np.zeros(geometry.shape(m, count), np.uint8) for m in geometry.modalities}
+    arrays = {m: _array(root, f"frames/{m}") for m in geometry.modalities}
+    return {m: np.array(array[unit.start : unit.stop]) for m, array in arrays.items()}
+
+
+def _write_shards(
+    root: zarr.Group,
+    partial: Path,
+    geometry: Geometry,
+    unit: Unit,
+    buffers: dict[str, NDArray[np.uint8]],
+) -> None:
+    """Write the frames of a unit; empties ``buffers`` on the way."""
+    # From here until its file is written anew the unit counts as not written.
+    _done_file(partial, unit).unlink(missing_ok=True)
+    files = _shard_files(partial / "store.zarr", geometry, unit)
     for file in files:
         # zarr reads a shard that is there before it writes it: a torn one would stop it.
         file.unlink(missing_ok=True)
-    for modality in plan.modalities:
-        buffer = np.zeros(frames_shape(plan, modality, unit.stop - unit.start), np.uint8)
-        for index in range(unit.first_clip, unit.last_clip):
-            begin = layout.offsets[index] - unit.start
-            buffer[begin : begin + plan.rows[index].num_frames] = clips[index][modality]
+    for modality in geometry.modalities:
         with zarr.config.set(_WRITE_BLACK):
             array = _array(root, f"frames/{modality}")
-        array[unit.start : unit.stop] = buffer
-    hashes = [clip_sha256(clips[i]).hex() for i in range(unit.first_clip, unit.last_clip)]
+        array[unit.start : unit.stop] = buffers.pop(modality)
     for file in files:
         sync_file(file)
-    record = {"sha256": hashes, "shard_bytes": [file.stat().st_size for file in files]}
-    write_json(_done_file(partial, unit), record)
 
 
 def _done_file(partial: Path, unit: Unit) -> Path:
     return partial / "done" / f"{unit.index:06d}.json"
 
 
-def _shard_files(store: Path, plan: StorePlan, unit: Unit) -> list[Path]:
+def _shard_files(store: Path, geometry: Geometry, unit: Unit) -> list[Path]:
     shards = range(unit.start // SHARD_FRAMES, -(-unit.stop // SHARD_FRAMES))
     return [
         store / "frames" / modality / f"c/{shard}/0/0/0"
-        for modality in plan.modalities
+        for modality in geometry.modalities
         for shard in shards
     ]
 
@@ -211,7 +308,8 @@ def _settle(store: Path) -> None:
     for path in store.rglob("*"):
         if path.suffix == ".partial":
             path.unlink()
-        else:
+        elif path.is_dir() or "frames" not in path.relative_to(store).parts[:-1]:
+            # Shards are on disk since their unit was written.
             sync_file(path)
 
 
@@ -224,8 +322,8 @@ def _array(root: zarr.Group, name: str) -> zarr.Array[Any]:
 
 def _create_arrays(path: Path, plan: StorePlan, layout: Layout) -> None:
     root = zarr.open_group(path, mode="w", zarr_format=3)
-    for modality in plan.modalities:
-        _, height, width, channels = frames_shape(plan, modality, 1)
+    for modality in plan.geometry.modalities:
+        _, height, width, channels = plan.geometry.shape(modality, 1)
         root.create_array(
             f"frames/{modality}",
             shape=(layout.num_frames, height, width, channels),
@@ -238,20 +336,22 @@ def _create_arrays(path: Path, plan: StorePlan, layout: Layout) -> None:
         )
 
 
-def _write_table(root: zarr.Group, plan: StorePlan, layout: Layout, hashes: list[bytes]) -> None:
-    rows = plan.rows
+def _write_table(
+    root: zarr.Group, plan: StorePlan, layout: Layout, kept: Sequence[int], hashes: list[bytes]
+) -> None:
+    rows = [plan.rows[index] for index in kept]
     columns: dict[str, NDArray[Any]] = {
         "label": np.array([row.label for row in rows], np.int32),
         "repetition": np.array([row.repetition for row in rows], np.int32),
         "num_frames": np.array([row.num_frames for row in rows], np.int32),
-        "offset": np.array(layout.offsets, np.int64),
+        "offset": np.array([layout.offsets[index] for index in kept], np.int64),
         "sha256": np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 32),
     }
     texts = {
         "id": [row.clip_id for row in rows],
         "subject": [row.subject for row in rows],
         "split": [row.split for row in rows],
-        "source": list(plan.sources),
+        "source": [plan.sources[index] for index in kept],
     }
     group = root.require_group("clips")
     for name, values in columns.items():
@@ -263,7 +363,7 @@ def _write_table(root: zarr.Group, plan: StorePlan, layout: Layout, hashes: list
 
 def _write_shard_sizes(root: zarr.Group, path: Path, plan: StorePlan) -> None:
     group = root.require_group("shards")
-    for modality in plan.modalities:
+    for modality in plan.geometry.modalities:
         array = _array(root, f"frames/{modality}")
         count = -(-array.shape[0] // SHARD_FRAMES)
         files = [path / "frames" / modality / f"c/{i}/0/0/0" for i in range(count)]

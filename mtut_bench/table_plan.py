@@ -7,7 +7,7 @@ from mtut_bench.errors import UsageError
 from mtut_bench.method import Method
 from mtut_bench.protocol import Protocol
 from mtut_bench.report.published import Published, PublishedRow, PublishedTable, load_published
-from mtut_bench.types import MODALITIES
+from mtut_bench.types import sort_modalities
 
 __all__ = ["Need", "choose_tables", "needed_runs"]
 
@@ -104,7 +104,7 @@ def _trained_on(
         # Where the paper prints a dash nothing was trained.
         columns = [n for n, value in enumerate(row.values) if value is not None]
         names = {name for n in columns for name in table.tested_on(row, n).split("+")}
-    yield tuple(name for name in MODALITIES if name in names)
+    yield sort_modalities(names)
 
 
 def _merge(needs: set[Need], methods: Mapping[str, Method]) -> set[Need]:
@@ -118,6 +118,6 @@ def _merge(needs: set[Need], methods: Mapping[str, Method]) -> set[Need]:
             key = (need.dataset, need.protocol, need.method)
             merged.setdefault(key, set()).update(need.modalities)
     for (dataset, protocol, method), names in merged.items():
-        modalities = tuple(name for name in MODALITIES if name in names)
+        modalities = sort_modalities(names)
         kept.add(Need(dataset, protocol, method, modalities))
     return kept

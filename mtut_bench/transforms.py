@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from mtut_bench.protocol import Protocol
 from mtut_bench.store import FLOW_LIMIT_PX
+from mtut_bench.types import behaves_like
 
 __all__ = ["Crop", "centre_crop", "choose_crop", "network_channels", "resized_size", "to_input"]
 
@@ -30,9 +31,9 @@ class Crop:
 
 def network_channels(modality: str, protocol: Protocol) -> int:
     """Return the channels of a modality's network input; depth is replicated to three or not."""
-    if modality == "depth" and protocol.depth_input == "first-conv-sum":
+    if behaves_like(modality) == "depth" and protocol.depth_input == "first-conv-sum":
         return 1
-    return 2 if modality == "flow" else 3
+    return 2 if behaves_like(modality) == "flow" else 3
 
 
 def resized_size(height: int, width: int, protocol: Protocol) -> tuple[int, int]:
@@ -86,7 +87,7 @@ def to_input(
 
     Args:
         frames_NTHWC: uint8, as stored, on any device.
-        modality: 'rgb', 'depth' or 'flow'.
+        modality: name of a modality.
         crops: one per clip.
         protocol: sizes and the value of padding frames.
         valid_NT: bool; False marks padding frames. None: there are none.
@@ -103,7 +104,7 @@ def to_input(
     images = functional.interpolate(
         images, size=(tall, wide), mode="bilinear", align_corners=False, antialias=True
     )
-    if modality == "depth" and protocol.scaling == "bgr-mean":
+    if behaves_like(modality) == "depth" and protocol.scaling == "bgr-mean":
         images = images.expand(-1, network_channels(modality, protocol), -1, -1)
     images = _scale(images, modality, protocol, (wide / width, tall / height))
     clips = images.reshape(num_clips, num_frames, -1, tall, wide)
@@ -116,7 +117,7 @@ def to_input(
     )
     cut = _mirror(cut, modality, crops)
     if valid_NT is not None:
-        black = protocol.pad_value == "black" and modality != "flow"
+        black = protocol.pad_value == "black" and behaves_like(modality) != "flow"
         pad = _scale(torch.zeros_like(cut[:1, 0, :, :1, :1]), modality, protocol) if black else 0.0
         cut = torch.where(valid_NT[:, :, None, None, None], cut, pad)
     wanted = network_channels(modality, protocol)
@@ -127,9 +128,9 @@ def _scale(
     images: Tensor, modality: str, protocol: Protocol, factors: tuple[float, float] = (1.0, 1.0)
 ) -> Tensor:
     """Return (N, C, H, W) bytes as network input; factors (x, y) are those of the resize."""
-    if modality != "flow" and protocol.scaling == "unit":
+    if behaves_like(modality) != "flow" and protocol.scaling == "unit":
         return images / 127.5 - 1.0
-    if modality != "flow":
+    if behaves_like(modality) != "flow":
         mean = torch.tensor(_BGR_MEAN, device=images.device)
         mean = mean if images.shape[1] == 3 else mean.mean(dim=0, keepdim=True)
         return images.flip(1) - mean.view(1, -1, 1, 1)
@@ -144,7 +145,7 @@ def _mirror(clips_NTCHW: Tensor, modality: str, crops: list[Crop]) -> Tensor:
     if not any(flips):
         return clips_NTCHW
     mirrored = clips_NTCHW.flip(-1)
-    if modality == "flow":
+    if behaves_like(modality) == "flow":
         sign = torch.tensor([-1.0, 1.0], device=clips_NTCHW.device)
         mirrored = mirrored * sign.view(1, 1, 2, 1, 1)
     chosen = torch.tensor(flips, device=clips_NTCHW.device).view(-1, 1, 1, 1, 1)

@@ -8,25 +8,63 @@ is one division into training and test clips, a *method* is one network per moda
 objective, a *run* is one method on one fold with one seed, a *row* is one number in a result.
 """
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-__all__ = ["CHANNELS", "MODALITIES", "ClipRow", "Fold", "Modality", "Origin", "Split"]
+__all__ = [
+    "MODALITIES",
+    "ClipRow",
+    "Fold",
+    "Modality",
+    "Origin",
+    "Split",
+    "behaves_like",
+    "is_modality_name",
+    "num_channels",
+    "sort_modalities",
+]
 
 Modality = Literal["rgb", "depth", "flow"]
 Origin = Literal["recorded", "synthetic"]
 Split = Literal["train", "val", "test", ""]
 
 MODALITIES: tuple[Modality, ...] = ("rgb", "depth", "flow")
-"""Order in which modalities are listed everywhere."""
+"""The paper's modalities. A store may hold others, whose names say how they behave."""
 
-CHANNELS: dict[str, int] = {"rgb": 3, "depth": 1, "flow": 2}
-"""Channels that a store keeps per modality."""
+_CHANNELS: dict[Modality, int] = {"rgb": 3, "depth": 1, "flow": 2}
+_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
-@dataclass(frozen=True)
-class ClipRow:
-    """One row of a store's clip table.
+def is_modality_name(name: str) -> bool:
+    """Return whether a text may name a modality: small letters, digits, single underscores."""
+    return _NAME.fullmatch(name) is not None
+
+
+def behaves_like(name: str) -> Modality:
+    """Return the modality of the paper that a modality is treated as.
+
+    'rgb' and 'rgb_*' are colour, 'flow' and 'flow_*' are optical flow; every other name ('depth',
+    'ir', 'thermal') is one grey channel and treated as depth.
+    """
+    kind = name.partition("_")[0]
+    return "rgb" if kind == "rgb" else "flow" if kind == "flow" else "depth"
+
+
+def num_channels(name: str) -> int:
+    """Return the channels that a store keeps of a modality."""
+    return _CHANNELS[behaves_like(name)]
+
+
+def sort_modalities(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names in the project's order: the paper's three, then others by name."""
+    order: dict[str, int] = {name: index for index, name in enumerate(MODALITIES)}
+    return tuple(sorted(names, key=lambda name: (order.get(name, len(order)), name)))
+
+
+class ClipRow(NamedTuple):
+    """One row of a store's clip table; a tuple, since a table has tens of thousands.
 
     Attributes:
         clip_id: unique within the store, stable across preparations; no path of a machine.

@@ -12,9 +12,9 @@ from torch.nn import functional
 from mtut_baselines import METHODS
 from mtut_bench.method import NetworkOutput
 from mtut_bench.protocol import PROTOCOLS
-from mtut_bench.store import StorePlan
+from mtut_bench.store import Geometry, StorePlan
 from mtut_bench.store_writer import StoreWriter, write_unit
-from mtut_bench.types import CHANNELS, ClipRow
+from mtut_bench.types import ClipRow, num_channels
 
 ATTRIBUTES = {
     "dataset": "viva",
@@ -27,10 +27,12 @@ ATTRIBUTES = {
     "subject_unit": "person",
     "fps": 15.0,
     "depth_polarity": "near is bright",
-    "flow": None,
+    "flow": {},
     "colour": "rgb",
     "alignment": {},
     "assumptions": [],
+    "source": "numpy",
+    "licence": "none needed",
 }
 
 
@@ -52,7 +54,7 @@ def clip_rows(num_clips=8, num_classes=3, lengths=(12, 5, 9), subjects=("1", "2"
 def clip_frames(row, modality, size):
     """Return noise that is a function of clip and modality, brighter in a column per class."""
     key = int.from_bytes(hashlib.sha256(f"{row.clip_id}{modality}".encode()).digest()[:8], "big")
-    shape = (row.num_frames, *size, CHANNELS[modality])
+    shape = (row.num_frames, *size, num_channels(modality))
     frames = np.random.default_rng(key).integers(1, 128, shape, dtype=np.uint8)
     width = size[1] // 4
     frames[:, :, row.label * width : (row.label + 1) * width] += 127
@@ -62,15 +64,13 @@ def clip_frames(row, modality, size):
 def build_store(path, rows=None, size=(12, 16), modalities=("rgb", "depth"), **attributes):
     """Write a store from numpy and return its path."""
     rows = clip_rows() if rows is None else rows
-    plan = StorePlan(rows, ("{}",) * len(rows), modalities, *size, ATTRIBUTES | attributes)
+    geometry = Geometry(modalities, *size)
+    plan = StorePlan(rows, ("{}",) * len(rows), geometry, ATTRIBUTES | attributes)
     writer = StoreWriter(path, plan)
     writer.begin()
-    for unit in writer.pending():
-        clips = {
-            n: {name: clip_frames(rows[n], name, size) for name in modalities}
-            for n in range(unit.first_clip, unit.last_clip)
-        }
-        write_unit(writer.partial, plan, writer.layout, unit, clips)
+    for unit, indices in writer.pending():
+        clips = ((n, {m: clip_frames(rows[n], m, size) for m in modalities}) for n in indices)
+        write_unit(writer.partial, plan.geometry, unit, clips)
     writer.finish({})
     return path
 

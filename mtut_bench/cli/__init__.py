@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from mtut_bench import __version__
 from mtut_bench.cli.data import inspect, prepare, synth, verify
+from mtut_bench.cli.exchange import export, import_
 from mtut_bench.cli.options import console
 from mtut_bench.cli.reading import list_, report
 from mtut_bench.cli.training import run
@@ -40,7 +41,9 @@ def _examples(*lines: str) -> str:
 
 app.command(
     epilog=_examples(
-        "prepare nvgesture --raw /disk/nvGesture_v1", "prepare viva-synthetic --size tiny"
+        "prepare nvgesture --raw /disk/nvGesture_v1",
+        "prepare manifest --table clips.csv --store mine",
+        "prepare viva-synthetic --size tiny",
     )
 )(prepare)
 app.command(epilog=_examples("synth nvgesture-synthetic --size tiny --whole"))(synth)
@@ -48,6 +51,8 @@ app.command(epilog=_examples("verify nvgesture --raw /disk/nvGesture_v1", "verif
     verify
 )
 app.command(epilog=_examples("inspect --store viva-synthetic-tiny --contact-sheet"))(inspect)
+app.command(epilog=_examples("export --store viva --format hdf5 --out viva.h5"))(export)
+app.command(name="import", epilog=_examples("import viva.h5 --store viva"))(import_)
 app.command(
     epilog=_examples(
         "run --method mtut --fold all",

@@ -1,9 +1,11 @@
 """Commands on data: prepare, synth, verify, inspect."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -13,14 +15,17 @@ from mtut_bench.cli.options import (
     ColourOption,
     DataOption,
     DryRunOption,
+    Flow,
     RawOption,
     Size,
     SizeOption,
     StoreOption,
+    TableOption,
     WorkersOption,
     console,
     cores,
     find_dataset,
+    open_raw,
     raw_folder,
     say,
     store_path,
@@ -31,7 +36,6 @@ from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
     from mtut_preprocess import Dataset
-    from mtut_preprocess.adapter import RawDataset
 
 __all__ = ["inspect", "prepare", "synth", "verify"]
 
@@ -41,36 +45,85 @@ def prepare(
     data: DataOption = DATA,
     raw: RawOption = None,
     store: StoreOption = None,
+    table: TableOption = None,
     size: SizeOption = Size.TINY,
     colour: ColourOption = Colour.SK_COLOR,
+    flow: Annotated[
+        Flow | None,
+        typer.Option("--flow", help="Optical flow from colour; default: what the paper uses."),
+    ] = None,
+    raft_weights: Annotated[
+        Path | None, typer.Option("--raft-weights", help="Weights of torchvision's RAFT.")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="Of RAFT: auto, cpu, cuda.")] = "auto",
+    limit: Annotated[
+        int | None, typer.Option("--limit", help="So many clips, spread over the dataset.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="Clips whose id fits this shell pattern; may be repeated."),
+    ] = None,
     workers: WorkersOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Make the store anew, whatever is there.")
     ] = False,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Finish without clips that cannot be read.")
+    ] = False,
     dry_run: DryRunOption = False,
+    list_clips: Annotated[
+        bool, typer.Option("--list", help="With --dry-run: also one line per clip.")
+    ] = False,
 ) -> None:
     """Turn raw recordings into a store; a twin's recordings are generated first. Resumes."""
-    from mtut_preprocess.convert import describe_plan, plan_store
+    from mtut_bench.data_card import write_card
     from mtut_preprocess.convert import prepare as prepare_store
+    from mtut_preprocess.survey import (
+        FlowChoice,
+        Selection,
+        describe_clips,
+        describe_survey,
+        survey_dataset,
+    )
 
     reporter, chosen = Reporter(console), find_dataset(dataset)
-    path = store_path(data, store, dataset, size)
+    selection = Selection(limit, tuple(only or ()))
+    path = store_path(data, store, dataset, size, table)
+    if selection.is_part and not store:
+        path = path.with_name(f"{path.stem}-part.zarr")
     if dry_run and chosen.twin and not raw and not raw_folder(data, raw, chosen, size).exists():
         reporter.line(f"would generate {dataset} ({size.value}), then prepare {path}")
         return
-    opened = _raw_dataset(chosen, data, raw, size, colour, workers, reporter)
+    _generate_if_missing(chosen, data, raw, size, workers, reporter)
+    folder = raw_folder(data, raw, chosen, size, table)
+    opened = open_raw(chosen, folder, colour, table, store)
+    survey = survey_dataset(
+        opened, selection, FlowChoice(flow.value if flow else None, raft_weights, device)
+    )
+    for text in describe_survey(survey, path):
+        reporter.line(text)
     if dry_run:
-        for text in describe_plan(*plan_store(opened), path):
+        for text in describe_clips(survey) if list_clips else ():
             reporter.line(text)
         return
-    with reporter.ticker(f"prepare {path.stem}") as ticker:
+    with reporter.ticker(f"prepare {path.stem}", unit="clips") as ticker:
         done = prepare_store(
-            opened, path, workers=cores(workers), overwrite=overwrite, progress=ticker
+            survey,
+            path,
+            workers=cores(workers),
+            overwrite=overwrite,
+            skip_unreadable=skip_unreadable,
+            progress=ticker,
         )
-    for text in done.notes:
-        reporter.line(f"note: {text}")
+    card = write_card(path)
+    for clip_id, reason in done.set_aside:
+        reporter.line(f"not in the store: {clip_id}: {reason}")
     state = "prepared" if done.new else "nothing to do: already prepared,"
-    reporter.line(f"{state} {done.num_clips} clips, digest {done.digest[:12]} -> {done.path}")
+    reporter.line(
+        f"{state} {done.num_clips} clips, digest {done.digest[:12]} -> {done.path}, {card.name}"
+    )
+    if done.set_aside:
+        raise typer.Exit(1)
 
 
 def synth(
@@ -97,29 +150,44 @@ def verify(
     data: DataOption = DATA,
     raw: RawOption = None,
     store: StoreOption = None,
+    table: TableOption = None,
     size: SizeOption = Size.TINY,
     colour: ColourOption = Colour.SK_COLOR,
     workers: WorkersOption = None,
+    write_index: Annotated[
+        bool,
+        typer.Option("--write-index", help="Record the SHA-256 of the raw files; checked later."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Check a raw folder (every file decoded) or a store (every frame hashed); exit 1 on faults."""
     from mtut_bench.verification import verify_store
     from mtut_preprocess.verify import verify_raw
 
-    reporter, bad = Reporter(console), False
+    # A JSON document stands alone on the output; progress goes to the other one.
+    reporter = Reporter(Console(stderr=True) if as_json else console)
     if not dataset and store is None:
         raise UsageError("nothing to verify", "Name a dataset, or a store with --store.")
+    found: dict[str, Findings] = {}
     if dataset:
         chosen = find_dataset(dataset)
-        opened = chosen.open_raw(raw_folder(data, raw, chosen, size), colour.value)
+        folder = raw_folder(data, raw, chosen, size, table)
+        opened = open_raw(chosen, folder, colour, table, store)
         with reporter.ticker(f"decode {dataset}") as ticker:
-            report = verify_raw(opened, cores(workers), ticker)
-        bad |= _print_findings(str(opened.root), report.describe(), report.faults)
-    if store is not None or (dataset and store_path(data, None, dataset, size).exists()):
-        path = store_path(data, store, dataset, size)
-        with reporter.ticker(f"hash {path.stem}") as ticker:
-            found = verify_store(path, ticker)
-        bad |= _print_findings(str(path), found.describe(), found.faults)
-    if bad:
+            found[str(opened.root)] = verify_raw(
+                opened, cores(workers), ticker, write_index=write_index
+            )
+    path = store_path(data, store, dataset, size, table)
+    if store is not None or path.exists():
+        with reporter.ticker(f"hash {path.stem}", unit="clips") as ticker:
+            found[str(path)] = verify_store(path, ticker)
+    if as_json:
+        documents = [{"path": name, **report.to_json()} for name, report in found.items()]
+        console.print_json(data=documents)
+    else:
+        for name, report in found.items():
+            _print_findings(name, report)
+    if any(report.faults for report in found.values()):
         raise typer.Exit(1)
 
 
@@ -131,10 +199,14 @@ def inspect(
     contact_sheet: Annotated[
         bool, typer.Option("--contact-sheet", help="Also draw one row per class as a PNG.")
     ] = False,
+    by_user: Annotated[
+        bool,
+        typer.Option("--by-user", help="Draw each user and write a table of persons to fill in."),
+    ] = False,
 ) -> None:
-    """Summarise a store; with --contact-sheet draw eight moments of each class."""
-    from mtut_bench.inspection import contact_sheet as draw
-    from mtut_bench.inspection import summarise
+    """Summarise a store; draw eight moments of each class, or the users that are its persons."""
+    from mtut_bench.inspection import contact_sheet as draw_classes
+    from mtut_bench.inspection import summarise, user_sheet, write_person_table
     from mtut_bench.store_reader import StoreReader
 
     reader = StoreReader(store_path(data, store, dataset, size))
@@ -147,24 +219,29 @@ def inspect(
     console.print(table)
     if contact_sheet:
         path = reader.path.with_name(f"{reader.name}-contact-sheet.png")
-        draw(reader, path)
+        draw_classes(reader, path)
         say(f"wrote {path}")
+    if by_user:
+        path = reader.path.with_name(f"{reader.name}-users.png")
+        user_sheet(reader, path)
+        say(f"wrote {path}")
+        path = reader.path.with_name(f"{reader.name}-persons.json")
+        write_person_table(reader, path)
+        say(f"wrote {path}: fill it in, and put it into the raw folder as viva.json")
 
 
-def _raw_dataset(
+def _generate_if_missing(
     dataset: "Dataset",
     data: Path,
     raw: Path | None,
     size: Size,
-    colour: Colour,
     workers: int | None,
     reporter: Reporter,
-) -> "RawDataset":
+) -> None:
     folder = raw_folder(data, raw, dataset, size)
     # A finished twin is taken as it is, with whatever seed or length `synth` gave it.
     if dataset.twin and raw is None and not (folder / "synthetic.json").exists():
         _generate(dataset, folder, size, cores(workers), reporter)
-    return dataset.open_raw(folder, colour.value)
 
 
 def _generate(
@@ -192,11 +269,21 @@ def _generate(
     reporter.line(f"generated {count} clips -> {folder}")
 
 
-def _print_findings(what: str, lines: list[str], faults: tuple[str, ...]) -> bool:
-    for text in [what, *(f"  {line}" for line in lines)]:
+class Findings(Protocol):
+    """What a check found, of a raw folder or of a store."""
+
+    @property
+    def faults(self) -> Sequence[Any]: ...
+
+    def describe(self) -> list[str]: ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def _print_findings(what: str, found: Findings) -> None:
+    for text in [what, *(f"  {line}" for line in found.describe())]:
         say(text)
-    for fault in faults:
+    for fault in found.faults:
         say(f"  FAULT {fault}")
-    plural = "" if len(faults) == 1 else "s"
-    say(f"  {len(faults)} fault{plural}" if faults else "  no fault")
-    return bool(faults)
+    plural = "" if len(found.faults) == 1 else "s"
+    say(f"  {len(found.faults)} fault{plural}" if found.faults else "  no fault")

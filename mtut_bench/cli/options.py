@@ -12,6 +12,7 @@ from mtut_bench.errors import UsageError
 
 if TYPE_CHECKING:
     from mtut_preprocess import Dataset
+    from mtut_preprocess.adapter import RawDataset
 
 console = Console()
 
@@ -34,6 +35,28 @@ class Colour(StrEnum):
 
     SK_COLOR = "sk_color"
     SK_WRAPPED = "sk_wrapped"
+
+
+class Flow(StrEnum):
+    """Optical flows that can be prepared."""
+
+    FARNEBACK = "farneback"
+    DIS = "dis"
+    RAFT = "raft"
+    NONE = "none"
+
+
+class FoldUnit(StrEnum):
+    """Who is left out of training."""
+
+    PERSON = "person"
+    USER = "user"
+
+
+class ExportFormat(StrEnum):
+    """What `export` writes."""
+
+    HDF5 = "hdf5"
 
 
 class Precision(StrEnum):
@@ -77,6 +100,10 @@ ColourOption = Annotated[
         "--colour", help="NVGesture: sk_color (the paper's) or sk_wrapped (registered to depth)."
     ),
 ]
+TableOption = Annotated[
+    Path | None,
+    typer.Option("--table", help="Of `manifest`: the CSV file that lists your own recordings."),
+]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=0, help="Processes; changes no result.")
 ]
@@ -110,7 +137,9 @@ def _is_twin(name: str) -> bool:
     return bool(name) and bool(find_dataset(name).twin)
 
 
-def store_path(data: Path, store: str | None, dataset: str, size: Size) -> Path:
+def store_path(
+    data: Path, store: str | None, dataset: str, size: Size, table: Path | None = None
+) -> Path:
     """Return where a store lies.
 
     Args:
@@ -118,20 +147,60 @@ def store_path(data: Path, store: str | None, dataset: str, size: Size) -> Path:
         store: name that the user gave, if any.
         dataset: whose store it is otherwise.
         size: of a twin.
+        table: of the user's own recordings; names their store.
 
     Raises:
         UsageError: the name is no plain name, or there is no such dataset.
     """
     name = store or (f"{dataset}-{size.value}" if _is_twin(dataset) else dataset)
+    if table is not None and not store:
+        name = table.stem
     if Path(name).name != name or name.startswith("."):
         raise UsageError(f"{name!r} is no name of a store", "Give a plain name; see `list stores`.")
     return data / "stores" / f"{name}.zarr"
 
 
-def raw_folder(data: Path, raw: Path | None, dataset: "Dataset", size: Size) -> Path:
-    """Return the folder of a dataset's raw recordings: the user's, or the one below ``data``."""
+def raw_folder(
+    data: Path, raw: Path | None, dataset: "Dataset", size: Size, table: Path | None = None
+) -> Path:
+    """Return the folder of a dataset's raw recordings.
+
+    The user's, or that of the table, or the one below ``data``.
+    """
+    if table and not raw:
+        return table.parent
     name = f"{dataset.name}-{size.value}" if dataset.twin else dataset.name
     return raw or data / "raw" / name
+
+
+def open_raw(
+    dataset: "Dataset",
+    folder: Path,
+    colour: Colour,
+    table: Path | None = None,
+    name: str | None = None,
+) -> "RawDataset":
+    """Return the adapter of a dataset's raw recordings.
+
+    Args:
+        dataset: whose.
+        folder: of the recordings.
+        colour: stream of NVGesture.
+        table: of a user's own recordings.
+        name: of a user's own dataset; default: that of the table.
+
+    Raises:
+        UsageError: a table is missing, or the dataset has none.
+    """
+    from mtut_preprocess import RawChoice
+
+    if (table is not None) != dataset.needs_table:
+        raise UsageError(
+            f"{dataset.name} {'needs' if dataset.needs_table else 'takes no'} --table",
+            "Your own recordings: mtut-bench prepare manifest --table clips.csv",
+        )
+    chosen = name or (table.stem if table else "")
+    return dataset.open_raw(RawChoice(folder, colour.value, table, chosen))
 
 
 def cores(workers: int | None) -> int:

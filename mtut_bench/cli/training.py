@@ -11,6 +11,7 @@ from mtut_bench.cli.options import (
     RUNS,
     DataOption,
     DryRunOption,
+    FoldUnit,
     Precision,
     RunsOption,
     Size,
@@ -38,6 +39,10 @@ def run(
     ] = "mtut",
     dataset: Annotated[str | None, typer.Option("--dataset", help="Default viva.")] = None,
     fold: Annotated[str, typer.Option("--fold", help="Name of a fold, or all.")] = "all",
+    fold_unit: Annotated[
+        FoldUnit,
+        typer.Option("--fold-unit", help="Who is left out; user: a marked variant."),
+    ] = FoldUnit.PERSON,
     modalities: Annotated[
         str, typer.Option("--modalities", help="Such as rgb,depth; default: all of the store's.")
     ] = "",
@@ -86,6 +91,7 @@ def run(
         size=size,
         settings=tuple(settings or ()),
         precision=_precision(precision, chosen.type),
+        fold_unit=fold_unit.value,
     )
     if table:
         if method != "mtut" or modalities:
@@ -120,6 +126,7 @@ class _Choice:
     size: Size
     settings: tuple[str, ...]
     precision: str
+    fold_unit: str
 
 
 def _request(
@@ -149,6 +156,7 @@ def _request(
         weights=common.data / "weights",
         settings=common.settings,
         precision=common.precision,
+        fold_unit=common.fold_unit,
     )
 
 
@@ -158,16 +166,10 @@ def _table_requests(
     from mtut_baselines import METHODS
     from mtut_bench.protocol import PROTOCOLS
     from mtut_bench.table_plan import choose_tables, needed_runs
-    from mtut_preprocess import DATASETS
 
     needs = needed_runs(
         choose_tables(table), METHODS, PROTOCOLS, dataset=dataset, protocol=protocol
     )
-    absent = {need.dataset for need in needs} - set(DATASETS)
-    if absent and table == "all":
-        names = ", ".join(sorted(absent))
-        console.print(f"left out: {names}, which this version cannot prepare", highlight=False)
-        needs = [need for need in needs if need.dataset not in absent]
     return [
         _request(need.method, need.dataset, need.protocol, ",".join(need.modalities), common)
         for need in needs

@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 
+from mtut_bench.folds import FOLD_UNIT
 from mtut_bench.report.behind import differences, setting_notes, source_notes
 from mtut_bench.report.cells import Cell, CellRow, aggregate, cell_row, seeds_left_out
 from mtut_bench.report.rows import ResultRow, modality_order
@@ -64,8 +65,11 @@ def heading(row: ResultRow) -> str:
 
 
 def _changed(row: ResultRow) -> str:
-    options = [f"{name}={value}" for name, value in json.loads(row["overrides"]).items()]
-    return f" with {', '.join(options)} changed" if options else ""
+    overrides = json.loads(row["overrides"])
+    unit = overrides.pop(FOLD_UNIT, "")
+    options = [f"{name}={value}" for name, value in overrides.items()]
+    folds = f", folds by {unit} (one person may be on both sides)" if unit else ""
+    return (f" with {', '.join(options)} changed" if options else "") + folds
 
 
 def _table(key: str, rows: Sequence[ResultRow]) -> Table:

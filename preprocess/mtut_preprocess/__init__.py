@@ -4,11 +4,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mtut_bench.errors import DatasetError
 from mtut_preprocess.adapter import RawDataset
+from mtut_preprocess.egogesture import EgoGesture
+from mtut_preprocess.manifest import Manifest
 from mtut_preprocess.nvgesture import Colour, NvGesture
 from mtut_preprocess.viva import Viva
 
-__all__ = ["DATASETS", "Dataset"]
+__all__ = ["DATASETS", "Dataset", "RawChoice"]
+
+
+@dataclass(frozen=True)
+class RawChoice:
+    """Which recordings are meant.
+
+    Attributes:
+        root: raw folder; of a table, the folder that its paths start from.
+        colour: NVGesture's colour stream.
+        table: CSV file that lists a user's own recordings.
+        name: of a user's own dataset.
+    """
+
+    root: Path
+    colour: Colour = "sk_color"
+    table: Path | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -19,20 +39,41 @@ class Dataset:
         name: what they type.
         summary: one line for ``mtut-bench list datasets``.
         how_to_get: where the recordings come from.
-        open_raw: adapter of a raw folder; the second argument is the colour stream.
+        open_raw: the adapter.
         twin: name of the generator that makes the raw folder, "" for recordings.
+        needs_table: whether a table lists the recordings.
     """
 
     name: str
     summary: str
     how_to_get: str
-    open_raw: Callable[[Path, Colour], RawDataset]
+    open_raw: Callable[[RawChoice], RawDataset]
     twin: str = ""
+    needs_table: bool = False
 
 
-def _viva(root: Path, colour: Colour) -> RawDataset:
-    del colour  # VIVA has one colour stream
-    return Viva(root)
+def _viva(choice: RawChoice) -> RawDataset:
+    return Viva(choice.root)
+
+
+def _nvgesture(choice: RawChoice) -> RawDataset:
+    return NvGesture(choice.root, choice.colour)
+
+
+def _egogesture(choice: RawChoice) -> RawDataset:
+    return EgoGesture(choice.root)
+
+
+def _manifest(choice: RawChoice) -> RawDataset:
+    table = choice.table or choice.root / "clips.csv"
+    known = DATASETS.get(choice.name.casefold())
+    if known and not known.needs_table:
+        # Its numbers would stand beside published ones.
+        raise DatasetError(
+            f"{table} cannot be called {choice.name!r}: that is another dataset",
+            "Give another name with --store.",
+        )
+    return Manifest(table, root=choice.root, name=choice.name)
 
 
 _GENERATED = "generated on this machine from a seed; `prepare` does it"
@@ -48,7 +89,20 @@ DATASETS: dict[str, Dataset] = {
         "nvgesture",
         "25 classes, 1,050 train and 482 test clips, RGB, depth, optical flow",
         "ask NVIDIA Research (nvGesture_v1, a form on the project page)",
-        NvGesture,
+        _nvgesture,
+    ),
+    "egogesture": Dataset(
+        "egogesture",
+        "83 classes, 50 persons, 14,416 train, 4,768 val and 4,977 test clips, RGB and depth",
+        "ask the National Laboratory of Pattern Recognition, CASIA (a form on the project page)",
+        _egogesture,
+    ),
+    "manifest": Dataset(
+        "manifest",
+        "your own recordings: any classes, subjects and modalities, videos or images",
+        "write a table, clips.csv, and name it with --table; see preprocess/README.md",
+        _manifest,
+        needs_table=True,
     ),
     "viva-synthetic": Dataset(
         "viva-synthetic", "synthetic twin of viva", _GENERATED, _viva, twin="viva-synthetic"
@@ -57,7 +111,7 @@ DATASETS: dict[str, Dataset] = {
         "nvgesture-synthetic",
         "synthetic twin of nvgesture",
         _GENERATED,
-        NvGesture,
+        _nvgesture,
         twin="nvgesture-synthetic",
     ),
 }

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from mtut_bench.errors import DatasetError
 from mtut_bench.files import read_json
 from mtut_bench.types import ClipRow, Origin
-from mtut_preprocess.decode import FrameSource
+from mtut_preprocess.frames import FrameSource
 
 __all__ = ["SYNTHETIC_MARKER", "DatasetFacts", "RawClip", "RawDataset", "recording_origin"]
 
@@ -41,7 +41,8 @@ class DatasetFacts:
         dataset: name as users type it ('viva', 'viva-synthetic').
         origin: 'recorded' or 'synthetic', read off the folder, not off the name.
         expected_clips: number of clips of the complete dataset.
-        modalities: the paper's modalities for this dataset; 'flow' is derived from rgb.
+        modalities: what is recorded, in the project's order.
+        flow: name of the optical flow that is prepared unless the user says otherwise; "" none.
         class_names: one per class.
         mirror: class that each class becomes when mirrored, -1 for no legal mirror; None where
             the classes' mirrors are unknown.
@@ -52,6 +53,12 @@ class DatasetFacts:
         colour: which colour stream is used.
         alignment: how modalities were aligned.
         assumptions: doubts that a user should know, one sentence each.
+        source: who published the recordings, where and how to cite them.
+        licence: terms, in one sentence; "" where unknown.
+        published: clips per value of 'split', 'subject' and 'label' (class index as text) as
+            published for the complete dataset; what is unknown is left out.
+        findings: lists of clips that a careful reader wants to see ('other label than its folder'),
+            for verify.
         notes: what was found, for the terminal only.
     """
 
@@ -66,9 +73,14 @@ class DatasetFacts:
     fps: float
     depth_polarity: str
     colour: str
+    flow: str
     alignment: Mapping[str, Any]
     assumptions: tuple[str, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    source: str = ""
+    licence: str = ""
+    published: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    findings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 class RawDataset(Protocol):

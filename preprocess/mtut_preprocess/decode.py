@@ -5,10 +5,10 @@ conversion changes 9 % of the pixels of real depth files). Seeking is never used
 was off by 1-3 frames in every window tried; linear decoding is always exact.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar
 
 import av
 import numpy as np
@@ -18,18 +18,16 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from mtut_bench.errors import ClipError
+from mtut_preprocess.frames import Plane, Shape
 
 __all__ = [
     "MAX_OVERSHOOT_FRAMES",
-    "FrameSource",
-    "Plane",
+    "VideoFrames",
     "count_frames",
     "count_packets",
-    "frame_size",
-    "read_frames",
+    "decode_frames",
+    "stated_frames",
 ]
-
-Plane = Literal["rgb", "luma"]
 
 MAX_OVERSHOOT_FRAMES = 2
 """An annotated window may pass the end of a stream by this much: streams of one recording differ
@@ -39,8 +37,8 @@ _CURE = "Copy the file again from the dataset, or take its clip out of the lists
 
 
 @dataclass(frozen=True)
-class FrameSource:
-    """Which frames of which file make one modality of a clip.
+class VideoFrames:
+    """Frames of one video file.
 
     Attributes:
         path: video file.
@@ -49,39 +47,59 @@ class FrameSource:
     """
 
     path: Path
-    indices: tuple[int, ...]
+    indices: Sequence[int]
     plane: Plane
 
+    def files(self) -> tuple[Path, list[str]]:
+        """Return the folder and the name of the file."""
+        return self.path.parent, [self.path.name]
 
-def read_frames(source: FrameSource) -> NDArray[np.uint8]:
-    """Return the frames of a source.
+    def size(self) -> tuple[int, int]:
+        """Return the (height, width) in pixels that the file's header states.
 
-    Returns:
-        uint8 (T, H, W, C), C = 3 for 'rgb', 1 for 'luma'; values as stored.
+        Raises:
+            ClipError: the file is missing or no video.
+        """
+        with _open(self.path) as container:
+            stream = container.streams.video[0]
+            return stream.height, stream.width
 
-    Raises:
-        ClipError: the file is missing or unreadable, or ends more than two frames too early.
-    """
-    wanted = set(source.indices)
-    last = max(source.indices)
-    kept: dict[int, NDArray[np.uint8]] = {}
-    count = 0
-    for count, frame in enumerate(_decode(source.path), start=1):
-        index = count - 1
-        if source.plane == "luma" and frame.format.components[0].bits != 8:
-            raise ClipError(f"{source.path} has values of other than 8 bits", _CURE)
-        # The latest frame is kept in case the stream ends before the window does.
-        if index in wanted or last - index <= MAX_OVERSHOOT_FRAMES:
-            kept[index] = _to_array(frame, source.plane)
-        if index == last:
-            break
-    if len({frame.shape for frame in kept.values()}) > 1:
-        raise ClipError(f"{source.path} changes its frame size within the window", _CURE)
-    if count <= last - MAX_OVERSHOOT_FRAMES or count == 0:
-        raise ClipError(
-            f"{source.path} has {count} frames; its window ends at frame {last + 1}", _CURE
-        )
-    return np.stack([kept[min(index, count - 1)] for index in source.indices])
+    def read(self, shape: Shape | None = None) -> NDArray[np.uint8]:
+        """Return the frames.
+
+        Args:
+            shape: applied to each frame.
+
+        Returns:
+            uint8 (T, H, W, C), C = 3 for 'rgb', 1 for 'luma'; values as stored.
+
+        Raises:
+            ClipError: the file is missing or unreadable, ends more than two frames too early or
+                changes its frame size.
+        """
+        wanted, last = set(self.indices), max(self.indices)
+        kept: dict[int, NDArray[np.uint8]] = {}
+        sizes: set[tuple[int, ...]] = set()
+        decoder = _Decoder.at(self.path, min(self.indices) - MAX_OVERSHOOT_FRAMES)
+        for index, frame in decoder:
+            if self.plane == "luma" and frame.format.components[0].bits != 8:
+                raise ClipError(f"{self.path} has values of other than 8 bits", _CURE)
+            # The latest frame is kept in case the stream ends before the window does.
+            if index in wanted or last - index <= MAX_OVERSHOOT_FRAMES:
+                pixels = _to_array(frame, self.plane)
+                sizes.add(pixels.shape)
+                if len(sizes) > 1:
+                    raise ClipError(f"{self.path} changes its frame size within the window", _CURE)
+                kept[index] = shape(pixels) if shape else pixels
+            if index == last:
+                decoder.keep()
+                break
+        count = decoder.next_index
+        if count <= last - MAX_OVERSHOOT_FRAMES or count == 0:
+            raise ClipError(
+                f"{self.path} has {count} frames; its window ends at frame {last + 1}", _CURE
+            )
+        return np.stack([kept[min(index, count - 1)] for index in self.indices])
 
 
 def count_frames(path: Path) -> int:
@@ -90,7 +108,7 @@ def count_frames(path: Path) -> int:
     Raises:
         ClipError: the file is missing or unreadable.
     """
-    return sum(1 for _ in _decode(path))
+    return sum(1 for _ in decode_frames(path))
 
 
 def count_packets(path: Path) -> int:
@@ -106,21 +124,20 @@ def count_packets(path: Path) -> int:
             raise ClipError(f"{path} cannot be read: {error}", _CURE) from error
 
 
-def frame_size(path: Path) -> tuple[int, int]:
-    """Return the (height, width) in pixels that a file's header states.
-
-    Raises:
-        ClipError: the file is missing or no video.
-    """
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        return stream.height, stream.width
+def stated_frames(path: Path) -> int | None:
+    """Return how many frames the header of a file that may be cut short states, None if unknown."""
+    try:
+        with _open(path, whole=False) as container:
+            return container.streams.video[0].frames or None
+    except ClipError:
+        return None
 
 
-def _open(path: Path) -> InputContainer:
+def _open(path: Path, *, whole: bool = True) -> InputContainer:
     if not path.is_file():
         raise ClipError(f"{path} does not exist", _CURE)
-    _check_length(path)
+    if whole:
+        _check_length(path)
     try:
         container = av.open(str(path))
     except (FFmpegError, OSError) as error:
@@ -144,7 +161,55 @@ def _check_length(path: Path) -> None:
         raise ClipError(f"{path} is cut short: {found:,} of {stated:,} bytes are there", _CURE)
 
 
-def _decode(path: Path) -> Iterator[VideoFrame]:
+class _Decoder:
+    """A file that is decoded from its beginning; where clips share it, the next one goes on.
+
+    Iterate over (index, frame); after :meth:`keep` another clip of the file may take it up.
+    """
+
+    _kept: ClassVar[dict[Path, "_Decoder"]] = {}
+    _MAX_KEPT = 4
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.next_index = 0
+        self._state = _file_state(path)
+        self._frames = decode_frames(path)
+
+    @classmethod
+    def at(cls, path: Path, index: int) -> "_Decoder":
+        """Return a decoder that has not passed a frame yet."""
+        kept = cls._kept.pop(path, None)
+        if kept and kept.next_index <= index and kept._state == _file_state(path):
+            return kept
+        return cls(path)
+
+    def keep(self) -> None:
+        """Keep it for the next clip; the oldest of several goes."""
+        self._kept[self.path] = self
+        if len(self._kept) > self._MAX_KEPT:
+            del self._kept[next(iter(self._kept))]
+
+    def __iter__(self) -> Iterator[tuple[int, VideoFrame]]:
+        for frame in self._frames:
+            self.next_index += 1
+            yield self.next_index - 1, frame
+
+
+def _file_state(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def decode_frames(path: Path) -> Iterator[VideoFrame]:
+    """Yield the frames of a file from its beginning.
+
+    Raises:
+        ClipError: the file is missing, unreadable or damaged.
+    """
     with _open(path) as container:
         # One process per core is faster than threads inside a decoder.
         container.streams.video[0].codec_context.thread_count = 1

@@ -15,66 +15,53 @@ Split: by the authors' lists, 1,050 train and 482 test, subjects disjoint.
 
 Alignment: depth's window is the clip's time axis. Colour frames are paired to it by nearest
 timestamp where both logs exist: in about one recording in eight one stream lags a whole frame.
+
+Classes, mirror pairs and published counts are a table (``data/nvgesture.json``); a
+``nvgesture.json`` in the raw folder overrides it.
 """
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Literal
 
 from mtut_bench.errors import DatasetError
 from mtut_bench.types import ClipRow, Split
 from mtut_preprocess.adapter import DatasetFacts, RawClip, recording_origin
-from mtut_preprocess.decode import FrameSource
+from mtut_preprocess.decode import MAX_OVERSHOOT_FRAMES, VideoFrames
+from mtut_preprocess.pairing import Log, Pairing, pair_frames, read_log
+from mtut_preprocess.settings import (
+    CLASS_FORMS,
+    Form,
+    are,
+    check_class_tables,
+    doubts,
+    load_settings,
+)
 
-__all__ = ["CLASS_NAMES", "EXPECTED_CLIPS", "MIRROR", "Colour", "NvGesture", "read_log"]
+__all__ = ["Colour", "NvGesture", "load_nvgesture_settings", "parse_list"]
 
 Colour = Literal["sk_color", "sk_wrapped"]
 
-EXPECTED_CLIPS = 1532
-FPS = 30.0
+_SETTINGS = "nvgesture.json"
 
-CLASS_NAMES = (
-    "move hand left",
-    "move hand right",
-    "move hand up",
-    "move hand down",
-    "move two fingers left",
-    "move two fingers right",
-    "move two fingers up",
-    "move two fingers down",
-    "click with index finger",
-    "call someone",
-    "open hand",
-    "shake hand",
-    "show index finger",
-    "show two fingers",
-    "show three fingers",
-    "push hand up",
-    "push hand down",
-    "push hand out",
-    "pull hand in",
-    "rotate fingers clockwise",
-    "rotate fingers counter-clockwise",
-    "push two fingers away",
-    "close hand twice",
-    "thumb up",
-    "OK sign",
+_SOURCE = (
+    "nvGesture_v1, NVIDIA Research. Cite P. Molchanov, X. Yang, S. Gupta, K. Kim, S. Tyree,"
+    " J. Kautz: Online Detection and Classification of Dynamic Hand Gestures with Recurrent 3D"
+    " Convolutional Neural Networks, CVPR 2016"
 )
-"""Label 1 first; from the user's point of view (in the image, left and right are exchanged)."""
+_LICENCE = "NVIDIA's terms for research, accepted in the form by which one asks for the recordings"
 
-_PAIRS = ((0, 1), (4, 5), (19, 20))
-MIRROR = tuple(dict([*_PAIRS, *((b, a) for a, b in _PAIRS)]).get(k, k) for k in range(25))
-"""Class that each class becomes in a mirror (0-based)."""
+_RELABELLED = "label of the list differs from the folder's class (the list decides)"
+_APART = "colour and depth are a whole frame apart (paired by time)"
+_STARTS = "colour and depth windows start at different frames"
+_HELD = "window passes the end of its stream (the last frame is held)"
+_ONE_LOG = "one of the two logs is missing (paired by position)"
+_NO_LOG = "both logs are missing (paired by position)"
 
 _FOLDER = re.compile(r"subject(?P<subject>\d+)_r(?P<repetition>\d+)$")
-_LOG_LINE = re.compile(r"img(?P<number>[0-9]{1,9})\.png (?P<time>[0-9]{1,18}|[1-8][0-9]{18})$")
-_MAX_APART_NS = 1_000_000_000
 _LISTS = ("nvgesture_{split}_correct_cvpr2016_v2.lst", "nvgesture_{split}_correct.lst")
 
 
@@ -113,13 +100,15 @@ class NvGesture:
                 "Give the folder that holds the two .lst files with --raw, or try"
                 " `mtut-bench prepare nvgesture-synthetic`.",
             )
+        settings = load_nvgesture_settings(self.root)
         clips: list[RawClip] = []
-        relabelled = 0
+        findings: defaultdict[str, list[str]] = defaultdict(list)
         seen: dict[str, str] = {}
         splits: tuple[Split, ...] = ("train", "test")
         for split in splits:
-            for line in parse_list(find_list(self.root, split), self.root):
-                clip = self._clip(line, split)
+            path = find_list(self.root, split)
+            for line in parse_list(path, self.root, len(settings["class_names"])):
+                clip = self._clip(line, split, findings)
                 if clip.row.clip_id in seen:
                     raise DatasetError(
                         f"{line.where}: {line.folder} is listed already at"
@@ -127,11 +116,10 @@ class NvGesture:
                         "Each recording may stand in one list, once.",
                     )
                 seen[clip.row.clip_id] = line.where
-                relabelled += _folder_class(line.folder) not in (None, line.label)
                 clips.append(clip)
-        return self._facts(clips, relabelled), clips
+        return self._facts(settings, clips, findings), clips
 
-    def _clip(self, line: ListLine, split: Split) -> RawClip:
+    def _clip(self, line: ListLine, split: Split, findings: defaultdict[str, list[str]]) -> RawClip:
         folder = self.root / line.folder
         match = _FOLDER.search(line.folder.name)
         if match is None:
@@ -139,38 +127,38 @@ class NvGesture:
                 f"{line.where}: the folder {line.folder} does not end in subjectY_rZ",
                 "Restore the line of the dataset's own list.",
             )
+        clip_id = "/".join(part for part in line.folder.parts if part != "Video_data")
         depth_window = self._window(line, "depth")
         colour_window = depth_window if self.colour == "sk_wrapped" else self._window(line, "color")
-        depth = range(*depth_window)
-        colour, pairing = pair_frames(
-            depth_window,
-            colour_window,
-            read_log(folder / "sk_depth_log.txt"),
-            read_log(folder / f"{self.colour}_log.txt"),
-            line.where,
+        logs = {s: read_log(folder / f"{s}_log.txt") for s in ("sk_depth", self.colour)}
+        pairing = pair_frames(
+            depth_window, colour_window, logs["sk_depth"], logs[self.colour], line.where
         )
-        parts = [part for part in line.folder.parts if part != "Video_data"]
         row = ClipRow(
-            clip_id="/".join(parts),
+            clip_id=clip_id,
             subject=str(int(match["subject"])),
             label=line.label,
             repetition=int(match["repetition"]),
             split=split,
-            num_frames=len(depth),
+            num_frames=len(pairing.colour),
         )
-        lag = int(np.median(np.array(colour) - np.array(depth)))
         names = {"rgb": f"{self.colour}.avi", "depth": "sk_depth.avi"}
         sources = {
-            "rgb": FrameSource(folder / names["rgb"], tuple(colour), "rgb"),
-            "depth": FrameSource(folder / names["depth"], tuple(depth), "luma"),
+            "rgb": VideoFrames(folder / names["rgb"], pairing.colour, "rgb"),
+            "depth": VideoFrames(folder / names["depth"], tuple(range(*depth_window)), "luma"),
         }
         origin = {
             "rgb": f"{line.folder}/{names['rgb']}",
             "depth": f"{line.folder}/{names['depth']}",
             "window": list(depth_window),
-            "pairing": pairing,
-            "colour_lag_frames": lag,
+            "pairing": pairing.found_by,
+            "colour_lag_frames": pairing.lag,
         }
+        folder_class = _folder_class(line.folder)
+        if folder_class not in (None, line.label + 1):
+            findings[_RELABELLED].append(f"{clip_id}: list {line.label + 1}, folder {folder_class}")
+        for title, text in _oddities(pairing, depth_window, colour_window, logs):
+            findings[title].append(f"{clip_id}: {text}")
         return RawClip(row, sources, origin)
 
     def _window(self, line: ListLine, stream: str) -> tuple[int, int]:
@@ -181,39 +169,76 @@ class NvGesture:
             )
         return line.windows[stream]
 
-    def _facts(self, clips: Sequence[RawClip], relabelled: int) -> DatasetFacts:
+    def _facts(
+        self,
+        settings: Mapping[str, Any],
+        clips: Sequence[RawClip],
+        findings: Mapping[str, Sequence[str]],
+    ) -> DatasetFacts:
         dataset, origin = recording_origin(self.root, "nvgesture")
+        recorded = origin == "recorded"
         pairings = Counter(str(clip.origin["pairing"]) for clip in clips)
-        lagging = sum(clip.origin["colour_lag_frames"] != 0 for clip in clips)
+        titles = (_RELABELLED, _APART, _STARTS, _HELD, _ONE_LOG, _NO_LOG)
+        # A folder without any log is as it is; one clip among others without them stands out.
+        shown = [t for t in titles if findings.get(t) and (t != _NO_LOG or pairings["timestamps"])]
         return DatasetFacts(
             dataset=dataset,
             origin=origin,
-            expected_clips=EXPECTED_CLIPS,
-            modalities=("rgb", "depth", "flow"),
-            class_names=CLASS_NAMES,
-            mirror=MIRROR,
+            expected_clips=int(settings["expected_clips"]),
+            modalities=("rgb", "depth"),
+            class_names=tuple(settings["class_names"]),
+            mirror=None if settings["mirror"] is None else tuple(settings["mirror"]),
             fold_rule="split",
             subject_unit="person",
-            fps=FPS,
+            fps=float(settings["fps"]),
             depth_polarity="nearer is brighter, 0 is no depth, full-range luma",
             colour=self.colour,
+            flow="farneback",
             alignment={
                 "time": "colour paired to depth's frames by nearest timestamp",
                 "clips_paired_by": dict(sorted(pairings.items())),
-                "clips_with_whole_frame_lag": lagging,
+                "clips_with_whole_frame_lag": sum(
+                    c.origin["colour_lag_frames"] != 0 for c in clips
+                ),
                 "space": "registered to depth by the recorder"
                 if self.colour == "sk_wrapped"
                 else "none: the colour camera sees a part of the depth camera's field",
             },
-            notes=tuple(
-                f"{count} clips {what}"
-                for count, what in (
-                    (relabelled, "have another label in the list than their folder; it decides"),
-                    (lagging, "have a whole frame between colour and depth; paired by time"),
-                )
-                if count
-            ),
+            assumptions=doubts(settings, ("class_names", "mirror")),
+            source=_SOURCE if recorded else "",
+            licence=_LICENCE if recorded else "",
+            published=settings["published"] if recorded else {},
+            findings={title: tuple(findings[title]) for title in shown},
+            notes=tuple(f"{len(findings[title])} clips: {title}" for title in shown),
         )
+
+
+def load_nvgesture_settings(root: Path) -> dict[str, Any]:
+    """Return the table of the package, overlaid with the raw folder's ``nvgesture.json``.
+
+    Raises:
+        DatasetError: the file is malformed, has unknown keys, a value of another form or a table
+            of the wrong length.
+    """
+    settings = load_settings(_SETTINGS, root, _FORMS)
+    check_class_tables(settings, len(settings["class_names"]), root / _SETTINGS)
+    return settings
+
+
+def _is_published(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    return (
+        isinstance(value, dict)
+        and value.keys() <= {"split", "subject", "label"}
+        and all(isinstance(part, dict) for part in value.values())
+        and all(type(n) is int and n >= 0 for part in value.values() for n in part.values())
+    )
+
+
+_FORMS: Mapping[str, Form] = {
+    **CLASS_FORMS,
+    "class_names": ("a list of strings", lambda v: are(str, v) and len(v) > 0),
+    "published": ("an object of split, subject, label: counts of clips by name", _is_published),
+}
 
 
 def find_list(root: Path, split: str) -> Path:
@@ -233,16 +258,16 @@ def find_list(root: Path, split: str) -> Path:
     )
 
 
-def parse_list(path: Path, root: Path) -> list[ListLine]:
+def parse_list(path: Path, root: Path, num_classes: int) -> list[ListLine]:
     """Return the lines of a list.
 
     Raises:
-        DatasetError: a line cannot be parsed, has a label outside 1..25, an impossible window or
-            a path that leaves the dataset's folder; names file and line.
+        DatasetError: a line cannot be parsed, has a label outside 1..num_classes, an impossible
+            window or a path that leaves the dataset's folder; names file and line.
     """
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     lines = [
-        _parse_line(line.split(), f"{path}:{number}", root)
+        _parse_line(line.split(), f"{path}:{number}", root, num_classes)
         for number, line in enumerate(text.splitlines(), start=1)
         if line.strip()
     ]
@@ -251,7 +276,7 @@ def parse_list(path: Path, root: Path) -> list[ListLine]:
     return lines
 
 
-def _parse_line(fields: Sequence[str], where: str, root: Path) -> ListLine:
+def _parse_line(fields: Sequence[str], where: str, root: Path, num_classes: int) -> ListLine:
     cure = (
         "A line reads: path:./Video_data/class_01/subject1_r0 depth:sk_depth:1:81"
         " color:sk_color:1:81 label:1"
@@ -276,9 +301,9 @@ def _parse_line(fields: Sequence[str], where: str, root: Path) -> ListLine:
     if folder is None or label is None:
         missing = "path" if folder is None else "label"
         raise DatasetError(f"{where}: the line has no '{missing}:' field", cure)
-    if not 1 <= label <= len(CLASS_NAMES):
+    if not 1 <= label <= num_classes:
         raise DatasetError(
-            f"{where}: label {label} is outside 1..{len(CLASS_NAMES)}",
+            f"{where}: label {label} is outside 1..{num_classes}",
             "Restore the line of the dataset's own list.",
         )
     for stream, (first, last) in windows.items():
@@ -303,72 +328,38 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def read_log(path: Path) -> NDArray[np.int64] | None:
-    """Return the time of each frame in nanoseconds, or None where there is no log.
-
-    Raises:
-        DatasetError: a line is malformed or frame numbers have a gap.
-    """
-    if not path.is_file():
-        return None
-    times: list[int] = []
-    text = path.read_text(encoding="utf-8-sig", errors="replace").rstrip()
-    for number, line in enumerate(text.splitlines(), start=1):
-        match = _LOG_LINE.match(line.strip())
-        if match is None or int(match["number"]) != len(times):
-            raise DatasetError(
-                f"{path}:{number}: expected 'img{len(times):05d}.png <time in ns>', found {line!r}",
-                "Restore the dataset's log; without the file, frames are paired by number.",
-            )
-        times.append(int(match["time"]))
-    return np.array(times, np.int64) if times else None
-
-
-def pair_frames(
+def _oddities(
+    pairing: Pairing,
     depth_window: tuple[int, int],
     colour_window: tuple[int, int],
-    depth_times: NDArray[np.int64] | None,
-    colour_times: NDArray[np.int64] | None,
-    where: str,
-) -> tuple[list[int], str]:
-    """Return the colour frame for each frame of depth's window, and how it was found.
-
-    With both logs: the colour frame nearest in time (ties: the earlier one). Without: by position
-    within the two windows.
+    logs: Mapping[str, Log],
+) -> Iterator[tuple[str, str]]:
+    """Yield (title, text) of what is odd in the time of a clip.
 
     Args:
-        depth_window: half-open, frames of the depth stream.
-        colour_window: half-open, frames of the colour stream.
-        depth_times: ns per depth frame, or None.
-        colour_times: ns per colour frame, or None.
-        where: list and line, for the message.
-
-    Raises:
-        DatasetError: no logs, and windows of different lengths; logs of two recordings.
+        pairing: of the clip.
+        depth_window: half-open.
+        colour_window: half-open.
+        logs: of the depth and the colour stream.
     """
-    depth = np.arange(*depth_window)
-    if depth_times is not None and colour_times is not None:
-        # A window may pass the end of its stream by a frame or two: hold the last time.
-        targets = depth_times[np.minimum(depth, len(depth_times) - 1)]
-        apart = np.abs(colour_times[None, :] - targets[:, None])
-        if apart.min(axis=1).max() > _MAX_APART_NS:
-            raise DatasetError(
-                f"{where}: the colour frame nearest to a depth frame is"
-                f" {apart.min(axis=1).max() / 1e9:.1f} s away; the logs are of two recordings",
-                "Restore the logs; without them, frames are paired by number.",
-            )
-        nearest = apart.argmin(axis=1)
-        return [int(i) for i in np.maximum.accumulate(nearest)], "timestamps"
-    colour = np.arange(*colour_window)
-    if len(colour) != len(depth):
-        raise DatasetError(
-            f"{where}: the depth window has {len(depth)} frames, the colour window {len(colour)},"
-            " and there are no logs to pair them by",
-            "Restore the logs, or give both windows the same length.",
+    if pairing.apart_ms and pairing.lag:
+        same, paired = pairing.apart_ms
+        yield (
+            _APART,
+            f"colour frame n{pairing.lag:+d} belongs to depth frame n; {paired:+.0f} ms apart,"
+            f" frames of the same number {same:+.0f} ms",
         )
-    return [int(i) for i in colour], "position"
+    if depth_window[0] != colour_window[0]:
+        yield _STARTS, f"depth {depth_window[0]}, colour {colour_window[0]}"
+    ends = (depth_window[1], pairing.colour[-1] + 1)
+    for (stream, log), end in zip(logs.items(), ends, strict=True):
+        if log is not None and 0 < end - len(log) <= MAX_OVERSHOOT_FRAMES:
+            yield _HELD, f"{stream} has {len(log)} frames, the window ends at {end}"
+    absent = [f"no {stream}_log.txt" for stream, log in logs.items() if log is None]
+    if absent:
+        yield (_ONE_LOG if len(absent) == 1 else _NO_LOG), ", ".join(absent)
 
 
 def _folder_class(folder: PurePosixPath) -> int | None:
     match = re.search(r"class_(\d+)", str(folder))
-    return int(match[1]) - 1 if match else None
+    return int(match[1]) if match else None

@@ -4,20 +4,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["resize_frames"]
+__all__ = ["resize_frame"]
 
 
-def resize_frames(frames_THWC: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Return frames at another size, by area averaging; unchanged where the size is the same.
+def resize_frame(frame_HWC: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Return a frame at another size, by area averaging; unchanged where the size is the same.
 
     Args:
-        frames_THWC: uint8 (T, H, W, C), C = 1 or 3.
+        frame_HWC: uint8 (H, W, C), C = 1 or 3.
         height: of the result, pixels.
         width: of the result, pixels.
     """
-    if frames_THWC.shape[1:3] == (height, width):
-        return frames_THWC
-    resized = [
-        cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames_THWC
-    ]
-    return np.stack(resized).reshape(len(frames_THWC), height, width, frames_THWC.shape[3])
+    if frame_HWC.shape[:2] == (height, width):
+        return frame_HWC
+    resized = cv2.resize(frame_HWC, (width, height), interpolation=cv2.INTER_AREA)
+    return resized.reshape(height, width, frame_HWC.shape[2]).astype(np.uint8, copy=False)

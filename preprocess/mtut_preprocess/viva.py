@@ -12,25 +12,41 @@ Protocol: leave one person out, 8 folds. A person was recorded as driver and as 
 user numbers, so without the table of persons no fold is made.
 """
 
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
-from importlib import resources
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mtut_bench.errors import ClipError, DatasetError
-from mtut_bench.files import read_json
 from mtut_bench.types import ClipRow
 from mtut_preprocess.adapter import DatasetFacts, RawClip, recording_origin
-from mtut_preprocess.decode import FrameSource, count_packets
+from mtut_preprocess.decode import VideoFrames, count_packets, stated_frames
+from mtut_preprocess.settings import (
+    CLASS_FORMS,
+    Form,
+    are,
+    check_class_tables,
+    doubts,
+    is_table,
+    load_settings,
+)
 
-__all__ = ["Viva", "load_settings"]
+__all__ = ["Viva", "load_viva_settings"]
 
 _FOLDERS = ("LISA_HG_Data/dynamic_gestures/data", "dynamic_gestures/data", "data", ".")
 _SETTINGS = "viva.json"
-_LISTED_FAULTS = 10
+
+_SOURCE = (
+    "VIVA hand gesture challenge, Laboratory for Intelligent and Safe Automobiles, UC San Diego."
+    " Cite E. Ohn-Bar, M. M. Trivedi, IEEE Transactions on Intelligent Transportation Systems, 2014"
+)
+_LICENCE = "ask its authors"
+
+_UNFIT = "names that do not fit the pattern"
+_ALIAS = "gesture id is counted as another one"
+_UNEQUAL = "colour and depth differ in length (cut to the shorter)"
 
 
 class Viva:
@@ -48,66 +64,62 @@ class Viva:
         """Return the facts and the clips in the order of (subject, gesture, repetition) names.
 
         Raises:
-            DatasetError: folder missing, a malformed settings file, a colour file without depth.
-            ClipError: files are no videos or cut short; counts them and names some.
+            DatasetError: folder missing, a malformed settings file, a user without a person.
         """
         folder = _find_folder(self.root)
-        settings = load_settings(self.root)
+        settings = load_viva_settings(self.root)
         ids = list(settings["gesture_ids"])
         names = settings["class_names"] or [f"gesture {g}" for g in ids]
         clips: list[RawClip] = []
-        faults: list[str] = []
-        other: Counter[str] = Counter()
+        outside = f"gestures outside the {len(ids)} classes"
+        other: dict[str, list[str]] = {_UNFIT: [], outside: []}
+        aliased: list[str] = []
         for path in sorted(folder.glob("*.avi")):
             match = re.match(settings["pattern"], path.name)
             if match is None:
-                other["names that do not fit the pattern"] += 1
+                other[_UNFIT].append(path.name)
                 continue
             gesture = settings["aliases"].get(match["gesture"], match["gesture"])
             if gesture not in ids:
-                other["gestures outside the 19 classes"] += 1
+                other[outside].append(path.name)
                 continue
-            try:
-                clips.append(self._clip(path, match, ids.index(gesture), settings["persons"]))
-            except ClipError as error:
-                faults.append(error.what)
-        if faults:
-            named = "".join(f"\n  {fault}" for fault in faults[:_LISTED_FAULTS])
-            raise ClipError(
-                f"{len(faults)} clips cannot be read:{named}",
-                "Copy these files again from the dataset, or take them away.",
-            )
+            clips.append(self._clip(path, match, ids.index(gesture), settings["persons"]))
+            if gesture != match["gesture"]:
+                aliased.append(f"{path.stem}: {match['gesture']} is {gesture}")
         if not clips:
             raise DatasetError(
-                f"{folder} holds no clip of the 19 classes whose name fits {settings['pattern']}",
+                f"{folder} holds no clip of the {len(ids)} classes whose name fits"
+                f" {settings['pattern']}",
                 f"Correct 'pattern' or 'gesture_ids' in {self.root / _SETTINGS}.",
             )
-        return self._facts(settings, names, clips, other), clips
+        found = _Found(clips, {k: tuple(v) for k, v in other.items()}, tuple(aliased))
+        return self._facts(settings, names, found), clips
 
     def _clip(
         self, path: Path, match: re.Match[str], label: int, persons: Mapping[str, str] | None
     ) -> RawClip:
         depth = path.parent / "depth" / path.name
-        if not depth.is_file():
-            raise DatasetError(
-                f"{path} has no depth file {depth}",
-                "Copy it from the dataset, or take the colour file away.",
-            )
         user = match["user"]
         if persons is not None and user not in persons:
             raise DatasetError(
                 f"{path}: user {user} is not in the table of persons",
                 f"Add it to 'persons' in {self.root / _SETTINGS}.",
             )
-        counts = count_packets(path), count_packets(depth)
-        num_frames = min(counts)
-        if num_frames == 0:
-            raise ClipError(f"{path} or {depth} holds no frame")
+        person = persons[user].strip() if persons else user
+        if not person:
+            raise DatasetError(
+                f"user {user} has no person yet",
+                f"Fill in 'persons' in {self.root / _SETTINGS}: one name for all users that are one"
+                " person.",
+            )
+        counts = _num_frames(path), _num_frames(depth)
+        # A file that says nothing of its length is set aside by prepare, with its clip.
+        num_frames = min((count for count in counts if count), default=1)
         frames = tuple(range(num_frames))
         take = match["repetition"] or ""
         row = ClipRow(
             clip_id=path.stem,
-            subject=persons[user] if persons else user,
+            subject=person,
             label=label,
             repetition=int(take) if take.isdecimal() else -1,
             split="",
@@ -117,35 +129,24 @@ class Viva:
             "rgb": path.relative_to(self.root).as_posix(),
             "depth": depth.relative_to(self.root).as_posix(),
             "frames": list(counts),
+            "user": user,
         }
         sources = {
-            "rgb": FrameSource(path, frames, "rgb"),
-            "depth": FrameSource(depth, frames, "luma"),
+            "rgb": VideoFrames(path, frames, "rgb"),
+            "depth": VideoFrames(depth, frames, "luma"),
         }
         return RawClip(row, sources, origin)
 
     def _facts(
-        self,
-        settings: Mapping[str, Any],
-        names: list[str],
-        clips: list[RawClip],
-        other: Counter[str],
+        self, settings: Mapping[str, Any], names: Sequence[str], found: "_Found"
     ) -> DatasetFacts:
         dataset, origin = recording_origin(self.root, "viva")
-        unequal = sum(len(set(clip.origin["frames"])) > 1 for clip in clips)
-        doubts = [
-            f"{key}: {settings[f'_{key}_doubt']}"
-            for key in ("pattern", "gesture_ids", "aliases", "class_names", "persons", "mirror")
-            if f"_{key}_doubt" in settings
-        ]
-        notes = [f"{count} files left out: {why}" for why, count in sorted(other.items())]
-        if unequal:
-            cut = f"{unequal} clips have colour and depth of different lengths; cut to the shorter"
-            notes.insert(0, cut)
+        keys = ("pattern", "gesture_ids", "aliases", "class_names", "persons", "mirror")
+        expected = int(settings["expected_clips"])
         return DatasetFacts(
             dataset=dataset,
             origin=origin,
-            expected_clips=int(settings["expected_clips"]),
+            expected_clips=expected,
             modalities=("rgb", "depth"),
             class_names=tuple(names),
             mirror=None if settings["mirror"] is None else tuple(settings["mirror"]),
@@ -154,49 +155,102 @@ class Viva:
             fps=float(settings["fps"]),
             depth_polarity="as recorded; unknown for VIVA",
             colour="data/*.avi",
+            flow="",
             alignment={"time": "frame by frame, cut to the shorter", "space": "as recorded"},
-            assumptions=tuple(doubts),
-            notes=tuple(notes),
+            assumptions=doubts(settings, keys),
+            source=_SOURCE if origin == "recorded" else "",
+            licence=_LICENCE if origin == "recorded" else "",
+            findings=found.findings(settings["gesture_ids"]),
+            notes=found.notes(settings["gesture_ids"], expected),
         )
 
 
-def load_settings(root: Path) -> dict[str, Any]:
-    """Return the table of the package, overlaid with the raw folder's ``viva.json``.
+def _num_frames(path: Path) -> int | None:
+    """Return the number of frames of a file; as its header states where it is cut, else None."""
+    try:
+        return count_packets(path)
+    except ClipError:
+        return stated_frames(path)
 
-    A value that the folder's file gives is no longer a doubt.
+
+@dataclass(frozen=True)
+class _Found:
+    """What the folder held.
+
+    Attributes:
+        clips: that are taken.
+        left_out: file names by reason.
+        aliased: sentences on clips whose gesture id is another name of a class.
+    """
+
+    clips: Sequence[RawClip]
+    left_out: Mapping[str, tuple[str, ...]]
+    aliased: tuple[str, ...]
+
+    def findings(self, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Return what a careful reader wants to see clip by clip."""
+        unequal = tuple(
+            "{}: colour {}, depth {} frames".format(clip.row.clip_id, *clip.origin["frames"])
+            for clip in self.clips
+            if len({count for count in clip.origin["frames"] if count}) > 1
+        )
+        found = {_ALIAS: self.aliased, _UNEQUAL: unequal, **self._holes(ids)}
+        found |= {f"left out: {reason}": names for reason, names in self.left_out.items()}
+        return {title: texts for title, texts in found.items() if texts}
+
+    def _holes(self, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Return pairs of user and class with another number of clips than most, if most agree."""
+        users = sorted({str(clip.origin["user"]) for clip in self.clips})
+        there = Counter((str(clip.origin["user"]), clip.row.label) for clip in self.clips)
+        pairs = {(user, label): there[user, label] for user in users for label in range(len(ids))}
+        usual, agree = Counter(pairs.values()).most_common(1)[0]
+        if 2 * agree <= len(pairs):
+            return {}
+        return {
+            f"user and class with other than {usual} clips": tuple(
+                f"user {user}, class {ids[label]}: {count}"
+                for (user, label), count in pairs.items()
+                if count != usual
+            )
+        }
+
+    def notes(self, ids: Sequence[str], expected: int) -> tuple[str, ...]:
+        """Return what was found and assumed, for the terminal."""
+        clips = self.clips
+        labels = Counter(clip.row.label for clip in clips)
+        users = Counter(str(clip.origin["user"]) for clip in clips)
+        people = len({clip.row.subject for clip in clips})
+        who = f"{len(users)} users" + (f" ({people} persons)" if people < len(users) else "")
+        findings = self.findings(ids)
+        odd = [f"{len(findings[t])} clips: {t}" for t in (_ALIAS, _UNEQUAL) if t in findings]
+        odd += [
+            f"{len(names)} files left out: {why}" for why, names in self.left_out.items() if names
+        ]
+        return (
+            f"{len(clips):,} clips found, {expected:,} published",
+            f"{len(ids)} classes, {_spread({g: labels[k] for k, g in enumerate(ids)})}",
+            f"{who}, {_spread(dict(sorted(users.items())))}",
+            *odd,
+        )
+
+
+def _spread(counts: Mapping[str, int]) -> str:
+    """Return the range of some counts, and each: '40 to 48 clips each (01: 48, 02: 40)'."""
+    low, high = min(counts.values()), max(counts.values())
+    some = str(low) if low == high else f"{low} to {high}"
+    return f"{some} clips each ({', '.join(f'{name}: {n}' for name, n in counts.items())})"
+
+
+def load_viva_settings(root: Path) -> dict[str, Any]:
+    """Return the table of the package, overlaid with the raw folder's ``viva.json``.
 
     Raises:
         DatasetError: the file is malformed, has unknown keys, a value of another form or a table
             of the wrong length.
     """
-    text = resources.files("mtut_preprocess").joinpath("data", _SETTINGS).read_text("utf-8")
-    settings: dict[str, Any] = json.loads(text)
-    path = root / _SETTINGS
-    if not path.exists():
-        return settings
-    cure = f"See {_SETTINGS} in mtut_preprocess/data for the keys and their form."
-    own = read_json(path, DatasetError, cure)
-    if not isinstance(own, dict):
-        raise DatasetError(f"{path} holds no JSON object", cure)
-    for key, value in own.items():
-        if key.startswith("_"):
-            continue
-        if key not in settings:
-            raise DatasetError(f"{path}: unknown key {key!r}", cure)
-        form, fits = _FORMS[key]
-        if not fits(value):
-            raise DatasetError(f"{path}: {key!r} must be {form}, not {value!r}", cure)
-        settings[key] = value
-        settings.pop(f"_{key}_doubt", None)
-    num_classes = len(settings["gesture_ids"])
-    for key in ("class_names", "mirror"):
-        if settings[key] is not None and len(settings[key]) != num_classes:
-            raise DatasetError(
-                f"{path}: {key!r} has {len(settings[key])} entries for {num_classes} classes", cure
-            )
-    if settings["mirror"] and max(settings["mirror"]) >= num_classes:
-        raise DatasetError(f"{path}: 'mirror' names class {max(settings['mirror'])}", cure)
-    return settings
+    table = load_settings(_SETTINGS, root, _FORMS)
+    check_class_tables(table, len(table["gesture_ids"]), root / _SETTINGS)
+    return table
 
 
 def _is_pattern(value: Any) -> bool:  # noqa: ANN401 - any JSON value
@@ -206,35 +260,16 @@ def _is_pattern(value: Any) -> bool:  # noqa: ANN401 - any JSON value
         return False
 
 
-def _is_number(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
-
-
-def _are(kind: type, values: Any) -> bool:  # noqa: ANN401 - any JSON value
-    return isinstance(values, list) and all(type(value) is kind for value in values)
-
-
-def _is_table(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    return isinstance(value, dict) and _are(str, list(value.values()))
-
-
-_FORMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+_FORMS: Mapping[str, Form] = {
+    **CLASS_FORMS,
     "pattern": ("a regular expression with the groups user, gesture, repetition", _is_pattern),
     "gesture_ids": (
         "a list of different strings",
-        lambda v: _are(str, v) and len(set(v)) == len(v) > 0,
+        lambda v: are(str, v) and len(set(v)) == len(v) > 0,
     ),
-    "aliases": ("an object of strings", _is_table),
-    "class_names": ("null or a list of strings", lambda v: v is None or _are(str, v)),
-    "persons": ("null or an object of strings", lambda v: v is None or _is_table(v)),
-    "mirror": (
-        "null or a list of class positions or -1",
-        lambda v: v is None or (_are(int, v) and min(v, default=0) >= -1),
-    ),
-    "expected_clips": ("a positive whole number", lambda v: _is_number(v) and v == int(v)),
-    "fps": ("a positive number", _is_number),
+    "aliases": ("an object of strings", is_table),
+    "persons": ("null or an object of strings", lambda v: v is None or is_table(v)),
 }
-"""Form of each key in words, and the test of it."""
 
 
 def _find_folder(root: Path) -> Path:

@@ -4,9 +4,9 @@ import pytest
 
 from mtut_bench.errors import DatasetError
 from mtut_bench.folds import make_folds
-from mtut_bench.types import MODALITIES
-from mtut_preprocess import DATASETS
-from mtut_preprocess.convert import describe_plan, plan_store
+from mtut_bench.types import sort_modalities
+from mtut_preprocess import DATASETS, RawChoice
+from mtut_preprocess.survey import describe_survey, survey_dataset
 from mtut_preprocess.synthetic import TWINS, generate
 
 
@@ -27,31 +27,32 @@ def test_keys_are_names_and_twins_exist():
 @pytest.mark.parametrize("name", sorted(DATASETS))
 def test_missing_folder_is_one_clear_error(name, tmp_path):
     with pytest.raises(DatasetError, match="nowhere") as caught:
-        DATASETS[name].open_raw(tmp_path / "nowhere", "sk_color").read()
+        DATASETS[name].open_raw(RawChoice(tmp_path / "nowhere")).read()
     assert caught.value.cure
 
 
 @pytest.mark.parametrize("twin", sorted(TWINS))
 def test_a_twin_is_read_by_the_ordinary_adapter(twin, raw_folders, tmp_path):
-    facts, clips, plan = plan_store(DATASETS[twin].open_raw(raw_folders[twin], "sk_color"))
+    survey = survey_dataset(DATASETS[twin].open_raw(RawChoice(raw_folders[twin])))
+    facts, clips, plan = survey.facts, survey.clips, survey.plan()
     assert (facts.dataset, facts.origin) == (twin, "synthetic")
     assert not plan.attributes["complete"]
     assert len({clip.row.clip_id for clip in clips}) == len(clips) == len(plan.rows)
     assert {clip.row.label for clip in clips} == set(range(len(facts.class_names)))
-    assert list(plan.modalities) == [m for m in MODALITIES if m in facts.modalities]
-    assert str(len(clips)) in describe_plan(facts, clips, plan, tmp_path / "s.zarr")[0]
+    assert plan.geometry.modalities == sort_modalities(survey.modalities)
+    assert str(len(clips)) in describe_survey(survey, tmp_path / "s.zarr")[0]
 
 
 @pytest.mark.parametrize("twin", sorted(TWINS))
 def test_a_twin_says_synthetic_under_the_recorded_name_too(twin, raw_folders):
     recorded = twin.removesuffix("-synthetic")
-    facts, _ = DATASETS[recorded].open_raw(raw_folders[twin], "sk_color").read()
+    facts, _ = DATASETS[recorded].open_raw(RawChoice(raw_folders[twin])).read()
     assert (facts.dataset, facts.origin) == (twin, "synthetic")
 
 
 @pytest.mark.parametrize("twin", sorted(TWINS))
 def test_every_twin_can_be_divided_into_folds(twin, raw_folders):
-    facts, clips = DATASETS[twin].open_raw(raw_folders[twin], "sk_color").read()
+    facts, clips = DATASETS[twin].open_raw(RawChoice(raw_folders[twin])).read()
     rows = [clip.row for clip in clips]
     folds = make_folds(rows, facts.fold_rule, facts.subject_unit)
     assert sum(len(fold.test) for fold in folds) in (len(rows), len(rows) // 2)
@@ -61,7 +62,7 @@ def test_every_twin_can_be_divided_into_folds(twin, raw_folders):
 def test_mirror_is_an_involution(name, raw_folders):
     if not DATASETS[name].twin:
         return
-    facts, _ = DATASETS[name].open_raw(raw_folders[name], "sk_color").read()
+    facts, _ = DATASETS[name].open_raw(RawChoice(raw_folders[name])).read()
     assert facts.mirror is not None
     for label, other in enumerate(facts.mirror):
         assert other == -1 or facts.mirror[other] == label

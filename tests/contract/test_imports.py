@@ -16,18 +16,21 @@ PACKAGES = {
 ORDER = (
     "errors",
     "types",
+    "findings",
     "files",
     "store",
     "store_writer",
     "store_reader",
     "verification",
+    "folds",
     "inspection",
+    "data_card",
+    "hdf5",
     "protocol",
     "overrides",
     "sampling",
     "transforms",
     "loader",
-    "folds",
     "method",
     "method_file",
     "checkpoint",
@@ -48,7 +51,15 @@ ORDER = (
     "cli",
 )
 ALLOWED = {
-    "mtut_preprocess": {"errors", "types", "files", "store", "store_writer", "store_reader"},
+    "mtut_preprocess": {
+        "errors",
+        "types",
+        "files",
+        "store",
+        "store_writer",
+        "store_reader",
+        "findings",
+    },
     "mtut_baselines": {"errors", "types", "method", "files"},
 }
 

@@ -99,6 +99,14 @@ def test_missing_video(prepare_fails, raw):
     video.unlink()
     message = prepare_fails()
     assert str(video) in message
+    assert "--skip-unreadable" in message
+
+
+def test_a_stream_that_was_never_copied(prepare_fails, raw):
+    for video in raw.rglob("sk_color.avi"):
+        video.unlink()
+    message = prepare_fails()
+    assert "3 of 3 clips lack files of rgb" in message
     assert "sk_wrapped" in message
 
 

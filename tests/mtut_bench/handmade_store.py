@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mtut_bench.store import StorePlan, Unit, frames_shape
+from mtut_bench.store import Geometry, StorePlan
 from mtut_bench.store_writer import StoreWriter, write_unit
 from mtut_bench.types import ClipRow
 
@@ -17,10 +17,12 @@ ATTRIBUTES = {
     "subject_unit": "person",
     "fps": 30.0,
     "depth_polarity": "nearer is brighter",
-    "flow": {"algorithm": "farneback", "source": "rgb"},
+    "flow": {"flow": {"algorithm": "farneback", "source": "rgb"}},
     "colour": "rgb",
     "alignment": {"time": "frame by frame"},
     "assumptions": ["made by hand"],
+    "source": "made by hand",
+    "licence": "none needed",
 }
 
 
@@ -30,7 +32,8 @@ def make_plan(lengths, modalities=("rgb", "depth"), height=3, width=4, **changes
         for i, length in enumerate(lengths)
     )
     sources = tuple(f'{{"rgb":"{row.clip_id}.avi"}}' for row in rows)
-    return StorePlan(rows, sources, tuple(modalities), height, width, {**ATTRIBUTES, **changes})
+    geometry = Geometry(tuple(modalities), height, width)
+    return StorePlan(rows, sources, geometry, {**ATTRIBUTES, **changes})
 
 
 def make_frames(plan, seed=0):
@@ -38,17 +41,18 @@ def make_frames(plan, seed=0):
     rng = np.random.default_rng(seed)
     return [
         {
-            m: rng.integers(0, 256, frames_shape(plan, m, row.num_frames), np.uint8)
-            for m in plan.modalities
+            m: rng.integers(0, 256, plan.geometry.shape(m, row.num_frames), np.uint8)
+            for m in plan.geometry.modalities
         }
         for row in plan.rows
     ]
 
 
-def write_units(writer: StoreWriter, frames, units: list[Unit] | None = None) -> None:
-    for unit in writer.pending() if units is None else units:
-        clips = {i: frames[i] for i in range(unit.first_clip, unit.last_clip)}
-        write_unit(writer.partial, writer.plan, writer.layout, unit, clips)
+def write_units(writer: StoreWriter, frames, pending=None) -> None:
+    """Write pending (unit, clips); a text in place of frames sets a clip aside."""
+    for unit, indices in writer.pending() if pending is None else pending:
+        clips = ((index, frames[index]) for index in indices)
+        write_unit(writer.partial, writer.plan.geometry, unit, clips)
 
 
 def write_store(path, plan, frames=None):

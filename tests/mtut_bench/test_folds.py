@@ -1,9 +1,7 @@
-from dataclasses import replace
-
 import pytest
 
 from mtut_bench.errors import FoldError, UsageError
-from mtut_bench.folds import check_fold, choose_folds, make_folds
+from mtut_bench.folds import check_fold, choose_folds, make_folds, with_validation
 from mtut_bench.types import ClipRow, Fold
 
 
@@ -61,6 +59,32 @@ def test_users_that_may_be_one_person_are_refused():
     assert "viva.json" in caught.value.cure
 
 
+def test_folds_by_user_are_made_when_asked_for():
+    folds = make_folds(PERSONS, "subject", "user", "user")
+    assert folds == make_folds(PERSONS, "subject", "person")
+
+
+@pytest.mark.parametrize(
+    ("rows", "rule", "unit", "message"),
+    [
+        (PERSONS, "subject", "person", "says who is which person"),
+        (LISTED, "split", "person", "comes with its own split"),
+        (LISTED, "split", "user", "comes with its own split"),
+    ],
+)
+def test_folds_by_user_are_refused_where_they_do_not_fit(rows, rule, unit, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        make_folds(rows, rule, unit, "user")
+    assert "--fold-unit" in caught.value.cure
+
+
+def test_refusal_of_unknown_persons_names_every_way_out():
+    with pytest.raises(FoldError) as caught:
+        make_folds(PERSONS, "subject", "user")
+    for way in ("viva.json", "--by-user", "--fold-unit user"):
+        assert way in caught.value.cure
+
+
 def test_unknown_rule_is_refused():
     with pytest.raises(FoldError, match="'random'"):
         make_folds(PERSONS, "random", "person")
@@ -94,7 +118,7 @@ def test_clip_twice_in_the_table_is_refused():
 
 @pytest.mark.parametrize("side", ["train", "test"])
 def test_empty_side_is_named(side):
-    rows = [replace(r, split="train" if side == "test" else "test") for r in LISTED]
+    rows = [r._replace(split="train" if side == "test" else "test") for r in LISTED]
     with pytest.raises(FoldError, match=f"no {side} clip"):
         make_folds(rows, "split", "person")
 
@@ -115,3 +139,16 @@ def test_unknown_fold_names_those_there_are():
     with pytest.raises(UsageError, match="'nonsense'") as caught:
         choose_folds(folds, "nonsense")
     assert "1, 2, 10, anna" in caught.value.cure
+
+
+def test_validation_clips_join_the_training_side_in_the_tables_order():
+    rows = [row("d", "3", "val"), *LISTED[:3]]
+    (fold,) = make_folds(rows, "split", "person")
+    assert with_validation(fold, rows) == Fold("official", train=("d", "a", "c"), test=("b",))
+
+
+def test_without_validation_clips_there_are_none_to_train_on():
+    (fold,) = make_folds(LISTED[:3], "split", "person")
+    with pytest.raises(UsageError, match="official has no validation clip") as caught:
+        with_validation(fold, LISTED)
+    assert "--protocol paper" in caught.value.cure

@@ -162,6 +162,54 @@ def test_runs_that_several_requests_share_are_planned_once(make_request):
     ]
 
 
+@pytest.fixture
+def users(make_store):
+    return make_store("users", subject_unit="user")
+
+
+def test_runs_by_user_are_planned_and_say_so(make_request, users):
+    plans = plan_runs([make_request(store=users, fold="all", fold_unit="user")])
+    assert [(plan.fold.name, plan.fold_unit) for plan in plans] == [("1", "user"), ("2", "user")]
+    assert plans[0].identity["overrides"] == {"fold_unit": "user"}
+    assert "fold 1 by user" in describe_plans(plans)[0]
+
+
+def test_runs_by_user_share_nothing_with_runs_by_person(make_request, users, make_store):
+    # The same frames and rows, so the same digest: who is left out is all that differs.
+    by_person = plan_runs([make_request(store=make_store("persons"))])[0]
+    by_user = plan_runs([make_request(store=users, fold_unit="user")])[0]
+    assert by_person.identity["store_digest"] == by_user.identity["store_digest"]
+    assert by_person.fold == by_user.fold
+    assert by_person.run_id != by_user.run_id
+    assert by_person.stage_id("rgb") != by_user.stage_id("rgb")
+
+
+def test_runs_by_person_do_not_know_of_users(make_request):
+    plan = plan_runs([make_request(fold_unit="person")])[0]
+    assert "fold_unit" not in json.dumps([plan.identity, plan.stage_identities])
+    assert "by" not in describe_plans([plan])[0].split()
+
+
+def test_a_changed_setting_stands_beside_folds_by_user(make_request, users):
+    request = make_request(store=users, fold_unit="user", settings=("momentum=0.5",))
+    assert plan_runs([request])[0].identity["overrides"] == {"momentum": 0.5, "fold_unit": "user"}
+
+
+def test_runs_by_user_of_a_store_with_persons_are_refused(make_request):
+    with pytest.raises(UsageError, match="says who is which person"):
+        plan_runs([make_request(fold_unit="user")])
+
+
+def test_a_run_by_user_says_so_while_it_trains_and_in_its_manifest(make_request, users):
+    plan = plan_runs([make_request(store=users, fold_unit="user")])[0]
+    lines = Lines()
+    execute([plan], MACHINE, lines)
+    assert "folds by user: one person may be on both sides" in lines.text
+    manifest = json.loads((plan.folder / "manifest.json").read_text())
+    assert manifest["identity"]["overrides"] == {"fold_unit": "user"}
+    assert manifest["store"]["folds"] == ["1", "2"]
+
+
 def test_a_method_has_the_rules_of_its_network(make_request):
     protocol = PROTOCOLS["paper-scratch"]
     plan = plan_runs([replace(make_request(protocol=protocol), method=METHODS["mtut-c3d"])])[0]
@@ -261,3 +309,58 @@ def test_a_damaged_stage_manifest_is_named(make_request):
     (folder / "manifest.json").write_text("{")
     with pytest.raises(RunError, match=str(folder / "manifest.json")):
         measured_rate(plans)
+
+
+@pytest.fixture
+def validated(make_store, make_rows):
+    """A store whose own split has a validation side: 3 train, 3 val, 3 test clips."""
+    rows = make_rows(9, subjects=("1", "2", "3"), splits=("train", "val", "test"))
+    return make_store("validated", rows=rows, fold_rule="split")
+
+
+def trainval(protocol):
+    return replace(protocol, train_on="train+val")
+
+
+def test_a_validation_split_is_not_trained_on(make_request, validated):
+    (plan,) = plan_runs([make_request(store=validated, fold="official")])
+    assert plan.fold.train == ("clip00", "clip03", "clip06")
+    assert plan.fold.val == ("clip01", "clip04", "clip07")
+
+
+def test_a_validation_split_is_trained_on_where_the_protocol_says_so(
+    make_request, validated, tiny_protocol
+):
+    request = make_request(store=validated, fold="all", protocol=trainval(tiny_protocol))
+    (plan,) = plan_runs([request])
+    assert plan.fold.train == ("clip00", "clip01", "clip03", "clip04", "clip06", "clip07")
+    assert (plan.fold.val, plan.fold.test) == ((), ("clip02", "clip05", "clip08"))
+
+
+def test_the_training_side_is_part_of_the_identity(make_request, validated, tiny_protocol):
+    options = {"store": validated, "fold": "official"}
+    (plain,) = plan_runs([make_request(**options)])
+    (joined,) = plan_runs([make_request(**options, protocol=trainval(tiny_protocol))])
+    (variant,) = plan_runs([make_request(**options, settings=("train_on=train+val",))])
+    assert len({plan.run_id for plan in (plain, joined, variant)}) == 3
+    assert len({plan.stage_id("rgb") for plan in (plain, joined, variant)}) == 3
+    assert variant.fold == joined.fold
+    assert "train_on" not in plain.identity["protocol"]
+
+
+def test_a_store_without_a_validation_split_is_refused(make_request, tiny_protocol):
+    with pytest.raises(UsageError, match="fold 1 has no validation clip to train on"):
+        plan_runs([make_request(protocol=trainval(tiny_protocol))])
+
+
+def test_work_counts_validation_clips_where_they_are(make_request, validated, tiny_protocol):
+    options = {"store": validated, "fold": "official"}
+    plans = plan_runs([make_request(**options)])
+    # 3 clips of each side, 2 modalities; 3 + 2 epochs.
+    assert Workload.of(plans).test_clips == (3 + 3) * 2
+    assert Workload.of(plans).clip_passes == 3 * 5 * 2
+    assert "3 train, 3 val, 3 test clips" in describe_plans(plans)[0]
+    plans = plan_runs([make_request(**options, protocol=trainval(tiny_protocol))])
+    assert Workload.of(plans).test_clips == 3 * 2
+    assert Workload.of(plans).clip_passes == 6 * 5 * 2
+    assert "6 train, 3 test clips" in describe_plans(plans)[0]

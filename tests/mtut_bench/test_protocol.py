@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mtut_baselines import METHODS
+from mtut_bench.files import sha256_of_json
 from mtut_bench.protocol import PROTOCOLS, Protocol, scaled_lambda
 from mtut_bench.trainer import network_spec
 from mtut_bench.transforms import resized_size
@@ -42,6 +43,7 @@ PAPER = {
     "depth_input": "replicate",
     "accumulation": 1,
     "stage_two": "continue",
+    "train_on": "train",
 }
 # What differs for a network is in the identity of the protocol narrowed to that network.
 CHANGES_NO_NUMBER = {"summary", "tables", "seeds", "evaluation_batch", "networks"}
@@ -81,6 +83,32 @@ def test_the_two_paper_protocols_differ_in_weights_and_tables_only():
     assert scratch == replace(PROTOCOLS["paper"], tables=(), summary="")
     assert PROTOCOLS["paper-scratch"].tables == ("7",)
     assert "7" not in PROTOCOLS["paper"].tables
+
+
+def test_trainval_differs_from_the_paper_in_its_training_side_and_tables_only():
+    trainval = PROTOCOLS["paper-trainval"]
+    assert (trainval.train_on, trainval.tables) == ("train+val", ())
+    changes = {"name": "paper", "train_on": "train", "tables": PROTOCOLS["paper"].tables}
+    same = replace(trainval, summary=PROTOCOLS["paper"].summary, **changes)
+    assert same == PROTOCOLS["paper"]
+    assert trainval.identity()["train_on"] == "train+val"
+
+
+# Of version 1, before a protocol could train on a validation split: a run keeps its name.
+GOLDEN_IDENTITIES = {
+    ("paper", "i3d"): "8374a1b660fc8074",
+    ("paper", "c3d"): "e672e95685dcbabf",
+    ("paper-scratch", "i3d"): "a6c949a3bae01b33",
+    ("paper-scratch", "c3d"): "2321224da50960cf",
+    ("demo", "i3d"): "f428ebbc758fa205",
+    ("demo", "c3d"): "31e533812077bdfc",
+}
+
+
+@pytest.mark.parametrize(("name", "network"), GOLDEN_IDENTITIES)
+def test_golden_identity(name, network):
+    identity = PROTOCOLS[name].for_network(network).identity()
+    assert sha256_of_json(identity)[:16] == GOLDEN_IDENTITIES[name, network]
 
 
 def test_demo_fills_no_table_and_moves_its_statistics_fast():

@@ -175,6 +175,7 @@ def test_complete_recorded_runs_of_the_papers_protocol_stand_beside_it(tmp_path)
         ({"protocol": {"tables": ["7"], "name": "scratch"}, "dataset": "other"}, "nothing printed"),
         ({"dataset": "viva-like"}, "nothing printed"),
         ({"identity": {"overrides": {"epochs": 3}}}, "Protocol paper with epochs=3 changed"),
+        ({"identity": {"overrides": {"fold_unit": "user"}}}, "Protocol paper, folds by user (one"),
     ],
 )
 def test_nothing_else_ever_stands_beside_a_printed_number(tmp_path, changes, words):
@@ -185,6 +186,25 @@ def test_nothing_else_ever_stands_beside_a_printed_number(tmp_path, changes, wor
     assert words in table.heading
     assert table.columns[-3:] == ("rgb", "depth", "rgb+depth")
     assert table.rows[0][-1] == "50.0 \u00b1 0.0"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"origin": "synthetic"}, {"complete": False}, {"protocol": {"name": "demo", "tables": []}}],
+)
+def test_folds_by_user_are_marked_whatever_else_a_heading_says(tmp_path, changes):
+    identity = {"overrides": {"beta": 3.0, "fold_unit": "user"}}
+    add_run(tmp_path / "runs", identity=identity, **changes)
+    (table,) = own(report(tmp_path))
+    assert "with beta=3.0 changed, folds by user (one person may be on" in table.heading
+
+
+def test_folds_by_user_and_by_person_stand_in_two_tables_and_in_the_rows(tmp_path):
+    for overrides in ({}, {"fold_unit": "user"}):
+        add_run(tmp_path / "runs", identity={"overrides": overrides}, origin="synthetic")
+    result = report(tmp_path)
+    assert ["by user" in table.heading for table in own(result)] == [True, False]
+    assert {row["overrides"] for row in result.rows} == {"{}", '{"fold_unit":"user"}'}
 
 
 def test_seven_of_eight_folds_are_no_average(tmp_path):

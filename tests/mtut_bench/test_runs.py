@@ -414,3 +414,43 @@ def test_logits_of_a_run_are_finite_and_differ_by_modality(do):
     plan, _ = do()
     found = read(plan.folder / "predictions.npz")
     assert not np.array_equal(found.logits_MNK[0], found.logits_MNK[1])
+
+
+@pytest.fixture
+def validated(make_store, make_rows):
+    """A store whose own split has a validation side: 3 train, 3 val, 3 test clips."""
+    rows = make_rows(9, subjects=("1", "2", "3"), splits=("train", "val", "test"))
+    return make_store("validated", rows=rows, fold_rule="split")
+
+
+def test_a_validation_split_is_reported(do, validated):
+    plan, text = do(store=validated, fold="official")
+    manifest = json.loads((plan.folder / "manifest.json").read_text())
+    found = read(plan.folder / "predictions-val.npz")
+    assert found.clip_ids == plan.fold.val == ("clip01", "clip04", "clip07")
+    assert manifest["test_clips"] == list(plan.fold.test)
+    assert manifest["validation"]["clips"] == 3
+    accuracies = manifest["validation"]["accuracy"]
+    assert list(accuracies) == ["rgb", "depth", "fused"]
+    right = found.probabilities_MNK.argmax(axis=2) == found.labels_N
+    assert [accuracies["rgb"], accuracies["depth"]] == right.mean(axis=1).tolist()
+    assert "validation, chooses nothing: accuracy rgb" in text
+    assert {row["total"] for row in collect(plan.runs).rows} == {3}
+
+
+def test_validation_clips_change_no_result(do, validated, make_store, make_rows):
+    rows = [row for row in StoreReader(validated).table.rows if row.split != "val"]
+    without = make_store("without", rows=tuple(rows), fold_rule="split")
+    plans = [do(store=store, fold="official")[0] for store in (validated, without)]
+    one, other = (read(plan.folder / "predictions.npz") for plan in plans)
+    np.testing.assert_array_equal(one.logits_MNK, other.logits_MNK)
+
+
+def test_a_run_that_trains_on_validation_clips_validates_nothing(do, validated, tiny_protocol):
+    protocol = replace(tiny_protocol, train_on="train+val")
+    plan, text = do(store=validated, fold="official", protocol=protocol)
+    manifest = json.loads((plan.folder / "manifest.json").read_text())
+    assert "validation" not in manifest
+    assert "validation" not in text
+    assert not (plan.folder / "predictions-val.npz").exists()
+    assert {row["total"] for row in collect(plan.runs).rows} == {3}

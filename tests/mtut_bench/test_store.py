@@ -17,7 +17,6 @@ from mtut_bench.errors import BusyError, StoreError
 from mtut_bench.store import (
     CHUNK_FRAMES,
     FLOW_LIMIT_PX,
-    MODALITIES,
     SHARD_FRAMES,
     decode_flow,
     encode_flow,
@@ -26,6 +25,7 @@ from mtut_bench.store import (
 )
 from mtut_bench.store_reader import StoreReader, list_stores
 from mtut_bench.store_writer import StoreWriter
+from mtut_bench.types import MODALITIES
 from mtut_bench.verification import verify_store
 
 LENGTHS = st.lists(
@@ -80,7 +80,7 @@ def test_clips_start_on_chunk_boundaries_in_order(lengths):
 def test_every_clip_lies_inside_its_unit(lengths):
     layout = layout_clips(lengths)
     for unit in layout.units:
-        for index in range(unit.first_clip, unit.last_clip):
+        for index in unit.places:
             assert unit.start <= layout.offsets[index]
             assert layout.offsets[index] + lengths[index] <= unit.stop
 
@@ -88,19 +88,19 @@ def test_every_clip_lies_inside_its_unit(lengths):
 @given(LENGTHS)
 def test_units_are_whole_shards_without_gap_or_overlap(lengths):
     layout = layout_clips(lengths)
-    assert layout.units[0].start == layout.units[0].first_clip == 0
+    assert layout.units[0].start == 0
+    assert [index for unit in layout.units for index in unit.places] == [*range(len(lengths))]
     for before, after in pairwise(layout.units):
         assert before.stop == after.start
-        assert before.last_clip == after.first_clip
         assert after.start % SHARD_FRAMES == 0
     last = layout.units[-1]
-    assert (last.stop, last.last_clip) == (layout.num_frames, len(lengths))
+    assert last.stop == layout.num_frames
 
 
 @given(LENGTHS)
 def test_a_unit_is_one_shard_or_one_clip(lengths):
     for unit in layout_clips(lengths).units:
-        assert unit.stop - unit.start <= SHARD_FRAMES or unit.last_clip - unit.first_clip == 1
+        assert unit.stop - unit.start <= SHARD_FRAMES or len(unit.places) == 1
 
 
 def test_no_clip_has_an_empty_layout():
@@ -136,7 +136,7 @@ def test_reader_returns_what_was_written(lengths, modalities):
         write_store(Path(folder) / "a.zarr", plan, frames)
         reader = StoreReader(Path(folder) / "a.zarr")
         assert reader.table.rows == plan.rows
-        assert reader.modalities == plan.modalities
+        assert reader.modalities == plan.geometry.modalities
         for index, clip in enumerate(frames):
             for modality, expected in clip.items():
                 np.testing.assert_array_equal(reader.read(index, modality), expected)
@@ -245,7 +245,7 @@ def killed(tmp_path, template, plan):
 
 def resume(writer):
     writer.begin()
-    indices = [unit.index for unit in writer.pending()]
+    indices = [unit.index for unit, _ in writer.pending()]
     write_units(writer, make_frames(writer.plan))
     return indices, writer.finish({})
 

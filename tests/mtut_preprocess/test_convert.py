@@ -1,5 +1,7 @@
+import dataclasses
 import hashlib
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -17,17 +19,26 @@ from recordings import (
     write_viva_clip,
 )
 
-from mtut_bench.errors import ClipError, DatasetError, StoreError
+from mtut_bench.errors import ClipError, DatasetError, StoreError, UsageError
 from mtut_bench.store import decode_flow, encode_flow
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.verification import verify_store
-from mtut_preprocess.convert import describe_plan, plan_store, prepare
-from mtut_preprocess.flow import farneback_flow
+from mtut_preprocess import convert
+from mtut_preprocess.flow import build_flow
 from mtut_preprocess.nvgesture import NvGesture
-from mtut_preprocess.resize import resize_frames
+from mtut_preprocess.resize import resize_frame
+from mtut_preprocess.survey import Selection, describe_survey, survey_dataset
 from mtut_preprocess.viva import Viva
 
 FOLDERS = ("class_01/subject1_r0", "class_02/subject1_r1", "class_03/subject5_r0")
+
+
+def prepare(dataset, path, *, selection=None, flow=None, **options):
+    return convert.prepare(survey_dataset(dataset, selection, flow), path, **options)
+
+
+def describe(dataset, path):
+    return describe_survey(survey_dataset(dataset), path)
 
 
 @pytest.fixture
@@ -93,7 +104,7 @@ def test_attributes_of_the_store(raw, path):
     attributes = StoreReader(path).attributes
     assert (attributes["dataset"], attributes["origin"]) == ("nvgesture", "recorded")
     assert (attributes["complete"], attributes["expected_clips"]) == (False, 1532)
-    assert attributes["flow"]["algorithm"] == "farneback"
+    assert attributes["flow"]["flow"]["algorithm"] == "farneback"
     assert attributes["alignment"]["clips_paired_by"] == {"position": 3}
     assert {"numpy", "zarr", "av", "opencv", "mtut-bench"} <= attributes["versions"].keys()
 
@@ -116,7 +127,7 @@ def test_only_every_clip_of_the_dataset_is_complete(tmp_path, absent):
         for stream in ("sk_color", "sk_depth"):
             video(tmp_path, folder, stream).parent.mkdir(parents=True, exist_ok=True)
             video(tmp_path, folder, stream).touch()
-    assert plan_store(NvGesture(tmp_path))[2].attributes["complete"] is (absent == 0)
+    assert survey_dataset(NvGesture(tmp_path)).plan().attributes["complete"] is (absent == 0)
 
 
 def test_viva_store_has_no_flow(tmp_path, path):
@@ -228,6 +239,55 @@ def test_bad_videos_are_named_once_and_the_rest_is_kept(three_units, path):
     assert repaired.digest == prepare(NvGesture(three_units), path.with_name("b.zarr")).digest
 
 
+def test_only_the_clips_set_aside_are_tried_again(three_units, path, monkeypatch):
+    """The unit of a clip set aside keeps its other clips, byte for byte, without reading them."""
+    write_lists(
+        three_units,
+        [list_line(f, (0, 20), (0, 20)) for f in FOLDERS[:2]],
+        [list_line(FOLDERS[2], (0, 20), (0, 20))],
+    )
+    whole = prepare(NvGesture(three_units), path.with_name("whole.zarr"))
+    good = video(three_units, FOLDERS[1]).read_bytes()
+    cut_in_half(video(three_units, FOLDERS[1]))
+    for _ in range(2):
+        with pytest.raises(ClipError, match="1 of 3 clips cannot be read"):
+            prepare(NvGesture(three_units), path)
+    video(three_units, FOLDERS[1]).write_bytes(good)
+    tried = []
+    read = convert.read_clip
+    monkeypatch.setattr(
+        convert,
+        "read_clip",
+        lambda clip, *rest: (tried.append(clip.row.clip_id), read(clip, *rest))[1],
+    )
+    assert prepare(NvGesture(three_units), path).digest == whole.digest
+    assert tried == [FOLDERS[1]]
+    assert files_of(path) == files_of(whole.path)
+
+
+def test_a_store_can_be_finished_without_unreadable_clips(three_units, path):
+    cut_in_half(video(three_units, FOLDERS[1]))
+    done = prepare(NvGesture(three_units), path, skip_unreadable=True)
+    (aside,) = done.set_aside
+    assert aside[0] == FOLDERS[1]
+    assert "is cut short" in aside[1]
+    reader = StoreReader(path)
+    assert [row.clip_id for row in reader.table.rows] == [FOLDERS[0], FOLDERS[2]]
+    assert reader.attributes["set_aside"] == [list(aside)]
+    assert reader.attributes["complete"] is False
+    assert numbers(reader.read(1, "depth"))[:3] == [2, 3, 4]
+    again = prepare(NvGesture(three_units), path, skip_unreadable=True)
+    assert (again.new, again.digest, again.set_aside) == (False, done.digest, done.set_aside)
+
+
+def test_no_readable_clip_makes_no_store(raw, path):
+    for folder in FOLDERS:
+        cut_in_half(video(raw, folder, "sk_depth"))
+    with pytest.raises(StoreError, match="no clip"):
+        prepare(NvGesture(raw), path, skip_unreadable=True)
+    assert not path.exists()
+
+
 def test_all_bad_videos_of_a_unit_are_named(raw, path):
     for folder in FOLDERS[:2]:
         cut_in_half(video(raw, folder))
@@ -242,10 +302,10 @@ def test_stream_shorter_than_its_window_is_named(raw, path):
         prepare(NvGesture(raw), path)
 
 
-def test_missing_videos_are_counted_before_any_work(raw, path):
-    for stream in ("sk_color", "sk_depth"):
-        video(raw, FOLDERS[0], stream).unlink()
-    with pytest.raises(DatasetError, match="2 of 6 video files are missing") as caught:
+def test_half_the_videos_missing_is_an_error_before_any_work(raw, path):
+    for folder in FOLDERS[:2]:
+        video(raw, folder).unlink()
+    with pytest.raises(DatasetError, match="2 of 3 clips lack files of rgb") as caught:
         prepare(NvGesture(raw), path)
     assert str(video(raw, FOLDERS[0])) in caught.value.what
     assert "--colour sk_wrapped" in caught.value.cure
@@ -263,6 +323,48 @@ def test_no_readable_file_at_all(raw, path):
         file.write_bytes(b"")
     with pytest.raises(ClipError, match=r"subject1_r0/sk_color\.avi is not a readable video"):
         prepare(NvGesture(raw), path)
+
+
+def test_a_missing_video_is_set_aside_and_the_rest_goes_on(raw, path):
+    video(raw, FOLDERS[1]).unlink()
+    with pytest.raises(ClipError, match=r"1 of 3 clips cannot be read:\n.*does not exist"):
+        prepare(NvGesture(raw), path)
+    assert visible(path.parent) == ["small.partial"]
+
+
+# A part of a dataset
+
+
+def test_limit_takes_clips_from_all_over_the_dataset(three_units, path):
+    prepare(NvGesture(three_units), path, selection=Selection(limit=2))
+    reader = StoreReader(path)
+    assert [row.clip_id for row in reader.table.rows] == [FOLDERS[0], FOLDERS[1]]
+    assert reader.attributes["complete"] is False
+
+
+@pytest.mark.parametrize(("count", "limit", "chosen"), [(10, 3, [0, 3, 6]), (4, 9, [0, 1, 2, 3])])
+def test_limit_is_spread_evenly(raw, count, limit, chosen):
+    _, clips = NvGesture(raw).read()
+    many = [
+        dataclasses.replace(clips[0], row=clips[0].row._replace(clip_id=str(i)))
+        for i in range(count)
+    ]
+    assert [int(clip.row.clip_id) for clip in Selection(limit=limit).choose(many)] == chosen
+
+
+def test_only_takes_clips_whose_id_fits(raw):
+    survey = survey_dataset(NvGesture(raw), Selection(only=("class_01/*", "*/subject5_*")))
+    assert [clip.row.clip_id for clip in survey.clips] == [FOLDERS[0], FOLDERS[2]]
+    assert survey.facts.notes[0] == "a part: 2 of the 3 clips that are there"
+
+
+@pytest.mark.parametrize(
+    ("selection", "words"),
+    [(Selection(limit=0), "--limit 0"), (Selection(only=("nobody",)), "no clip fits 'nobody'")],
+)
+def test_a_part_without_clips_is_refused(raw, selection, words):
+    with pytest.raises(UsageError, match=words):
+        survey_dataset(NvGesture(raw), selection)
 
 
 # Origin
@@ -306,28 +408,28 @@ def test_malformed_marker_is_refused(raw, marker):
 
 def test_plan_says_what_a_store_in_the_way_would_mean(raw, path):
     prepare(NvGesture(raw), path)
-    assert "nothing to do" in describe_plan(*plan_store(NvGesture(raw)), path)[2]
+    assert "nothing to do" in describe(NvGesture(raw), path)[2]
     lists = raw / "nvgesture_train_correct_cvpr2016_v2.lst"
     lists.write_text(lists.read_text().replace("label:1", "label:2"))
-    assert "--overwrite" in describe_plan(*plan_store(NvGesture(raw)), path)[2]
+    assert "--overwrite" in describe(NvGesture(raw), path)[2]
 
 
 def test_plan_in_words(raw, path):
-    first, second, *notes = describe_plan(*plan_store(NvGesture(raw)), path)
-    assert first == ("nvgesture, recorded: 3 of 1,532 clips, 24 frames of 32x24, rgb+depth+flow")
+    first, second, *notes = describe(NvGesture(raw), path)
+    assert first == (
+        "nvgesture, recorded: 3 of 1,532 clips (2 train, 1 test), 24 frames, rgb+depth+flow"
+    )
     free = shutil.disk_usage(raw).free / 1e9
-    assert second.startswith(f"{path}: up to about 0.00 GB (0.00 GB unpacked), ")
+    assert second.startswith(f"{path}: frames of 32x24, up to about 0.00 GB (0.00 GB unpacked), ")
     assert float(second.split()[-4]) == pytest.approx(free, abs=1)
-    assert notes == []
+    assert [note.split(":")[1].strip() for note in notes] == ["mirror"]
     assert not path.parent.exists()
 
 
 def test_plan_forecasts_the_bytes(raw):
-    plan = plan_store(NvGesture(raw))
+    geometry = survey_dataset(NvGesture(raw)).plan().geometry
     raw_bytes = 24 * 24 * 32 * 6
-    assert raw_bytes == sum(
-        24 * plan[2].height * plan[2].width * channels for channels in (3, 1, 2)
-    )
+    assert raw_bytes == sum(math.prod(geometry.shape(m, 24)) for m in geometry.modalities)
 
 
 # Pictures
@@ -352,7 +454,7 @@ def shifted(count, dx, dy, size=96):
 
 @pytest.mark.parametrize(("dx", "dy"), [(3, 0), (0, -2), (-4, 3), (0, 0)])
 def test_flow_of_a_shifted_texture_is_the_shift(dx, dy):
-    flow = decode_flow(farneback_flow(shifted(4, dx, dy)))[:, 24:-24, 24:-24]
+    flow = decode_flow(build_flow("farneback").compute(shifted(4, dx, dy)))[:, 24:-24, 24:-24]
     # The code has steps of 0.16 pixels; Farneback is good to a fraction of a pixel here.
     assert np.median(flow[..., 0]) == pytest.approx(dx, abs=0.2)
     assert np.median(flow[..., 1]) == pytest.approx(dy, abs=0.2)
@@ -361,13 +463,13 @@ def test_flow_of_a_shifted_texture_is_the_shift(dx, dy):
 
 def test_flow_of_the_last_frame_repeats_the_one_before():
     frames = np.concatenate([shifted(3, 3, 0), shifted(2, 0, 2)])
-    flow = farneback_flow(frames)
+    flow = build_flow("farneback").compute(frames)
     np.testing.assert_array_equal(flow[-1], flow[-2])
     assert (flow[0] != flow[-1]).any()
 
 
 def test_flow_of_one_frame_is_none():
-    assert (farneback_flow(shifted(1, 0, 0)) == 128).all()
+    assert (build_flow("farneback").compute(shifted(1, 0, 0)) == 128).all()
 
 
 def test_flow_is_that_of_the_stored_frames(raw, path):
@@ -395,17 +497,24 @@ def test_larger_frames_are_resized_to_short_side_256(tmp_path, path):
 
 
 def test_resize_keeps_the_mean_and_the_channels():
-    frames = np.random.default_rng(0).integers(0, 256, (2, 40, 60, 1), np.uint8)
-    small = resize_frames(frames, 20, 30)
-    assert small.shape == (2, 20, 30, 1)
-    expected = frames.reshape(2, 20, 2, 30, 2).mean(axis=(2, 4))
+    frame = np.random.default_rng(0).integers(0, 256, (40, 60, 1), np.uint8)
+    small = resize_frame(frame, 20, 30)
+    assert small.shape == (20, 30, 1)
+    expected = frame.reshape(20, 2, 30, 2).mean(axis=(1, 3))
     # Rounding to whole values.
     assert np.abs(small[..., 0] - expected).max() <= 0.5
 
 
 def test_resize_to_the_same_size_changes_nothing():
-    frames = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 3), np.uint8)
-    assert resize_frames(frames, 4, 6) is frames
+    frame = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)
+    assert resize_frame(frame, 4, 6) is frame
+
+
+def test_a_modality_of_fewer_pixels_is_enlarged_to_the_stores(raw, path):
+    for folder in FOLDERS:
+        write_video(video(raw, folder, "sk_depth"), numbered(12, height=12, width=16))
+    prepare(NvGesture(raw), path)
+    assert numbers(StoreReader(path).read(0, "depth")) == [*range(2, 10)]
 
 
 def test_paths_with_spaces_and_brackets(raw, tmp_path):

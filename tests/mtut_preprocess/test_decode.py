@@ -5,12 +5,11 @@ from av.video.frame import PictureType
 from recordings import cut_in_half, numbered, numbers, write_video
 
 from mtut_bench.errors import ClipError
+from mtut_preprocess import decode as decode_module
 from mtut_preprocess.decode import (
-    FrameSource,
+    VideoFrames,
     count_frames,
     count_packets,
-    frame_size,
-    read_frames,
 )
 
 CODECS = ("mjpeg", "libx264")
@@ -31,7 +30,7 @@ def cut(request, tmp_path):
 
 
 def read(path, indices, plane="luma"):
-    return read_frames(FrameSource(path, tuple(indices), plane))
+    return VideoFrames(path, tuple(indices), plane).read()
 
 
 def smooth_picture(height, width):
@@ -83,7 +82,7 @@ def test_shapes_and_types(video):
 
 def test_counts_and_size(video):
     assert (count_frames(video), count_packets(video)) == (COUNT, COUNT)
-    assert frame_size(video) == (24, 32)
+    assert VideoFrames(video, range(1), "rgb").size() == (24, 32)
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -151,7 +150,12 @@ def test_window_that_passes_the_end_by_three_is_refused(video):
 # Bad files
 
 
-READERS = (count_frames, count_packets, frame_size, lambda path: read(path, [0]))
+READERS = (
+    count_frames,
+    count_packets,
+    lambda path: VideoFrames(path, range(1), "rgb").size(),
+    lambda path: read(path, [0]),
+)
 each_reader = pytest.mark.parametrize("reader", READERS, ids=["frames", "packets", "size", "read"])
 
 
@@ -203,6 +207,27 @@ def test_damaged_bytes_inside_are_found(tmp_path):
 
 def test_frames_that_change_their_size_are_refused(tmp_path, monkeypatch):
     sizes = [av.VideoFrame(32, 24, "gray"), av.VideoFrame(16, 24, "gray")]
-    monkeypatch.setattr("mtut_preprocess.decode._decode", lambda _: iter(sizes))
+    monkeypatch.setattr("mtut_preprocess.decode.decode_frames", lambda _: iter(sizes))
     with pytest.raises(ClipError, match="changes its frame size"):
         read(tmp_path / "a.avi", [0, 1])
+
+
+def test_clips_of_one_file_decode_it_once(video, monkeypatch):
+    """The second clip goes on where the first ended; the frames are those of a fresh start."""
+    opened = []
+    decode = decode_module.decode_frames
+    monkeypatch.setattr(
+        decode_module, "decode_frames", lambda path: (opened.append(path), decode(path))[1]
+    )
+    windows = [range(3, 20), range(40, 44), range(46, 60), range(50, 55), range(116, COUNT + 1)]
+    found = [numbers(read(video, window)) for window in windows]
+    assert found == [[min(i, COUNT - 1) for i in window] for window in windows]
+    # One start, and one for the window that goes back.
+    assert len(opened) == 2
+
+
+def test_a_file_that_changed_is_decoded_anew(tmp_path):
+    path = write_video(tmp_path / "a.avi", numbered(40))
+    read(path, range(10))
+    write_video(path, numbered(40, first=100))
+    assert numbers(read(path, range(20, 23))) == [120, 121, 122]

@@ -1,21 +1,16 @@
 import json
-from pathlib import PurePosixPath
+from collections import Counter
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
 from recordings import TEST_LIST, TRAIN_LIST, list_line, log_text, write_lists
 
 from mtut_bench.errors import DatasetError
-from mtut_preprocess.nvgesture import (
-    CLASS_NAMES,
-    EXPECTED_CLIPS,
-    MIRROR,
-    NvGesture,
-    pair_frames,
-    parse_list,
-    read_log,
-)
+from mtut_preprocess.nvgesture import NvGesture, load_nvgesture_settings, parse_list
+from mtut_preprocess.pairing import pair_frames, read_log
 
+SPLITS = Path(__file__).parents[3] / "shared" / "reference" / "splits.json"
 PERIOD = 33_333_333
 START = 1_440_000_000_000_000_000
 FOLDER = "class_01/subject1_r0"
@@ -40,11 +35,17 @@ def write_log(root, stream, times_ns, folder=FOLDER):
 def parse(tmp_path, text, **how):
     path = tmp_path / "some.lst"
     path.write_bytes(text.encode(**how))
-    return parse_list(path, tmp_path)
+    return parse_list(path, tmp_path, 25)
 
 
 def only_clip(root, colour="sk_color"):
     return NvGesture(root, colour).read()[1][0]
+
+
+def found(root, start, colour="sk_color"):
+    """Sentences of the finding whose title begins so."""
+    findings = NvGesture(root, colour).read()[0].findings
+    return [text for title, texts in findings.items() if title.startswith(start) for text in texts]
 
 
 def refused(root):
@@ -181,10 +182,21 @@ def test_row_of_a_clip(root):
 
 def test_label_of_the_list_overrides_the_folder(root):
     write_lists(root, [list_line("class_01/subject4_r2", label=2)])
-    facts, clips = NvGesture(root).read()
-    assert clips[0].row.label == 1
-    # The test list's class_02 carries label 1 as well.
-    assert facts.notes[0].startswith("2 clips have another label in the list")
+    assert only_clip(root).row.label == 1
+
+
+def test_relabelled_clips_are_found_by_name(root):
+    write_lists(
+        root,
+        [list_line("class_01/subject4_r2", label=2), list_line("class_10/subject4_r0", label=10)],
+        [list_line("class_20/subject5_r1", label=21)],
+    )
+    facts, _ = NvGesture(root).read()
+    assert found(root, "label of the list differs") == [
+        "class_01/subject4_r2: list 2, folder 1",
+        "class_20/subject5_r1: list 21, folder 20",
+    ]
+    assert facts.notes[0].startswith("2 clips: label of the list differs")
 
 
 def test_windows_are_zero_based_and_half_open(root):
@@ -227,7 +239,9 @@ def test_wrapped_colour_needs_no_colour_field(root):
 
 
 def test_without_logs_frames_pair_by_position():
-    assert pair_frames((2, 5), (1, 4), None, times(9), "") == ([1, 2, 3], "position")
+    pairing = pair_frames((2, 5), (1, 4), None, times(9), "")
+    assert (pairing.colour, pairing.found_by, pairing.lag) == ((1, 2, 3), "position", -1)
+    assert pairing.apart_ms is None
 
 
 def test_without_logs_windows_of_two_lengths_are_refused():
@@ -236,16 +250,29 @@ def test_without_logs_windows_of_two_lengths_are_refused():
 
 
 def test_with_logs_the_window_of_colour_does_not_matter():
-    found = pair_frames((2, 5), (0, 1), times(9), times(9), "")
-    assert found == ([2, 3, 4], "timestamps")
+    pairing = pair_frames((2, 5), (0, 1), times(9), times(9), "")
+    assert (pairing.colour, pairing.found_by) == ((2, 3, 4), "timestamps")
 
 
 @pytest.mark.parametrize("lag", [-1, 0, 1, 3])
 def test_whole_frame_lag_is_found(lag):
     colour = times(30, -lag * PERIOD + 4_000_000)
-    assert pair_frames((10, 20), (10, 20), times(30), colour, "")[0] == list(
-        range(10 + lag, 20 + lag)
-    )
+    pairing = pair_frames((10, 20), (10, 20), times(30), colour, "")
+    assert pairing.colour == tuple(range(10 + lag, 20 + lag))
+    assert pairing.lag == lag
+
+
+@pytest.mark.parametrize("start", [9, 10, 11])
+def test_lag_is_of_frame_numbers_wherever_colours_window_starts(start):
+    colour = times(30, -PERIOD)
+    assert pair_frames((10, 20), (start, start + 10), times(30), colour, "").lag == 1
+
+
+def test_times_apart_are_those_of_the_same_number_and_as_paired():
+    pairing = pair_frames((10, 20), (10, 20), times(30), times(30, 28_000_000), "")
+    same, paired = pairing.apart_ms
+    assert same == pytest.approx(28.0)
+    assert paired == pytest.approx(28.0 - PERIOD / 1e6)
 
 
 def test_nearest_frames_of_jittered_clocks_are_those_of_a_plain_loop():
@@ -253,26 +280,26 @@ def test_nearest_frames_of_jittered_clocks_are_those_of_a_plain_loop():
     depth = np.sort(times(60) + rng.integers(-30e6, 30e6, 60))
     colour = np.sort(times(60) + rng.integers(-30e6, 30e6, 60))
     expected = [min(range(60), key=lambda c: (abs(int(colour[c]) - int(t)), c)) for t in depth]
-    assert pair_frames((0, 60), (0, 60), depth, colour, "")[0] == expected
+    assert list(pair_frames((0, 60), (0, 60), depth, colour, "").colour) == expected
 
 
 def test_dropped_colour_frames_are_repeated():
     colour = np.delete(times(12), [4, 5])
-    found = pair_frames((0, 12), (0, 12), times(12), colour, "")[0]
-    assert found == [0, 1, 2, 3, 3, 4, 4, 5, 6, 7, 8, 9]
+    pairing = pair_frames((0, 12), (0, 12), times(12), colour, "")
+    assert pairing.colour == (0, 1, 2, 3, 3, 4, 4, 5, 6, 7, 8, 9)
 
 
 def test_equal_distances_take_the_earlier_frame():
-    assert pair_frames((1, 2), (1, 2), np.array([0, 10]), np.array([0, 20]), "")[0] == [0]
+    assert pair_frames((1, 2), (1, 2), np.array([0, 10]), np.array([0, 20]), "").colour == (0,)
 
 
 def test_colour_never_goes_back_in_time():
     depth = times(5)[[0, 1, 3, 2, 4]]
-    assert pair_frames((0, 5), (0, 5), depth, times(5), "")[0] == [0, 1, 3, 3, 4]
+    assert pair_frames((0, 5), (0, 5), depth, times(5), "").colour == (0, 1, 3, 3, 4)
 
 
 def test_window_past_the_end_of_the_log_holds_the_last_time():
-    assert pair_frames((7, 12), (7, 12), times(10), times(10), "")[0] == [7, 8, 9, 9, 9]
+    assert pair_frames((7, 12), (7, 12), times(10), times(10), "").colour == (7, 8, 9, 9, 9)
 
 
 def test_logs_of_two_recordings_are_refused():
@@ -295,6 +322,61 @@ def test_wrapped_colour_is_paired_by_its_own_log(root):
     write_log(root, "sk_color", times(9, -PERIOD))
     write_log(root, "sk_wrapped", times(9))
     assert only_clip(root, "sk_wrapped").origin["colour_lag_frames"] == 0
+
+
+def test_clip_with_a_lag_is_found_with_frames_and_milliseconds(root):
+    write_log(root, "sk_depth", times(9))
+    write_log(root, "sk_color", times(9, 28_000_000))
+    assert found(root, "colour and depth are a whole frame apart") == [
+        f"{FOLDER}: colour frame n-1 belongs to depth frame n; -5 ms apart, frames of the same"
+        " number +28 ms"
+    ]
+
+
+def test_windows_that_start_apart_are_no_lag_in_time(root):
+    write_lists(root, [list_line(FOLDER, (0, 8), (1, 9))])
+    assert found(root, "colour and depth windows start") == [f"{FOLDER}: depth 0, colour 1"]
+    assert not found(root, "colour and depth are a whole frame apart")
+    assert not found(root, "colour and depth windows start", "sk_wrapped")
+
+
+@pytest.mark.parametrize(
+    ("frames", "texts"),
+    [
+        (8, []),
+        (7, [f"{FOLDER}: sk_depth has 7 frames, the window ends at 8"]),
+        (6, [f"{FOLDER}: sk_depth has 6 frames, the window ends at 8"]),
+        # A stream that is shorter still is no whole recording: decoding refuses it.
+        (5, []),
+    ],
+)
+def test_window_past_the_end_of_depth_is_found(root, frames, texts):
+    write_log(root, "sk_depth", times(frames))
+    write_log(root, "sk_color", times(9))
+    assert found(root, "window passes the end") == texts
+
+
+def test_window_past_the_end_of_colour_is_found_where_frames_pair_by_number(root):
+    write_log(root, "sk_color", times(7))
+    assert found(root, "window passes the end") == [
+        f"{FOLDER}: sk_color has 7 frames, the window ends at 8"
+    ]
+
+
+@pytest.mark.parametrize(("there", "absent"), [("sk_color", "sk_depth"), ("sk_depth", "sk_color")])
+def test_single_log_is_found_and_not_used(root, there, absent):
+    write_log(root, there, times(9))
+    assert only_clip(root).origin["pairing"] == "position"
+    assert found(root, "one of the two logs") == [f"{FOLDER}: no {absent}_log.txt"]
+
+
+def test_clip_without_logs_is_found_only_among_clips_with_logs(root):
+    assert not found(root, "both logs are missing")
+    write_log(root, "sk_depth", times(9))
+    write_log(root, "sk_color", times(9))
+    assert found(root, "both logs are missing") == [
+        "class_02/subject5_r0: no sk_depth_log.txt, no sk_color_log.txt"
+    ]
 
 
 # Logs
@@ -341,20 +423,78 @@ def test_log_that_is_no_text_is_one_error(tmp_path):
 def test_facts(root):
     facts, _ = NvGesture(root).read()
     assert (facts.dataset, facts.origin, facts.expected_clips) == ("nvgesture", "recorded", 1532)
-    assert facts.modalities == ("rgb", "depth", "flow")
+    assert (facts.modalities, facts.flow) == (("rgb", "depth"), "farneback")
     assert (facts.fold_rule, facts.subject_unit, facts.fps) == ("split", "person", 30.0)
     assert facts.colour == "sk_color"
+    assert "CVPR 2016" in facts.source
+    assert "NVIDIA" in facts.licence
 
 
-def test_classes_and_mirror():
-    assert len(set(CLASS_NAMES)) == 25
-    assert sorted(MIRROR) == list(range(25))
-    swapped = {(a, b) for a, b in enumerate(MIRROR) if a < b}
+def test_published_counts_add_up_to_the_dataset(root):
+    published = NvGesture(root).read()[0].published
+    assert {key: sum(counts.values()) for key, counts in published.items()} == {
+        "split": 1532,
+        "subject": 1532,
+        "label": 1532,
+    }
+    assert published["split"] == {"train": 1050, "test": 482}
+    # 10 and 19 are in neither list.
+    assert set(published["subject"]) == {str(i) for i in range(1, 21)} - {"10", "19"}
+    assert list(published["label"]) == [str(k) for k in range(25)]
+    assert (published["label"]["18"], published["label"]["1"]) == (36 + 19, 50 + 22)
+
+
+def test_published_counts_are_not_those_of_a_twin(root):
+    (root / "synthetic.json").write_text(json.dumps({"twin": "nvgesture-synthetic"}))
+    facts, _ = NvGesture(root).read()
+    assert (facts.published, facts.source, facts.licence) == ({}, "", "")
+
+
+def test_classes_and_mirror(root):
+    facts, _ = NvGesture(root).read()
+    names, mirror = facts.class_names, facts.mirror
+    assert len(set(names)) == 25
+    assert sorted(mirror) == list(range(25))
+    swapped = {(a, b) for a, b in enumerate(mirror) if a < b}
     assert swapped == {(0, 1), (4, 5), (19, 20)}
     words = {"left": "right", "clockwise": "counter-clockwise"}
     for a, b in swapped:
-        *start, last = CLASS_NAMES[a].split()
-        assert CLASS_NAMES[b].split() == [*start, words[last]]
+        *start, last = names[a].split()
+        assert names[b].split() == [*start, words[last]]
+
+
+def test_table_in_the_raw_folder_overrides_mirror_and_its_doubt(root):
+    assert [text.partition(":")[0] for text in NvGesture(root).read()[0].assumptions] == ["mirror"]
+    mirror = [-1, *range(1, 25)]
+    (root / "nvgesture.json").write_text(json.dumps({"mirror": mirror}))
+    facts, _ = NvGesture(root).read()
+    assert (facts.mirror, facts.assumptions) == (tuple(mirror), ())
+
+
+def test_labels_may_be_as_many_as_the_table_has_classes(root):
+    settings = {"class_names": ["a", "b"], "mirror": [1, 0]}
+    (root / "nvgesture.json").write_text(json.dumps(settings))
+    assert NvGesture(root).read()[0].class_names == ("a", "b")
+    write_lists(root, [list_line(FOLDER, label=3)])
+    assert "label 3 is outside 1..2" in refused(root)
+
+
+BAD_SETTINGS = {
+    "no names": ({"class_names": None}, "'class_names' must be a list of strings"),
+    "names without mirror": ({"class_names": ["a"]}, "'mirror' has 25 entries for 1 classes"),
+    "published is a list": ({"published": [1]}, "'published' must be"),
+    "published of something else": ({"published": {"class": {"0": 1}}}, "'published' must be"),
+    "published no count": ({"published": {"label": {"0": "many"}}}, "'published' must be"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SETTINGS)
+def test_bad_settings_name_file_and_key(root, name):
+    settings, message = BAD_SETTINGS[name]
+    (root / "nvgesture.json").write_text(json.dumps(settings))
+    with pytest.raises(DatasetError) as caught:
+        load_nvgesture_settings(root)
+    assert caught.value.what.startswith(f"{root / 'nvgesture.json'}: {message}")
 
 
 def test_train_comes_first_in_the_order_of_the_lists(root):
@@ -366,4 +506,52 @@ def test_train_comes_first_in_the_order_of_the_lists(root):
 def test_clips_of_the_whole_dataset_are_all_listed(root):
     every = [f"class_{k:02d}/subject1_r{i}" for k in range(1, 26) for i in range(42)]
     write_lists(root, every, [f"class_01/subject5_r{i}" for i in range(482)])
-    assert len(NvGesture(root).read()[1]) == EXPECTED_CLIPS
+    facts, clips = NvGesture(root).read()
+    assert len(clips) == facts.expected_clips
+
+
+@pytest.fixture(scope="module")
+def authors_lists(tmp_path_factory):
+    """The authors' own 1,532 lines, from a transcription of their lists; no recordings."""
+    if not SPLITS.exists():
+        pytest.skip("../shared/reference is absent")
+    splits = json.loads(SPLITS.read_text())["nvgesture"]
+    lines = {
+        split: [
+            list_line(
+                line["path"].removeprefix("Video_data/"),
+                (line["depth_start"], line["depth_end"]),
+                (line["start"], line["end"]),
+                line["label"],
+            )
+            for line in splits[split]
+        ]
+        for split in ("train", "test")
+    }
+    return write_lists(tmp_path_factory.mktemp("lists"), lines["train"], lines["test"])
+
+
+@pytest.mark.real
+def test_the_authors_lists_have_the_published_counts(authors_lists):
+    facts, clips = NvGesture(authors_lists).read()
+    for key in ("split", "subject", "label"):
+        counts = Counter(str(getattr(clip.row, key)) for clip in clips)
+        assert counts == facts.published[key]
+
+
+@pytest.mark.real
+def test_23_relabelled_clips_and_4_shifted_windows_are_found(authors_lists):
+    relabelled = found(authors_lists, "label of the list differs")
+    assert len(relabelled) == 15 + 8
+    assert {
+        "class_01/subject4_r2: list 2, folder 1",
+        "class_24/subject4_r2: list 11, folder 24",
+        "class_13/subject8_r2: list 9, folder 13",
+    } <= set(relabelled)
+    shifted = found(authors_lists, "colour and depth windows")
+    assert {text.partition(":")[0] for text in shifted} == {
+        "class_06/subject17_r1",
+        "class_20/subject18_r2",
+        "class_23/subject18_r1",
+        "class_24/subject18_r2",
+    }

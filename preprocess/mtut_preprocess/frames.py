@@ -1,0 +1,82 @@
+"""What every kind of recording offers: its size, its files, the frames of a window."""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FrameSource", "Plane", "Shape", "missing_files"]
+
+Plane = Literal["rgb", "luma"]
+"""'rgb' converts to RGB; 'luma' takes the stored luma or grey values as they are."""
+
+Shape = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+"""Applied to each frame (H, W, C) as it is decoded, so that no clip is held at its native size."""
+
+
+class FrameSource(Protocol):
+    """Which frames of which file or files make one modality of a clip. Picklable.
+
+    Attributes:
+        path: video file, or pattern of image files; for messages.
+        indices: frame numbers, not decreasing; a repeated number repeats the frame.
+        plane: how a frame becomes an array.
+    """
+
+    @property
+    def path(self) -> Path: ...  # noqa: D102 - above
+
+    @property
+    def indices(self) -> Sequence[int]: ...  # noqa: D102 - above
+
+    @property
+    def plane(self) -> Plane: ...  # noqa: D102 - above
+
+    def files(self) -> tuple[Path, Iterable[str]]:
+        """Return the folder and the names in it that the frames need."""
+        ...
+
+    def size(self) -> tuple[int, int]:
+        """Return the (height, width) in pixels that the first file states.
+
+        Raises:
+            ClipError: it is missing or unreadable.
+        """
+        ...
+
+    def read(self, shape: Shape | None = None) -> NDArray[np.uint8]:
+        """Return the frames, uint8 (T, H, W, C); C = 3 for 'rgb', 1 for 'luma'.
+
+        Args:
+            shape: applied to each frame.
+
+        Raises:
+            ClipError: a file is missing, unreadable or shorter than the window.
+        """
+        ...
+
+
+def missing_files(source: FrameSource) -> list[Path]:
+    """Return the files of a source that are not there; lists its folder, opens no file."""
+    folder, names = source.files()
+    there = _names_in(folder)
+    return [folder / name for name in dict.fromkeys(names) if name not in there]
+
+
+def _names_in(folder: Path) -> frozenset[str]:
+    try:
+        return _names_at(folder, folder.stat().st_mtime_ns)
+    except OSError:
+        return frozenset()
+
+
+@lru_cache(maxsize=16)
+def _names_at(folder: Path, mtime_ns: int) -> frozenset[str]:
+    """Return the names in a folder; neighbouring clips share it."""
+    del mtime_ns  # a key of the cache: a folder that has changed since is listed anew
+    with os.scandir(folder) as entries:
+        return frozenset(entry.name for entry in entries)
