@@ -21,6 +21,7 @@ from zarr.codecs import ZstdCodec
 
 from mtut_bench.errors import StoreError
 from mtut_bench.files import hold_lock, read_json, sync_file, sync_folder, write_json
+from mtut_bench.shards import pack_frames, write_shard
 from mtut_bench.store import (
     CHUNK_FRAMES,
     FORMAT_VERSION,
@@ -36,11 +37,6 @@ from mtut_bench.store import (
 )
 
 __all__ = ["Frames", "StoreWriter", "UnitRecord", "read_unit_record", "write_unit"]
-
-
-# A missing file must mean a damaged store, never a black shard. zarr keeps this with an open
-# array, not in the store: who opens one to write it must say so.
-_WRITE_BLACK = {"array.write_empty_chunks": True}
 
 
 Frames = Mapping[str, NDArray[np.uint8]]
@@ -141,13 +137,14 @@ class StoreWriter:
             if not (self.partial / "store.zarr").exists():
                 shutil.rmtree(self.partial, ignore_errors=True)
 
-    def finish(self, versions: Mapping[str, str]) -> str:
+    def finish(self, versions: Mapping[str, str], hide: str = "") -> str:
         """Add the clip table and give the store its final name.
 
         Clips that were set aside are not in the table; a store without them is not complete.
 
         Args:
             versions: software that made the frames, kept beside the digest, not in it.
+            hide: text that is left out of the reasons: a folder of this machine.
 
         Returns:
             The content digest.
@@ -171,8 +168,11 @@ class StoreWriter:
         root = zarr.open_group(self.partial / "store.zarr", mode="r+")
         _write_table(root, self.plan, self.layout, kept, digests)
         _write_shard_sizes(root, self.partial / "store.zarr", self.plan)
-        aside = [[self.plan.rows[index].clip_id, text] for index, text in reasons.items()]
-        root.attrs.update(
+        aside = [
+            [self.plan.rows[index].clip_id, text.replace(hide, "") if hide else text]
+            for index, text in reasons.items()
+        ]
+        root.update_attributes(
             {
                 "format_version": FORMAT_VERSION,
                 **self.plan.attributes,
@@ -200,7 +200,7 @@ def read_unit_record(partial: Path, geometry: Geometry, unit: Unit) -> UnitRecor
     """Return what is known of a unit; None where it is not written, or not as it was recorded."""
     try:
         record = read_json(_done_file(partial, unit), StoreError, "")
-        files = _shard_files(partial / "store.zarr", geometry, unit)
+        files = _shard_files(partial / "store.zarr", geometry.modalities, unit)
         if [file.stat().st_size for file in files] != record["shard_bytes"]:
             return None
         hashes = dict(zip(unit.places, record["sha256"], strict=True))
@@ -221,34 +221,30 @@ def write_unit(
         partial: the writer's partial folder.
         geometry: of the store.
         unit: which shards.
-        clips: (clip index, frames or the reason why there are none), taken one after the other;
-            frames are uint8 (T, H, W, C) per modality.
+        clips: (clip index, frames or the reason why there are none), taken one after the other and
+            packed at once; frames are uint8 (T, H, W, C) per modality.
     """
-    root = zarr.open_group(partial / "store.zarr", mode="r+")
     known = read_unit_record(partial, geometry, unit)
     hashes: dict[int, str | None] = dict.fromkeys(unit.places)
     reasons: dict[int, str] = {}
     if known:
         hashes.update(known.hashes)
         reasons.update(known.reasons)
-    buffers: dict[str, NDArray[np.uint8]] = {}
+    packed: dict[int, dict[str, list[bytes]]] = {}
     for index, frames in clips:
         if isinstance(frames, str):
             reasons[index] = frames
             continue
-        buffers = buffers or _open_buffers(root, geometry, unit, keep=known is not None)
-        begin, end = (place - unit.start for place in unit.places[index])
-        for modality, buffer in buffers.items():
-            buffer[begin:end] = frames[modality]
+        packed[index] = {m: pack_frames(frames[m]) for m in geometry.modalities}
         hashes[index] = clip_sha256(frames).hex()
         reasons.pop(index, None)
     if {index for index, text in hashes.items() if text is None} != reasons.keys():
         raise ValueError(f"unit {unit.index}: clips with neither frames nor a reason")
-    if not known and not buffers:
-        buffers = _open_buffers(root, geometry, unit, keep=False)
-    if buffers:
-        _write_shards(root, partial, geometry, unit, buffers)
-    files = _shard_files(partial / "store.zarr", geometry, unit)
+    if packed or not known:
+        kept = [i for i, text in hashes.items() if text is not None and i not in packed]
+        packed |= _pack_again(partial, geometry, unit, kept)
+        _write_shards(partial, geometry, unit, packed)
+    files = _shard_files(partial / "store.zarr", geometry.modalities, unit)
     record = {
         "sha256": list(hashes.values()),
         "set_aside": {str(index): text for index, text in sorted(reasons.items())},
@@ -257,48 +253,51 @@ def write_unit(
     write_json(_done_file(partial, unit), record)
 
 
-def _open_buffers(
-    root: zarr.Group, geometry: Geometry, unit: Unit, *, keep: bool
-) -> dict[str, NDArray[np.uint8]]:
-    """Return an array per modality for the frames of a unit: what is there, or black."""
-    if not keep:
-        count = unit.stop - unit.start
-        return {m: np.zeros(geometry.shape(m, count), np.uint8) for m in geometry.modalities}
+def _pack_again(
+    partial: Path, geometry: Geometry, unit: Unit, clips: Sequence[int]
+) -> dict[int, dict[str, list[bytes]]]:
+    """Return the chunks of clips of a unit that are written already."""
+    if not clips:
+        return {}
+    root = zarr.open_group(partial / "store.zarr", mode="r")
     arrays = {m: _array(root, f"frames/{m}") for m in geometry.modalities}
-    return {m: np.array(array[unit.start : unit.stop]) for m, array in arrays.items()}
+    return {
+        index: {
+            m: pack_frames(np.asarray(a[slice(*unit.places[index])])) for m, a in arrays.items()
+        }
+        for index in clips
+    }
 
 
 def _write_shards(
-    root: zarr.Group,
     partial: Path,
     geometry: Geometry,
     unit: Unit,
-    buffers: dict[str, NDArray[np.uint8]],
+    packed: Mapping[int, Mapping[str, Sequence[bytes]]],
 ) -> None:
-    """Write the frames of a unit; empties ``buffers`` on the way."""
+    """Write the shards of a unit from the chunks of its clips; black where there is no clip."""
     # From here until its file is written anew the unit counts as not written.
     _done_file(partial, unit).unlink(missing_ok=True)
-    files = _shard_files(partial / "store.zarr", geometry, unit)
-    for file in files:
-        # zarr reads a shard that is there before it writes it: a torn one would stop it.
-        file.unlink(missing_ok=True)
+    per_shard = SHARD_FRAMES // CHUNK_FRAMES
     for modality in geometry.modalities:
-        with zarr.config.set(_WRITE_BLACK):
-            array = _array(root, f"frames/{modality}")
-        array[unit.start : unit.stop] = buffers.pop(modality)
-    for file in files:
-        sync_file(file)
+        [black] = pack_frames(np.zeros(geometry.shape(modality, CHUNK_FRAMES), np.uint8))
+        chunks = [black] * ((unit.stop - unit.start) // CHUNK_FRAMES)
+        for index, clip in packed.items():
+            first = (unit.places[index][0] - unit.start) // CHUNK_FRAMES
+            chunks[first : first + len(clip[modality])] = clip[modality]
+        for number, file in enumerate(_shard_files(partial / "store.zarr", (modality,), unit)):
+            write_shard(file, chunks[number * per_shard : (number + 1) * per_shard])
 
 
 def _done_file(partial: Path, unit: Unit) -> Path:
     return partial / "done" / f"{unit.index:06d}.json"
 
 
-def _shard_files(store: Path, geometry: Geometry, unit: Unit) -> list[Path]:
+def _shard_files(store: Path, modalities: Sequence[str], unit: Unit) -> list[Path]:
     shards = range(unit.start // SHARD_FRAMES, -(-unit.stop // SHARD_FRAMES))
     return [
         store / "frames" / modality / f"c/{shard}/0/0/0"
-        for modality in geometry.modalities
+        for modality in modalities
         for shard in shards
     ]
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from mtut_bench import __version__
+from mtut_bench.cli.bench import bench_app
 from mtut_bench.cli.data import inspect, prepare, synth, verify
 from mtut_bench.cli.exchange import export, import_
 from mtut_bench.cli.options import console
@@ -62,6 +63,7 @@ app.command(
 app.command(epilog=_examples("report --runs runs"))(report)
 app.command(name="list", epilog=_examples("list datasets", "list runs"))(list_)
 app.add_typer(weights_app, name="weights")
+app.add_typer(bench_app, name="bench")
 
 
 @app.callback(invoke_without_command=True)

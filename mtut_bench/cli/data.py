@@ -122,7 +122,8 @@ def prepare(
     reporter.line(
         f"{state} {done.num_clips} clips, digest {done.digest[:12]} -> {done.path}, {card.name}"
     )
-    if done.set_aside:
+    if done.set_aside and not skip_unreadable:
+        say("the store lacks these clips; repaired, they get in with --overwrite")
         raise typer.Exit(1)
 
 

@@ -3,8 +3,9 @@
 import fcntl
 import glob
 import io
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import accumulate
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from mtut_bench.data_card import card_text
 from mtut_bench.errors import MtutBenchError, StoreError
-from mtut_bench.files import canonical_json, sync_folder
+from mtut_bench.files import sync_folder
 from mtut_bench.hdf5.layout import FORMAT_NAME, LAYOUT_VERSION, Content
 from mtut_bench.store import CHUNK_FRAMES, FLOW_LIMIT_PX, Geometry, clip_sha256
 from mtut_bench.store_reader import StoreReader
@@ -27,7 +28,7 @@ __all__ = ["export_hdf5"]
 
 Progress = Callable[[int, int], None]
 
-_GZIP_LEVEL = 1
+_PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "fletcher32": True}
 """Level 4 saves at most a tenth, of depth and flow, and takes 1.2 to 1.7 times as long."""
 
 _ABOUT = """\
@@ -72,6 +73,7 @@ def export_hdf5(
         if out.exists() and not overwrite:
             cure = "Give --overwrite, or another name with --out."
             raise StoreError(f"{out} exists already", cure)
+        # HDF5 1.8 is the oldest whose metadata have checksums, and can be read everywhere.
         with _replacing(out) as sink, h5py.File(sink, "w", libver=("v108", "v108")) as file:
             _write_store(file, reader, sink, progress)
     except OSError as error:
@@ -166,7 +168,7 @@ def _replacing(out: Path) -> Iterator[_Sink]:
 def _write_attributes(file: h5py.File, content: Content, reader: StoreReader) -> None:
     stored = dict(content.attributes)
     stored["store_format_version"] = stored.pop("format_version")
-    packed = [name for name, v in stored.items() if not isinstance(v, str | int | float)]
+    packed = [n for n, v in sorted(stored.items()) if not isinstance(v, str | int | float)]
     own = {
         "format": FORMAT_NAME,
         "format_version": LAYOUT_VERSION,
@@ -174,32 +176,35 @@ def _write_attributes(file: h5py.File, content: Content, reader: StoreReader) ->
         "card": card_text(reader),
         "checksum": content.checksum(),
     }
-    texts = {name: canonical_json(stored[name]) for name in packed}
-    file.attrs.update({**own, **stored, **texts})
+    texts = {name: json.dumps(stored[name], ensure_ascii=False) for name in packed}
+    # In one order, so that a store that came back is exported to the same bytes.
+    for name, value in sorted({**own, **stored, **texts}.items()):
+        file.attrs[name] = value
     file.attrs["json_attributes"] = np.array(packed, dtype=h5py.string_dtype())
 
 
 def _write_table(file: h5py.File, content: Content) -> None:
     rows, classes = content.rows, content.attributes["classes"]
-    texts = {
-        "id": [row.clip_id for row in rows],
-        "subject": [row.subject for row in rows],
-        "split": [row.split for row in rows],
-        "source": content.sources,
-        "class_name": [classes[row.label] for row in rows],
-    }
-    numbers: dict[str, NDArray[Any]] = {
+    columns: dict[str, NDArray[Any]] = {
+        "id": _texts([row.clip_id for row in rows]),
+        "subject": _texts([row.subject for row in rows]),
+        "split": _texts([row.split for row in rows]),
+        "source": _texts(content.sources),
+        "class_name": _texts([classes[row.label] for row in rows]),
         "label": np.array([row.label for row in rows], np.int32),
         "repetition": np.array([row.repetition for row in rows], np.int32),
         "num_frames": np.array([row.num_frames for row in rows], np.int32),
         "offset": np.array(content.offsets, np.int64),
         "sha256": np.frombuffer(b"".join(content.hashes), np.uint8).reshape(-1, 32),
     }
-    group = file.create_group("clips")
-    for name, values in texts.items():
-        group.create_dataset(name, data=values, dtype=h5py.string_dtype())
-    for name, array in numbers.items():
-        group.create_dataset(name, data=array)
+    for name, values in columns.items():
+        file.create_dataset(f"clips/{name}", data=values, chunks=values.shape, **_PACKED)
+
+
+def _texts(values: Sequence[str]) -> NDArray[np.bytes_]:
+    """Return UTF-8 texts of one length: variable ones would lie where no checksum guards them."""
+    packed = [value.encode() for value in values]
+    return np.array(packed, h5py.string_dtype("utf-8", max(1, *map(len, packed))))
 
 
 def _create_arrays(file: h5py.File, content: Content) -> dict[str, Any]:
@@ -210,9 +215,7 @@ def _create_arrays(file: h5py.File, content: Content) -> dict[str, Any]:
             shape,
             np.uint8,
             chunks=(CHUNK_FRAMES, *shape[1:]),
-            compression="gzip",
-            compression_opts=_GZIP_LEVEL,
-            fletcher32=True,
+            **_PACKED,
         )
         array.attrs["channels"] = _CHANNELS[behaves_like(modality)]
         for axis, name in enumerate(("time", "height", "width", "channel")):

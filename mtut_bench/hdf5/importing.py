@@ -108,7 +108,8 @@ def _open(file: Path) -> Iterator[h5py.File]:
         opened = h5py.File(file, "r")
     with opened:
         with _reading(str(file)):
-            form, version = opened.attrs.get("format"), opened.attrs.get("format_version")
+            known = {name: opened.attrs[name] for name in opened.attrs if name in OWN_ATTRIBUTES}
+        form, version = known.get("format"), known.get("format_version")
         if form != FORMAT_NAME or not isinstance(version, np.integer):
             raise StoreError(
                 f"{file} is an HDF5 file of another kind: its attribute 'format' is {form!r}",
@@ -171,10 +172,12 @@ def _read_attributes(opened: h5py.File) -> dict[str, Any]:
 
 
 def _dataset(opened: h5py.File, file: Path, name: str) -> h5py.Dataset:
-    with _reading(f"{file}: {name}"):
-        found = opened.get(name)
+    try:
+        found = opened[name]
+    except Exception as error:
+        raise StoreError(f"{file} has no readable dataset {name}: {error}", _CURE) from error
     if not isinstance(found, h5py.Dataset):
-        raise StoreError(f"{file} has no dataset {name}", _CURE)
+        raise StoreError(f"{file} has a group in place of the dataset {name}", _CURE)
     return found
 
 

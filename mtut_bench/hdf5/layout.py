@@ -5,7 +5,7 @@ For those who read HDF5 (h5py, MATLAB, HDFView) and not Zarr::
     attributes          format, format_version (of this layout), about, card, checksum; then those
                         of the store (its format_version as store_format_version): numbers, truth
                         values and texts as they are, the others as JSON text (json_attributes)
-    clips/id, subject, split, source, class_name            string (N,)
+    clips/id, subject, split, source, class_name            UTF-8 text of fixed length (N,)
     clips/label, repetition, num_frames                     int32 (N,)
     clips/offset        int64 (N,)        first frame of the clip in this file's frames
     clips/sha256        uint8 (N, 32)

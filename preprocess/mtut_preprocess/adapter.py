@@ -10,10 +10,21 @@ from mtut_bench.files import read_json
 from mtut_bench.types import ClipRow, Origin
 from mtut_preprocess.frames import FrameSource
 
-__all__ = ["SYNTHETIC_MARKER", "DatasetFacts", "RawClip", "RawDataset", "recording_origin"]
+__all__ = [
+    "SYNTHETIC_MARKER",
+    "TWIN_LICENCE",
+    "TWIN_SOURCE",
+    "DatasetFacts",
+    "RawClip",
+    "RawDataset",
+    "recording_origin",
+]
 
 SYNTHETIC_MARKER = "synthetic.json"
 """Written by the generator at the root of a twin's raw folder."""
+
+TWIN_SOURCE = "drawn by mtut-bench's generator; no person was recorded"
+TWIN_LICENCE = "that of mtut-bench, Apache-2.0"
 
 _UNFINISHED_MARKER = "synthetic.partial.json"
 

@@ -5,6 +5,7 @@ on its own. A clip's frames depend on its files alone, and its place on the plan
 cannot be read is set aside with its reason; the rest goes on, and a later call tries only those.
 """
 
+import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -97,7 +98,7 @@ def prepare(
             aside = writer.set_aside()
             if aside and not skip_unreadable:
                 raise _unreadable(list(aside.values()), len(survey.clips))
-            digest = writer.finish(_versions())
+            digest = writer.finish(_versions(), hide=f"{survey.root}{os.sep}")
         except OSError as error:
             raise StoreError(
                 f"cannot write {writer.partial}: {error.strerror or error}",

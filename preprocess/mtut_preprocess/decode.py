@@ -15,6 +15,7 @@ import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from mtut_bench.errors import ClipError
@@ -27,6 +28,7 @@ __all__ = [
     "count_packets",
     "decode_frames",
     "stated_frames",
+    "to_array",
 ]
 
 MAX_OVERSHOOT_FRAMES = 2
@@ -77,29 +79,38 @@ class VideoFrames:
             ClipError: the file is missing or unreadable, ends more than two frames too early or
                 changes its frame size.
         """
-        wanted, last = set(self.indices), max(self.indices)
-        kept: dict[int, NDArray[np.uint8]] = {}
-        sizes: set[tuple[int, ...]] = set()
-        decoder = _Decoder.at(self.path, min(self.indices) - MAX_OVERSHOOT_FRAMES)
+        count, last = len(self.indices), self.indices[-1]
+        frames: NDArray[np.uint8] | None = None
+        latest: NDArray[np.uint8] | None = None
+        size: tuple[int, ...] = ()
+        filled = 0
+        reformatter = VideoReformatter()
+        decoder = _Decoder.at(self.path, self.indices[0] - MAX_OVERSHOOT_FRAMES)
         for index, frame in decoder:
             if self.plane == "luma" and frame.format.components[0].bits != 8:
                 raise ClipError(f"{self.path} has values of other than 8 bits", _CURE)
-            # The latest frame is kept in case the stream ends before the window does.
-            if index in wanted or last - index <= MAX_OVERSHOOT_FRAMES:
-                pixels = _to_array(frame, self.plane)
-                sizes.add(pixels.shape)
-                if len(sizes) > 1:
+            # The latest frame is needed in case the stream ends before the window does.
+            if index == self.indices[filled] or last - index <= MAX_OVERSHOOT_FRAMES:
+                pixels = to_array(frame, self.plane, reformatter)
+                size = size or pixels.shape
+                if pixels.shape != size:
                     raise ClipError(f"{self.path} changes its frame size within the window", _CURE)
-                kept[index] = shape(pixels) if shape else pixels
-            if index == last:
+                latest = shape(pixels) if shape else pixels
+                if frames is None:
+                    frames = np.empty((count, *latest.shape), np.uint8)
+                while filled < count and self.indices[filled] == index:
+                    frames[filled] = latest
+                    filled += 1
+            if filled == count:
                 decoder.keep()
                 break
-        count = decoder.next_index
-        if count <= last - MAX_OVERSHOOT_FRAMES or count == 0:
+        found = decoder.next_index
+        if frames is None or latest is None or found <= last - MAX_OVERSHOOT_FRAMES:
             raise ClipError(
-                f"{self.path} has {count} frames; its window ends at frame {last + 1}", _CURE
+                f"{self.path} has {found} frames; its window ends at frame {last + 1}", _CURE
             )
-        return np.stack([kept[min(index, count - 1)] for index in self.indices])
+        frames[filled:] = latest
+        return frames
 
 
 def count_frames(path: Path) -> int:
@@ -222,15 +233,22 @@ def decode_frames(path: Path) -> Iterator[VideoFrame]:
             raise ClipError(f"{path} is damaged: {error}", _CURE) from error
 
 
-def _to_array(frame: VideoFrame, plane: Plane) -> NDArray[np.uint8]:
+def to_array(frame: VideoFrame, plane: Plane, reformatter: VideoReformatter) -> NDArray[np.uint8]:
+    """Return a frame as (H, W, C); may be a view of the frame's own memory.
+
+    Args:
+        frame: as decoded.
+        plane: what to take of it.
+        reformatter: kept from frame to frame, since making one takes longer than using it.
+    """
     form = frame.format
     if plane == "luma" and not form.is_rgb and not form.has_palette:
         if len(frame.planes) == 1 and len(form.components) > 1:
             # Luma and chroma take turns in one plane; unpacking them changes no value.
-            frame = frame.reformat(format="yuv444p")
+            frame = reformatter.reformat(frame, format="yuv444p")
         luma = frame.planes[0]
         rows = np.frombuffer(memoryview(luma), np.uint8).reshape(-1, luma.line_size)
-        return rows[: frame.height, : frame.width, None].copy()
-    rgb = frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+        return rows[: frame.height, : frame.width, None]
+    rgb = reformatter.reformat(frame, format="rgb24").to_ndarray().astype(np.uint8, copy=False)
     # A depth file in an RGB codec repeats the value in every channel.
     return rgb[..., :1] if plane == "luma" else rgb

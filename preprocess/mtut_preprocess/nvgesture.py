@@ -29,7 +29,13 @@ from typing import Any, Literal
 
 from mtut_bench.errors import DatasetError
 from mtut_bench.types import ClipRow, Split
-from mtut_preprocess.adapter import DatasetFacts, RawClip, recording_origin
+from mtut_preprocess.adapter import (
+    TWIN_LICENCE,
+    TWIN_SOURCE,
+    DatasetFacts,
+    RawClip,
+    recording_origin,
+)
 from mtut_preprocess.decode import MAX_OVERSHOOT_FRAMES, VideoFrames
 from mtut_preprocess.pairing import Log, Pairing, pair_frames, read_log
 from mtut_preprocess.settings import (
@@ -205,8 +211,8 @@ class NvGesture:
                 else "none: the colour camera sees a part of the depth camera's field",
             },
             assumptions=doubts(settings, ("class_names", "mirror")),
-            source=_SOURCE if recorded else "",
-            licence=_LICENCE if recorded else "",
+            source=_SOURCE if recorded else TWIN_SOURCE,
+            licence=_LICENCE if recorded else TWIN_LICENCE,
             published=settings["published"] if recorded else {},
             findings={title: tuple(findings[title]) for title in shown},
             notes=tuple(f"{len(findings[title])} clips: {title}" for title in shown),

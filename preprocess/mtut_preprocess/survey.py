@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 _LISTED_FILES = 10
+_OTHER_COLOUR = " Without sk_color.avi it can be prepared with --colour sk_wrapped."
 
 _PACKED_SHARE = {3: 0.42, 1: 0.06, 2: 0.12}
 """Size of zstd frames over raw ones by channels, measured on real recordings; for the forecast."""
@@ -164,8 +165,8 @@ class Survey:
                 raise DatasetError(
                     f"{lacking:,} of {len(self.clips):,} clips lack files of {modality} in"
                     f" {self.root}:{named}{more}",
-                    "Copy them from the dataset, or give its folder with --raw. NVGesture without"
-                    " sk_color.avi can be prepared with --colour sk_wrapped.",
+                    "Copy them from the dataset, or give its folder with --raw."
+                    + (_OTHER_COLOUR if self.facts.colour == "sk_color" else ""),
                 )
 
     def _attributes(self) -> dict[str, object]:
@@ -266,7 +267,7 @@ def describe_survey(survey: Survey, path: Path) -> list[str]:
     try:
         plan = survey.plan()
     except (DatasetError, ClipError) as error:
-        lines.append(f"cannot be prepared yet: {error.what}")
+        lines.append(f"cannot be prepared yet: {error.what.splitlines()[0].rstrip(':')}")
     else:
         lines += _describe_store(plan, frames, path)
     return lines + [f"note: {text}" for text in (*facts.notes, *facts.assumptions)]

@@ -21,7 +21,13 @@ from typing import Any
 
 from mtut_bench.errors import ClipError, DatasetError
 from mtut_bench.types import ClipRow
-from mtut_preprocess.adapter import DatasetFacts, RawClip, recording_origin
+from mtut_preprocess.adapter import (
+    TWIN_LICENCE,
+    TWIN_SOURCE,
+    DatasetFacts,
+    RawClip,
+    recording_origin,
+)
 from mtut_preprocess.decode import VideoFrames, count_packets, stated_frames
 from mtut_preprocess.settings import (
     CLASS_FORMS,
@@ -158,8 +164,8 @@ class Viva:
             flow="",
             alignment={"time": "frame by frame, cut to the shorter", "space": "as recorded"},
             assumptions=doubts(settings, keys),
-            source=_SOURCE if origin == "recorded" else "",
-            licence=_LICENCE if origin == "recorded" else "",
+            source=_SOURCE if origin == "recorded" else TWIN_SOURCE,
+            licence=_LICENCE if origin == "recorded" else TWIN_LICENCE,
             findings=found.findings(settings["gesture_ids"]),
             notes=found.notes(settings["gesture_ids"], expected),
         )

@@ -69,6 +69,16 @@ OPTIONS = {
     "weights fetch": {"--data", "--url", "--sha256"},
     "weights convert": {"--data", "--as"},
     "weights check": {"--demo-rgb", "--demo-flow", "--partner"},
+    "bench prepare": {
+        "--data",
+        "--raw",
+        "--table",
+        "--colour",
+        "--seconds",
+        "--repeats",
+        "--json",
+    },
+    "bench store": {"--clips", "--repeats", "--keep", "--workers", "--json"},
 }
 
 

@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from mtut_baselines import METHODS
 from mtut_bench.cli import app
+from mtut_bench.hdf5 import export_hdf5
 from mtut_bench.machine import Machine
 from mtut_bench.method_file import load_method
 from mtut_bench.planning import Request, plan_runs
@@ -18,6 +19,7 @@ from mtut_bench.progress import Reporter
 from mtut_bench.protocol import PROTOCOLS
 from mtut_bench.report import write_report
 from mtut_bench.runs import execute
+from mtut_bench.store_reader import StoreReader
 from mtut_preprocess import DATASETS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,3 +97,13 @@ def test_the_readmes_own_method_trains_and_is_reported(make_store, tmp_path, tin
     execute(plan_runs([request]), Machine(torch.device("cpu"), 0, "test"), Reporter())
     report = write_report(tmp_path / "runs", tmp_path / "out")
     assert "Mutual learning" in {row["title"] for row in report.rows}
+
+
+def test_the_lines_that_read_an_exported_file_run(make_store, tmp_path, monkeypatch, capsys):
+    text = (ROOT / "preprocess" / "README.md").read_text()
+    snippet = next(code for code in python_in(text) if "import h5py" in code)
+    export_hdf5(StoreReader(make_store("viva")), tmp_path / "viva.h5")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(snippet, "README", "exec"), names := {})
+    names["file"].close()
+    assert "clip03" in capsys.readouterr().out

@@ -12,7 +12,7 @@ from handmade_store import make_frames, make_plan, write_store, write_units
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtut_bench import store, store_writer
+from mtut_bench import shards, store, store_writer
 from mtut_bench.errors import BusyError, StoreError
 from mtut_bench.store import (
     CHUNK_FRAMES,
@@ -209,7 +209,7 @@ def test_digest_is_that_of_rows_and_frames_alone(path, plan):
 
 
 def test_digest_does_not_depend_on_chunks(path, plan, tmp_path, monkeypatch):
-    for module in (store, store_writer):
+    for module in (store, store_writer, shards):
         monkeypatch.setattr(module, "CHUNK_FRAMES", 16)
         monkeypatch.setattr(module, "SHARD_FRAMES", 320)
     digest = write_store(tmp_path / "other.zarr", plan)

@@ -273,11 +273,14 @@ def test_a_store_can_be_finished_without_unreadable_clips(three_units, path):
     assert "is cut short" in aside[1]
     reader = StoreReader(path)
     assert [row.clip_id for row in reader.table.rows] == [FOLDERS[0], FOLDERS[2]]
-    assert reader.attributes["set_aside"] == [list(aside)]
+    ((clip_id, reason),) = reader.attributes["set_aside"]
+    assert (clip_id, str(three_units) in reason) == (FOLDERS[1], False)
+    assert reason.startswith(f"Video_data/{FOLDERS[1]}/sk_color.avi is cut short")
     assert reader.attributes["complete"] is False
     assert numbers(reader.read(1, "depth"))[:3] == [2, 3, 4]
     again = prepare(NvGesture(three_units), path, skip_unreadable=True)
-    assert (again.new, again.digest, again.set_aside) == (False, done.digest, done.set_aside)
+    assert (again.new, again.digest) == (False, done.digest)
+    assert again.set_aside == ((clip_id, reason),)
 
 
 def test_no_readable_clip_makes_no_store(raw, path):
