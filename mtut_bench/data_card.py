@@ -15,13 +15,15 @@ from typing import Any
 
 import numpy as np
 
+from mtut_bench.errors import StoreError
 from mtut_bench.files import write_atomic
 from mtut_bench.store import CHUNK_FRAMES, FLOW_LIMIT_PX, MAX_SHORT_SIDE_PX, SHARD_FRAMES
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.types import ClipRow, num_channels
 
-__all__ = ["card_text", "write_card"]
+__all__ = ["card_text", "check_card", "write_card"]
 
+_TITLE = "# Data card: "
 _SYNTHETIC = (
     "**Generated, not recorded.** No person is in these frames. A rank or a score measured on them"
     " says nothing about recordings."
@@ -36,6 +38,21 @@ _SPECIAL = re.compile(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)")
 _FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/]+/)+")
 
 
+def check_card(store: Path) -> Path:
+    """Return where the card of a store goes, unless something else is there.
+
+    Raises:
+        StoreError: a folder, or a text that is no data card.
+    """
+    path = store.with_suffix(".md")
+    if path.is_dir() or (path.exists() and not path.read_bytes().startswith(_TITLE.encode())):
+        raise StoreError(
+            f"{path} is in the way: the data card of the store goes there",
+            "Move it away, or give the store another name with --store.",
+        )
+    return path
+
+
 def write_card(store: Path) -> Path:
     """Write the card of a store, ``<name>.md`` beside ``<name>.zarr``; return where it is.
 
@@ -43,7 +60,7 @@ def write_card(store: Path) -> Path:
         StoreError: there is no store, or its table is damaged.
         MtutBenchError: the folder is not writable.
     """
-    path = store.with_suffix(".md")
+    path = check_card(store)
     write_atomic(path, card_text(StoreReader(store)).encode())
     return path
 
@@ -57,7 +74,7 @@ def card_text(reader: StoreReader) -> str:
     attributes, rows = reader.attributes, reader.table.rows
     synthetic = attributes["origin"] == "synthetic"
     parts = [
-        [f"# Data card: {_cell(reader.name)}", "", _SYNTHETIC if synthetic else _RECORDED],
+        [f"{_TITLE}{_cell(reader.name)}", "", _SYNTHETIC if synthetic else _RECORDED],
         ["## Origin", "", *_table(("what", "value"), _origin(attributes))],
         ["## Counts", "", *_table(("what", "value"), _counts(reader))],
         _table(*_class_table(attributes, rows)),

@@ -8,6 +8,7 @@ survive. A clip that was set aside keeps its place in the shard, black, until a 
 its frames. ``finish`` adds the clip table and renames the group to ``<name>.zarr``.
 """
 
+import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -20,7 +21,14 @@ from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
 from mtut_bench.errors import StoreError
-from mtut_bench.files import hold_lock, read_json, sync_file, sync_folder, write_json
+from mtut_bench.files import (
+    canonical_json,
+    hold_lock,
+    read_json,
+    sync_file,
+    sync_folder,
+    write_json,
+)
 from mtut_bench.shards import pack_frames, write_shard
 from mtut_bench.store import (
     CHUNK_FRAMES,
@@ -49,10 +57,12 @@ class UnitRecord(NamedTuple):
     Attributes:
         hashes: SHA-256 per clip index of the unit in hexadecimal; None where it was set aside.
         reasons: sentence per clip index that was set aside.
+        stamps: what the clip's files were when they were read, where the writer was told.
     """
 
     hashes: dict[int, str | None]
     reasons: dict[int, str]
+    stamps: dict[int, str]
 
 
 class StoreWriter:
@@ -61,14 +71,17 @@ class StoreWriter:
     Args:
         path: final path, ``.../<name>.zarr``.
         plan: what the store will hold.
+        stamps: what each clip's files are now (sizes, say); a clip that was written from others is
+            written again. None: unknown.
 
     Use :meth:`lock` around everything, then :meth:`begin`, :func:`write_unit` for each of
     :meth:`pending`, :meth:`finish`.
     """
 
-    def __init__(self, path: Path, plan: StorePlan) -> None:
+    def __init__(self, path: Path, plan: StorePlan, stamps: Sequence[str] | None = None) -> None:
         self.path = path
         self.plan = plan
+        self.stamps = stamps
         self.partial = path.with_suffix(".partial")
         self.layout: Layout = layout_clips([row.num_frames for row in plan.rows])
 
@@ -104,6 +117,8 @@ class StoreWriter:
                     " other recordings",
                     "Finish it with those, or give --overwrite to begin anew.",
                 )
+            if known == "":
+                self._check_ours()
             # First: with it, what a kill leaves of the folder could pass for a begun store.
             marker.unlink(missing_ok=True)
             shutil.rmtree(self.partial)
@@ -112,15 +127,37 @@ class StoreWriter:
         # Written last: a folder without it holds nothing worth keeping.
         write_json(marker, {"fingerprint": self.plan.fingerprint()})
 
+    def _check_ours(self) -> None:
+        """Refuse to delete a folder that no writer began."""
+        names = sorted(p.name for p in self.partial.iterdir() if not p.name.endswith(".tmp"))
+        foreign = [name for name in names if name not in ("done", "store.zarr")]
+        if foreign:
+            raise StoreError(
+                f"{self.partial} holds {foreign[0]}, which no preparation wrote",
+                "Move the folder away: its name is where the store grows.",
+            )
+
     def pending(self) -> list[tuple[Unit, tuple[int, ...]]]:
         """Return the units that lack frames, in order, with the clip indices they lack."""
         found: list[tuple[Unit, tuple[int, ...]]] = []
         for unit in self.layout.units:
             record = read_unit_record(self.partial, self.plan.geometry, unit)
-            missing = record.reasons if record else unit.places
+            missing = [i for i in unit.places if not record or not self._is_written(record, i)]
             if missing:
                 found.append((unit, tuple(missing)))
         return found
+
+    def _is_written(self, record: UnitRecord, index: int) -> bool:
+        same = self.stamps is None or record.stamps.get(index) == self.stamps[index]
+        return same and record.hashes[index] is not None
+
+    def resumes(self) -> bool | None:
+        """Return whether what was begun is of this plan; None where nothing was begun."""
+        marker = self.partial / "plan.json"
+        if not marker.exists():
+            return None
+        known = read_json(marker, StoreError, f"Delete the folder {self.partial}.")
+        return bool(known.get("fingerprint") == self.plan.fingerprint())
 
     def set_aside(self) -> dict[int, str]:
         """Return the reason for each clip index that could not be read."""
@@ -154,19 +191,21 @@ class StoreWriter:
         """
         hashes: dict[int, str | None] = {}
         reasons: dict[int, str] = {}
+        stamps: dict[int, str] = {}
         for unit in self.layout.units:
             record = read_unit_record(self.partial, self.plan.geometry, unit)
             if record is None:
                 raise StoreError(f"{self.partial} is not finished", "Run the same command again.")
             hashes.update(record.hashes)
             reasons.update(record.reasons)
+            stamps.update(record.stamps)
         kept = [index for index, text in hashes.items() if text is not None]
         if not kept:
             raise StoreError(f"no clip of {self.partial} could be read", "See the reasons above.")
         digests = [bytes.fromhex(text) for text in hashes.values() if text is not None]
         digest = content_digest([self.plan.rows[index] for index in kept], digests)
         root = zarr.open_group(self.partial / "store.zarr", mode="r+")
-        _write_table(root, self.plan, self.layout, kept, digests)
+        _write_table(root, self.plan, self.layout, kept, digests, stamps)
         _write_shard_sizes(root, self.partial / "store.zarr", self.plan)
         aside = [
             [self.plan.rows[index].clip_id, text.replace(hide, "") if hide else text]
@@ -191,8 +230,10 @@ class StoreWriter:
         (self.partial / "store.zarr").rename(self.path)
         sync_folder(self.path.parent)
         for leftover in (old, self.partial):
-            if leftover.exists():
+            if leftover.is_dir():
                 shutil.rmtree(leftover)
+            else:
+                leftover.unlink(missing_ok=True)
         return digest
 
 
@@ -205,13 +246,18 @@ def read_unit_record(partial: Path, geometry: Geometry, unit: Unit) -> UnitRecor
             return None
         hashes = dict(zip(unit.places, record["sha256"], strict=True))
         reasons = {int(index): str(text) for index, text in record["set_aside"].items()}
-        return UnitRecord(hashes, reasons)
+        stamps = {int(index): str(text) for index, text in record["stamps"].items()}
+        return UnitRecord(hashes, reasons, stamps)
     except (StoreError, OSError, KeyError, TypeError, ValueError):
         return None
 
 
 def write_unit(
-    partial: Path, geometry: Geometry, unit: Unit, clips: Iterable[tuple[int, Frames | str]]
+    partial: Path,
+    geometry: Geometry,
+    unit: Unit,
+    clips: Iterable[tuple[int, Frames | str]],
+    stamps: Mapping[int, str] | None = None,
 ) -> None:
     """Write the shards of one unit and mark it written; safe in any process, one per unit.
 
@@ -223,6 +269,7 @@ def write_unit(
         unit: which shards.
         clips: (clip index, frames or the reason why there are none), taken one after the other and
             packed at once; frames are uint8 (T, H, W, C) per modality.
+        stamps: what the files of these clips are, to notice that they were exchanged.
     """
     known = read_unit_record(partial, geometry, unit)
     hashes: dict[int, str | None] = dict.fromkeys(unit.places)
@@ -230,17 +277,19 @@ def write_unit(
     if known:
         hashes.update(known.hashes)
         reasons.update(known.reasons)
+    lost = False
     packed: dict[int, dict[str, list[bytes]]] = {}
     for index, frames in clips:
         if isinstance(frames, str):
-            reasons[index] = frames
+            lost |= hashes[index] is not None
+            hashes[index], reasons[index] = None, frames
             continue
         packed[index] = {m: pack_frames(frames[m]) for m in geometry.modalities}
         hashes[index] = clip_sha256(frames).hex()
         reasons.pop(index, None)
     if {index for index, text in hashes.items() if text is None} != reasons.keys():
         raise ValueError(f"unit {unit.index}: clips with neither frames nor a reason")
-    if packed or not known:
+    if packed or lost or not known:
         kept = [i for i, text in hashes.items() if text is not None and i not in packed]
         packed |= _pack_again(partial, geometry, unit, kept)
         _write_shards(partial, geometry, unit, packed)
@@ -248,6 +297,7 @@ def write_unit(
     record = {
         "sha256": list(hashes.values()),
         "set_aside": {str(index): text for index, text in sorted(reasons.items())},
+        "stamps": {**(known.stamps if known else {}), **(stamps or {})},
         "shard_bytes": [file.stat().st_size for file in files],
     }
     write_json(_done_file(partial, unit), record)
@@ -336,7 +386,12 @@ def _create_arrays(path: Path, plan: StorePlan, layout: Layout) -> None:
 
 
 def _write_table(
-    root: zarr.Group, plan: StorePlan, layout: Layout, kept: Sequence[int], hashes: list[bytes]
+    root: zarr.Group,
+    plan: StorePlan,
+    layout: Layout,
+    kept: Sequence[int],
+    hashes: list[bytes],
+    stamps: Mapping[int, str],
 ) -> None:
     rows = [plan.rows[index] for index in kept]
     columns: dict[str, NDArray[Any]] = {
@@ -350,7 +405,7 @@ def _write_table(
         "id": [row.clip_id for row in rows],
         "subject": [row.subject for row in rows],
         "split": [row.split for row in rows],
-        "source": [plan.sources[index] for index in kept],
+        "source": [_with_stamp(plan.sources[index], stamps.get(index, "")) for index in kept],
     }
     group = root.require_group("clips")
     for name, values in columns.items():
@@ -358,6 +413,10 @@ def _write_table(
     for name in STRING_COLUMNS:
         array = group.create_array(name, shape=(len(rows),), dtype="string", overwrite=True)
         array[:] = np.array(texts[name], dtype=object)
+
+
+def _with_stamp(source: str, stamp: str) -> str:
+    return canonical_json({**json.loads(source), "bytes": stamp}) if stamp else source
 
 
 def _write_shard_sizes(root: zarr.Group, path: Path, plan: StorePlan) -> None:

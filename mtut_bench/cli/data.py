@@ -76,7 +76,7 @@ def prepare(
     ] = False,
 ) -> None:
     """Turn raw recordings into a store; a twin's recordings are generated first. Resumes."""
-    from mtut_bench.data_card import write_card
+    from mtut_bench.data_card import check_card, write_card
     from mtut_preprocess.convert import prepare as prepare_store
     from mtut_preprocess.survey import (
         FlowChoice,
@@ -86,6 +86,8 @@ def prepare(
         survey_dataset,
     )
 
+    if list_clips and not dry_run:
+        raise UsageError("--list lists without preparing", "Give it with --dry-run.")
     reporter, chosen = Reporter(console), find_dataset(dataset)
     selection = Selection(limit, tuple(only or ()))
     path = store_path(data, store, dataset, size, table)
@@ -106,6 +108,7 @@ def prepare(
         for text in describe_clips(survey) if list_clips else ():
             reporter.line(text)
         return
+    check_card(path)
     with reporter.ticker(f"prepare {path.stem}", unit="clips") as ticker:
         done = prepare_store(
             survey,
@@ -169,6 +172,8 @@ def verify(
     reporter = Reporter(Console(stderr=True) if as_json else console)
     if not dataset and store is None:
         raise UsageError("nothing to verify", "Name a dataset, or a store with --store.")
+    if write_index and not dataset:
+        raise UsageError("--write-index is of raw files", "Name the dataset whose they are.")
     found: dict[str, Findings] = {}
     if dataset:
         chosen = find_dataset(dataset)
@@ -223,12 +228,12 @@ def inspect(
         draw_classes(reader, path)
         say(f"wrote {path}")
     if by_user:
-        path = reader.path.with_name(f"{reader.name}-users.png")
-        user_sheet(reader, path)
-        say(f"wrote {path}")
         path = reader.path.with_name(f"{reader.name}-persons.json")
         write_person_table(reader, path)
         say(f"wrote {path}: fill it in, and put it into the raw folder as viva.json")
+        path = reader.path.with_name(f"{reader.name}-users.png")
+        user_sheet(reader, path)
+        say(f"wrote {path}")
 
 
 def _generate_if_missing(

@@ -47,6 +47,8 @@ def export(
     reporter = Reporter(console)
     reader = StoreReader(store_path(data, store, dataset, size))
     path = out or Path(f"{reader.name}.h5")
+    if path.is_dir():
+        raise UsageError(f"--out {path} is a folder", "Name the file to write.")
     with reporter.ticker(f"export {reader.name} ({file_format.value})", unit="clips") as ticker:
         export_hdf5(reader, path, overwrite=overwrite, progress=ticker)
     reporter.line(f"digest {reader.attributes['digest'][:12]} -> {path}")
@@ -59,11 +61,12 @@ def import_(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Make a store of an exported file; its digest is that of the store that was exported."""
-    from mtut_bench.data_card import write_card
+    from mtut_bench.data_card import check_card, write_card
     from mtut_bench.hdf5 import import_hdf5
 
     reporter = Reporter(console)
     path = store_path(data, store or file.stem, "", Size.TINY)
+    check_card(path)
     with reporter.ticker(f"import {file.name}", unit="clips") as ticker:
         digest = import_hdf5(file, path, overwrite=overwrite, progress=ticker)
     card = write_card(path)

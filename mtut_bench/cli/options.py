@@ -155,7 +155,8 @@ def store_path(
     name = store or (f"{dataset}-{size.value}" if _is_twin(dataset) else dataset)
     if table is not None and not store:
         name = table.stem
-    if Path(name).name != name or name.startswith("."):
+    plain = Path(name).name == name and name.isprintable() and not name.startswith(".")
+    if store == "" or not plain:
         raise UsageError(f"{name!r} is no name of a store", "Give a plain name; see `list stores`.")
     return data / "stores" / f"{name}.zarr"
 

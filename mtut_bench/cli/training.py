@@ -152,7 +152,9 @@ def _request(
         dataset=wanted,
         seed=common.seed,
         runs=common.runs,
-        store_cure=f"Make it: mtut-bench prepare {chosen.name} (recordings: {chosen.how_to_get}).",
+        store_cure=f"Make it: mtut-bench prepare DATASET --store {common.store}."
+        if common.store
+        else f"Make it: mtut-bench prepare {chosen.name} (recordings: {chosen.how_to_get}).",
         weights=common.data / "weights",
         settings=common.settings,
         precision=common.precision,

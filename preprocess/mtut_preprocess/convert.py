@@ -5,6 +5,7 @@ on its own. A clip's frames depend on its files alone, and its place on the plan
 cannot be read is set aside with its reason; the rest goes on, and a later call tries only those.
 """
 
+import json
 import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
@@ -22,14 +23,15 @@ from numpy.typing import NDArray
 
 from mtut_bench import __version__
 from mtut_bench.errors import ClipError, StoreError
-from mtut_bench.store import Geometry, StorePlan, Unit, stored_size
+from mtut_bench.store import Geometry, StorePlan, Unit
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.store_writer import Frames, StoreWriter, write_unit
 from mtut_bench.types import num_channels
 from mtut_preprocess.adapter import RawClip
 from mtut_preprocess.flow import FlowAlgorithm
+from mtut_preprocess.frames import COPY_CURE
 from mtut_preprocess.pool import run_parallel
-from mtut_preprocess.resize import resize_frame
+from mtut_preprocess.resize import check_shape, resize_frame
 from mtut_preprocess.survey import Survey
 
 __all__ = ["Preparation", "prepare", "read_clip"]
@@ -37,8 +39,6 @@ __all__ = ["Preparation", "prepare", "read_clip"]
 Progress = Callable[[int, int], None]
 
 _LISTED_FAULTS = 10
-_ASPECT_TOLERANCE = 0.02
-"""Modalities of other sizes are resized to the store's; of other shapes they cannot be aligned."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,11 @@ def prepare(
         BusyError: another process prepares this store.
     """
     plan = survey.plan()
-    writer = StoreWriter(path, plan)
+    stamps = survey.stamps()
+    writer = StoreWriter(path, plan, stamps)
     with writer.lock():
         if path.exists() and not overwrite:
-            return _existing(path, plan)
+            return _existing(path, plan, stamps)
         try:
             writer.begin(restart=overwrite)
             _write_pending(writer, survey, workers, progress)
@@ -109,7 +110,7 @@ def prepare(
     return Preparation(path, digest, len(plan.rows) - len(aside), True, reasons)
 
 
-def _existing(path: Path, plan: StorePlan) -> Preparation:
+def _existing(path: Path, plan: StorePlan, stamps: Sequence[str]) -> Preparation:
     reader = StoreReader(path)
     attributes = reader.attributes
     if attributes["plan"] != plan.fingerprint():
@@ -118,6 +119,15 @@ def _existing(path: Path, plan: StorePlan) -> Preparation:
             "Give --overwrite to replace it, or another name with --store.",
         )
     reader.check_files()
+    now = dict(zip((row.clip_id for row in plan.rows), stamps, strict=True))
+    for row, source in zip(reader.table.rows, reader.sources(), strict=True):
+        then = json.loads(source).get("bytes")
+        if then and then != now[row.clip_id]:
+            raise StoreError(
+                f"{path} was made from other files of {row.clip_id}: then {then} bytes, now"
+                f" {now[row.clip_id]}",
+                "Give --overwrite to make it anew, or copy the recordings again.",
+            )
     aside = tuple((clip_id, reason) for clip_id, reason in attributes["set_aside"])
     return Preparation(path, attributes["digest"], len(reader.table.rows), False, aside)
 
@@ -141,7 +151,10 @@ def _write_pending(
     if progress:
         progress(done, total)
     convert = partial(_convert_unit, writer.partial, writer.plan.geometry, survey.flow)
-    tasks = [(unit, {i: survey.clips[i] for i in indices}) for unit, indices in pending]
+    stamps = writer.stamps or [""] * total
+    tasks = [
+        (unit, {i: (survey.clips[i], stamps[i]) for i in indices}) for unit, indices in pending
+    ]
     with closing(run_parallel(convert, tasks, workers)) as results:
         for (_, clips), _ in results:
             done += len(clips)
@@ -153,7 +166,7 @@ def _convert_unit(
     folder: Path,
     geometry: Geometry,
     flow: FlowAlgorithm | None,
-    task: tuple[Unit, dict[int, RawClip]],
+    task: tuple[Unit, dict[int, tuple[RawClip, str]]],
 ) -> None:
     """Write the clips of one unit that it lacks."""
     # One process per core: OpenCV's own threads give Farneback nothing.
@@ -161,13 +174,16 @@ def _convert_unit(
     unit, clips = task
 
     def frames() -> Iterator[tuple[int, Frames | str]]:
-        for index, clip in clips.items():
+        for index, (clip, _) in clips.items():
             try:
                 yield index, read_clip(clip, geometry, flow)
             except ClipError as error:
-                yield index, error.what
+                # The common cure, a new copy, is said once for all.
+                other = "" if error.cure == COPY_CURE else f" {error.cure}"
+                yield index, f"{error.what}{other}"
 
-    write_unit(folder, geometry, unit, frames())
+    stamps = {index: stamp for index, (_, stamp) in clips.items()}
+    write_unit(folder, geometry, unit, frames(), stamps)
 
 
 def read_clip(
@@ -196,12 +212,7 @@ def _fit_frame(
     """Return a frame at the store's size."""
     height, width, found = frame_HWC.shape
     wanted = geometry.height, geometry.width
-    aspect = (width * wanted[0]) / (height * wanted[1])
-    if abs(aspect - 1) > _ASPECT_TOLERANCE and stored_size(height, width) != wanted:
-        raise ClipError(
-            f"{path} has frames of {width}x{height}; the store's are {wanted[1]}x{wanted[0]}",
-            "Crop or register the recordings to one field of view first.",
-        )
+    check_shape(path, (height, width), wanted)
     if found != channels:
         raise ClipError(f"{path} has {found} channels instead of {channels}")
     return resize_frame(frame_HWC, *wanted)

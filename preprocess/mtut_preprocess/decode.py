@@ -19,7 +19,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from mtut_bench.errors import ClipError
-from mtut_preprocess.frames import Plane, Shape
+from mtut_preprocess.frames import COPY_CURE, Plane, Shape
 
 __all__ = [
     "MAX_OVERSHOOT_FRAMES",
@@ -34,8 +34,6 @@ __all__ = [
 MAX_OVERSHOOT_FRAMES = 2
 """An annotated window may pass the end of a stream by this much: streams of one recording differ
 by up to two or three frames. The last frame is then repeated; beyond it the file is short."""
-
-_CURE = "Copy the file again from the dataset, or take its clip out of the lists."
 
 
 @dataclass(frozen=True)
@@ -88,13 +86,14 @@ class VideoFrames:
         decoder = _Decoder.at(self.path, self.indices[0] - MAX_OVERSHOOT_FRAMES)
         for index, frame in decoder:
             if self.plane == "luma" and frame.format.components[0].bits != 8:
-                raise ClipError(f"{self.path} has values of other than 8 bits", _CURE)
+                raise ClipError(f"{self.path} has values of other than 8 bits", COPY_CURE)
             # The latest frame is needed in case the stream ends before the window does.
             if index == self.indices[filled] or last - index <= MAX_OVERSHOOT_FRAMES:
                 pixels = to_array(frame, self.plane, reformatter)
                 size = size or pixels.shape
                 if pixels.shape != size:
-                    raise ClipError(f"{self.path} changes its frame size within the window", _CURE)
+                    what = f"{self.path} changes its frame size within the window"
+                    raise ClipError(what, COPY_CURE)
                 latest = shape(pixels) if shape else pixels
                 if frames is None:
                     frames = np.empty((count, *latest.shape), np.uint8)
@@ -107,7 +106,7 @@ class VideoFrames:
         found = decoder.next_index
         if frames is None or latest is None or found <= last - MAX_OVERSHOOT_FRAMES:
             raise ClipError(
-                f"{self.path} has {found} frames; its window ends at frame {last + 1}", _CURE
+                f"{self.path} has {found} frames; its window ends at frame {last + 1}", COPY_CURE
             )
         frames[filled:] = latest
         return frames
@@ -132,7 +131,7 @@ def count_packets(path: Path) -> int:
         try:
             return sum(1 for packet in container.demux(video=0) if packet.size)
         except FFmpegError as error:
-            raise ClipError(f"{path} cannot be read: {error}", _CURE) from error
+            raise ClipError(f"{path} cannot be read: {error}", COPY_CURE) from error
 
 
 def stated_frames(path: Path) -> int | None:
@@ -146,16 +145,21 @@ def stated_frames(path: Path) -> int | None:
 
 def _open(path: Path, *, whole: bool = True) -> InputContainer:
     if not path.is_file():
-        raise ClipError(f"{path} does not exist", _CURE)
+        state = "is a folder" if path.is_dir() else "does not exist"
+        raise ClipError(f"{path} {state}", COPY_CURE)
     if whole:
         _check_length(path)
     try:
         container = av.open(str(path))
     except (FFmpegError, OSError) as error:
-        raise ClipError(f"{path} is not a readable video: {error}", _CURE) from error
+        raise ClipError(f"{path} is not a readable video: {error}", COPY_CURE) from error
+    if path.suffix.lower() == ".avi" and container.format.name != "avi":
+        # Without its header the coded frames alone may still be recognised; what is cut is not.
+        container.close()
+        raise ClipError(f"{path} has lost its header: it is no AVI file", COPY_CURE)
     if not container.streams.video:
         container.close()
-        raise ClipError(f"{path} holds no video stream", _CURE)
+        raise ClipError(f"{path} holds no video stream", COPY_CURE)
     return container
 
 
@@ -166,10 +170,12 @@ def _check_length(path: Path) -> None:
             head = file.read(8)
         found = path.stat().st_size
     except OSError as error:
-        raise ClipError(f"{path} cannot be read: {error.strerror or error}", _CURE) from error
+        raise ClipError(f"{path} cannot be read: {error.strerror or error}", COPY_CURE) from error
+    if not found:
+        raise ClipError(f"{path} is empty (0 bytes)", COPY_CURE)
     stated = 8 + int.from_bytes(head[4:], "little") if head[:4] == b"RIFF" else 0
     if found < stated:
-        raise ClipError(f"{path} is cut short: {found:,} of {stated:,} bytes are there", _CURE)
+        raise ClipError(f"{path} is cut short: {found:,} of {stated:,} bytes are there", COPY_CURE)
 
 
 class _Decoder:
@@ -227,10 +233,10 @@ def decode_frames(path: Path) -> Iterator[VideoFrame]:
         try:
             for number, frame in enumerate(container.decode(video=0)):
                 if frame.is_corrupt:
-                    raise ClipError(f"{path} is damaged at frame {number}", _CURE)
+                    raise ClipError(f"{path} is damaged at frame {number}", COPY_CURE)
                 yield frame
         except FFmpegError as error:
-            raise ClipError(f"{path} is damaged: {error}", _CURE) from error
+            raise ClipError(f"{path} is damaged: {error}", COPY_CURE) from error
 
 
 def to_array(frame: VideoFrame, plane: Plane, reformatter: VideoReformatter) -> NDArray[np.uint8]:

@@ -9,7 +9,10 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FrameSource", "Plane", "Shape", "missing_files"]
+__all__ = ["COPY_CURE", "FrameSource", "Plane", "Shape", "missing_files", "stamp"]
+
+COPY_CURE = "Copy the file again from the dataset, or take its clip out of the lists."
+"""What helps against most unreadable files."""
 
 Plane = Literal["rgb", "luma"]
 """'rgb' converts to RGB; 'luma' takes the stored luma or grey values as they are."""
@@ -65,6 +68,23 @@ def missing_files(source: FrameSource) -> list[Path]:
     folder, names = source.files()
     there = _names_in(folder)
     return [folder / name for name in dict.fromkeys(names) if name not in there]
+
+
+def stamp(source: FrameSource) -> str:
+    """Return what tells the files of a source from others of their names: sizes, bytes.
+
+    Of images the first and the last, for a dataset has millions; "-" stands for a missing file.
+    """
+    folder, names = source.files()
+    first, *rest = names
+    return " ".join(_size(folder / name) for name in (first, *rest[-1:]))
+
+
+def _size(path: Path) -> str:
+    try:
+        return str(path.stat().st_size)
+    except OSError:
+        return "-"
 
 
 def _names_in(folder: Path) -> frozenset[str]:

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench.errors import ClipError
-from mtut_preprocess.frames import Plane, Shape
+from mtut_preprocess.frames import COPY_CURE, Plane, Shape
 
 __all__ = ["ImageFrames", "is_image_pattern", "read_image"]
 
-_CURE = "Copy the file again from the dataset, or take its clip out of the lists."
 _NUMBER = re.compile(r"%(0[1-9])?d")
 _FLAGS = {
     "rgb": cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH,
@@ -73,7 +72,7 @@ class ImageFrames:
                 raise ClipError(
                     f"{self.file(number)} has {frame.shape[1]}x{frame.shape[0]} pixels; the frames"
                     f" before it have {first[1]}x{first[0]}",
-                    _CURE,
+                    COPY_CURE,
                 )
             kept[number] = shape(frame) if shape else frame
         return np.stack([kept[number] for number in self.indices])
@@ -88,17 +87,17 @@ def read_image(path: Path, plane: Plane) -> NDArray[np.uint8]:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise ClipError(f"{path} does not exist", _CURE) from None
+        raise ClipError(f"{path} does not exist", COPY_CURE) from None
     except OSError as error:
-        raise ClipError(f"{path} cannot be read: {error.strerror or error}", _CURE) from error
+        raise ClipError(f"{path} cannot be read: {error.strerror or error}", COPY_CURE) from error
     if _is_cut(data):
-        raise ClipError(f"{path} is cut short: {len(data):,} bytes are there", _CURE)
+        raise ClipError(f"{path} is cut short: {len(data):,} bytes are there", COPY_CURE)
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[plane]) if data else None
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise ClipError(f"{path} is not a readable image", _CURE)
+        raise ClipError(f"{path} is not a readable image", COPY_CURE)
     if pixels.dtype != np.uint8:
         raise ClipError(
             f"{path} has {8 * pixels.itemsize} bits a value; a store keeps 8",

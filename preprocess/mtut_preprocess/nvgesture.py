@@ -202,10 +202,6 @@ class NvGesture:
             flow="farneback",
             alignment={
                 "time": "colour paired to depth's frames by nearest timestamp",
-                "clips_paired_by": dict(sorted(pairings.items())),
-                "clips_with_whole_frame_lag": sum(
-                    c.origin["colour_lag_frames"] != 0 for c in clips
-                ),
                 "space": "registered to depth by the recorder"
                 if self.colour == "sk_wrapped"
                 else "none: the colour camera sees a part of the depth camera's field",

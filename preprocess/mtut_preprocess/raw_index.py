@@ -46,11 +46,11 @@ class Entry:
         return record
 
 
-def read_index(root: Path, dataset: str) -> dict[str, Entry] | None:
+def read_index(root: Path) -> dict[str, Entry] | None:
     """Return the entry of each recording (path relative to the root), or None where no index is.
 
     Raises:
-        DatasetError: the index is malformed, of a newer version or of another dataset.
+        DatasetError: the index is malformed or of a newer version.
     """
     path = root / INDEX_NAME
     if not path.exists():
@@ -65,8 +65,6 @@ def read_index(root: Path, dataset: str) -> dict[str, Entry] | None:
             f" {_VERSION}",
             "Install a newer mtut-bench, or delete the file.",
         )
-    if record.get("dataset") != dataset:
-        raise DatasetError(f"{path} is of {record.get('dataset')!r}, not of {dataset!r}", cure)
     recordings = record.get("recordings")
     if not isinstance(recordings, dict):
         raise DatasetError(f"{path} has no 'recordings'", cure)

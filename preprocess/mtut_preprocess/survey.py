@@ -8,14 +8,16 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from mtut_bench.errors import ClipError, DatasetError, UsageError
+from mtut_bench.errors import ClipError, DatasetError, StoreError, UsageError
 from mtut_bench.files import canonical_json
 from mtut_bench.store import Geometry, StorePlan, stored_size
 from mtut_bench.store_reader import StoreReader
+from mtut_bench.store_writer import StoreWriter
 from mtut_bench.types import num_channels, sort_modalities
 from mtut_preprocess.adapter import DatasetFacts, RawClip, RawDataset
 from mtut_preprocess.flow import FlowAlgorithm, build_flow
-from mtut_preprocess.frames import missing_files
+from mtut_preprocess.frames import missing_files, stamp
+from mtut_preprocess.resize import check_shape
 
 __all__ = [
     "FlowChoice",
@@ -27,6 +29,9 @@ __all__ = [
 ]
 
 _LISTED_FILES = 10
+_LOOKED_AT = 20
+"""Clips whose first files are opened before anything is begun."""
+
 _OTHER_COLOUR = " Without sk_color.avi it can be prepared with --colour sk_wrapped."
 
 _PACKED_SHARE = {3: 0.42, 1: 0.06, 2: 0.12}
@@ -140,6 +145,13 @@ class Survey:
         derived = (self.flow.modality,) if self.flow else ()
         return sort_modalities((*self.facts.modalities, *derived))
 
+    def stamps(self) -> list[str]:
+        """Return what each clip's files are now, to notice those that were exchanged."""
+        return [
+            "; ".join(f"{m}: {stamp(clip.sources[m])}" for m in sort_modalities(clip.sources))
+            for clip in self.clips
+        ]
+
     def plan(self) -> StorePlan:
         """Return the plan of the store.
 
@@ -148,7 +160,7 @@ class Survey:
             ClipError: no file is readable.
         """
         self._check_files()
-        height, width = stored_size(*_first_frame_size(self.clips))
+        height, width = stored_size(*_first_sizes(self.clips))
         return StorePlan(
             rows=tuple(clip.row for clip in self.clips),
             sources=tuple(canonical_json(dict(clip.origin)) for clip in self.clips),
@@ -215,6 +227,8 @@ def survey_dataset(
         if name not in ("", "none")
         else None
     )
+    if choice.weights and name != "raft":
+        raise UsageError(f"--raft-weights with {name or 'no'} flow", "Add --flow raft.")
     if algorithm and "rgb" not in facts.modalities:
         raise UsageError(
             f"{name} flow needs the modality rgb; there is {'+'.join(facts.modalities)}",
@@ -223,25 +237,38 @@ def survey_dataset(
     clips = tuple(selection.choose(found) if selection else found)
     if len(clips) < len(found):
         part = f"a part: {len(clips):,} of the {len(found):,} clips that are there"
-        facts = replace(facts, notes=(part, *facts.notes))
+        facts = replace(facts, notes=(part, *(f"of all clips: {note}" for note in facts.notes)))
     return Survey(dataset.root, facts, clips, Missing.among(clips), algorithm)
 
 
-def _first_frame_size(clips: Sequence[RawClip]) -> tuple[int, int]:
-    """Return the (height, width) of the first readable file: one bad file does not stop the rest.
+def _first_sizes(clips: Sequence[RawClip]) -> tuple[int, int]:
+    """Return the native (height, width) of colour, after a look into every modality.
+
+    One bad file does not stop the rest; a modality of which no file of the first clips is of use
+    (16 bits, another shape of picture) stops all, before hours are spent.
 
     Raises:
-        ClipError: none is readable; that of the first.
+        ClipError: of the first file of that modality.
     """
-    first: ClipError | None = None
-    for clip in clips:
-        # Colour first: another modality may have fewer pixels, and is then enlarged to these.
-        for modality in sort_modalities(clip.sources):
+    wanted: tuple[int, int] | None = None
+    # Colour first: another modality may have fewer pixels, and is then enlarged to these.
+    for modality in sort_modalities(clips[0].sources if clips else ()):
+        first: ClipError | None = None
+        for clip in clips[:_LOOKED_AT]:
+            source = clip.sources[modality]
             try:
-                return clip.sources[modality].size()
+                size = source.size()
+                check_shape(source.path, size, stored_size(*(wanted or size)))
+                wanted = wanted or size
+                break
             except ClipError as error:
                 first = first or error
-    raise first or ClipError("the dataset has no clip", "Restore the dataset's lists.")
+        else:
+            assert first is not None
+            raise first
+    if wanted is None:
+        raise ClipError("the dataset has no clip", "Restore the dataset's lists.")
+    return wanted
 
 
 def describe_survey(survey: Survey, path: Path) -> list[str]:
@@ -268,12 +295,13 @@ def describe_survey(survey: Survey, path: Path) -> list[str]:
         plan = survey.plan()
     except (DatasetError, ClipError) as error:
         lines.append(f"cannot be prepared yet: {error.what.splitlines()[0].rstrip(':')}")
+        lines += [error.cure] if error.cure else []
     else:
-        lines += _describe_store(plan, frames, path)
+        lines += _describe_store(survey, plan, frames, path)
     return lines + [f"note: {text}" for text in (*facts.notes, *facts.assumptions)]
 
 
-def _describe_store(plan: StorePlan, frames: int, path: Path) -> list[str]:
+def _describe_store(survey: Survey, plan: StorePlan, frames: int, path: Path) -> list[str]:
     size = plan.geometry
     raw = {m: math.prod(size.shape(m, frames)) for m in size.modalities}
     packed = sum(count * _PACKED_SHARE[num_channels(m)] for m, count in raw.items())
@@ -281,18 +309,38 @@ def _describe_store(plan: StorePlan, frames: int, path: Path) -> list[str]:
     while not folder.exists():
         folder = folder.parent
     lines = [
-        f"{path}: frames of {size.width}x{size.height}, up to about {packed / 1e9:.2f} GB"
-        f" ({sum(raw.values()) / 1e9:.2f} GB unpacked),"
-        f" {shutil.disk_usage(folder).free / 1e9:.1f} GB free there"
+        f"{path}: frames of {size.width}x{size.height}, up to about {_bytes(packed)}"
+        f" ({_bytes(sum(raw.values()))} unpacked),"
+        f" {_bytes(shutil.disk_usage(folder).free)} free there"
     ]
+    writer = StoreWriter(path, plan, survey.stamps())
     if path.exists():
-        if StoreReader(path).attributes["plan"] == plan.fingerprint():
-            lines.append(f"{path} is this store already: nothing to do")
-        else:
-            lines.append(
-                f"{path} exists and was made from other recordings or settings: needs --overwrite"
-            )
+        lines.append(_describe_existing(writer))
+    resumes = writer.resumes()
+    if resumes is False:
+        lines.append(f"{writer.partial} was begun with other settings: needs --overwrite")
+    elif resumes:
+        left = sum(len(clips) for _, clips in writer.pending())
+        lines.append(
+            f"{writer.partial} is taken up: {len(plan.rows) - left:,} of {len(plan.rows):,} clips"
+            " are done"
+        )
     return lines
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
+
+
+def _describe_existing(writer: StoreWriter) -> str:
+    """Return what stands under the store's final name."""
+    try:
+        same = StoreReader(writer.path).attributes["plan"] == writer.plan.fingerprint()
+    except StoreError:
+        return f"{writer.path} exists and is no readable store: needs --overwrite"
+    if same:
+        return f"{writer.path} is this store already"
+    return f"{writer.path} exists and was made from other recordings or settings: needs --overwrite"
 
 
 def describe_clips(survey: Survey) -> list[str]:

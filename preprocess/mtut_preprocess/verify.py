@@ -186,7 +186,7 @@ def verify_raw(
     facts, clips = dataset.read()
     if not clips:
         raise DatasetError(f"{dataset.root} lists no clip", "Restore the dataset's lists.")
-    index = read_index(dataset.root, facts.dataset)
+    index = read_index(dataset.root)
     if write_index:
         _check_writable(dataset.root)
     uses = _list_uses(dataset.root, clips)

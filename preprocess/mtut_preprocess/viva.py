@@ -247,6 +247,21 @@ def _spread(counts: Mapping[str, int]) -> str:
     return f"{some} clips each ({', '.join(f'{name}: {n}' for name, n in counts.items())})"
 
 
+def _check_persons(persons: Mapping[str, str], path: Path) -> None:
+    """Refuse one person under two spellings, who would be on both sides of a fold.
+
+    Raises:
+        DatasetError: names both.
+    """
+    spelt: dict[str, str] = {}
+    for name in (name.strip() for name in persons.values()):
+        other = spelt.setdefault(" ".join(name.casefold().split()), name)
+        if other != name:
+            raise DatasetError(
+                f"{path}: persons {other!r} and {name!r} look like one", "Write a name in one way."
+            )
+
+
 def load_viva_settings(root: Path) -> dict[str, Any]:
     """Return the table of the package, overlaid with the raw folder's ``viva.json``.
 
@@ -256,6 +271,7 @@ def load_viva_settings(root: Path) -> dict[str, Any]:
     """
     table = load_settings(_SETTINGS, root, _FORMS)
     check_class_tables(table, len(table["gesture_ids"]), root / _SETTINGS)
+    _check_persons(table["persons"] or {}, root / _SETTINGS)
     return table
 
 

@@ -214,3 +214,14 @@ def test_card_that_cannot_be_written_is_one_error(make_card, tmp_path, monkeypat
     with pytest.raises(MtutBenchError, match=r"cannot write .*a\.md: No space left on device"):
         write_card(tmp_path / "a.zarr")
     assert not list(tmp_path.glob("*.md"))
+
+
+@pytest.mark.parametrize("make", [lambda p: p.mkdir(), lambda p: p.write_text("my own notes")])
+def test_a_card_replaces_nothing_but_a_card(make_store, make):
+    store = make_store("viva")
+    write_card(store)
+    assert write_card(store) == store.with_suffix(".md")
+    store.with_suffix(".md").unlink()
+    make(store.with_suffix(".md"))
+    with pytest.raises(StoreError, match=r"viva\.md is in the way"):
+        write_card(store)

@@ -27,7 +27,7 @@ from mtut_preprocess import convert
 from mtut_preprocess.flow import build_flow
 from mtut_preprocess.nvgesture import NvGesture
 from mtut_preprocess.resize import resize_frame
-from mtut_preprocess.survey import Selection, describe_survey, survey_dataset
+from mtut_preprocess.survey import FlowChoice, Selection, describe_survey, survey_dataset
 from mtut_preprocess.viva import Viva
 
 FOLDERS = ("class_01/subject1_r0", "class_02/subject1_r1", "class_03/subject5_r0")
@@ -105,7 +105,8 @@ def test_attributes_of_the_store(raw, path):
     assert (attributes["dataset"], attributes["origin"]) == ("nvgesture", "recorded")
     assert (attributes["complete"], attributes["expected_clips"]) == (False, 1532)
     assert attributes["flow"]["flow"]["algorithm"] == "farneback"
-    assert attributes["alignment"]["clips_paired_by"] == {"position": 3}
+    sources = [json.loads(text) for text in StoreReader(path).sources()]
+    assert [source["pairing"] for source in sources] == ["position"] * 3
     assert {"numpy", "zarr", "av", "opencv", "mtut-bench"} <= attributes["versions"].keys()
 
 
@@ -286,7 +287,7 @@ def test_a_store_can_be_finished_without_unreadable_clips(three_units, path):
 def test_no_readable_clip_makes_no_store(raw, path):
     for folder in FOLDERS:
         cut_in_half(video(raw, folder, "sk_depth"))
-    with pytest.raises(StoreError, match="no clip"):
+    with pytest.raises(ClipError, match=r"sk_depth\.avi is cut short"):
         prepare(NvGesture(raw), path, skip_unreadable=True)
     assert not path.exists()
 
@@ -324,8 +325,81 @@ def test_other_frame_size_is_named(raw, path):
 def test_no_readable_file_at_all(raw, path):
     for file in raw.rglob("*.avi"):
         file.write_bytes(b"")
-    with pytest.raises(ClipError, match=r"subject1_r0/sk_color\.avi is not a readable video"):
+    with pytest.raises(ClipError, match=r"subject1_r0/sk_color\.avi is empty"):
         prepare(NvGesture(raw), path)
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_an_exchanged_recording_is_noticed(three_units, path, finished):
+    """A resumed store never mixes old and new frames; a finished one is not taken for the new."""
+
+    def interrupt(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    if finished:
+        prepare(NvGesture(three_units), path)
+    else:
+        with pytest.raises(KeyboardInterrupt):
+            prepare(NvGesture(three_units), path, progress=interrupt)
+    write_video(video(three_units, FOLDERS[0]), numbered(330, first=9, height=8, width=16))
+    if finished:
+        with pytest.raises(StoreError, match=f"made from other files of {FOLDERS[0]}") as caught:
+            prepare(NvGesture(three_units), path)
+        assert "--overwrite" in caught.value.cure
+    fresh = prepare(NvGesture(three_units), path.with_name("fresh.zarr"))
+    assert prepare(NvGesture(three_units), path, overwrite=finished).digest == fresh.digest
+
+
+def test_a_clip_that_is_lost_between_two_calls_is_set_aside(three_units, path):
+    write_lists(
+        three_units,
+        [list_line(f, (0, 20), (0, 20)) for f in FOLDERS[:2]],
+        [list_line(FOLDERS[2], (0, 20), (0, 20))],
+    )
+    cut_in_half(video(three_units, FOLDERS[1]))
+    with pytest.raises(ClipError, match="1 of 3"):
+        prepare(NvGesture(three_units), path)
+    cut_in_half(video(three_units, FOLDERS[2]))
+    done = prepare(NvGesture(three_units), path, skip_unreadable=True)
+    assert [clip_id for clip_id, _ in done.set_aside] == [FOLDERS[1], FOLDERS[2]]
+    assert verify_store(path).faults == ()
+
+
+def test_a_modality_of_another_shape_stops_before_any_work(raw, path):
+    for folder in FOLDERS:
+        write_video(video(raw, folder, "sk_depth"), numbered(12, height=12))
+    with pytest.raises(ClipError, match=r"32x12; the store's are 32x24") as caught:
+        prepare(NvGesture(raw), path)
+    assert "Crop" in caught.value.cure
+    assert not path.parent.exists()
+
+
+def test_a_foreign_folder_in_the_stores_place_is_kept(raw, path):
+    notes = path.with_suffix(".partial") / "notes.txt"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("mine")
+    with pytest.raises(StoreError, match=r"holds notes\.txt"):
+        prepare(NvGesture(raw), path, overwrite=True)
+    assert notes.read_text() == "mine"
+
+
+def test_overwrite_replaces_a_file_of_the_stores_name(raw, path):
+    path.parent.mkdir()
+    path.write_text("no store")
+    assert "needs --overwrite" in describe(NvGesture(raw), path)[2]
+    prepare(NvGesture(raw), path, overwrite=True)
+    assert verify_store(path).faults == ()
+
+
+def test_an_unfinished_preparation_is_described(three_units, path):
+    cut_in_half(video(three_units, FOLDERS[1]))
+    with pytest.raises(ClipError):
+        prepare(NvGesture(three_units), path)
+    text = f"{path.with_suffix('.partial')} is taken up: 2 of 3 clips are done"
+    assert text in describe(NvGesture(three_units), path)
+    other = describe_survey(survey_dataset(NvGesture(three_units), flow=FlowChoice("none")), path)
+    assert any("begun with other settings" in line for line in other)
 
 
 def test_a_missing_video_is_set_aside_and_the_rest_goes_on(raw, path):
@@ -411,7 +485,7 @@ def test_malformed_marker_is_refused(raw, marker):
 
 def test_plan_says_what_a_store_in_the_way_would_mean(raw, path):
     prepare(NvGesture(raw), path)
-    assert "nothing to do" in describe(NvGesture(raw), path)[2]
+    assert describe(NvGesture(raw), path)[2] == f"{path} is this store already"
     lists = raw / "nvgesture_train_correct_cvpr2016_v2.lst"
     lists.write_text(lists.read_text().replace("label:1", "label:2"))
     assert "--overwrite" in describe(NvGesture(raw), path)[2]
@@ -423,7 +497,7 @@ def test_plan_in_words(raw, path):
         "nvgesture, recorded: 3 of 1,532 clips (2 train, 1 test), 24 frames, rgb+depth+flow"
     )
     free = shutil.disk_usage(raw).free / 1e9
-    assert second.startswith(f"{path}: frames of 32x24, up to about 0.00 GB (0.00 GB unpacked), ")
+    assert second.startswith(f"{path}: frames of 32x24, up to about 0.0 MB (0.1 MB unpacked), ")
     assert float(second.split()[-4]) == pytest.approx(free, abs=1)
     assert [note.split(":")[1].strip() for note in notes] == ["mirror"]
     assert not path.parent.exists()

@@ -330,7 +330,7 @@ WRONG_PATHS = {
     "spaces for zeros": ("seq/%5d.avi", "{root}/seq/%5d.avi does not exist"),
     "backslash": ("seq\\a.avi", "{root}/seq\\a.avi does not exist"),
     "no video": ("clips.csv", "{root}/clips.csv is not a readable video"),
-    "sound": ("empty.avi", "{root}/empty.avi is not a readable video"),
+    "sound": ("empty.avi", "{root}/empty.avi is empty (0 bytes)"),
     "cut": ("cut.avi", "{root}/cut.avi is cut short"),
     "long": ("x" * 300, "x: File name too long"),
 }

@@ -313,8 +313,7 @@ def test_lag_is_recorded_and_counted(root):
     facts, clips = NvGesture(root).read()
     assert clips[0].sources["rgb"].indices == (1, 2, 3, 4, 5, 6, 7, 8)
     assert clips[0].origin["colour_lag_frames"] == 1
-    assert facts.alignment["clips_paired_by"] == {"position": 1, "timestamps": 1}
-    assert facts.alignment["clips_with_whole_frame_lag"] == 1
+    assert "nearest timestamp" in facts.alignment["time"]
 
 
 def test_wrapped_colour_is_paired_by_its_own_log(root):

@@ -114,7 +114,7 @@ def test_a_clip_without_any_length_is_set_aside_later(tmp_path):
         path.write_bytes(b"")
     (clip,) = read(tmp_path)[1]
     assert clip.row.num_frames == 1
-    with pytest.raises(ClipError, match="not a readable video"):
+    with pytest.raises(ClipError, match="is empty"):
         clip.sources["rgb"].read()
 
 
@@ -352,3 +352,9 @@ def test_malformed_settings_are_refused(tmp_path, content, message):
     (tmp_path / "viva.json").write_text(content)
     with pytest.raises(DatasetError, match=message):
         load_viva_settings(tmp_path)
+
+
+def test_one_person_in_two_spellings_is_refused(tmp_path):
+    write_viva_clip(tmp_path, "01_01_01")
+    settle(tmp_path, persons={"01": "Ann", "02": "ann "})
+    assert "persons 'Ann' and 'ann' look like one" in refused(tmp_path)
