@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ from mtut_bench.store_reader import StoreReader
 from mtut_bench.types import behaves_like
 
 __all__ = [
+    "SheetRow",
     "contact_sheet",
+    "draw_sheet",
     "motion_in_centre",
     "person_table",
     "summarise",
@@ -36,6 +38,9 @@ _USER_HEIGHT = 120
 _USER_LABEL_WIDTH = 110
 _CAPTION_HEIGHT = 16
 _WHITE = (255, 255, 255)
+
+SheetRow = tuple[tuple[str, ...], Mapping[str, NDArray[np.uint8]]]
+"""Lines of the label, and frames (T, H, W, C) by modality."""
 
 _PERSONS_REMARK = "Give all users that are one person one name; the sheet of users shows them."
 
@@ -143,8 +148,22 @@ def contact_sheet(reader: StoreReader, path: Path) -> None:
     Raises:
         StoreError: frames are damaged.
     """
-    rows = [_sheet_head(reader), *(_sheet_row(reader, i) for i in _one_per_class(reader))]
-    _write_picture(np.concatenate(rows), path)
+    draw_sheet(_sheet_rows(reader), path)
+
+
+def draw_sheet(rows: Iterable[SheetRow], path: Path) -> None:
+    """Write a PNG: eight moments of each row, modality beside modality.
+
+    Args:
+        rows: at least one; all of the same modalities and frame sizes.
+        path: picture to write.
+    """
+    strips: list[NDArray[np.uint8]] = []
+    for lines, frames in rows:
+        if not strips:
+            strips.append(_sheet_head(frames))
+        strips.append(_sheet_row(lines, frames))
+    _write_picture(np.concatenate(strips), path)
 
 
 def user_sheet(reader: StoreReader, path: Path) -> None:
@@ -262,29 +281,40 @@ def _one_per_class(reader: StoreReader) -> list[int]:
     return [first[label] for label in sorted(first)]
 
 
-def _sheet_head(reader: StoreReader) -> NDArray[np.uint8]:
+def _sheet_rows(reader: StoreReader) -> Iterator[SheetRow]:
+    """Yield the first clip of each class."""
+    for index in _one_per_class(reader):
+        row = reader.table.rows[index]
+        name = reader.attributes["classes"][row.label]
+        frames = {modality: reader.read(index, modality) for modality in reader.modalities}
+        yield (name, row.clip_id, f"{row.num_frames} frames"), frames
+
+
+def _thumb_width(frames_THWC: NDArray[np.uint8]) -> int:
+    return round(frames_THWC.shape[2] * _THUMB_HEIGHT / frames_THWC.shape[1])
+
+
+def _sheet_head(frames: Mapping[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Return a strip that names each panel."""
-    height, width = reader.frame_size
-    panel = _MOMENTS * round(width * _THUMB_HEIGHT / height) + _MARGIN
-    head = np.full((_HEAD_HEIGHT, _LABEL_WIDTH + panel * len(reader.modalities), 3), 255, np.uint8)
-    for number, modality in enumerate(reader.modalities):
-        place = (_LABEL_WIDTH + number * panel, _HEAD_HEIGHT - 6)
+    panels = [_MOMENTS * _thumb_width(frames_THWC) + _MARGIN for frames_THWC in frames.values()]
+    head = np.full((_HEAD_HEIGHT, _LABEL_WIDTH + sum(panels), 3), 255, np.uint8)
+    for number, modality in enumerate(frames):
+        place = (_LABEL_WIDTH + sum(panels[:number]), _HEAD_HEIGHT - 6)
         _write_text(head, modality, place, 0.45)
     return head
 
 
-def _sheet_row(reader: StoreReader, index: int) -> NDArray[np.uint8]:
-    row = reader.table.rows[index]
-    height, width = reader.frame_size
-    thumb = (round(width * _THUMB_HEIGHT / height), _THUMB_HEIGHT)
-    moments = np.linspace(0, row.num_frames - 1, _MOMENTS).round().astype(int)
+def _sheet_row(
+    lines: tuple[str, ...], frames: Mapping[str, NDArray[np.uint8]]
+) -> NDArray[np.uint8]:
     label = np.full((_THUMB_HEIGHT, _LABEL_WIDTH, 3), 255, np.uint8)
-    name = reader.attributes["classes"][row.label]
-    for line, text in enumerate((name, row.clip_id, f"{row.num_frames} frames")):
+    for line, text in enumerate(lines):
         _write_text(label, text[:36], (4, 18 + 17 * line), 0.36)
     parts = [label]
-    for modality in reader.modalities:
-        pictures = _pictures(reader.read(index, modality)[moments], modality)
+    for modality, frames_THWC in frames.items():
+        thumb = (_thumb_width(frames_THWC), _THUMB_HEIGHT)
+        moments = np.linspace(0, len(frames_THWC) - 1, _MOMENTS).round().astype(int)
+        pictures = _pictures(frames_THWC[moments], modality)
         parts += [cv2.resize(p, thumb, interpolation=cv2.INTER_AREA) for p in pictures]
         parts.append(np.full((_THUMB_HEIGHT, _MARGIN, 3), 255, np.uint8))
     strip = np.concatenate(parts, axis=1)

@@ -36,6 +36,7 @@ from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
     from mtut_preprocess import Dataset
+    from mtut_preprocess.adapter import RawDataset
 
 __all__ = ["inspect", "prepare", "synth", "verify"]
 
@@ -85,6 +86,7 @@ def prepare(
         describe_survey,
         survey_dataset,
     )
+    from mtut_preprocess.synthetic import check_size
 
     if list_clips and not dry_run:
         raise UsageError("--list lists without preparing", "Give it with --dry-run.")
@@ -94,6 +96,7 @@ def prepare(
     if selection.is_part and not store:
         path = path.with_name(f"{path.stem}-part.zarr")
     if dry_run and chosen.twin and not raw and not raw_folder(data, raw, chosen, size).exists():
+        check_size(chosen.twin, size.value)
         reporter.line(f"would generate {dataset} ({size.value}), then prepare {path}")
         return
     _generate_if_missing(chosen, data, raw, size, workers, reporter)
@@ -131,7 +134,7 @@ def prepare(
 
 
 def synth(
-    twin: Annotated[str, typer.Argument(help="viva-synthetic or nvgesture-synthetic.")],
+    twin: Annotated[str, typer.Argument(help="A dataset whose name ends in -synthetic.")],
     data: DataOption = DATA,
     raw: RawOption = None,
     size: SizeOption = Size.TINY,
@@ -139,14 +142,27 @@ def synth(
     whole: Annotated[
         bool, typer.Option("--whole", help="Whole recordings, not only the gestures' windows.")
     ] = False,
+    contact_sheet: Annotated[
+        bool, typer.Option("--contact-sheet", help="Also draw one row per class as a PNG.")
+    ] = False,
+    probes: Annotated[
+        bool, typer.Option("--probes", help="Also measure what gives classes away but motion.")
+    ] = False,
     workers: WorkersOption = None,
 ) -> None:
     """Generate synthetic recordings in a dataset's own raw layout. Resumes."""
-    chosen = find_dataset(twin)
+    chosen, reporter = find_dataset(twin), Reporter(console)
     if not chosen.twin:
         raise UsageError(f"{twin} is recorded, not generated", "Use one of: " + twin_names() + ".")
+    if probes:
+        _check_measurable(chosen.twin)
     folder = raw_folder(data, raw, chosen, size)
-    _generate(chosen, folder, size, cores(workers), Reporter(console), seed=seed, whole=whole)
+    _generate(chosen, folder, size, cores(workers), reporter, seed=seed, whole=whole)
+    opened = open_raw(chosen, folder, Colour.SK_COLOR)
+    if contact_sheet:
+        _draw_raw(opened)
+    if probes:
+        _print_probes(opened, cores(workers), reporter)
 
 
 def verify(
@@ -260,7 +276,7 @@ def _generate(
     seed: int = 0,
     whole: bool = False,
 ) -> None:
-    from mtut_preprocess.synthetic import generate
+    from mtut_preprocess.synthetic import TWINS, generate
 
     with reporter.ticker(f"generate {dataset.twin} ({size.value})") as ticker:
         count = generate(
@@ -273,6 +289,49 @@ def _generate(
             progress=ticker,
         )
     reporter.line(f"generated {count} clips -> {folder}")
+    if TWINS[dataset.twin].is_fixture:
+        reporter.line(f"{dataset.twin} shows a layout: NOTHING CAN BE MEASURED ON IT")
+
+
+def _check_measurable(twin: str) -> None:
+    from mtut_preprocess.synthetic import TWINS
+
+    if TWINS[twin].is_fixture:
+        raise UsageError(
+            f"{twin} is a layout fixture: nothing can be measured on it",
+            "Leave --probes out, or take another twin.",
+        )
+
+
+def _draw_raw(opened: "RawDataset") -> None:
+    """Draw one row per class, beside the raw folder: inside it a picture would be foreign."""
+    from mtut_bench.inspection import draw_sheet
+    from mtut_preprocess.synthetic.sheet import sheet_rows
+
+    folder = opened.root.resolve()
+    path = folder.with_name(f"{folder.name}-contact-sheet.png")
+    draw_sheet(sheet_rows(opened), path)
+    say(f"wrote {path}")
+
+
+def _print_probes(opened: "RawDataset", workers: int, reporter: Reporter) -> None:
+    from mtut_preprocess.probes import PROBES, run_probes
+
+    with reporter.ticker("probe", unit="clips") as ticker:
+        found = run_probes(opened, workers=workers, progress=ticker)
+    heads = ("1-NN on", "right", "95 % sure", "1/K", "shuffled", "asked")
+    table = Table(*heads, show_edge=False)
+    for probe in found:
+        (low, high), (least, most) = probe.interval, probe.chance_range
+        table.add_row(
+            probe.name,
+            f"{probe.num_correct}/{probe.num_clips} {probe.accuracy:.1%}",
+            f"{100 * low:.1f}-{high:.1%}",
+            f"{probe.chance:.1%}",
+            f"{100 * least:.1f}-{most:.1%}",
+            PROBES[probe.name],
+        )
+    console.print(table)
 
 
 class Findings(Protocol):

@@ -114,4 +114,11 @@ DATASETS: dict[str, Dataset] = {
         _nvgesture,
         twin="nvgesture-synthetic",
     ),
+    "egogesture-synthetic": Dataset(
+        "egogesture-synthetic",
+        "layout fixture of egogesture, 12 clips: nothing can be measured on it",
+        _GENERATED,
+        _egogesture,
+        twin="egogesture-synthetic",
+    ),
 }

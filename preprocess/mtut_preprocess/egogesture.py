@@ -24,7 +24,13 @@ from typing import Any, NamedTuple
 
 from mtut_bench.errors import DatasetError
 from mtut_bench.types import ClipRow, Split
-from mtut_preprocess.adapter import DatasetFacts, RawClip, recording_origin
+from mtut_preprocess.adapter import (
+    TWIN_LICENCE,
+    TWIN_SOURCE,
+    DatasetFacts,
+    RawClip,
+    recording_origin,
+)
 from mtut_preprocess.decode import VideoFrames
 from mtut_preprocess.frames import FrameSource, Plane
 from mtut_preprocess.images import ImageFrames
@@ -49,6 +55,11 @@ _SCENE = re.compile(r"scene([0-9]+)", re.IGNORECASE)
 _GROUP = re.compile(r"group([0-9]+)\.csv", re.IGNORECASE)
 # Spreadsheet programs and pandas write a column of whole numbers as 98.0 where a row is empty.
 _NUMBER = re.compile(r"(-?[0-9]{1,6})(\.0*)?")
+_SOURCE = (
+    "Zhang, Cao, Cheng, Lu: EgoGesture, IEEE T-MM 20(5), 2018; National Laboratory of Pattern"
+    " Recognition, CASIA, by a form (nlpr.ia.ac.cn/iva/yfzhang/datasets/egogesture.html)"
+)
+_FIXTURE = "A drawn layout fixture, in which labels say nothing: NOTHING CAN BE MEASURED ON IT."
 _RESTORE = "Restore the dataset's own file; a row reads class,start,end: 7,67,112"
 
 
@@ -164,6 +175,7 @@ class EgoGesture:
         self, settings: Mapping[str, Any], findings: Mapping[str, tuple[str, ...]]
     ) -> DatasetFacts:
         dataset, origin = recording_origin(self.root, "egogesture")
+        recorded = origin == "recorded"
         return DatasetFacts(
             dataset=dataset,
             origin=origin,
@@ -182,12 +194,10 @@ class EgoGesture:
                 "window": settings["window"],
                 "space": settings["space"],
             },
-            assumptions=doubts(settings, _FORMS),
-            source="Zhang, Cao, Cheng, Lu: EgoGesture, IEEE T-MM 20(5), 2018; National Laboratory"
-            " of Pattern Recognition, CASIA, by a form"
-            " (nlpr.ia.ac.cn/iva/yfzhang/datasets/egogesture.html)",
-            licence="research only; ask the authors",
-            published=settings["published"] if origin == "recorded" else {},
+            assumptions=doubts(settings, _FORMS) if recorded else (_FIXTURE,),
+            source=_SOURCE if recorded else TWIN_SOURCE,
+            licence="research only; ask the authors" if recorded else TWIN_LICENCE,
+            published=settings["published"] if recorded else {},
             findings=findings,
             notes=tuple(f"{what}: {len(items):,}" for what, items in findings.items()),
         )

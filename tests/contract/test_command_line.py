@@ -27,7 +27,16 @@ OPTIONS = {
         "--skip-unreadable",
         "--list",
     },
-    "synth": {"--data", "--raw", "--size", "--seed", "--whole", "--workers"},
+    "synth": {
+        "--data",
+        "--raw",
+        "--size",
+        "--seed",
+        "--whole",
+        "--contact-sheet",
+        "--probes",
+        "--workers",
+    },
     "verify": {
         "--data",
         "--raw",
@@ -78,6 +87,7 @@ OPTIONS = {
         "--repeats",
         "--json",
     },
+    "bench twin": {"--real", "--raw", "--size", "--json"},
     "bench store": {"--clips", "--repeats", "--keep", "--workers", "--json"},
 }
 

@@ -38,7 +38,9 @@ def test_a_twin_is_read_by_the_ordinary_adapter(twin, raw_folders, tmp_path):
     assert (facts.dataset, facts.origin) == (twin, "synthetic")
     assert not plan.attributes["complete"]
     assert len({clip.row.clip_id for clip in clips}) == len(clips) == len(plan.rows)
-    assert {clip.row.label for clip in clips} == set(range(len(facts.class_names)))
+    labels = {clip.row.label for clip in clips}
+    assert labels <= set(range(len(facts.class_names)))
+    assert len(labels) == len(facts.class_names) or TWINS[twin].is_fixture
     assert plan.geometry.modalities == sort_modalities(survey.modalities)
     assert str(len(clips)) in describe_survey(survey, tmp_path / "s.zarr")[0]
 
@@ -55,7 +57,8 @@ def test_every_twin_can_be_divided_into_folds(twin, raw_folders):
     facts, clips = DATASETS[twin].open_raw(RawChoice(raw_folders[twin])).read()
     rows = [clip.row for clip in clips]
     folds = make_folds(rows, facts.fold_rule, facts.subject_unit)
-    assert sum(len(fold.test) for fold in folds) in (len(rows), len(rows) // 2)
+    tested = [row for row in rows if row.split in ("", "test")]
+    assert sum(len(fold.test) for fold in folds) == len(tested) > 0
 
 
 @pytest.mark.parametrize("name", sorted(DATASETS))

@@ -8,11 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mtut_bench.errors import UsageError
-from mtut_preprocess.synthetic import nvgesture, viva
+from mtut_preprocess.synthetic import egogesture, nvgesture, viva
+from mtut_preprocess.synthetic.difficulty import DIFFICULTY, Difficulty
 from mtut_preprocess.synthetic.generator import write_twin
 from mtut_preprocess.synthetic.twin import GENERATOR_VERSION, SIZES, Settings, Size, Twin
 
-__all__ = ["GENERATOR_VERSION", "SIZES", "TWINS", "Settings", "Size", "Twin", "generate"]
+__all__ = [
+    "GENERATOR_VERSION",
+    "SIZES",
+    "TWINS",
+    "Settings",
+    "Size",
+    "Twin",
+    "check_size",
+    "generate",
+]
 
 TWINS: dict[str, Twin] = {
     "viva-synthetic": Twin(
@@ -33,7 +43,38 @@ TWINS: dict[str, Twin] = {
         write_clip=nvgesture.write_clip,
         write_index=nvgesture.write_index,
     ),
+    "egogesture-synthetic": Twin(
+        name="egogesture-synthetic",
+        dataset="egogesture",
+        expected_clips=egogesture.EXPECTED_CLIPS,
+        clips=egogesture.clips,
+        files=egogesture.files,
+        write_clip=egogesture.write_clip,
+        write_index=egogesture.write_index,
+        is_fixture=True,
+    ),
 }
+
+
+def check_size(twin: str, size: Size) -> None:
+    """Refuse a size that a twin has not.
+
+    Args:
+        twin: key of ``TWINS``.
+        size: 'tiny', 'mini' or 'full'.
+
+    Raises:
+        UsageError: no such twin or size, or the twin is a layout fixture, which is tiny.
+    """
+    if twin not in TWINS:
+        raise UsageError(f"there is no twin {twin!r}", f"Choose one of {', '.join(TWINS)}.")
+    if size not in SIZES:
+        raise UsageError(f"there is no size {size!r}", f"Choose one of {', '.join(SIZES)}.")
+    if TWINS[twin].is_fixture and size != "tiny":
+        raise UsageError(
+            f"{twin} has no size {size!r}: it is a layout fixture, nothing can be measured on it",
+            "Take --size tiny, or another twin.",
+        )
 
 
 def generate(
@@ -43,6 +84,7 @@ def generate(
     size: Size = "mini",
     seed: int = 0,
     whole: bool = False,
+    difficulty: Difficulty | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
@@ -51,10 +93,12 @@ def generate(
     Args:
         twin: key of ``TWINS``.
         raw: folder, empty or of the same settings.
-        size: 'tiny', 'mini' or 'full' (as many clips as the real dataset).
+        size: 'tiny', 'mini' or 'full' (as many clips as the real dataset); a layout fixture is
+            tiny.
         seed: another seed gives other persons and clips.
         whole: nvgesture-synthetic writes idle time around the gesture, as the real recordings
             have it; viva-synthetic has none.
+        difficulty: other knobs than the twin's own; None: its own.
         workers: number of processes; the bytes do not depend on it.
         progress: called with (clips done, clips in all).
 
@@ -62,12 +106,9 @@ def generate(
         Number of clips in the folder.
 
     Raises:
-        UsageError: no such twin or size.
+        UsageError: see ``check_size``.
         DatasetError: the folder holds other settings or foreign files.
     """
-    if twin not in TWINS:
-        raise UsageError(f"there is no twin {twin!r}", f"Choose one of {', '.join(TWINS)}.")
-    if size not in SIZES:
-        raise UsageError(f"there is no size {size!r}", f"Choose one of {', '.join(SIZES)}.")
-    settings = Settings(twin=twin, size=size, seed=seed, whole=whole)
+    check_size(twin, size)
+    settings = Settings(twin, size, seed, whole, difficulty or DIFFICULTY.get(twin, Difficulty()))
     return write_twin(TWINS[twin], raw, settings, workers=workers, progress=progress)

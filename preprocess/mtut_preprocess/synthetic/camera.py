@@ -10,12 +10,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Camera", "DepthScale", "Light", "Surface", "encode_depth", "rasterise", "shade"]
+__all__ = [
+    "Camera",
+    "DepthScale",
+    "Light",
+    "Surface",
+    "Tone",
+    "encode_depth",
+    "hand_motion",
+    "rasterise",
+    "shade",
+]
 
 Floats = NDArray[np.floating[Any]]
 Bytes = NDArray[np.uint8]
 
 _NEAREST_M = 0.08
+_SHADOW_REACH_PX = 24
+_MAX_BLUR_PX = 15.0
 
 
 @dataclass(frozen=True)
@@ -66,11 +78,36 @@ class Light:
         direction: (3,) unit vector from the surface to the lamp.
         ambient: share of the albedo that is seen in shadow.
         diffuse: share of the albedo that a surface square to the lamp adds.
+        shadow: share of the light that the hand takes from what is behind it.
     """
 
     direction: Floats
     ambient: float
     diffuse: float
+    shadow: float = 0.0
+
+
+@dataclass(frozen=True)
+class Tone:
+    """How a camera renders brightness: a straight line with a knee; the default changes nothing.
+
+    Attributes:
+        gain: slope of the line.
+        before, after: a value and what becomes of it.
+        knee: value above which the slope is a fifth, as cameras keep their whites from bursting.
+    """
+
+    gain: float = 1.0
+    before: float = 0.0
+    after: float = 0.0
+    knee: float = 255.0
+
+    def table(self, exposure: float) -> Bytes:
+        """Return the (256,) uint8 values that pixels become at an exposure."""
+        values = np.arange(256) * exposure
+        line = self.after + self.gain * (values - self.before)
+        bent = np.where(line > self.knee, self.knee + 0.2 * (line - self.knee), line)
+        return np.clip(np.rint(bent), 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -180,8 +217,37 @@ def _draw(
     return top, bottom, left, right
 
 
+def hand_motion(capsules_TN8: Floats, camera: Camera, shutter: float) -> list[tuple[float, float]]:
+    """Return how far the hand moves in the picture while the shutter is open, frame by frame.
+
+    Args:
+        capsules_TN8: of all frames; their mean stands for the hand.
+        camera: where the picture is taken.
+        shutter: share of the frame's time for which the shutter is open.
+
+    Returns:
+        (x, y) pixels per frame, at most 15 long.
+    """
+    z = np.maximum(capsules_TN8[..., [2, 5]], _NEAREST_M)
+    places = np.stack([capsules_TN8[..., [0, 3]] / z, capsules_TN8[..., [1, 4]] / z], axis=-1)
+    centre = places.mean(axis=(1, 2)) * camera.focal_px
+    if len(centre) < 2:
+        return [(0.0, 0.0)] * len(centre)
+    speed = np.gradient(centre, axis=0) * shutter
+    length = np.maximum(np.hypot(*speed.T), 1e-9)
+    speed *= np.minimum(1.0, _MAX_BLUR_PX / length)[:, None]
+    return [(float(x), float(y)) for x, y in speed]
+
+
 def shade(
-    surface: Surface, albedo: Floats, light: Light, background: Bytes, flicker: float
+    surface: Surface,
+    albedo: Floats,
+    light: Light,
+    background: Bytes,
+    exposure: float,
+    *,
+    motion_px: tuple[float, float] = (0.0, 0.0),
+    tone: Tone | None = None,
 ) -> Bytes:
     """Return the colour picture, before sensor noise.
 
@@ -190,7 +256,9 @@ def shade(
         albedo: (N, 3) RGB of every capsule, 0 to 255.
         light: on the hand.
         background: (H, W, 3) RGB behind the hand.
-        flicker: factor on the brightness of the whole picture.
+        exposure: factor on the brightness of the whole picture; what exceeds 255 is clipped.
+        motion_px: (x, y) by which the hand moves while the shutter is open; it is blurred so far.
+        tone: of the camera; None: plain.
 
     Returns:
         (H, W, 3) uint8 RGB; silhouettes are softened over about one pixel.
@@ -198,19 +266,65 @@ def shade(
     picture = background.copy()
     top, bottom, left, right = surface.box
     if top < bottom:
-        window = (slice(top, bottom), slice(left, right))
-        normal_x, normal_y = surface.normal[0][window], surface.normal[1][window]
-        square = np.maximum(1.0 - normal_x * normal_x - normal_y * normal_y, 0.0)
-        normal_z = np.sqrt(square)
-        lx, ly, lz = (np.float32(v) for v in light.direction)
-        lit = np.maximum(normal_x * lx + normal_y * ly - normal_z * lz, 0.0)
-        # Grazing views lose light, which separates neighbouring fingers of one colour.
-        gain = (light.ambient + light.diffuse * lit) * (0.55 + 0.45 * normal_z)
-        colour = albedo.astype(np.float32)[surface.capsule[window]] * gain[..., None]
-        seen = np.isfinite(surface.distance[window])[..., None]
-        np.copyto(picture[window], np.clip(colour, 0, 255).astype(np.uint8), where=seen)
+        height, width = surface.distance.shape
+        margin = _SHADOW_REACH_PX + int(max(map(abs, motion_px)))
+        rows = slice(max(top - margin, 0), min(bottom + margin, height))
+        window = (rows, slice(max(left - margin, 0), min(right + margin, width)))
+        colour = _lit(surface, albedo, light, window)
+        alpha = np.isfinite(surface.distance[window]).astype(np.float32)
+        behind = picture[window] * (1.0 - light.shadow * _shadow(alpha, light))[..., None]
+        kernel = _streak(motion_px)
+        if kernel is not None:
+            colour = cv2.filter2D(colour * alpha[..., None], -1, kernel)
+            alpha = cv2.filter2D(alpha, -1, kernel)
+            front = colour
+        else:
+            front = colour * alpha[..., None]
+        mixed = front + behind * (1.0 - alpha)[..., None]
+        picture[window] = np.clip(mixed, 0, 255).astype(np.uint8)
     soft = cv2.GaussianBlur(picture, (3, 3), 0.55)
-    return np.asarray(cv2.convertScaleAbs(soft, alpha=flicker), dtype=np.uint8)
+    return np.asarray(cv2.LUT(soft, (tone or Tone()).table(exposure)), dtype=np.uint8)
+
+
+def _lit(
+    surface: Surface, albedo: Floats, light: Light, window: tuple[slice, slice]
+) -> NDArray[np.float32]:
+    """Return the (h, w, 3) colour of the surface in a window; meaningless where nothing is."""
+    normal_x, normal_y = surface.normal[0][window], surface.normal[1][window]
+    square = np.maximum(1.0 - normal_x * normal_x - normal_y * normal_y, 0.0)
+    normal_z = np.sqrt(square)
+    lx, ly, lz = (np.float32(v) for v in light.direction)
+    lit = np.maximum(normal_x * lx + normal_y * ly - normal_z * lz, 0.0)
+    # Grazing views lose light, which separates neighbouring fingers of one colour.
+    gain = (light.ambient + light.diffuse * lit) * (0.55 + 0.45 * normal_z)
+    return np.asarray(albedo.astype(np.float32)[surface.capsule[window]] * gain[..., None])
+
+
+def _shadow(alpha: Floats, light: Light) -> Floats:
+    """Return the soft shadow that the hand casts on what is behind it, 0 to 1."""
+    if light.shadow <= 0.0:
+        return np.zeros_like(alpha)
+    # Away from the lamp; a quarter of the size, since nothing of it is sharp.
+    shift = np.array(
+        [[1.0, 0.0, -18.0 * light.direction[0]], [0.0, 1.0, -18.0 * light.direction[1]]]
+    )
+    size = (alpha.shape[1], alpha.shape[0])
+    moved = cv2.warpAffine(alpha, shift, size)
+    small = cv2.resize(moved, (max(size[0] // 4, 1), max(size[1] // 4, 1)))
+    return np.asarray(cv2.resize(cv2.blur(small, (3, 3)), size))
+
+
+def _streak(motion_px: tuple[float, float]) -> NDArray[np.float32] | None:
+    """Return the kernel of a straight motion blur, None where it is shorter than a pixel."""
+    length = float(np.hypot(*motion_px))
+    if length < 1.5:
+        return None
+    steps = np.linspace(-0.5, 0.5, max(3, int(2 * length)))[:, None] * np.array(motion_px)
+    reach = int(np.ceil(np.abs(steps).max()))
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    columns, rows = np.rint(steps + reach).astype(int).T
+    np.add.at(kernel, (rows, columns), 1.0)
+    return kernel / kernel.sum()
 
 
 def encode_depth(surface: Surface, scale: DepthScale, noise: Floats) -> Bytes:

@@ -1,41 +1,84 @@
-"""A hand of palm and five fingers, posed by joint angles, as tapered capsules.
+"""A hand of 21 joints, posed by 20 anatomical angles, and its body of tapered capsules.
 
-Axis letters: T frames, N capsules, J joints of one finger (4: knuckle to tip).
+Axis letters: T frames, J joints (21), N capsules, F fingers (4: index to little), B bones.
 
 Hand frame: origin at the wrist, x towards the thumb, y towards the finger tips, z out of the palm
 (right hand; a left hand is its reflection in x). Camera frame: x right, y down, z away from the
 camera, metres. Without rotation the finger tips point up and the palm faces the camera.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NUM_CAPSULES", "PARTS", "HandShape", "Pose", "capsules"]
+__all__ = [
+    "ANGLES",
+    "JOINTS",
+    "LIMITS_DEG",
+    "NUM_CAPSULES",
+    "PARENTS",
+    "PARTS",
+    "HandShape",
+    "Pose",
+    "bone_lengths",
+    "capsules",
+    "joints",
+]
 
 Floats = NDArray[np.floating[Any]]
+
+_FINGERS = ("index", "middle", "ring", "little")
+
+JOINTS = (
+    "wrist",
+    *(f"thumb_{joint}" for joint in ("cmc", "mcp", "ip", "tip")),
+    *(f"{finger}_{joint}" for finger in _FINGERS for joint in ("mcp", "pip", "dip", "tip")),
+)
+"""Names of the joints; a finger's four stand together, from its root to its tip."""
+
+PARENTS = (-1, *(0 if joint % 4 == 1 else joint - 1 for joint in range(1, len(JOINTS))))
+"""Joint at the other end of the bone that ends in each joint; the wrist has none."""
+
+ANGLES = (
+    *("thumb_abduction", "thumb_opposition", "thumb_mcp", "thumb_ip"),
+    *(f"{finger}_{angle}" for finger in _FINGERS for angle in ("mcp", "spread", "pip", "dip")),
+)
+"""Names of the angles, degrees. Flexion is positive and 0 is straight. Spread moves a finger away
+from the middle one, and the middle finger towards the thumb. The metacarpal of the thumb leaves the
+direction of the fingers by its abduction: beside the palm at opposition 0, before it at 90."""
+
+_FINGER_LIMITS = ((-20.0, 90.0), (-20.0, 20.0), (0.0, 110.0), (0.0, 80.0))
+LIMITS_DEG = np.array(
+    [(0.0, 70.0), (-15.0, 100.0), (-10.0, 60.0), (-15.0, 80.0), *(_FINGER_LIMITS * 4)]
+)
+"""(20, 2) usual ranges of active motion, degrees. Abduction of the thumb to 70, its joints bent by
+50 to 60 and 80, knuckles by 90, the middle joints by 100 to 110 and the last ones by 80 are the
+values of clinical goniometry; straightening beyond straight is kept to what is common."""
 
 _KNUCKLES = np.array(
     [[0.027, 0.091, 0.0], [0.006, 0.096, 0.0], [-0.015, 0.090, 0.0], [-0.033, 0.079, 0.0]]
 )
-_PHALANGES = np.array(
-    [[0.042, 0.025, 0.019], [0.046, 0.028, 0.020], [0.042, 0.026, 0.020], [0.033, 0.020, 0.017]]
-)
-_FINGER_RADII = np.array([0.0104, 0.0106, 0.0101, 0.0090])
-_FINGER_TAPER = np.array([1.0, 0.92, 0.84, 0.72])
-_FAN_DEG = np.array([9.0, 1.0, -8.0, -17.0])
-_JOINT_RANGE_DEG = np.array([80.0, 105.0, 65.0])
 _THUMB_ROOT = np.array([0.020, 0.020, 0.005])
-_THUMB_BONES = np.array([0.044, 0.034, 0.026])
-_THUMB_RADII = np.array([0.0160, 0.0128, 0.0112, 0.0090])
-_THUMB_OUT = np.array([0.95, 0.32, 0.05])
-_THUMB_SIDE = np.array([0.66, 0.74, 0.12])
-_THUMB_ACROSS = np.array([-0.05, 0.78, 0.62])
-_THUMB_CURL = np.array([-1.0, 0.25, 0.35])
+_BONES = np.array(
+    [
+        [0.044, 0.034, 0.026],
+        [0.042, 0.025, 0.019],
+        [0.046, 0.028, 0.020],
+        [0.042, 0.026, 0.020],
+        [0.033, 0.020, 0.017],
+    ]
+)
+_RADII = np.array([0.0150, 0.0104, 0.0106, 0.0101, 0.0090])
+_TAPER = np.array([[1.07, 0.86, 0.76, 0.60], *[[1.0, 0.92, 0.84, 0.72]] * 4])
+# Fingers that are not spread still fan a little; spread turns index one way, ring and little the
+# other.
+_FAN_DEG = np.array([3.0, 0.0, -2.5, -5.5])
+_SPREAD_SIGN = np.array([1.0, 1.0, -1.0, -1.0])
+_THUMB_FLEXES_TOWARDS = np.array([-1.0, 0.25, 0.35])
 _PALM_HEEL = np.array([[0.018, 0.008, 0.0], [-0.018, 0.006, 0.0]])
-_FOREARM_LENGTH = 0.23
+_FOREARM_M = 0.23
 
 # Palm: rays from the heel to the knuckles and between them, so that no gap shows; then the web
 # of the thumb, four fingers and the thumb of three bones each, and two forearm bones.
@@ -45,24 +88,30 @@ PARTS = np.array([0] * (_NUM_RAYS + 1) + [1] * 12 + [2] * 3 + [3, 3, 4, 4])
 NUM_CAPSULES = len(PARTS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HandShape:
-    """Proportions of one person's hand.
+    """Proportions of one person's hand and forearm, as factors on a hand of 0.19 m.
 
     Attributes:
-        scale: of all lengths; 1 is a hand of 0.19 m.
-        finger_length: factor on the finger bones alone.
-        thickness: factor on all radii.
+        scale: of all lengths.
+        bones: (5, 3) lengths, thumb to little finger, root to tip.
+        thickness: (5,) radii, thumb to little finger; the palm follows their mean.
+        palm_width: between the outer knuckles.
+        forearm: length.
+        sleeve: where it begins, as a share of the forearm from the wrist.
         left: a left hand.
     """
 
     scale: float = 1.0
-    finger_length: float = 1.0
-    thickness: float = 1.0
+    bones: Floats = field(default_factory=lambda: np.ones((5, 3)))
+    thickness: Floats = field(default_factory=lambda: np.ones(5))
+    palm_width: float = 1.0
+    forearm: float = 1.0
+    sleeve: float = 0.4
     left: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pose:
     """Poses of T frames.
 
@@ -70,17 +119,33 @@ class Pose:
         wrist: (T, 3) metres in camera coordinates.
         rotation: (T, 3, 3) hand frame to camera frame, of a right hand.
         elbow: (T, 3) metres in camera coordinates; the forearm points at it.
-        flexion: (T, 5) thumb to little finger, 0 straight to 1 curled.
-        spread: (T,) 0 closed to 1 fanned out.
-        opposition: (T,) of the thumb: -1 stretched out, 0 beside the palm, 1 across the palm.
+        angles_deg: (T, 20) as in ``ANGLES``, within ``LIMITS_DEG``.
     """
 
     wrist: Floats
     rotation: Floats
     elbow: Floats
-    flexion: Floats
-    spread: Floats
-    opposition: Floats
+    angles_deg: Floats
+
+
+def joints(pose: Pose, shape: HandShape) -> Floats:
+    """Return where the joints are.
+
+    Args:
+        pose: of T frames.
+        shape: proportions of the hand.
+
+    Returns:
+        (T, 21, 3) float64 metres in camera coordinates, in the order of ``JOINTS``.
+    """
+    return _to_camera(_local_joints(pose, shape), pose, shape)
+
+
+def bone_lengths(shape: HandShape) -> Floats:
+    """Return the length of the bone that ends in each joint but the wrist, (20,) in metres."""
+    roots = np.vstack([_thumb_root(shape), _knuckles(shape)])
+    bones = np.column_stack([np.linalg.norm(roots, axis=1), _BONES * shape.bones])
+    return np.asarray(bones.ravel() * shape.scale)
 
 
 def capsules(pose: Pose, shape: HandShape) -> Floats:
@@ -94,83 +159,125 @@ def capsules(pose: Pose, shape: HandShape) -> Floats:
         (T, N, 8) float32: both end points (x, y, z) in metres in camera coordinates, then the
         radius at each of them in metres. The part of each capsule stands in ``PARTS``.
     """
-    segments = [_palm(pose), _fingers(pose, shape), _thumb(pose, shape)]
-    local = np.concatenate(segments, axis=1)
-    local[..., :6] *= shape.scale
-    local[..., 6:] *= shape.scale * shape.thickness
+    local_TJ3 = _local_joints(pose, shape)
+    num_frames = len(local_TJ3)
+    chains = local_TJ3[:, 1:].reshape(num_frames, 5, 4, 3)
+    palm = np.broadcast_to(_palm(shape), (num_frames, _NUM_RAYS, 2, 3))
+    web = np.stack([chains[:, 0, 0], 0.5 * chains[:, 0, 1] + 0.4 * chains[:, 1, 0]], axis=1)
+    bones = np.stack([chains[:, :, :-1], chains[:, :, 1:]], axis=3)
+    fingers = bones[:, 1:].reshape(num_frames, 12, 2, 3)
+    local = np.concatenate([palm, web[:, None], fingers, bones[:, 0]], axis=1)
+    ends = _to_camera(local, pose, shape)
+    bodies = np.empty((num_frames, NUM_CAPSULES, 8), dtype=np.float32)
+    bodies[:, :-4, :6] = ends.reshape(num_frames, -1, 6)
+    bodies[:, :-4, 6:] = _radii(shape)
+    bodies[:, -4:] = _forearm(pose, shape)
+    return bodies
+
+
+def _to_camera(points: Floats, pose: Pose, shape: HandShape) -> Floats:
+    """Return points (T, ..., 3) of the hand frame at scale 1 in camera coordinates."""
+    turn = pose.rotation * shape.scale
     if shape.left:
-        local[..., [0, 3]] *= -1.0
-    ends = local[..., :6].reshape(*local.shape[:2], 2, 3)
-    world = np.einsum("tij,tnej->tnei", pose.rotation, ends) + pose.wrist[:, None, None, :]
-    hand = np.concatenate([world.reshape(*local.shape[:2], 6), local[..., 6:]], axis=2)
-    return np.concatenate([hand, _forearm(pose, shape)], axis=1).astype(np.float32)
+        turn = turn * np.array([-1.0, 1.0, 1.0])
+    flat = points.reshape(len(points), -1, 3)
+    return np.asarray((flat @ turn.swapaxes(1, 2) + pose.wrist[:, None]).reshape(points.shape))
 
 
-def _palm(pose: Pose) -> Floats:
-    """Return (T, 8, 8): seven rays from heel to knuckles and the web of the thumb."""
-    where = np.linspace(0.0, 3.0, _NUM_RAYS)
-    tops = np.stack([np.interp(where, range(4), _KNUCKLES[:, i]) for i in range(3)], axis=1)
-    share = np.linspace(0.0, 1.0, _NUM_RAYS)[:, None]
-    heels = _PALM_HEEL[0] * (1.0 - share) + _PALM_HEEL[1] * share
-    rays = np.zeros((_NUM_RAYS + 1, 8))
-    rays[:-1, :3], rays[:-1, 3:6] = heels, tops
-    rays[:-1, 6], rays[:-1, 7] = 0.0165, 0.0118
-    rays[-1] = [*_THUMB_ROOT, 0.024, 0.066, 0.002, 0.0165, 0.0120]
-    return np.repeat(rays[None], len(pose.wrist), axis=0)
+def _knuckles(shape: HandShape) -> Floats:
+    """Return the (4, 3) roots of the fingers."""
+    return _KNUCKLES * np.array([shape.palm_width, 1.0, 1.0])
 
 
-def _fingers(pose: Pose, shape: HandShape) -> Floats:
-    """Return (T, 12, 8): three bones of the index, middle, ring and little finger."""
-    num_frames = len(pose.wrist)
-    fan = np.radians(_FAN_DEG) * (0.25 + 1.15 * pose.spread[:, None])
-    along = np.stack([np.sin(fan), np.cos(fan), np.zeros_like(fan)], axis=-1)
-    bend = np.cumsum(np.radians(_JOINT_RANGE_DEG) * pose.flexion[:, 1:, None], axis=2)
-    palmwards = np.array([0.0, 0.0, 1.0])
-    direction = np.cos(bend)[..., None] * along[:, :, None] + np.sin(bend)[..., None] * palmwards
-    bones = direction * (_PHALANGES * shape.finger_length)[None, :, :, None]
-    joints_TFJ3 = np.concatenate(
-        [np.broadcast_to(_KNUCKLES[:, None], (num_frames, 4, 1, 3)), bones], axis=2
-    ).cumsum(axis=2)
-    radii = np.broadcast_to(_FINGER_RADII[:, None] * _FINGER_TAPER, (num_frames, 4, 4))
-    return _chain(joints_TFJ3, radii).reshape(num_frames, 12, 8)
+def _thumb_root(shape: HandShape) -> Floats:
+    """Return the (3,) root of the thumb."""
+    return _THUMB_ROOT * np.array([shape.palm_width, 1.0, 1.0])
 
 
-def _thumb(pose: Pose, shape: HandShape) -> Floats:
-    """Return (T, 3, 8): the three bones of the thumb."""
-    num_frames = len(pose.wrist)
-    across = np.clip(pose.opposition, 0.0, 1.0)[:, None]
-    out = np.clip(-pose.opposition, 0.0, 1.0)[:, None]
-    first = _THUMB_SIDE * (1.0 - across - out) + _THUMB_ACROSS * across + _THUMB_OUT * out
-    curl = pose.flexion[:, :1] * _THUMB_CURL
-    steps = np.stack([first, first + 0.6 * curl, first + 1.5 * curl], axis=1)
-    steps /= np.linalg.norm(steps, axis=2, keepdims=True)
-    bones = steps * (_THUMB_BONES * shape.finger_length)[None, :, None]
-    root = np.broadcast_to(_THUMB_ROOT, (num_frames, 1, 3))
-    joints = np.concatenate([root, bones], axis=1).cumsum(axis=1)
-    return _chain(joints, np.broadcast_to(_THUMB_RADII, (num_frames, 4)))
+def _local_joints(pose: Pose, shape: HandShape) -> Floats:
+    """Return the (T, 21, 3) joints of a right hand of scale 1 in the hand frame."""
+    angles = np.radians(pose.angles_deg).reshape(-1, 5, 4)
+    num_frames = len(angles)
+    chains = np.empty((num_frames, 5, 4, 3))
+    chains[:, 0, 0] = _thumb_root(shape)
+    chains[:, 1:, 0] = _knuckles(shape)
+    steps = np.concatenate([_thumb_steps(angles[:, 0])[:, None], _finger_steps(angles[:, 1:])], 1)
+    chains[:, :, 1:] = steps * (_BONES * shape.bones)[..., None]
+    np.cumsum(chains, axis=2, out=chains)
+    wrist = np.zeros((num_frames, 1, 3))
+    return np.concatenate([wrist, chains.reshape(num_frames, 20, 3)], axis=1)
 
 
-def _chain(joints: Floats, radii: Floats) -> Floats:
-    """Return (..., J-1, 8) capsules between successive joints (..., J, 3) of radii (..., J)."""
-    return np.concatenate(
-        [joints[..., :-1, :], joints[..., 1:, :], radii[..., :-1, None], radii[..., 1:, None]],
-        axis=-1,
+def _finger_steps(angles_TF4: Floats) -> Floats:
+    """Return the (T, 4, 3, 3) unit vectors along the bones of four fingers."""
+    side = np.radians(_FAN_DEG) + _SPREAD_SIGN * angles_TF4[..., 1]
+    # A bent finger swings in the plane of its own direction and of the palm's normal.
+    bend = np.cumsum(angles_TF4[..., [0, 2, 3]], axis=2)
+    flat = np.cos(bend)
+    return np.stack(
+        [flat * np.sin(side)[..., None], flat * np.cos(side)[..., None], np.sin(bend)], axis=-1
     )
+
+
+def _thumb_steps(angles_T4: Floats) -> Floats:
+    """Return the (T, 3, 3) unit vectors along the bones of the thumb."""
+    abduction, opposition = angles_T4[:, 0], angles_T4[:, 1]
+    first = np.stack(
+        [
+            np.sin(abduction) * np.cos(opposition),
+            np.cos(abduction),
+            np.sin(abduction) * np.sin(opposition),
+        ],
+        axis=1,
+    )
+    # The thumb bends towards the root of the little finger, wherever it starts from.
+    along = first @ _THUMB_FLEXES_TOWARDS
+    inwards = _THUMB_FLEXES_TOWARDS - along[:, None] * first
+    inwards /= np.linalg.norm(inwards, axis=1, keepdims=True)
+    bend = np.cumsum(angles_T4[:, 1:] * np.array([0.0, 1.0, 1.0]), axis=1)[..., None]
+    return np.asarray(np.cos(bend) * first[:, None] + np.sin(bend) * inwards[:, None])
+
+
+def _palm(shape: HandShape) -> Floats:
+    """Return (7, 2, 3): seven rays from heel to knuckles."""
+    where = np.linspace(0.0, 3.0, _NUM_RAYS)
+    knuckles = _knuckles(shape)
+    share = np.linspace(0.0, 1.0, _NUM_RAYS)[:, None]
+    rays = np.empty((_NUM_RAYS, 2, 3))
+    rays[:, 0] = (_PALM_HEEL[0] * (1.0 - share) + _PALM_HEEL[1] * share) * np.array(
+        [shape.palm_width, 1.0, 1.0]
+    )
+    for axis in range(3):
+        rays[:, 1, axis] = np.interp(where, range(4), knuckles[:, axis])
+    return rays
+
+
+def _radii(shape: HandShape) -> Floats:
+    """Return the (N - 4, 2) radii of all capsules but the forearm's, in metres."""
+    chains = (_RADII * shape.thickness)[:, None] * _TAPER
+    bones = np.stack([chains[:, :-1], chains[:, 1:]], axis=2)
+    palm = np.tile([0.0165, 0.0118], (_NUM_RAYS + 1, 1)) * np.mean(shape.thickness)
+    return np.asarray(np.vstack([palm, bones[1:].reshape(12, 2), bones[0]]) * shape.scale)
 
 
 def _forearm(pose: Pose, shape: HandShape) -> Floats:
     """Return (T, 4, 8): two parallel bones from the wrist towards the elbow, each in two parts."""
     towards = pose.elbow - pose.wrist
     towards = towards / np.linalg.norm(towards, axis=1, keepdims=True)
+    # Square to the forearm, or the skin of one bone would come out of the sleeve of the other.
     sideways = pose.rotation[:, :, 0] * 0.011 * shape.scale
-    width = shape.scale * shape.thickness
-    parts = []
-    for begin, end, radii in ((0.0, 0.4, (0.0195, 0.0235)), (0.4, 1.0, (0.0285, 0.0350))):
-        for side in (-1.0, 1.0):
-            points = [
-                pose.wrist + side * sideways + towards * (_FOREARM_LENGTH * shape.scale * at)
-                for at in (begin, end)
-            ]
-            thick = np.broadcast_to(np.array(radii) * width, (len(towards), 2))
-            parts.append(np.concatenate([*points, thick], axis=1))
-    return np.stack(parts, axis=1)
+    sideways = sideways - (sideways * towards).sum(axis=1, keepdims=True) * towards
+    width = shape.scale * float(np.mean(shape.thickness))
+    length = _FOREARM_M * shape.scale * shape.forearm
+    cuff = length * shape.sleeve
+    forearm = np.empty((len(towards), 4, 8))
+    # The skin ends its own radius before the cuff, or its round end would show on the sleeve.
+    for part, (begin, end, radii) in enumerate(
+        ((0.0, cuff - 0.0235 * width, (0.0195, 0.0235)), (cuff, length, (0.0285, 0.0350)))
+    ):
+        for bone, side in enumerate((-1.0, 1.0)):
+            capsule = forearm[:, 2 * part + bone]
+            capsule[:, :3] = pose.wrist + side * sideways + towards * begin
+            capsule[:, 3:6] = pose.wrist + side * sideways + towards * end
+            capsule[:, 6:] = np.array(radii) * width
+    return forearm

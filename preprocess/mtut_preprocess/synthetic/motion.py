@@ -5,16 +5,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
 
-from mtut_preprocess.synthetic.gestures import CHANNELS, Gesture, interpolate
-from mtut_preprocess.synthetic.hand import Pose
-from mtut_preprocess.synthetic.person import Person
+from mtut_preprocess.synthetic.gestures import Gesture, Key, keys, values
+from mtut_preprocess.synthetic.hand import LIMITS_DEG, Pose
+from mtut_preprocess.synthetic.person import Person, Spread, draw_bias
 
 __all__ = ["Stage", "Take", "draw_take", "perform"]
 
 Floats = NDArray[np.floating[Any]]
 
-_BIAS = np.array([0.0, 0.0, 0.0, 4.0, 4.0, 5.0, *[0.025] * 5, 0.08, 0.06])
+# Strokes bulge towards the camera and upwards (right, up, near); shorter ones stay straight.
+_ARC_TOWARDS = np.array([0.0, 0.45, 0.9])
+_ARC_FROM_M = 0.06
 
 
 @dataclass(frozen=True)
@@ -32,17 +35,22 @@ class Stage:
     yaw_deg: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Take:
     """What differs between two takes of one gesture by one person.
 
     Attributes:
         amplitude: factor on the metres.
         offset: (3,) metres.
-        bias: (13,) units of ``CHANNELS``.
+        bias: (26,) units of ``CHANNELS``.
         begin: start of the gesture, as a share of its window.
         duration: length of the gesture, as a share of its window.
         haste: exponent of the gesture clock; above 1 it starts slowly and ends quickly.
+        pause: (where, length) of a hesitation: where in the stroke, 0 before it begins and 1 at
+            its end; length as a share of the gesture. None: no hesitation.
+        repeats: how often the cycle of a gesture that has one is done once more.
+        curvature: height of the arc of a stroke, as a share of its length.
+        overshoot: way beyond the end of a stroke, as a share of its last part.
         tremor: (3, 3, 3) of (axis, component, (amplitude in metres, hertz, phase)).
     """
 
@@ -52,34 +60,52 @@ class Take:
     begin: float
     duration: float
     haste: float
+    pause: tuple[float, float] | None
+    repeats: int
+    curvature: float
+    overshoot: float
     tremor: Floats
 
 
-def draw_take(rng: np.random.Generator, person: Person) -> Take:
+def draw_take(rng: np.random.Generator, person: Person, spread: Spread | None = None) -> Take:
     """Return one take of a person.
 
     Args:
         rng: keyed by the clip.
-        person: whose tempo the duration follows.
+        person: whose tempo the duration follows, and whose habits show.
+        spread: how much takes differ; the default of ``Spread`` where it is None.
 
     Returns:
-        Timing, place and unsteadiness, drawn in a fixed order.
+        Timing, place, manner and unsteadiness, drawn in a fixed order.
     """
-    duration = min(float(rng.uniform(0.80, 0.98)) / person.tempo, 0.99)
+    spread = spread or Spread()
+    length = 0.89 + spread.take_duration * float(rng.uniform(-1.0, 1.0))
+    duration = min(length / person.tempo, 0.99)
     tremor = np.empty((3, 3, 3))
-    tremor[..., 0] = rng.uniform(0.0003, 0.0012, (3, 3))
+    tremor[..., 0] = rng.uniform(0.25, 1.0, (3, 3)) * np.array(spread.take_unsteadiness_m)
+    tremor[..., 0] *= person.tremor
     tremor[..., 1] = rng.uniform((0.2, 0.8, 4.0), (0.6, 2.0, 8.0), (3, 3))
-    tremor[..., 0] *= np.array([5.0, 2.0, 0.8])
     tremor[..., 2] = rng.uniform(0.0, 2.0 * np.pi, (3, 3))
     return Take(
-        amplitude=float(rng.uniform(0.86, 1.14)),
-        offset=rng.normal(0.0, (0.012, 0.009, 0.010)),
-        bias=rng.normal(0.0, 1.0, len(CHANNELS)) * _BIAS,
+        amplitude=1.0 + spread.take_amplitude * float(rng.uniform(-1.0, 1.0)),
+        offset=rng.normal(0.0, 1.0, 3) * np.array(spread.take_offset_m),
+        bias=draw_bias(rng, spread.take_lean_deg, spread.take_finger_deg),
         begin=float(rng.uniform(0.0, 1.0)) * (1.0 - duration),
         duration=duration,
-        haste=float(np.exp(rng.normal(0.0, 0.12))),
+        haste=float(np.exp(spread.take_haste * rng.normal())),
+        pause=_draw_pause(rng, person.hesitation),
+        repeats=int(rng.random() < person.repeats),
+        curvature=person.curvature * float(rng.uniform(0.6, 1.4)),
+        overshoot=person.overshoot * float(rng.uniform(0.4, 1.6)),
         tremor=tremor,
     )
+
+
+def _draw_pause(rng: np.random.Generator, hesitation: float) -> tuple[float, float] | None:
+    """Return where and how long a take pauses, if it does; half of the pauses are in mid-stroke."""
+    where = float(rng.uniform(-0.6, 0.6))
+    length = float(rng.uniform(0.06, 0.14))
+    return (max(0.0, where), length) if rng.random() < hesitation else None
 
 
 def perform(
@@ -94,7 +120,7 @@ def perform(
     """Return the poses of one take at some moments.
 
     Args:
-        gesture: keyframes.
+        gesture: a class.
         person: who.
         take: how this time.
         stage: where.
@@ -102,26 +128,56 @@ def perform(
         moments_s: (T,) seconds.
 
     Returns:
-        Poses of T frames; outside the window the hand rests.
+        Poses of T frames, within the limits of the joints; outside the window the hand rests.
     """
+    keyframes = keys(gesture, left=person.shape.left, repeats=take.repeats)
     share = moments_s / window_s
     clock = np.clip((share - take.begin) / take.duration, 0.0, 1.0) ** take.haste
-    motion = interpolate(gesture.keys, clock) + person.bias + take.bias
+    if take.pause is not None:
+        clock = _hesitating(clock, keyframes, *take.pause)
+    motion = _manner(keyframes, take)(clock) + person.bias + take.bias
     amplitude = person.amplitude * take.amplitude
     metres = motion[:, :3] * np.array([1.0, -1.0, -1.0]) * amplitude + _tremor(take, moments_s)
     home = np.asarray(stage.home) + person.offset + take.offset
     elbow = np.asarray(stage.elbow)
     if person.shape.left:
         elbow = elbow * np.array([-1.0, 1.0, 1.0])
-    angles = motion[:, 3:6] + person.lean_deg + np.array([0.0, 0.0, stage.yaw_deg])
+    turned = motion[:, 3:6] + np.array([0.0, 0.0, stage.yaw_deg])
     return Pose(
         wrist=home + metres,
-        rotation=_rotation(np.radians(angles)),
+        rotation=_rotation(np.radians(turned)),
         elbow=home + elbow + 0.35 * metres,
-        flexion=np.clip(motion[:, 6:11], -0.05, 1.05),
-        spread=np.clip(motion[:, 11], -0.2, 1.3),
-        opposition=np.clip(motion[:, 12], -1.0, 1.0),
+        angles_deg=np.clip(motion[:, 6:], *LIMITS_DEG.T),
     )
+
+
+def _hesitating(clock: Floats, keyframes: tuple[Key, ...], where: float, length: float) -> Floats:
+    """Return the (T,) gesture clock with a pause."""
+    begin, end = keyframes[2].time, keyframes[-3].time
+    stop = begin - 0.03 if where == 0.0 else begin + where * (end - begin)
+    run = np.array([0.0, stop, stop + length, 1.0 + length]) / (1.0 + length)
+    return np.asarray(PchipInterpolator(run, [0.0, stop, stop, 1.0])(clock))
+
+
+def _manner(keyframes: tuple[Key, ...], take: Take) -> PchipInterpolator:
+    """Return the motion as the person does it: strokes on arcs, and a little too far."""
+    times = [key.time for key in keyframes]
+    points = values(keyframes)
+    # Rest, hold, stroke from 2 to -3, hold, rest.
+    points[-3, :6] += take.overshoot * (points[-3, :6] - points[-4, :6])
+    places, arcs = list(points), []
+    for first in range(2, len(times) - 3):
+        chord = points[first + 1, :3] - points[first, :3]
+        length = float(np.linalg.norm(chord))
+        if length > _ARC_FROM_M:
+            along = chord / length
+            middle = (points[first] + points[first + 1]) / 2.0
+            middle[:3] += take.curvature * length * (_ARC_TOWARDS - (_ARC_TOWARDS @ along) * along)
+            arcs.append((first, middle))
+    for first, middle in reversed(arcs):
+        places.insert(first + 1, middle)
+        times.insert(first + 1, (times[first] + times[first + 1]) / 2.0)
+    return PchipInterpolator(times, np.array(places), axis=0)
 
 
 def _tremor(take: Take, moments_s: Floats) -> Floats:

@@ -7,16 +7,26 @@ is the colour picture as the depth camera would see it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mtut_preprocess.synthetic.camera import Camera, DepthScale, encode_depth, rasterise, shade
+from mtut_preprocess.synthetic.camera import (
+    Camera,
+    DepthScale,
+    Tone,
+    encode_depth,
+    hand_motion,
+    rasterise,
+    shade,
+)
 from mtut_preprocess.synthetic.classes import NVGESTURE
+from mtut_preprocess.synthetic.difficulty import draw_weakness
 from mtut_preprocess.synthetic.hand import capsules
 from mtut_preprocess.synthetic.motion import Stage, draw_take, perform
-from mtut_preprocess.synthetic.person import albedo, draw_person
+from mtut_preprocess.synthetic.person import Spread, albedo, draw_person
 from mtut_preprocess.synthetic.scene import draw_noise, draw_scene
 from mtut_preprocess.synthetic.twin import FPS, Clip, Settings, keyed_rng
 from mtut_preprocess.synthetic.video import depth_planes, h264, video_planes, write_text
@@ -24,10 +34,12 @@ from mtut_preprocess.synthetic.video import depth_planes, h264, video_planes, wr
 __all__ = ["EXPECTED_CLIPS", "clips", "files", "write_clip", "write_index"]
 
 Bytes = NDArray[np.uint8]
+Floats = NDArray[np.floating[Any]]
 
 EXPECTED_CLIPS = 1532
 WINDOW = 80
 _DUO_WINDOW = 93
+_SHUTTER = 0.5
 _STREAMS = ("sk_color", "sk_depth", "sk_wrapped")
 _SUBJECTS = {"train": (1, 2, 3, 4, 6, 7, 11, 12, 15, 16, 17, 18), "test": (5, 8, 9, 13, 14, 20)}
 # Clips per class of the authors' lists, label 1 first.
@@ -44,8 +56,8 @@ _NUM_CLIPS = {
 _PER_CLASS = {"mini": {"train": 4, "test": 2}, "tiny": {"train": 1, "test": 1}}
 
 _DEPTH_CAMERA = Camera(width=320, height=240, focal_px=212.0, centre_px=(159.5, 119.5))
-# x_d = 0.82 x_c + 14 and y_d = 0.82 y_c + 20, measured on the real recordings.
-_RATIO, _SHIFT = 0.82, (14.0, 20.0)
+# x_d = 0.82 x_c + 14 and y_d = 0.82 y_c + 12: so far the colour reaches in real recordings.
+_RATIO, _SHIFT = 0.82, (14.0, 12.0)
 _COLOUR_CAMERA = Camera(
     width=320,
     height=240,
@@ -53,8 +65,14 @@ _COLOUR_CAMERA = Camera(
     centre_px=((159.5 - _SHIFT[0]) / _RATIO, (119.5 - _SHIFT[1]) / _RATIO),
 )
 _TO_DEPTH = np.array([[_RATIO, 0.0, _SHIFT[0]], [0.0, _RATIO, _SHIFT[1]]])
-_SCALE = DepthScale(near_m=0.20, far_m=0.60, near_value=206, far_value=77)
-_STAGE = Stage(home=(-0.03, 0.085, 0.36), elbow=(-0.10, 0.19, 0.10), yaw_deg=0.0)
+_SCALE = DepthScale(near_m=0.20, far_m=0.72, near_value=206, far_value=38)
+_STAGE = Stage(home=(0.05, 0.070, 0.41), elbow=(0.15, 0.19, 0.12), yaw_deg=0.0)
+# From a comparison with the real recordings (`mtut-bench bench twin`): contrast, burnt-out whites,
+# muted colours, strong noise, soft outlines of depth.
+_TONE = Tone(gain=1.8, before=95.0, after=112.0, knee=240.0)
+_COLOUR_SIGMA = (3.5, 6.5)
+_KEPT_COLOUR = 0.45
+_DEPTH_BLUR_PX = 0.55
 
 
 @dataclass(frozen=True)
@@ -132,9 +150,9 @@ def write_clip(raw: Path, clip: Clip, settings: Settings) -> None:
     form = {"width": 320, "height": 240, "fps": FPS}
     shown: tuple[list[int], list[int]] = ([], [])
     with (
-        h264(paths[0], **form, crf=21) as colour_file,
+        h264(paths[0], **form, crf=13) as colour_file,
         h264(paths[1], **form, crf=14) as depth_file,
-        h264(paths[2], **form, crf=21) as wrapped_file,
+        h264(paths[2], **form, crf=13) as wrapped_file,
     ):
         pictures = _pictures(clip, settings, timing)
         for moment, (colour, depth, wrapped) in zip(timing.moments, pictures, strict=True):
@@ -152,7 +170,8 @@ def write_clip(raw: Path, clip: Clip, settings: Settings) -> None:
 def _timing(clip: Clip, settings: Settings) -> _Timing:
     """Return the clocks of a clip; its window shows the same whether or not it is cut out."""
     rng = keyed_rng(settings.twin, settings.seed, "timing", clip.clip_id)
-    lag = int(rng.choice([-1, 1], p=[1 / 6, 5 / 6])) if rng.random() < 1 / 8 else 0
+    lag = int(rng.choice([-1, 1], p=[1 / 6, 5 / 6]))
+    lag = lag if rng.random() < settings.difficulty.lag_share else 0
     length, window = int(rng.integers(238, 245)), int(rng.integers(50, 155))
     if not settings.whole:
         length, window = WINDOW, 0
@@ -164,7 +183,8 @@ def _pictures(
 ) -> Iterator[tuple[Bytes, Bytes, Bytes]]:
     """Yield colour (240, 320, 3), depth (240, 320) and wrapped (240, 320, 3) of every moment."""
     key = (settings.twin, settings.seed)
-    person = draw_person(keyed_rng(*key, "person", clip.person))
+    spread = Spread().scaled(settings.difficulty.person_spread)
+    person = draw_person(keyed_rng(*key, "person", clip.person), spread)
     rng = keyed_rng(*key, "clip", clip.clip_id)
     pose = perform(
         NVGESTURE[clip.label],
@@ -175,22 +195,56 @@ def _pictures(
         moments_s=(np.array(timing.moments) - timing.window) / FPS,
     )
     place = keyed_rng(*key, "place", clip.person)
-    user = (person.skin_rgb, person.sleeve_rgb)
+    user = (_mute(person.skin_rgb), _mute(person.sleeve_rgb))
     num_frames = len(timing.moments)
-    scene = draw_scene(place, rng, _COLOUR_CAMERA, num_frames=num_frames, torso_rgb=user)
-    noise = draw_noise(rng, _COLOUR_CAMERA, num_frames)
+    hard = settings.difficulty
+    weakness = draw_weakness(rng, hard)
+    scene = draw_scene(
+        place,
+        rng,
+        _COLOUR_CAMERA,
+        num_frames=num_frames,
+        weak=weakness.colour,
+        torso_rgb=user,
+    )
+    noise = draw_noise(
+        rng,
+        _COLOUR_CAMERA,
+        num_frames,
+        level=hard.noise,
+        weak=weakness.depth,
+        sigma=_COLOUR_SIGMA,
+    )
     torso = cv2.warpAffine(scene.torso.astype(np.uint8), _TO_DEPTH, (320, 240)) > 0
-    colours = albedo(person)
-    for index, bodies in enumerate(capsules(pose, person.shape)):
+    colours = _mute(albedo(person))
+    every = capsules(pose, person.shape)
+    motions = hand_motion(every, _COLOUR_CAMERA, _SHUTTER)
+    for index, (bodies, motion) in enumerate(zip(every, motions, strict=True)):
         surface = rasterise(bodies, _COLOUR_CAMERA)
-        plain = shade(surface, colours, scene.light, scene.background, scene.flicker[index])
+        plain = shade(
+            surface,
+            colours,
+            scene.light_at(index),
+            scene.background_at(index),
+            scene.exposure[index],
+            motion_px=motion,
+            tone=_TONE,
+        )
         colour = noise.add_colour(plain, index)
         distance = rasterise(bodies, _DEPTH_CAMERA)
         depth = encode_depth(distance, _SCALE, noise.depth_window(_DEPTH_CAMERA, index))
+        depth = noise.lose_depth(depth, index)
+        depth = np.asarray(cv2.GaussianBlur(depth, (3, 3), _DEPTH_BLUR_PX), np.uint8)
         wrapped = cv2.warpAffine(colour, _TO_DEPTH, (320, 240))
         measured = ((depth > 0) | torso).astype(np.uint8)
         wrapped = cv2.bitwise_and(wrapped, wrapped, mask=measured)
         yield colour, depth, np.asarray(wrapped, dtype=np.uint8)
+
+
+def _mute(rgb: Floats) -> Floats:
+    """Return (..., 3) colours nearer to their own grey."""
+    grey = rgb.mean(axis=-1, keepdims=True)
+    return np.asarray(grey + _KEPT_COLOUR * (rgb - grey))
 
 
 def _logs(clip: Clip, settings: Settings, shown: tuple[list[int], list[int]]) -> tuple[str, ...]:

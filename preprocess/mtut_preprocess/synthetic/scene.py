@@ -1,6 +1,6 @@
 """What stands behind the hand, and the noise of the sensors."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -15,6 +15,12 @@ Floats = NDArray[np.floating[Any]]
 Bytes = NDArray[np.uint8]
 
 _MARGIN = 48
+_FAIR_EXPOSURE = (0.85, 1.12)
+_WEAK_EXPOSURES = ((0.30, 0.55), (1.35, 1.80))
+_HOLES = {False: 2.6, True: 0.9}
+"""Standard deviations of a smooth field above which depth is lost, of fair and of weak clips."""
+_SHADE_SHARE = 0.3
+_PASSING_SHADE = 0.4
 
 
 @dataclass(frozen=True)
@@ -25,14 +31,32 @@ class Scene:
         background: (H, W, 3) uint8 RGB.
         torso: (H, W) bool, pixels of the background that show the user; all False where the
             camera looks over the shoulder.
-        light: on the hand.
-        flicker: (T,) factor on the brightness of each frame.
+        light: on the hand; its direction is that of the first frame.
+        directions: (T, 3) unit vectors to the lamp, which moves.
+        exposure: (T,) factor on the brightness of each frame; some clips are dark, some clipped.
+        shade_edge_px: (T,) column up to which a passing shadow darkens the background; None: none
+            passes.
     """
 
     background: Bytes
     torso: NDArray[np.bool_]
     light: Light
-    flicker: Floats
+    directions: Floats
+    exposure: Floats
+    shade_edge_px: Floats | None
+
+    def light_at(self, index: int) -> Light:
+        """Return the light of a frame."""
+        return replace(self.light, direction=self.directions[index])
+
+    def background_at(self, index: int) -> Bytes:
+        """Return the (H, W, 3) uint8 background of a frame."""
+        if self.shade_edge_px is None:
+            return self.background
+        columns = np.arange(self.background.shape[1], dtype=np.float32)
+        depth = 1.0 / (1.0 + np.exp((columns - self.shade_edge_px[index]) / 6.0))
+        gain = (1.0 - _PASSING_SHADE * depth).astype(np.float32)
+        return (self.background * gain[None, :, None]).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -41,12 +65,15 @@ class Noise:
 
     Attributes:
         colour: (H + margin, W + margin, 3) int16 sensor noise of the colour picture.
-        depth: (H + margin, W + margin) float32, standard deviation 1, smooth over two pixels.
+        depth: (H + margin, W + margin) float32, standard deviation 1 times the twin's noise,
+            smooth over two pixels.
+        holes: (H + margin, W + margin) bool, where depth is lost; in blobs of some pixels.
         corners: (T, 4) int: top and left of the colour window, then of the depth window.
     """
 
     colour: NDArray[np.int16]
     depth: Floats
+    holes: NDArray[np.bool_]
     corners: NDArray[np.int64]
 
     def add_colour(self, picture: Bytes, index: int) -> Bytes:
@@ -61,26 +88,45 @@ class Noise:
         top, left = self.corners[index, 2:]
         return self.depth[top : top + camera.height, left : left + camera.width]
 
+    def lose_depth(self, depth: Bytes, index: int) -> Bytes:
+        """Return a (H, W) uint8 depth picture with the holes of frame ``index``."""
+        top, left = self.corners[index, 2:]
+        height, width = depth.shape
+        return np.where(self.holes[top : top + height, left : left + width], np.uint8(0), depth)
 
-def draw_noise(rng: np.random.Generator, camera: Camera, num_frames: int) -> Noise:
+
+def draw_noise(
+    rng: np.random.Generator,
+    camera: Camera,
+    num_frames: int,
+    *,
+    level: float,
+    weak: bool,
+    sigma: tuple[float, float] = (1.5, 4.5),
+) -> Noise:
     """Return the noise of one clip.
 
     Args:
         rng: keyed by the clip.
         camera: whose picture size the pools exceed.
         num_frames: T.
+        level: factor on the noise of both sensors.
+        weak: whether depth has large holes.
+        sigma: range of the standard deviation of colour noise.
 
     Returns:
         Pools of one standard deviation, drawn anew per clip.
     """
     size = (camera.height + _MARGIN, camera.width + _MARGIN)
-    sigma = rng.uniform(1.5, 4.5)
-    colour = np.rint(rng.standard_normal((*size, 3), dtype=np.float32) * sigma)
+    strength = rng.uniform(*sigma) * level
+    colour = np.rint(rng.standard_normal((*size, 3), dtype=np.float32) * strength)
     depth = cv2.GaussianBlur(rng.standard_normal(size, dtype=np.float32), (5, 5), 1.0)
-    depth /= depth.std()
+    depth *= level / depth.std()
+    field = cv2.GaussianBlur(rng.standard_normal(size, dtype=np.float32), (0, 0), 5.0)
     return Noise(
         colour=colour.astype(np.int16),
         depth=depth,
+        holes=field > _HOLES[weak] * field.std(),
         corners=rng.integers(0, _MARGIN, (num_frames, 4)),
     )
 
@@ -91,6 +137,7 @@ def draw_scene(
     camera: Camera,
     *,
     num_frames: int,
+    weak: bool,
     torso_rgb: tuple[Floats, Floats] | None = None,
 ) -> Scene:
     """Return the scene of one clip.
@@ -100,6 +147,7 @@ def draw_scene(
         moment: keyed by the clip: another hour, another shift of the camera.
         camera: of the colour stream.
         num_frames: T.
+        weak: whether the clip is too dark or clipped.
         torso_rgb: (skin, clothing) of a user who sits in view, 0 to 255.
 
     Returns:
@@ -116,18 +164,40 @@ def draw_scene(
     torso = cv2.warpAffine(torso, shift, size, flags=cv2.INTER_NEAREST)
     picture *= moment.uniform(0.75, 1.15)
     direction = np.array([moment.normal(0.0, 0.6), -moment.uniform(0.2, 0.9), -1.0])
+    # A lamp that moves, as the sun does from a car that turns.
+    turn = moment.normal(0.0, 0.35, 2) * np.linspace(0.0, 1.0, num_frames)[:, None]
+    directions = direction + np.column_stack([turn, np.zeros(num_frames)])
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     light = Light(
-        direction=direction / np.linalg.norm(direction),
+        direction=directions[0],
         ambient=float(moment.uniform(0.35, 0.55)),
         diffuse=float(moment.uniform(0.45, 0.80)),
+        shadow=float(moment.uniform(0.0, 0.45)),
     )
     walk = np.cumsum(moment.normal(0.0, 0.006, num_frames))
     return Scene(
         background=np.clip(picture, 0, 255).astype(np.uint8),
         torso=torso > 0,
         light=light,
-        flicker=np.clip(1.0 + walk, 0.8, 1.2),
+        directions=directions,
+        exposure=_draw_exposure(moment, weak=weak) * np.clip(1.0 + walk, 0.8, 1.2),
+        shade_edge_px=_draw_shade(moment, camera.width, num_frames),
     )
+
+
+def _draw_exposure(rng: np.random.Generator, *, weak: bool) -> float:
+    """Return the exposure of a clip: fair, or too dark or clipped."""
+    kind, share = int(rng.random() < 0.5), rng.random()
+    low, high = _WEAK_EXPOSURES[kind] if weak else _FAIR_EXPOSURE
+    return float(low + share * (high - low))
+
+
+def _draw_shade(rng: np.random.Generator, width: int, num_frames: int) -> Floats | None:
+    """Return where a shadow that passes over the background ends, or None."""
+    begin, end = rng.uniform(-0.3, 1.3, 2) * width
+    if rng.random() >= _SHADE_SHARE:
+        return None
+    return np.linspace(begin, end, num_frames)
 
 
 def _wall(rng: np.random.Generator, camera: Camera) -> Floats:
@@ -157,8 +227,8 @@ def _wall(rng: np.random.Generator, camera: Camera) -> Floats:
 
 
 def _colour(rng: np.random.Generator, low: float, high: float) -> Floats:
-    """Return a (3,) muted colour, as interiors have: a grey and a quarter of any colour."""
-    return np.asarray(0.75 * rng.uniform(low, high) + 0.25 * rng.uniform(low, high, 3))
+    """Return a (3,) muted colour, as interiors have: a grey and a tenth of any colour."""
+    return np.asarray(0.9 * rng.uniform(low, high) + 0.1 * rng.uniform(low, high, 3))
 
 
 def _sit(
@@ -166,7 +236,7 @@ def _sit(
 ) -> None:
     """Paint head and shoulders of the user into ``picture`` and mark them in ``torso``."""
     height, width = torso.shape
-    x = int(width * rng.uniform(0.50, 0.68))
+    x = int(width * rng.uniform(0.56, 0.74))
     y = int(height * rng.uniform(0.34, 0.46))
     radius = int(height * rng.uniform(0.10, 0.13))
     trunk = np.zeros_like(torso)

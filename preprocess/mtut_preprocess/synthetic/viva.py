@@ -9,13 +9,22 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from mtut_preprocess.synthetic.camera import Camera, DepthScale, encode_depth, rasterise, shade
+from mtut_preprocess.synthetic.camera import (
+    Camera,
+    DepthScale,
+    encode_depth,
+    hand_motion,
+    rasterise,
+    shade,
+)
 from mtut_preprocess.synthetic.classes import VIVA, VIVA_MIRROR
+from mtut_preprocess.synthetic.difficulty import draw_weakness
 from mtut_preprocess.synthetic.hand import capsules
 from mtut_preprocess.synthetic.motion import Stage, draw_take, perform
-from mtut_preprocess.synthetic.person import Person, albedo, draw_person, seated
+from mtut_preprocess.synthetic.person import Person, Spread, albedo, draw_person, seated
 from mtut_preprocess.synthetic.scene import draw_noise, draw_scene
 from mtut_preprocess.synthetic.twin import FPS, Clip, Settings, keyed_rng
 from mtut_preprocess.synthetic.video import depth_planes, full_planes, mjpeg, write_text
@@ -31,6 +40,7 @@ _FOLDER = Path("LISA_HG_Data", "dynamic_gestures", "data")
 _CAMERA = Camera(width=250, height=115, focal_px=245.0, centre_px=(124.5, 57.0))
 _SCALE = DepthScale(near_m=0.60, far_m=1.05, near_value=230, far_value=50)
 _STAGE = Stage(home=(0.0, 0.095, 0.80), elbow=(-0.16, 0.20, -0.06), yaw_deg=180.0)
+_SHUTTER = 0.5
 _SEAT_SHIFT_M = 0.05
 """Drivers gesture a little left of the middle, passengers a little right of it."""
 
@@ -108,7 +118,8 @@ def _frames(clip: Clip, settings: Settings) -> Iterator[tuple[np.ndarray, np.nda
     """Yield colour (115, 250, 3) and depth (115, 250) of every frame of a clip."""
     key = (settings.twin, settings.seed)
     passenger = int(clip.user) % 2 == 0
-    person = draw_person(keyed_rng(*key, "person", clip.person))
+    spread = Spread().scaled(settings.difficulty.person_spread)
+    person = draw_person(keyed_rng(*key, "person", clip.person), spread)
     person = seated(person, left=passenger, shift_m=_SEAT_SHIFT_M)
     rng = keyed_rng(*key, "clip", clip.clip_id)
     num_frames = _num_frames(rng, person)
@@ -121,13 +132,33 @@ def _frames(clip: Clip, settings: Settings) -> Iterator[tuple[np.ndarray, np.nda
         moments_s=np.arange(num_frames) / FPS,
     )
     place = keyed_rng(*key, "seat", clip.user)
-    scene = draw_scene(place, rng, _CAMERA, num_frames=num_frames)
-    noise = draw_noise(rng, _CAMERA, num_frames)
+    hard = settings.difficulty
+    weakness = draw_weakness(rng, hard)
+    scene = draw_scene(place, rng, _CAMERA, num_frames=num_frames, weak=weakness.colour)
+    noise = draw_noise(rng, _CAMERA, num_frames, level=hard.noise, weak=weakness.depth)
+    apart = np.eye(2, 3)
+    apart[:, 2] = rng.normal(0.0, 1.0, 2) * hard.misalignment_px
     colours = albedo(person)
-    for index, bodies in enumerate(capsules(pose, person.shape)):
+    every = capsules(pose, person.shape)
+    motions = hand_motion(every, _CAMERA, _SHUTTER)
+    for index, (bodies, motion) in enumerate(zip(every, motions, strict=True)):
         surface = rasterise(bodies, _CAMERA)
-        colour = shade(surface, colours, scene.light, scene.background, scene.flicker[index])
+        colour = shade(
+            surface,
+            colours,
+            scene.light_at(index),
+            scene.background_at(index),
+            scene.exposure[index],
+            motion_px=motion,
+        )
         depth = encode_depth(surface, _SCALE, noise.depth_window(_CAMERA, index))
+        depth = noise.lose_depth(depth, index)
+        if hard.misalignment_px > 0.0:
+            # Nearest neighbours: between a hand and nothing there is no depth.
+            size = (_CAMERA.width, _CAMERA.height)
+            depth = np.asarray(
+                cv2.warpAffine(depth, apart, size, flags=cv2.INTER_NEAREST), np.uint8
+            )
         yield noise.add_colour(colour, index), depth
 
 

@@ -1,0 +1,63 @@
+"""How hard a twin is: one frozen, versioned configuration each, part of a folder's identity.
+
+The defaults were chosen without training anything; a study that needs other values states them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["DIFFICULTY", "Difficulty", "Weakness", "draw_weakness"]
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """Knobs of a twin.
+
+    Attributes:
+        version: of these values; another value is another version.
+        weak_share: share of clips whose colour is too dark or clipped, and of those whose depth
+            has large holes.
+        coincidence: 0: the two weaknesses fall on clips independently; 1: always on the same.
+        misalignment_px: standard deviation of the shift between colour and depth, each axis.
+        lag_share: share of clips in which one stream lags a whole frame.
+        person_spread: factor on all that tells persons apart.
+        noise: factor on the noise of both sensors.
+    """
+
+    version: int = 1
+    weak_share: float = 0.24
+    coincidence: float = 0.0
+    misalignment_px: float = 0.0
+    lag_share: float = 0.0
+    person_spread: float = 1.0
+    noise: float = 1.0
+
+
+DIFFICULTY: dict[str, Difficulty] = {
+    # Registered by the sensor; a pixel of doubt is left.
+    "viva-synthetic": Difficulty(misalignment_px=0.7),
+    # Whole-frame lags in one recording of eight, as in the real logs.
+    "nvgesture-synthetic": Difficulty(lag_share=1 / 8),
+}
+
+
+@dataclass(frozen=True)
+class Weakness:
+    """Which sensors see a clip badly."""
+
+    colour: bool
+    depth: bool
+
+
+def draw_weakness(rng: np.random.Generator, difficulty: Difficulty) -> Weakness:
+    """Return the weaknesses of a clip; each alone has the share that the difficulty states.
+
+    Args:
+        rng: keyed by the clip.
+        difficulty: of the twin.
+    """
+    first, second, tie = rng.random(3)
+    colour = bool(first < difficulty.weak_share)
+    alone = bool(second < difficulty.weak_share)
+    return Weakness(colour, colour if tie < difficulty.coincidence else alone)

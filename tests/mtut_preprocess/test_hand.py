@@ -1,0 +1,387 @@
+import json
+from dataclasses import replace
+from importlib import resources
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from mtut_preprocess.synthetic import nvgesture, viva
+from mtut_preprocess.synthetic.classes import NVGESTURE, NVGESTURE_MIRROR, VIVA, VIVA_MIRROR
+from mtut_preprocess.synthetic.gestures import (
+    CHANNELS,
+    MIRROR_SIGNS,
+    interpolate,
+    keys,
+    read_gestures,
+    read_shapes,
+    reflect,
+)
+from mtut_preprocess.synthetic.hand import (
+    ANGLES,
+    JOINTS,
+    LIMITS_DEG,
+    NUM_CAPSULES,
+    PARENTS,
+    PARTS,
+    HandShape,
+    Pose,
+    bone_lengths,
+    capsules,
+    joints,
+)
+from mtut_preprocess.synthetic.motion import draw_take, perform
+from mtut_preprocess.synthetic.person import Spread, draw_person, mirrored, seated
+from mtut_preprocess.synthetic.twin import keyed_rng
+
+TIMES = np.linspace(0.0, 1.0, 80)
+MIRROR = np.array([-1.0, 1.0, 1.0])
+TWINS = {
+    "viva": (VIVA, VIVA_MIRROR, viva._STAGE),
+    "nvgesture": (NVGESTURE, NVGESTURE_MIRROR, nvgesture._STAGE),
+}
+FRONT = np.diag([1.0, -1.0, -1.0])
+
+both_twins = pytest.mark.parametrize("twin", TWINS)
+
+
+def table():
+    path = resources.files("mtut_preprocess").joinpath("data", "gestures.json")
+    return json.loads(path.read_text("utf-8"))
+
+
+def posed(**degrees):
+    """One frame of a hand that is straight but for some angles."""
+    angles = np.array([[float(degrees.get(name, 0.0)) for name in ANGLES]])
+    return Pose(np.zeros((1, 3)), FRONT[None], np.array([[0.0, 0.3, 0.1]]), angles)
+
+
+def named(pose, shape, name):
+    return joints(pose, shape)[0, JOINTS.index(name)]
+
+
+def a_person(number=3):
+    return draw_person(keyed_rng("test_hand", number))
+
+
+def random_poses(num_poses=50):
+    rng = np.random.default_rng(0)
+    rotation = np.linalg.qr(rng.normal(size=(num_poses, 3, 3)))[0]
+    rotation *= np.sign(np.linalg.det(rotation))[:, None, None]
+    wrist = rng.normal(size=(num_poses, 3))
+    return Pose(
+        wrist, rotation, wrist + [0.1, 0.2, 0.1], rng.uniform(*LIMITS_DEG.T, (num_poses, 20))
+    )
+
+
+# The hand
+
+
+def test_tree_of_21_joints():
+    assert len(JOINTS) == len(set(JOINTS)) == len(PARENTS) == 21
+    assert len(ANGLES) == len(set(ANGLES)) == len(LIMITS_DEG) == 20
+    assert [JOINTS[parent] for parent in PARENTS[5:9]] == [
+        "wrist",
+        "index_mcp",
+        "index_pip",
+        "index_dip",
+    ]
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_bones_keep_their_lengths(left):
+    shape = replace(a_person().shape, left=left)
+    at = joints(random_poses(), shape)
+    lengths = np.linalg.norm(at[:, 1:] - at[:, list(PARENTS[1:])], axis=2)
+    np.testing.assert_allclose(lengths, np.tile(bone_lengths(shape), (50, 1)), atol=1e-12)
+
+
+def test_every_bone_length_and_the_palm_are_the_person_s_own():
+    bones = np.ones((5, 3))
+    bones[1, 0] = 1.25
+    usual, other = (bone_lengths(HandShape(bones=b)) for b in (np.ones((5, 3)), bones))
+    ratio = dict(zip(JOINTS[1:], other / usual, strict=True))
+    assert ratio.pop("index_pip") == pytest.approx(1.25)
+    np.testing.assert_allclose(list(ratio.values()), 1.0)
+    wide = joints(posed(), HandShape(palm_width=1.2))[0, :, 0]
+    usual_x = joints(posed(), HandShape())[0, :, 0]
+    knuckles = [JOINTS.index("index_mcp"), JOINTS.index("little_mcp")]
+    assert np.ptp(wide[knuckles]) == pytest.approx(1.2 * np.ptp(usual_x[knuckles]))
+
+
+def test_capsules_of_fingers_lie_on_the_bones():
+    pose, shape = random_poses(), a_person().shape
+    at, bodies = joints(pose, shape), capsules(pose, shape)
+    assert bodies.shape == (50, NUM_CAPSULES, 8)
+    bones = [j for j in range(1, 21) if PARENTS[j] != 0]
+    ends = np.concatenate([at[:, [PARENTS[j] for j in bones]], at[:, bones]], axis=2)
+    ends = np.concatenate([ends[:, 3:], ends[:, :3]], axis=1)
+    np.testing.assert_allclose(bodies[:, (PARTS == 1) | (PARTS == 2), :6], ends, atol=1e-6)
+
+
+def test_thickness_is_of_each_finger():
+    thick = HandShape(thickness=np.array([1.0, 1.0, 1.0, 1.0, 2.0]))
+    ratio = capsules(posed(), thick)[0, :, 6] / capsules(posed(), HandShape())[0, :, 6]
+    np.testing.assert_allclose(ratio[PARTS == 1], [1.0] * 9 + [2.0] * 3, rtol=1e-6)
+    np.testing.assert_allclose(ratio[PARTS == 2], 1.0, rtol=1e-6)
+
+
+def test_forearm_points_at_the_elbow_and_the_sleeve_begins_where_it_begins():
+    bodies = capsules(posed(), HandShape(forearm=1.1, sleeve=0.3))[0]
+    ends = bodies[:, :6].reshape(-1, 2, 3)
+    hand_end = ends[PARTS == 3, 0].mean(axis=0)
+    sleeve, end = ends[PARTS == 4].mean(axis=0)
+    np.testing.assert_allclose(hand_end, 0.0, atol=1e-7)
+    np.testing.assert_allclose(sleeve, 0.3 * end, atol=1e-7)
+    np.testing.assert_allclose(np.cross(end, [0.0, 0.3, 0.1]), 0.0, atol=1e-7)
+
+
+def test_joints_bend_the_way_their_names_say():
+    hand = HandShape()
+    straight = named(posed(), hand, "index_tip")
+    # The palm faces the camera, thus bending a finger brings its tip nearer; up is negative y.
+    assert named(posed(index_mcp=60), hand, "index_tip")[2] < straight[2] - 0.05
+    assert named(posed(index_mcp=-20), hand, "index_tip")[2] > straight[2] + 0.02
+    assert named(posed(index_pip=90), hand, "index_tip")[1] > straight[1] + 0.03
+    assert named(posed(index_spread=15), hand, "index_tip")[0] > straight[0] + 0.02
+    side = named(posed(little_spread=15), hand, "little_tip")[0]
+    assert side < named(posed(), hand, "little_tip")[0] - 0.015
+    beside, before = (
+        named(posed(thumb_abduction=45, thumb_opposition=o), hand, "thumb_tip") for o in (0, 90)
+    )
+    assert beside[0] > before[0] + 0.05
+    assert before[2] < beside[2] - 0.05
+
+
+def test_left_hand_is_the_reflection_of_a_right_hand():
+    pose, shape = random_poses(), a_person().shape
+    turned = MIRROR[:, None] * pose.rotation * MIRROR
+    other = Pose(pose.wrist * MIRROR, turned, pose.elbow * MIRROR, pose.angles_deg)
+    left = replace(shape, left=True)
+    np.testing.assert_allclose(joints(other, left), joints(pose, shape) * MIRROR, atol=1e-12)
+    own, reflected = capsules(pose, shape), capsules(other, left)
+    fleshy = PARTS < 3
+    expected = own[:, fleshy] * np.array([-1, 1, 1, -1, 1, 1, 1, 1])
+    np.testing.assert_allclose(reflected[:, fleshy], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["ring", "pinched"])
+def test_thumb_and_index_touch(name):
+    angles = read_shapes(table()["shapes"])[name]
+    at = joints(replace(posed(), angles_deg=angles[None]), HandShape())[0]
+    assert np.linalg.norm(at[JOINTS.index("thumb_tip")] - at[JOINTS.index("index_tip")]) < 0.018
+
+
+# The table
+
+
+def test_last_joint_follows_the_middle_one():
+    fingers = {name: [0, 0, 60] for name in ("thumb", "index", "middle", "ring", "little")}
+    fingers["thumb"], fingers["ring"] = [0, 0, 0, 0], [0, 0, 60, 5]
+    angles = dict(zip(ANGLES, read_shapes({"a": fingers})["a"], strict=True))
+    assert angles["index_dip"] == pytest.approx(40.0)
+    assert angles["ring_dip"] == 5.0
+
+
+def broken(change):
+    own = table()
+    change(own)
+    return own
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda t: t["shapes"]["flat"].pop("ring"), "not five fingers"),
+        (lambda t: t["shapes"]["flat"].update(ring=[95, 0, 0]), "ring_mcp is beyond"),
+        (lambda t: t["twins"]["viva"][0].update(rest="moon"), "no rest 'moon'"),
+        (lambda t: t["twins"]["viva"][0].update(mirror="Tap-1"), "do not mirror each other"),
+        (lambda t: t["twins"]["viva"][0].update(name="Tap-1"), "one name"),
+        (lambda t: t["twins"]["viva"][0]["keys"][0].update(shape="claw"), "no shape 'claw'"),
+        (lambda t: t["twins"]["viva"][0]["keys"][0].update(time=0.9), "must increase"),
+        (lambda t: t["twins"]["viva"][0]["keys"][0].update(rigth=0.9), "has no rigth"),
+        (lambda t: t["twins"]["viva"][0].update(cycle=[0, 1]), "does not end as it begins"),
+    ],
+)
+def test_faulty_table_is_refused(change, says):
+    with pytest.raises(ValueError, match=says):
+        read_gestures(broken(change), "viva")
+
+
+@both_twins
+def test_table_has_every_class_of_the_dataset(twin):
+    gestures, mirror, _ = TWINS[twin]
+    assert len(gestures) == len(mirror) == {"viva": 19, "nvgesture": 25}[twin]
+    real = resources.files("mtut_preprocess").joinpath("data", f"{twin}.json").read_text("utf-8")
+    names = json.loads(real)["class_names"]
+    if names is not None:
+        assert [gesture.name for gesture in gestures] == names
+    if json.loads(real)["mirror"] is not None:
+        assert list(mirror) == json.loads(real)["mirror"]
+
+
+@both_twins
+def test_classes_move_differently(twin):
+    scale = np.array([0.05] * 3 + [20.0] * 3 + [25.0] * 20)
+    motions = np.stack([interpolate(keys(gesture), TIMES) / scale for gesture in TWINS[twin][0]])
+    assert motions.shape[2] == len(CHANNELS)
+    distance = np.abs(motions[:, None] - motions[None]).max(axis=(2, 3))
+    assert distance[~np.eye(len(motions), dtype=bool)].min() > 0.5
+
+
+@both_twins
+def test_mirror_pairs_of_the_table_are_reflections(twin):
+    gestures, mirror, _ = TWINS[twin]
+    pairs = [(a, b) for a, b in enumerate(mirror) if b not in (-1, a)]
+    assert len(pairs) == 6
+    for a, b in pairs:
+        assert mirror[b] == a
+        assert gestures[b].stroke == reflect(gestures[a].stroke)
+
+
+def test_left_of_the_user_is_right_in_the_nvgesture_image():
+    right = interpolate(keys(NVGESTURE[0]), TIMES)[:, 0]
+    assert (np.diff(right[int(0.34 * 80) : int(0.66 * 80)]) > 0).all()
+
+
+def test_cycle_is_repeated_in_the_time_of_the_stroke():
+    shake = next(gesture for gesture in NVGESTURE if gesture.name == "shake hand")
+    once, more = keys(shake), keys(shake, repeats=1)
+    assert len(more) == len(once) + 2
+    assert (more[2].time, more[-3].time) == (once[2].time, pytest.approx(once[-3].time))
+    turns = [np.sign(np.diff([key.right for key in each[2:-2]])) for each in (once, more)]
+    assert turns[1].tolist() == [*turns[0].tolist(), *turns[0][:2].tolist()]
+
+
+# Persons and takes
+
+
+def take_of(person, *key, spread=None):
+    return draw_take(keyed_rng("test_hand take", *key), person, spread)
+
+
+def performed(gesture, person, take, stage, num_moments=40):
+    moments = np.linspace(0.0, 2.0, num_moments)
+    return perform(gesture, person, take=take, stage=stage, window_s=2.0, moments_s=moments)
+
+
+@both_twins
+@pytest.mark.parametrize("number", range(4))
+def test_mirror_class_by_the_other_hand_is_the_mirror_image(twin, number):
+    gestures, mirror, stage = TWINS[twin]
+    person = a_person(number)
+    other = mirrored(person)
+    opposite = replace(stage, home=tuple(np.array(stage.home) * MIRROR))
+    for label, reflected in enumerate(mirror):
+        if reflected == -1:
+            continue
+        take = take_of(person, number, label)
+        same = replace(
+            take,
+            offset=take.offset * MIRROR,
+            bias=take.bias * MIRROR_SIGNS,
+            tremor=take.tremor * np.stack([MIRROR, *[np.ones(3)] * 2], axis=1)[:, None],
+        )
+        own = joints(performed(gestures[label], person, take, stage), person.shape)
+        seen = joints(performed(gestures[reflected], other, same, opposite), other.shape)
+        np.testing.assert_allclose(seen, own * MIRROR, atol=1e-9)
+
+
+@both_twins
+def test_angles_stay_within_the_limits(twin):
+    gestures, _, stage = TWINS[twin]
+    spread = Spread().scaled(2.0, takes=2.0)
+    for number in range(6):
+        person = draw_person(keyed_rng("test_hand", number), spread)
+        for label, gesture in enumerate(gestures):
+            for repetition in range(2):
+                take = take_of(person, number, label, repetition, spread=spread)
+                angles = performed(gesture, person, take, stage).angles_deg
+                assert (angles >= LIMITS_DEG[:, 0]).all()
+                assert (angles <= LIMITS_DEG[:, 1]).all()
+
+
+def test_without_spread_all_persons_and_takes_move_alike():
+    spread = Spread().scaled(0.0, takes=0.0)
+    poses = []
+    for number in range(3):
+        person = draw_person(keyed_rng("test_hand", number), spread)
+        take = replace(take_of(person, number, spread=spread), begin=0.0)
+        poses.append(joints(performed(VIVA[0], person, take, viva._STAGE), person.shape))
+    np.testing.assert_allclose(poses[1:], [poses[0]] * 2, atol=1e-12)
+
+
+def test_repetitions_and_persons_differ():
+    def motion(number, repetition):
+        person = a_person(number)
+        take = take_of(person, number, repetition)
+        return joints(performed(VIVA[0], person, take, viva._STAGE), person.shape)
+
+    motions = np.array([[motion(number, k) for k in range(6)] for number in range(12)])
+    within = motions.std(axis=1).mean()
+    between = motions.mean(axis=1).std(axis=0).mean()
+    assert within > 0.003
+    assert between > 0.003
+
+
+def stroke_of(manner, gesture=VIVA[0]):
+    spread = Spread().scaled(0.0, takes=0.0)
+    person = draw_person(keyed_rng("test_hand", 0), spread)
+    plain = replace(take_of(person, 0, spread=spread), begin=0.0, duration=1.0)
+    return performed(gesture, person, replace(plain, **manner), viva._STAGE, 400).wrist
+
+
+def test_pause_holds_the_hand_still():
+    speed = np.linalg.norm(np.diff(stroke_of({"pause": (0.5, 0.2)}), axis=0), axis=1)
+    middle = np.flatnonzero(np.abs(stroke_of({"pause": (0.5, 0.2)})[:-1, 0]) < 0.01)
+    assert (speed[middle] < 1e-5).sum() > 40
+
+
+def test_overshoot_goes_beyond_the_end_and_returns():
+    usual, beyond = (stroke_of({"overshoot": o})[:, 0].max() for o in (0.0, 0.1))
+    assert beyond == pytest.approx(usual + 0.1 * 2.0 * usual, rel=0.01)
+
+
+def test_curved_stroke_comes_nearer_in_the_middle():
+    straight, arced = (stroke_of({"curvature": c}) for c in (0.0, 0.2))
+    stroke = slice(int(0.33 * 400), int(0.65 * 400))
+    middle = stroke.start + np.abs(straight[stroke, 0]).argmin()
+    assert arced[middle, 2] < straight[middle, 2] - 0.02
+
+
+def test_passenger_has_the_driver_s_habits_in_the_other_hand():
+    person = a_person()
+    driver, passenger = (seated(person, left=left, shift_m=0.05) for left in (False, True))
+    assert (driver.shape.left, passenger.shape.left) == (False, True)
+    np.testing.assert_allclose(passenger.offset, driver.offset * MIRROR)
+    np.testing.assert_allclose(passenger.bias, driver.bias * MIRROR_SIGNS)
+
+
+# Witness: classes are told apart across persons
+
+
+def feature(gesture, person, take, stage):
+    """Joints relative to the wrist and the path of the wrist, both in hand sizes, 16 moments."""
+    moments = take.begin + take.duration * np.linspace(0.0, 1.0, 16)
+    pose = perform(gesture, person, take=take, stage=stage, window_s=1.0, moments_s=moments)
+    at = joints(pose, person.shape)
+    fingers, path = at[:, 1:] - at[:, :1], at[:, :1] - np.array(stage.home)
+    return np.concatenate([fingers, path], axis=1).ravel() / person.shape.scale
+
+
+@pytest.mark.parametrize(("twin", "seats"), [("viva", 1), ("viva", 2), ("nvgesture", 1)])
+def test_nearest_motion_of_other_persons_is_of_the_same_class(twin, seats):
+    gestures, _, stage = TWINS[twin]
+    rows = []
+    for number in range(8):
+        for repetition in range(2):
+            person = seated(a_person(number), left=repetition % seats == 1, shift_m=0.05)
+            for label, gesture in enumerate(gestures):
+                take = take_of(person, number, label, repetition)
+                rows.append((number, label, feature(gesture, person, take, stage)))
+    who, labels = (np.array([row[i] for row in rows]) for i in range(2))
+    features = np.array([row[2] for row in rows])
+    distance = cdist(features, features)
+    distance[who[:, None] == who[None]] = np.inf
+    nearest = labels[distance.argmin(axis=1)]
+    assert (nearest == labels).mean() > 0.95
