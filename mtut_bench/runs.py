@@ -39,7 +39,7 @@ from mtut_bench.trainer import Learner, Stage, build_learner, classification_los
 
 __all__ = ["MANIFEST_VERSION", "command_line", "execute"]
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 
 _DAMAGED = "Delete the run's folder and repeat the run."
 
@@ -314,9 +314,20 @@ def _manifest(plan: RunPlan, reader: StoreReader, machine: Machine) -> dict[str,
             "modalities": list(reader.modalities),
             "folds": [fold.name for fold in folds],
             "classes": list(attributes["classes"]),
+            "subject_unit": attributes["subject_unit"],
         },
-        "test_clips": list(plan.fold.test),
+        **_test_side(plan, reader),
         "provenance": _provenance(machine),
+    }
+
+
+def _test_side(plan: RunPlan, reader: StoreReader) -> dict[str, Any]:
+    """Return what statistics and figures ask of the test clips, so that they need no store."""
+    rows = [reader.table.rows[reader.table.index[clip_id]] for clip_id in plan.fold.test]
+    return {
+        "test_clips": list(plan.fold.test),
+        "test_subjects": [row.subject for row in rows],
+        "test_frames": [row.num_frames for row in rows],
     }
 
 

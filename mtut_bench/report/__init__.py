@@ -9,10 +9,11 @@ from rich.console import Console
 from mtut_bench.errors import UsageError
 from mtut_bench.files import write_atomic
 from mtut_bench.report.cells import CellRow
+from mtut_bench.report.finished import Found, find_runs
 from mtut_bench.report.own import own_tables
 from mtut_bench.report.published import load_published
 from mtut_bench.report.render import escape, print_table, to_csv, to_markdown
-from mtut_bench.report.rows import Collected, ResultRow, collect
+from mtut_bench.report.rows import ResultRow, result_rows
 from mtut_bench.report.tables import Table, placed, published_table
 
 __all__ = ["Report", "write_report"]
@@ -76,20 +77,21 @@ def write_report(
             f"There is no published table {', '.join(unknown)}.",
             f"Choose from {', '.join(published.tables)}.",
         )
-    found = collect(runs)
-    places = [placed(row, published) for row in found.rows]
-    printed = [published_table(published.tables[n], found.rows, published) for n in tables]
-    own = own_tables([row for row, to in zip(found.rows, places, strict=True) if not to])
+    found = find_runs(runs)
+    rows = result_rows(found.runs)
+    places = [placed(row, published) for row in rows]
+    printed = [published_table(published.tables[n], rows, published) for n in tables]
+    own = own_tables([row for row, to in zip(rows, places, strict=True) if not to])
     elsewhere = {number for to in places for number in to if not set(to) & set(tables)}
-    remarks = _remarks(found, runs, sorted(elsewhere))
-    paths = _write(out, printed, own, found.rows, [published.source, *remarks])
-    return Report((*printed, *own), found.rows, tuple(remarks), tuple(paths))
+    remarks = _remarks(found, len(rows), runs, sorted(elsewhere))
+    paths = _write(out, printed, own, rows, [published.source, *remarks])
+    return Report((*printed, *own), rows, tuple(remarks), tuple(paths))
 
 
-def _remarks(found: Collected, runs: Path, elsewhere: Sequence[str]) -> list[str]:
+def _remarks(found: Found, num_rows: int, runs: Path, elsewhere: Sequence[str]) -> list[str]:
     remarks = []
-    if found.num_runs:
-        remarks.append(f"{_count(found.num_runs)} in {runs}, {len(found.rows)} numbers.")
+    if found.runs:
+        remarks.append(f"{_count(len(found.runs))} in {runs}, {num_rows} numbers.")
     else:
         remarks.append(f"No runs were found in {runs}. How to make one: mtut-bench run --help")
     if found.num_in_progress:

@@ -9,7 +9,7 @@ from mtut_bench.files import read_json
 
 __all__ = ["CURE", "FORMAT_VERSION", "Manifest", "read_manifest"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the manifests that are read."""
 
 CURE = "Move the folder out of the runs and repeat the run, or restore the file."

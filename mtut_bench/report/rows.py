@@ -1,27 +1,19 @@
 """Finished runs as long-form rows: one row for each run and each set of modalities it is tested on.
 
-A run is ``<runs>/<store>/<first 12 digits of its id>`` with ``manifest.json``, written last, and
-``predictions.npz``. Columns are constant, so that rows of different releases can be concatenated.
+Columns are constant, so that rows of different releases can be concatenated.
 """
 
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
-from pathlib import Path
 from typing import Any, TypedDict
 
 from mtut_bench import metrics, predictions
-from mtut_bench.errors import PredictionError, RunError
 from mtut_bench.files import canonical_json, sha256_of_json
-from mtut_bench.predictions import Predictions
-from mtut_bench.report.manifest import CURE, Manifest, read_manifest
+from mtut_bench.report.finished import FinishedRun
+from mtut_bench.report.manifest import Manifest
 from mtut_bench.types import MODALITIES
 
-__all__ = ["Collected", "ResultRow", "collect", "modality_order"]
-
-_NOT_STORES = ("stages",)
-_RUN_FOLDER = re.compile(r"[0-9a-f]{12}")
+__all__ = ["ResultRow", "modality_order", "result_rows"]
 
 
 class ResultRow(TypedDict):
@@ -73,42 +65,16 @@ class ResultRow(TypedDict):
     device: str
 
 
-@dataclass(frozen=True)
-class Collected:
-    """Everything found under a folder of runs.
-
-    Attributes:
-        rows: sorted by store, run and modalities tested on.
-        num_runs: finished runs behind the rows.
-        num_in_progress: run folders that are not finished.
-    """
-
-    rows: tuple[ResultRow, ...]
-    num_runs: int
-    num_in_progress: int
-
-
-def collect(runs: Path) -> Collected:
-    """Return the rows of every finished run; reads only.
+def result_rows(runs: Iterable[FinishedRun]) -> tuple[ResultRow, ...]:
+    """Return the rows of finished runs, sorted by store, run and modalities tested on.
 
     Args:
-        runs: folder of runs; may be absent, which is the same as empty.
+        runs: as ``find_runs`` returns them.
 
     Raises:
-        RunError: a manifest that is unreadable or of another format, or predictions that are
-            missing or belong to other clips; names the folder and the cure.
-        PredictionError: a predictions file that is truncated or corrupt.
+        RunError: a manifest without a field; names it and the cure.
     """
-    rows: list[ResultRow] = []
-    num_runs = num_in_progress = 0
-    for folder in _run_folders(runs):
-        found = _rows(folder) if (folder / "manifest.json").exists() else None
-        if found is None:
-            num_in_progress += 1
-        else:
-            num_runs += 1
-            rows.extend(found)
-    return Collected(tuple(rows), num_runs, num_in_progress)
+    return tuple(row for run in runs for row in _rows(run))
 
 
 def modality_order(tested_on: str) -> tuple[int, tuple[int, ...], str]:
@@ -122,27 +88,8 @@ def modality_order(tested_on: str) -> tuple[int, tuple[int, ...], str]:
     return len(names), tuple(known.get(name, len(known)) for name in names), tested_on
 
 
-def _run_folders(runs: Path) -> Iterator[Path]:
-    if not runs.is_dir():
-        return
-    for store in sorted(runs.iterdir()):
-        if store.name.startswith(".") or store.name in _NOT_STORES or not store.is_dir():
-            continue
-        for folder in sorted(store.iterdir()):
-            if folder.name.startswith("."):
-                continue
-            # A report or notes may lie among the stores: only what looks like a run is one.
-            if _RUN_FOLDER.fullmatch(folder.name) or (folder / "manifest.json").exists():
-                yield folder
-
-
-def _rows(folder: Path) -> list[ResultRow] | None:
-    manifest = read_manifest(folder / "manifest.json")
-    if manifest.get("state", str) != "complete":
-        return None
-    if manifest.get("id", str)[:12] != folder.name:
-        manifest.refuse(f"belongs to run {manifest.content['id'][:12]}, not to this folder")
-    scores = _read_predictions(folder, manifest)
+def _rows(run: FinishedRun) -> list[ResultRow]:
+    manifest, scores = run.manifest, run.scores
     common = _common(manifest)
     rows = []
     for tested in _subsets(scores.modalities):
@@ -160,25 +107,6 @@ def _rows(folder: Path) -> list[ResultRow] | None:
         row["ci_low"], row["ci_high"] = low, high
         rows.append(row)
     return rows
-
-
-def _read_predictions(folder: Path, manifest: Manifest) -> Predictions:
-    path = folder / "predictions.npz"
-    if not path.exists():
-        raise RunError(f"{path} is missing although the run is complete.", CURE)
-    scores = predictions.read(path)
-    try:
-        predictions.check_complete(scores, manifest.get("test_clips", list))
-    except PredictionError as fault:
-        raise PredictionError(f"{path}: {fault.what}", CURE) from fault
-    trained_on = manifest.get("identity.modalities", list)
-    num_classes = len(manifest.get("store.classes", list))
-    if sorted(scores.modalities) != sorted(trained_on) or scores.logits_MNK.shape[2] != num_classes:
-        manifest.refuse(
-            f"says {num_classes} classes of {trained_on}, predictions.npz has "
-            f"{scores.logits_MNK.shape[2]} of {list(scores.modalities)}"
-        )
-    return scores
 
 
 def _common(manifest: Manifest) -> ResultRow:

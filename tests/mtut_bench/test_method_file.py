@@ -9,7 +9,8 @@ from mtut_bench.errors import UsageError
 from mtut_bench.method_file import load_method
 from mtut_bench.planning import plan_runs
 from mtut_bench.predictions import read
-from mtut_bench.report.rows import collect
+from mtut_bench.report.finished import find_runs
+from mtut_bench.report.rows import result_rows
 from mtut_bench.runs import execute
 
 OWN = """\
@@ -61,7 +62,7 @@ def test_a_method_of_a_file_is_planned_run_and_reported(write, make_request):
     plans = plan_runs([replace(request, method=own)])
     execute(plans, MACHINE, Lines())
     assert read(plans[0].folder / "predictions.npz").modalities == ("rgb", "depth")
-    rows = collect(plans[0].runs).rows
+    rows = result_rows(find_runs(plans[0].runs).runs)
     assert [row["title"] for row in rows] == ["Own", "Own", "Own"]
 
 

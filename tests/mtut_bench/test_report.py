@@ -11,9 +11,10 @@ from rich.console import Console
 from mtut_bench import predictions
 from mtut_bench.errors import PredictionError, RunError, UsageError
 from mtut_bench.report import write_report
+from mtut_bench.report.finished import find_runs
 from mtut_bench.report.published import load_published
 from mtut_bench.report.render import to_csv, to_markdown
-from mtut_bench.report.rows import ResultRow, collect
+from mtut_bench.report.rows import ResultRow, result_rows
 from mtut_bench.report.slips import footnotes
 from mtut_bench.report.tables import Table
 
@@ -64,10 +65,11 @@ def add_run(runs, right=5, method=MTUT, fold="1", seed=0, modalities=("rgb", "de
         "modalities": list(modalities),
         "folds": list(FOLDS),
         "classes": list("abcde"),
+        "subject_unit": "person",
     } | changes
     run_id = hashlib.sha256(json.dumps([identity, store["name"]]).encode()).hexdigest()
     manifest = {
-        "format_version": 1,
+        "format_version": 2,
         "id": run_id,
         "state": "complete",
         "identity": identity,
@@ -75,6 +77,8 @@ def add_run(runs, right=5, method=MTUT, fold="1", seed=0, modalities=("rgb", "de
         "protocol": protocol,
         "store": store,
         "test_clips": list(found.clip_ids),
+        "test_subjects": [fold] * len(found.clip_ids),
+        "test_frames": [40] * len(found.clip_ids),
         "padded_clips": list(found.clip_ids[:padded]),
         "joint_learning_rate": dict.fromkeys(modalities, 0.001),
         "provenance": provenance,
@@ -336,8 +340,8 @@ def test_departures_and_settings_are_said(tmp_path):
 
 def test_rows_hold_every_subset_with_hand_counted_numbers(tmp_path):
     add_run(tmp_path / "runs", 7, modalities=("flow", "rgb", "depth"))
-    found = collect(tmp_path / "runs")
-    assert [row["tested_on"] for row in found.rows] == [
+    found = result_rows(find_runs(tmp_path / "runs").runs)
+    assert [row["tested_on"] for row in found] == [
         "rgb",
         "depth",
         "flow",
@@ -346,9 +350,9 @@ def test_rows_hold_every_subset_with_hand_counted_numbers(tmp_path):
         "depth+flow",
         "rgb+depth+flow",
     ]
-    assert {(row["correct"], row["total"], row["value"]) for row in found.rows} == {(7, 10, 0.7)}
-    assert {row["modalities"] for row in found.rows} == {"rgb+depth+flow"}
-    assert all(tuple(row) == tuple(ResultRow.__annotations__) for row in found.rows)
+    assert {(row["correct"], row["total"], row["value"]) for row in found} == {(7, 10, 0.7)}
+    assert {row["modalities"] for row in found} == {"rgb+depth+flow"}
+    assert all(tuple(row) == tuple(ResultRow.__annotations__) for row in found)
 
 
 def test_runs_in_progress_are_counted_and_other_folders_passed_over(tmp_path):
@@ -357,9 +361,9 @@ def test_runs_in_progress_are_counted_and_other_folders_passed_over(tmp_path):
     for name in ("viva/0123456789ab", "stages/0123456789ab", ".cache/0123456789ab", "report/x"):
         (runs / name).mkdir(parents=True)
     (runs / "notes.txt").write_text("mine")
-    found = collect(runs)
-    assert (found.num_runs, found.num_in_progress) == (1, 1)
-    assert found.rows[0]["run"] == folder.name
+    found = find_runs(runs)
+    assert (len(found.runs), found.num_in_progress) == (1, 1)
+    assert found.runs[0].folder == folder
     assert "Not finished, not counted: 1 run" in " ".join(report(tmp_path).remarks)
 
 

@@ -16,7 +16,8 @@ from mtut_bench.listing import list_runs
 from mtut_bench.planning import describe_plans, plan_runs
 from mtut_bench.predictions import read
 from mtut_bench.protocol import PROTOCOLS
-from mtut_bench.report.rows import collect
+from mtut_bench.report.finished import find_runs
+from mtut_bench.report.rows import result_rows
 from mtut_bench.runs import execute
 from mtut_bench.store_reader import StoreReader
 
@@ -260,6 +261,8 @@ def test_manifest_says_what_by_what_and_when(do):
     assert manifest["identity"] == plan.identity
     assert manifest["stages"] == {m: plan.stage_id(m)[:12] for m in ("rgb", "depth")}
     assert manifest["test_clips"] == list(plan.fold.test)
+    assert manifest["test_subjects"] == ["1"] * len(plan.fold.test)
+    assert len(manifest["test_frames"]) == len(plan.fold.test)
     assert manifest["joint_learning_rate"] == {"rgb": 0.01, "depth": 0.01}
     assert manifest["padded_clips"] == []
     assert manifest["store"]["folds"] == ["1", "2"]
@@ -279,7 +282,7 @@ def test_padded_clips_are_listed(do, make_store, make_rows):
 
 def test_the_report_accepts_the_run(do):
     plan, _ = do()
-    rows = collect(plan.runs).rows
+    rows = result_rows(find_runs(plan.runs).runs)
     assert [row["tested_on"] for row in rows] == ["rgb", "depth", "rgb+depth"]
     assert {row["learning_rate"] for row in rows} == {"0.01", "0.01 0.01"}
 
@@ -429,13 +432,15 @@ def test_a_validation_split_is_reported(do, validated):
     found = read(plan.folder / "predictions-val.npz")
     assert found.clip_ids == plan.fold.val == ("clip01", "clip04", "clip07")
     assert manifest["test_clips"] == list(plan.fold.test)
+    assert manifest["test_subjects"] == ["1"] * len(plan.fold.test)
+    assert len(manifest["test_frames"]) == len(plan.fold.test)
     assert manifest["validation"]["clips"] == 3
     accuracies = manifest["validation"]["accuracy"]
     assert list(accuracies) == ["rgb", "depth", "fused"]
     right = found.probabilities_MNK.argmax(axis=2) == found.labels_N
     assert [accuracies["rgb"], accuracies["depth"]] == right.mean(axis=1).tolist()
     assert "validation, chooses nothing: accuracy rgb" in text
-    assert {row["total"] for row in collect(plan.runs).rows} == {3}
+    assert {row["total"] for row in result_rows(find_runs(plan.runs).runs)} == {3}
 
 
 def test_validation_clips_change_no_result(do, validated, make_store, make_rows):
@@ -453,4 +458,4 @@ def test_a_run_that_trains_on_validation_clips_validates_nothing(do, validated, 
     assert "validation" not in manifest
     assert "validation" not in text
     assert not (plan.folder / "predictions-val.npz").exists()
-    assert {row["total"] for row in collect(plan.runs).rows} == {3}
+    assert {row["total"] for row in result_rows(find_runs(plan.runs).runs)} == {3}
