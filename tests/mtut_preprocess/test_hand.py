@@ -31,7 +31,7 @@ from mtut_preprocess.synthetic.hand import (
     joints,
 )
 from mtut_preprocess.synthetic.motion import draw_take, perform
-from mtut_preprocess.synthetic.person import Spread, draw_person, mirrored, seated
+from mtut_preprocess.synthetic.person import Spread, albedo, draw_person, mirrored, seated
 from mtut_preprocess.synthetic.twin import keyed_rng
 
 TIMES = np.linspace(0.0, 1.0, 80)
@@ -385,3 +385,38 @@ def test_nearest_motion_of_other_persons_is_of_the_same_class(twin, seats):
     distance[who[:, None] == who[None]] = np.inf
     nearest = labels[distance.argmin(axis=1)]
     assert (nearest == labels).mean() > 0.95
+
+
+def test_upper_arm_runs_from_the_end_of_the_forearm_to_the_shoulder():
+    shape, shoulder = a_person().shape, np.array([0.2, 0.1, 0.7])
+    pose = random_poses()
+    plain, bodies = capsules(pose, shape), capsules(replace(pose, shoulder=shoulder), shape)
+    assert bodies.shape == (50, NUM_CAPSULES + 1, 8)
+    assert bodies.dtype == plain.dtype
+    np.testing.assert_array_equal(bodies[:, :-1], plain)
+    np.testing.assert_allclose(bodies[:, -1, :3], plain[:, -2:, 3:6].mean(axis=1), atol=1e-6)
+    np.testing.assert_allclose(bodies[:, -1, 3:6], np.tile(shoulder, (50, 1)), atol=1e-7)
+    assert len(albedo(a_person())) == NUM_CAPSULES + 1
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_shoulder_stays_where_the_person_sits(left):
+    person = seated(a_person(), left=left, shift_m=0.0)
+    moments = np.linspace(0.0, 2.0, 5)
+    stage = nvgesture._STAGE
+    poses = [
+        perform(
+            NVGESTURE[0],
+            person,
+            take=draw_take(keyed_rng("take", n), person),
+            stage=stage,
+            window_s=2.0,
+            moments_s=moments,
+        )
+        for n in range(2)
+    ]
+    side = -1.0 if left else 1.0
+    expected = np.add(stage.home, person.offset) + np.multiply(stage.shoulder, [side, 1.0, 1.0])
+    for pose in poses:
+        np.testing.assert_allclose(pose.shoulder, expected)
+    assert not np.allclose(poses[0].wrist, poses[1].wrist)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mtut_bench.errors import DatasetError, UsageError
-from mtut_preprocess.synthetic import TWINS, Settings, generate
+from mtut_preprocess.synthetic import TWINS, Settings, generate, nvgesture
 from mtut_preprocess.synthetic.camera import Camera, DepthScale, encode_depth, rasterise, shade
 from mtut_preprocess.synthetic.difficulty import DIFFICULTY
 from mtut_preprocess.synthetic.nvgesture import _line, _timing
@@ -287,3 +287,35 @@ def test_depth_survives_mjpeg_of_odd_height(tmp_path):
     error = np.abs(luma(tmp_path / "d.avi")[0].astype(int) - depth)
     assert error.mean() < 1.5
     assert error.max() <= 15
+
+
+@pytest.mark.parametrize("distance_m", [0.25, 0.41, 0.70])
+def test_wrapped_shows_a_point_where_the_depth_camera_sees_it(distance_m):
+    point = np.array([0.01, -0.02, distance_m])
+    beside = point + nvgesture._FROM_COLOUR[:3]
+    colour = np.zeros((240, 320, 3), np.uint8)
+    x, y = pixel(beside, nvgesture._COLOUR_CAMERA)
+    colour[y - 1 : y + 2, x - 1 : x + 2] = 255
+    wrapped = nvgesture._as_depth_sees(colour, np.full((240, 320), distance_m))
+    rows, columns = np.nonzero(wrapped[..., 0] > 127)
+    seen = np.array([columns.mean(), rows.mean()])
+    np.testing.assert_allclose(seen, pixel(point, nvgesture._DEPTH_CAMERA), atol=1.0)
+
+
+def test_colour_ends_where_it_ends_in_recordings():
+    """Measured on real clips: columns 262 to 279 on the right, by distance; row 208 below."""
+    colour = np.full((240, 320, 3), 255, np.uint8)
+    ends = {}
+    for distance_m in (0.22, 0.70):
+        wrapped = nvgesture._as_depth_sees(colour, np.full((240, 320), distance_m))
+        rows, columns = np.nonzero(wrapped[..., 0] > 127)
+        ends[distance_m] = columns.max()
+        assert rows.max() == pytest.approx(208, abs=1)
+    assert ends[0.22] == pytest.approx(264, abs=3)
+    assert ends[0.70] == pytest.approx(279, abs=3)
+
+
+def pixel(point, camera):
+    """Return the whole pixel (x, y) of a point in the camera's coordinates."""
+    centred = np.array(point[:2]) / point[2] * camera.focal_px
+    return np.rint(centred + camera.centre_px).astype(int)

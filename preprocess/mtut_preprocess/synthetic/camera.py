@@ -79,12 +79,14 @@ class Light:
         ambient: share of the albedo that is seen in shadow.
         diffuse: share of the albedo that a surface square to the lamp adds.
         shadow: share of the light that the hand takes from what is behind it.
+        sheen: brightness, 0 to 255, that a surface square to the lamp adds by shining.
     """
 
     direction: Floats
     ambient: float
     diffuse: float
     shadow: float = 0.0
+    sheen: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -297,7 +299,13 @@ def _lit(
     lit = np.maximum(normal_x * lx + normal_y * ly - normal_z * lz, 0.0)
     # Grazing views lose light, which separates neighbouring fingers of one colour.
     gain = (light.ambient + light.diffuse * lit) * (0.55 + 0.45 * normal_z)
-    return np.asarray(albedo.astype(np.float32)[surface.capsule[window]] * gain[..., None])
+    colour = albedo.astype(np.float32)[surface.capsule[window]] * gain[..., None]
+    if light.sheen > 0.0:
+        shine = lit
+        for _ in range(4):
+            shine = shine * shine
+        colour += np.float32(light.sheen) * shine[..., None]
+    return np.asarray(colour)
 
 
 def _shadow(alpha: Floats, light: Light) -> Floats:

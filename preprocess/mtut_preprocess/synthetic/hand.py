@@ -84,7 +84,8 @@ _FOREARM_M = 0.23
 # of the thumb, four fingers and the thumb of three bones each, and two forearm bones.
 _NUM_RAYS = 7
 PARTS = np.array([0] * (_NUM_RAYS + 1) + [1] * 12 + [2] * 3 + [3, 3, 4, 4])
-"""Part of each capsule: 0 palm, 1 finger, 2 thumb, 3 forearm at the wrist, 4 forearm (sleeve)."""
+"""Part of each capsule: 0 palm, 1 finger, 2 thumb, 3 forearm at the wrist, 4 forearm (sleeve); the
+upper arm, where there is one, is one more capsule."""
 NUM_CAPSULES = len(PARTS)
 
 
@@ -120,12 +121,14 @@ class Pose:
         rotation: (T, 3, 3) hand frame to camera frame, of a right hand.
         elbow: (T, 3) metres in camera coordinates; the forearm points at it.
         angles_deg: (T, 20) as in ``ANGLES``, within ``LIMITS_DEG``.
+        shoulder: (3,) metres in camera coordinates; None where no upper arm is in view.
     """
 
     wrist: Floats
     rotation: Floats
     elbow: Floats
     angles_deg: Floats
+    shoulder: Floats | None = None
 
 
 def joints(pose: Pose, shape: HandShape) -> Floats:
@@ -157,7 +160,8 @@ def capsules(pose: Pose, shape: HandShape) -> Floats:
 
     Returns:
         (T, N, 8) float32: both end points (x, y, z) in metres in camera coordinates, then the
-        radius at each of them in metres. The part of each capsule stands in ``PARTS``.
+        radius at each of them in metres. The part of each capsule stands in ``PARTS``; a pose with
+        a shoulder has the upper arm behind them.
     """
     local_TJ3 = _local_joints(pose, shape)
     num_frames = len(local_TJ3)
@@ -172,7 +176,9 @@ def capsules(pose: Pose, shape: HandShape) -> Floats:
     bodies[:, :-4, :6] = ends.reshape(num_frames, -1, 6)
     bodies[:, :-4, 6:] = _radii(shape)
     bodies[:, -4:] = _forearm(pose, shape)
-    return bodies
+    if pose.shoulder is None:
+        return bodies
+    return np.concatenate([bodies, _upper_arm(bodies[:, -2:], pose.shoulder, shape)], axis=1)
 
 
 def _to_camera(points: Floats, pose: Pose, shape: HandShape) -> Floats:
@@ -281,3 +287,12 @@ def _forearm(pose: Pose, shape: HandShape) -> Floats:
             capsule[:, 3:6] = pose.wrist + side * sideways + towards * end
             capsule[:, 6:] = np.array(radii) * width
     return forearm
+
+
+def _upper_arm(sleeves: NDArray[np.float32], shoulder: Floats, shape: HandShape) -> Floats:
+    """Return (T, 1, 8): from the ends of the forearm's two bones to the shoulder, in float32."""
+    arm = np.empty((len(sleeves), 1, 8), dtype=np.float32)
+    arm[:, 0, :3] = sleeves[:, :, 3:6].mean(axis=1)
+    arm[:, 0, 3:6] = shoulder
+    arm[:, 0, 6:] = np.array([0.040, 0.052]) * shape.scale * float(np.mean(shape.thickness))
+    return arm

@@ -28,11 +28,13 @@ class Stage:
         home: (x, y, z) of the middle of all gestures, metres in camera coordinates.
         elbow: from home to the elbow, metres, of a right arm; a left arm has its mirror image.
         yaw_deg: 0 where the camera faces the user, 180 where it looks over the shoulder.
+        shoulder: from home to the shoulder, metres, as the elbow; None: out of view.
     """
 
     home: tuple[float, float, float]
     elbow: tuple[float, float, float]
     yaw_deg: float
+    shoulder: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,15 +141,16 @@ def perform(
     amplitude = person.amplitude * take.amplitude
     metres = motion[:, :3] * np.array([1.0, -1.0, -1.0]) * amplitude + _tremor(take, moments_s)
     home = np.asarray(stage.home) + person.offset + take.offset
-    elbow = np.asarray(stage.elbow)
-    if person.shape.left:
-        elbow = elbow * np.array([-1.0, 1.0, 1.0])
+    side = np.array([-1.0 if person.shape.left else 1.0, 1.0, 1.0])
+    # The shoulder stays where the person sits, wherever a take happens.
+    seat = np.asarray(stage.home) + person.offset
     turned = motion[:, 3:6] + np.array([0.0, 0.0, stage.yaw_deg])
     return Pose(
         wrist=home + metres,
         rotation=_rotation(np.radians(turned)),
-        elbow=home + elbow + 0.35 * metres,
+        elbow=home + np.asarray(stage.elbow) * side + 0.35 * metres,
         angles_deg=np.clip(motion[:, 6:], *LIMITS_DEG.T),
+        shoulder=None if stage.shoulder is None else seat + np.asarray(stage.shoulder) * side,
     )
 
 

@@ -56,22 +56,33 @@ _NUM_CLIPS = {
 _PER_CLASS = {"mini": {"train": 4, "test": 2}, "tiny": {"train": 1, "test": 1}}
 
 _DEPTH_CAMERA = Camera(width=320, height=240, focal_px=212.0, centre_px=(159.5, 119.5))
-# x_d = 0.82 x_c + 14 and y_d = 0.82 y_c + 12: so far the colour reaches in real recordings.
+# At a hand's usual distance x_d = 0.82 x_c + 14, y_d = 0.82 y_c + 12, as fitted on a real pair; in
+# real recordings the colour ends between the depth columns 262 (near) and 279 (far): parallax.
 _RATIO, _SHIFT = 0.82, (14.0, 12.0)
+_BASELINE_M = 0.022
+_REGISTERED_M = 0.41
+_TORSO_M = 0.80
 _COLOUR_CAMERA = Camera(
     width=320,
     height=240,
     focal_px=212.0 / _RATIO,
-    centre_px=((159.5 - _SHIFT[0]) / _RATIO, (119.5 - _SHIFT[1]) / _RATIO),
+    centre_px=(
+        (159.5 - _SHIFT[0] - 212.0 * _BASELINE_M / _REGISTERED_M) / _RATIO,
+        (119.5 - _SHIFT[1]) / _RATIO,
+    ),
 )
-_TO_DEPTH = np.array([[_RATIO, 0.0, _SHIFT[0]], [0.0, _RATIO, _SHIFT[1]]])
-_SCALE = DepthScale(near_m=0.20, far_m=0.72, near_value=206, far_value=38)
-_STAGE = Stage(home=(0.05, 0.070, 0.41), elbow=(0.15, 0.19, 0.12), yaw_deg=0.0)
+# Added to capsules in depth coordinates: the colour camera stands to the left.
+_FROM_COLOUR = np.array([_BASELINE_M, 0, 0, _BASELINE_M, 0, 0, 0, 0], dtype=np.float32)
+_SCALE = DepthScale(near_m=0.20, far_m=0.72, near_value=206, far_value=44)
+_STAGE = Stage(
+    home=(0.05, 0.070, 0.41), elbow=(0.15, 0.19, 0.12), yaw_deg=0.0, shoulder=(0.10, 0.05, 0.36)
+)
 # From a comparison with the real recordings (`mtut-bench bench twin`): contrast, burnt-out whites,
 # muted colours, strong noise, soft outlines of depth.
 _TONE = Tone(gain=1.8, before=95.0, after=112.0, knee=240.0)
 _COLOUR_SIGMA = (3.5, 6.5)
-_KEPT_COLOUR = 0.45
+_KEPT_COLOUR = 0.36
+_SHEEN = 90.0
 _DEPTH_BLUR_PX = 0.55
 
 
@@ -150,9 +161,9 @@ def write_clip(raw: Path, clip: Clip, settings: Settings) -> None:
     form = {"width": 320, "height": 240, "fps": FPS}
     shown: tuple[list[int], list[int]] = ([], [])
     with (
-        h264(paths[0], **form, crf=13) as colour_file,
+        h264(paths[0], **form, crf=15) as colour_file,
         h264(paths[1], **form, crf=14) as depth_file,
-        h264(paths[2], **form, crf=13) as wrapped_file,
+        h264(paths[2], **form, crf=15) as wrapped_file,
     ):
         pictures = _pictures(clip, settings, timing)
         for moment, (colour, depth, wrapped) in zip(timing.moments, pictures, strict=True):
@@ -206,6 +217,7 @@ def _pictures(
         num_frames=num_frames,
         weak=weakness.colour,
         torso_rgb=user,
+        sheen=_SHEEN,
     )
     noise = draw_noise(
         rng,
@@ -215,12 +227,12 @@ def _pictures(
         weak=weakness.depth,
         sigma=_COLOUR_SIGMA,
     )
-    torso = cv2.warpAffine(scene.torso.astype(np.uint8), _TO_DEPTH, (320, 240)) > 0
+    torso = _as_depth_sees(scene.torso.astype(np.uint8), np.full((240, 320), _TORSO_M)) > 0
     colours = _mute(albedo(person))
     every = capsules(pose, person.shape)
     motions = hand_motion(every, _COLOUR_CAMERA, _SHUTTER)
     for index, (bodies, motion) in enumerate(zip(every, motions, strict=True)):
-        surface = rasterise(bodies, _COLOUR_CAMERA)
+        surface = rasterise(bodies + _FROM_COLOUR, _COLOUR_CAMERA)
         plain = shade(
             surface,
             colours,
@@ -235,10 +247,34 @@ def _pictures(
         depth = encode_depth(distance, _SCALE, noise.depth_window(_DEPTH_CAMERA, index))
         depth = noise.lose_depth(depth, index)
         depth = np.asarray(cv2.GaussianBlur(depth, (3, 3), _DEPTH_BLUR_PX), np.uint8)
-        wrapped = cv2.warpAffine(colour, _TO_DEPTH, (320, 240))
+        wrapped = _as_depth_sees(colour, distance.distance)
         measured = ((depth > 0) | torso).astype(np.uint8)
         wrapped = cv2.bitwise_and(wrapped, wrapped, mask=measured)
         yield colour, depth, np.asarray(wrapped, dtype=np.uint8)
+
+
+def _as_depth_sees(picture: Bytes, distance: Floats) -> Bytes:
+    """Return a picture of the colour camera as the depth camera sees it.
+
+    Args:
+        picture: (240, 320) or (240, 320, 3) of the colour camera.
+        distance: (240, 320) metres at the depth camera's pixels; inf is taken for the torso's.
+    """
+    inverse = (1.0 / np.minimum(distance, _TORSO_M)).astype(np.float32)
+    columns = (
+        _DEPTH_CAMERA.columns - _SHIFT[0] + 212.0 * _BASELINE_M * (inverse - 1.0 / _REGISTERED_M)
+    )
+    rows = np.broadcast_to((_DEPTH_CAMERA.rows - _SHIFT[1]) / _RATIO, columns.shape)
+    return np.asarray(
+        cv2.remap(
+            picture,
+            (columns / _RATIO).astype(np.float32),
+            rows.astype(np.float32),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+        ),
+        dtype=np.uint8,
+    )
 
 
 def _mute(rgb: Floats) -> Floats:

@@ -60,7 +60,7 @@ class Spread:
     forearm: float = 0.06
     tempo: float = 0.15
     amplitude: float = 0.17
-    offset_m: tuple[float, ...] = (0.016, 0.012, 0.016)
+    offset_m: tuple[float, ...] = (0.022, 0.016, 0.020)
     lean_deg: tuple[float, ...] = (5.0, 5.0, 7.0)
     finger_deg: float = 5.0
     curvature: float = 0.08
@@ -70,7 +70,7 @@ class Spread:
     tremor: float = 0.35
     take_amplitude: float = 0.14
     take_duration: float = 0.09
-    take_offset_m: tuple[float, ...] = (0.009, 0.007, 0.008)
+    take_offset_m: tuple[float, ...] = (0.013, 0.010, 0.010)
     take_lean_deg: tuple[float, ...] = (3.0, 3.0, 4.0)
     take_finger_deg: float = 2.5
     take_haste: float = 0.10
@@ -222,8 +222,9 @@ def seated(person: Person, *, left: bool, shift_m: float) -> Person:
 
 
 def albedo(person: Person) -> Floats:
-    """Return the (N, 3) RGB of the capsules of ``hand.capsules``, 0 to 255."""
+    """Return (N + 1, 3) RGB, 0 to 255, of the capsules of ``hand.capsules`` and an upper arm."""
     tints = np.array([[1.0, 1.0, 1.0], [1.04, 0.98, 0.96], [1.02, 0.97, 0.95]])
     skin = np.clip(person.skin_rgb * tints, 0.0, 255.0)
     sleeve = person.skin_rgb if person.bare_arm else person.sleeve_rgb
-    return np.vstack([skin, person.skin_rgb, sleeve])[PARTS]
+    every = np.vstack([skin, person.skin_rgb, sleeve, person.sleeve_rgb])
+    return every[[*PARTS, len(every) - 1]]

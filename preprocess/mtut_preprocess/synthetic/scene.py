@@ -139,6 +139,7 @@ def draw_scene(
     num_frames: int,
     weak: bool,
     torso_rgb: tuple[Floats, Floats] | None = None,
+    sheen: float = 0.0,
 ) -> Scene:
     """Return the scene of one clip.
 
@@ -149,6 +150,7 @@ def draw_scene(
         num_frames: T.
         weak: whether the clip is too dark or clipped.
         torso_rgb: (skin, clothing) of a user who sits in view, 0 to 255.
+        sheen: of the light, 0 to 255.
 
     Returns:
         A textured background with light and shadow, never empty and never alike twice.
@@ -173,6 +175,7 @@ def draw_scene(
         ambient=float(moment.uniform(0.35, 0.55)),
         diffuse=float(moment.uniform(0.45, 0.80)),
         shadow=float(moment.uniform(0.0, 0.45)),
+        sheen=sheen,
     )
     walk = np.cumsum(moment.normal(0.0, 0.006, num_frames))
     return Scene(

@@ -72,7 +72,7 @@ def h264(path: Path, *, width: int, height: int, fps: int, crf: int) -> Iterator
     Yields:
         The writer.
     """
-    options = {"crf": str(crf), "preset": "superfast", "profile": "high", "x264-params": "8x8dct=1"}
+    options = {"crf": str(crf), "preset": "ultrafast", "profile": "high", "x264-params": "8x8dct=1"}
     with _open(path, _Form("libx264", "yuv420p", width, height, fps), options) as writer:
         yield writer
 
