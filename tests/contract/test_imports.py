@@ -50,6 +50,7 @@ ORDER = (
     "runs",
     "listing",
     "report",
+    "trained",
     "table_plan",
     "cli",
 )
