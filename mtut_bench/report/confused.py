@@ -246,6 +246,8 @@ def _with_thumbnails(
                 f"No thumbnails: the store {name} has changed since these runs (its digest is "
                 "another)."
             )
+        # A lost shard would be read as black frames.
+        reader.check_files()
         modality = _shown(reader.modalities)
         shown = [
             replace(clip, thumbnails=tuple(_thumbnails(reader, clip.clip_id, modality, num_frames)))

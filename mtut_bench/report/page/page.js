@@ -120,12 +120,16 @@
   }
   document.querySelectorAll("table.sortable").forEach(makeSortable);
 
-  // What has nothing to scroll is no stop for the keyboard.
-  const stops = new ResizeObserver((entries) => {
-    for (const { target } of entries) {
-      target.tabIndex = target.scrollWidth > target.clientWidth + 1 ? 0 : -1;
-      if (target.tabIndex < 0) target.removeAttribute("tabindex");
-    }
+  // What has nothing to scroll is no stop for the keyboard; what has, shows where it is cut.
+  const measure = (box) => {
+    const hidden = box.scrollWidth - box.clientWidth;
+    if (hidden > 1) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+    box.classList.toggle("clipped", hidden - box.scrollLeft > 1);
+  };
+  const sizes = new ResizeObserver((entries) => entries.forEach(({ target }) => measure(target)));
+  document.querySelectorAll(".scroll").forEach((box) => {
+    sizes.observe(box);
+    box.addEventListener("scroll", () => measure(box), { passive: true });
   });
-  document.querySelectorAll(".scroll").forEach((box) => stops.observe(box));
 })();
