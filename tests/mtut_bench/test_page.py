@@ -18,7 +18,7 @@ from page_bench import (
 
 from mtut_bench.errors import RunError
 from mtut_bench.report.page import render_page
-from mtut_bench.report.page.grid import grid, sort_number
+from mtut_bench.report.page.grid import grid, plain_grid, sort_number
 from mtut_bench.report.tables import Table
 
 NOTHING = {
@@ -268,3 +268,9 @@ def test_comparisons_show_sentences_table_and_notes():
     text = "".join(Page(render_page(title="C", **(NOTHING | {"comparisons": (paired,)}))).text)
     for words in ("I3D against MTUT", "First.", "Second.", "+1.0", "< 0.001", "Holm."):
         assert words in text
+
+
+def test_an_id_that_looks_like_a_number_stays_a_name():
+    found = plain_grid("runs", "Runs", [{"Run": "123e45678901", "Seed": "0"}])
+    assert [column.numeric for column in found.columns] == [False, True]
+    assert found.rows[0][0].key == "123e45678901"

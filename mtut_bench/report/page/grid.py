@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mtut_bench.report.tables import NOTHING, Table
 
-__all__ = ["Column", "Grid", "GridCell", "Note", "grid", "sort_number"]
+__all__ = ["Column", "Grid", "GridCell", "Note", "grid", "plain_grid", "sort_number"]
 
 # What may stand before and after a number that a column sorts by; a date or an id is no number.
 _NUMBER = re.compile(
@@ -162,15 +162,20 @@ def _key(text: str) -> str:
 
 
 def plain_grid(identifier: str, heading: str, rows: Sequence[Mapping[str, str]]) -> Grid:
-    """Return a grid of texts under the keys of the rows, alike in all of them."""
+    """Return a grid of texts; the first column names the lines and is never a number.
+
+    Args:
+        identifier: unique on the page.
+        heading: what it shows.
+        rows: texts under the names of their columns, which are alike in all of them.
+    """
     names = tuple(rows[0]) if rows else ()
-    table = Table(
-        key=identifier,
-        heading=heading,
-        columns=names,
-        rows=tuple(tuple(row.values()) for row in rows),
-        notes=(),
-        num_labels=len(names),
-        cells=(),
+    texts = tuple(tuple(row.values()) for row in rows)
+    found = grid(Table(identifier, heading, names, texts, (), len(names), ()), identifier)
+    # An id of a run may look like a number, and '123e456' like a very large one.
+    columns = tuple(replace(column, numeric=False) for column in found.columns[:1])
+    lines = tuple(
+        (replace(line[0], text=texts[n][0], doubt="", key=texts[n][0]), *line[1:])
+        for n, line in enumerate(found.rows)
     )
-    return grid(table, identifier)
+    return replace(found, columns=columns + found.columns[1:], rows=lines)
