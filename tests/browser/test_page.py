@@ -8,10 +8,12 @@ from page_bench import HOSTILE, several_runs, whole_page
 
 from mtut_bench.report.page import render_page
 
-By = pytest.importorskip("selenium.webdriver.common.by").By
-Keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
-
 pytestmark = pytest.mark.browser
+
+# Words and key codes of the WebDriver standard: selenium is an extra, and this file is collected
+# without it too.
+CSS, TAG = "css selector", "tag name"
+TAB, ENTER, CONTROL, SPACE, DELETE = "\ue004", "\ue007", "\ue009", "\ue00d", "\ue017"
 
 MIN_CONTRAST = 4.5  # WCAG 2.2, 1.4.3, level AA
 CONTRASTS = r"""
@@ -77,11 +79,11 @@ def page(show, html):
 
 
 def find(driver, selector):
-    return driver.find_element(By.CSS_SELECTOR, selector)
+    return driver.find_element(CSS, selector)
 
 
 def find_all(driver, selector):
-    return driver.find_elements(By.CSS_SELECTOR, selector)
+    return driver.find_elements(CSS, selector)
 
 
 def console(driver):
@@ -101,12 +103,12 @@ def uneven(driver):
 
 
 def column(section, index):
-    rows = section.find_elements(By.CSS_SELECTOR, "tbody tr")
-    return [row.find_elements(By.CSS_SELECTOR, "th, td")[index].text for row in rows]
+    rows = section.find_elements(CSS, "tbody tr")
+    return [row.find_elements(CSS, "th, td")[index].text for row in rows]
 
 
 def heads(section):
-    return section.find_elements(By.CSS_SELECTOR, "thead th")
+    return section.find_elements(CSS, "thead th")
 
 
 def test_the_console_stays_empty(driver, page):
@@ -152,18 +154,18 @@ def press_with_mouse(button):
 
 
 def press_enter(button):
-    button.send_keys(Keys.ENTER)
+    button.send_keys(ENTER)
 
 
 def press_space(button):
-    button.send_keys(Keys.SPACE)
+    button.send_keys(SPACE)
 
 
 @pytest.mark.parametrize("press", [press_with_mouse, press_enter, press_space])
 def test_a_column_of_numbers_sorts(driver, page, press):
     section = uneven(driver)
     head = heads(section)[2]
-    button = head.find_element(By.TAG_NAME, "button")
+    button = head.find_element(TAG, "button")
     for state in (None, "descending", "ascending", None):
         assert head.get_attribute("aria-sort") == state
         assert column(section, 2) == NUMBERS[state]
@@ -173,9 +175,9 @@ def test_a_column_of_numbers_sorts(driver, page, press):
 def test_a_column_of_names_sorts_and_lines_keep_their_method(driver, page):
     section = uneven(driver)
     assert column(section, 0)[0] == "I3D"
-    hidden = section.find_elements(By.CSS_SELECTOR, ".again")
+    hidden = section.find_elements(CSS, ".again")
     assert {element.size["width"] for element in hidden} == {1}
-    heads(section)[1].find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
+    heads(section)[1].find_element(TAG, "button").send_keys(ENTER)
     assert column(section, 1) == ["depth", "depth", "rgb", "rgb"]
     assert column(section, 0) == ["I3D", "C3D", "I3D", "C3D"]
     assert min(element.size["width"] for element in hidden) > 1
@@ -184,7 +186,7 @@ def test_a_column_of_names_sorts_and_lines_keep_their_method(driver, page):
 def test_only_one_column_is_sorted_at_a_time(driver, page):
     section = uneven(driver)
     for head in heads(section):
-        head.find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
+        head.find_element(TAG, "button").send_keys(ENTER)
     assert [h.get_attribute("aria-sort") for h in heads(section)] == [None, None, "descending"]
 
 
@@ -193,8 +195,8 @@ def test_runs_sort_with_their_details(driver, page):
     ids = [cell.text for cell in find_all(driver, "#runs-table tbody th")]
     assert ids == sorted(run.manifest.content["id"][:12] for run in several_runs())
     for body in find_all(driver, "#runs-table tbody"):
-        row, more = body.find_elements(By.TAG_NAME, "tr")
-        assert row.find_element(By.TAG_NAME, "th").text in more.get_attribute("textContent")
+        row, more = body.find_elements(TAG, "tr")
+        assert row.find_element(TAG, "th").text in more.get_attribute("textContent")
 
 
 def test_dark_and_light_follow_the_system(driver, show, html):
@@ -247,8 +249,8 @@ def test_the_filter_finds_words_in_lines_and_in_details(driver, page):
     field.send_keys(" nowhere")
     assert shown_runs(driver) == []
     assert find(driver, "#filter-none").is_displayed()
-    field.send_keys(Keys.CONTROL, "a")
-    field.send_keys(Keys.DELETE)
+    field.send_keys(CONTROL, "a")
+    field.send_keys(DELETE)
     assert len(shown_runs(driver)) == len(runs)
 
 
@@ -256,13 +258,13 @@ def test_details_open_by_keyboard(driver, page):
     button = find(driver, "#runs-table .open")
     more = find(driver, f"#{button.get_attribute('aria-controls')}")
     assert not more.is_displayed()
-    button.send_keys(Keys.ENTER)
+    button.send_keys(ENTER)
     assert button.get_attribute("aria-expanded") == "true"
     assert more.is_displayed()
 
 
 def tab(driver):
-    driver.switch_to.active_element.send_keys(Keys.TAB)
+    driver.switch_to.active_element.send_keys(TAB)
     return driver.switch_to.active_element
 
 
@@ -271,7 +273,7 @@ def test_the_keyboard_starts_at_the_skip_link(driver, page):
     assert skip.text == "Skip to the content"
     assert skip.rect["y"] >= 0
     assert tab(driver).text == "Summary"
-    skip.send_keys(Keys.ENTER)
+    skip.send_keys(ENTER)
     assert driver.switch_to.active_element.get_attribute("id") == "main"
 
 
@@ -318,7 +320,7 @@ def test_a_table_that_is_cut_off_can_be_reached_by_keyboard(driver, show, html):
 def test_all_text_has_enough_contrast(driver, show, html, mode):
     show(html, mode=mode)
     find(driver, "#runs-table .open").click()
-    uneven(driver).find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
+    uneven(driver).find_element(TAG, "button").send_keys(ENTER)
     found = driver.execute_script(CONTRASTS)
     assert len(found) > 300
     assert [entry for entry in found if entry[2] < MIN_CONTRAST] == []
