@@ -8,11 +8,12 @@ BENCH := $(BIN)/mtut-bench
 AT := --data $(DEMO)/data --runs $(DEMO)/runs
 TWIN := --dataset viva-synthetic --size tiny --protocol demo
 
-.PHONY: help install demo test lint crash clean
+.PHONY: help install demo test lint crash browser clean
 help:
 	@echo "make demo     synthetic recordings -> store -> i3d and mtut -> tables, in minutes"
 	@echo "make test     lint, types, all tests"
 	@echo "make crash    ten kill -9 in prepare and in run, same bytes as undisturbed"
+	@echo "make browser  the report's page in Debian's Chromium"
 	@echo "make lint     ruff and mypy alone"
 	@echo "make clean    delete .venv and $(DEMO)"
 
@@ -45,6 +46,17 @@ test: lint
 
 crash: $(READY)
 	MTUT_BENCH_KILLS=10 $(BIN)/python -m pytest -m crash tests/end_to_end
+
+# CHROMIUM and CHROMEDRIVER may name other places.
+CHROMIUM ?= $(shell command -v chromium)
+CHROMEDRIVER ?= $(shell command -v chromedriver)
+browser: $(READY)
+	@test -x "$(CHROMIUM)" -a -x "$(CHROMEDRIVER)" || { \
+	  echo "Chromium or its driver is missing: apt install chromium chromium-driver"; exit 1; }
+	@$(BIN)/python -c 'import selenium' 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --editable '.[browser]'
+	CHROMIUM="$(CHROMIUM)" CHROMEDRIVER="$(CHROMEDRIVER)" \
+	  $(BIN)/python -m pytest -m browser tests/browser
 
 clean:
 	rm -rf $(VENV) $(DEMO)

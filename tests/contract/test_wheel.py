@@ -27,7 +27,10 @@ def test_three_top_level_packages(wheel_names):
 
 
 def test_data_files_are_inside(wheel_names):
-    for name in ("mtut_preprocess/data/viva.json", "mtut_bench/report/published.json"):
+    page = [
+        f"mtut_bench/report/page/{n}" for n in ("page.html", "macros.html", "page.css", "page.js")
+    ]
+    for name in ("mtut_preprocess/data/viva.json", "mtut_bench/report/published.json", *page):
         assert name in wheel_names
 
 

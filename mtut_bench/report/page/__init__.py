@@ -1,0 +1,138 @@
+"""The report as one HTML file that needs nothing else: no network, no other file, no script.
+
+Style and script are allowed by their SHA-256 in the page's own content security policy, so that a
+handler or script that slipped in through a name would not run even if it were not escaped.
+"""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from typing import Protocol
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mtut_bench import __version__
+from mtut_bench.report.confused import ConfusedGroup
+from mtut_bench.report.figure import Figure
+from mtut_bench.report.finished import FinishedRun
+from mtut_bench.report.page.grid import Grid, grid
+from mtut_bench.report.page.overview import overview
+from mtut_bench.report.page.provenance import provenance
+from mtut_bench.report.tables import Table
+
+__all__ = ["Comparison", "render_page"]
+
+# A drawing of thousands of marks is larger as SVG than as pixels, and slow to show.
+_MAX_SVG_BYTES = 300_000
+
+
+class Comparison(Protocol):
+    """A paired comparison as the page shows it."""
+
+    @property
+    def title(self) -> str:
+        """What is compared with what, on what."""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The findings, one sentence each."""
+
+    @property
+    def table(self) -> Table:
+        """The numbers behind them."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines below the table."""
+
+
+def render_page(
+    *,
+    title: str,
+    remarks: Sequence[str],
+    tables: Sequence[Table],
+    figures: Sequence[Figure],
+    comparisons: Sequence[Comparison],
+    runs: Sequence[FinishedRun],
+    confused: Sequence[ConfusedGroup],
+) -> str:
+    """Return the page; the same arguments give the same text.
+
+    Args:
+        title: of the page.
+        remarks: sentences about the whole.
+        tables: published ones and those of their own, each kind in the order to show.
+        figures: in the order to show.
+        comparisons: paired tests, in the order to show.
+        runs: all finished runs behind it.
+        confused: as ``most_confused`` returns them.
+
+    Returns:
+        HTML of one self-contained file, all text of it escaped.
+
+    Raises:
+        RunError: a manifest without a field that the page needs; names it and the cure.
+    """
+    style, script = _asset("page.css"), _asset("page.js")
+    published = [table for table in tables if not table.key.startswith("own")]
+    own = [table for table in tables if table.key.startswith("own")]
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            title=title,
+            version=__version__,
+            style=style,
+            script=script,
+            style_hash=_csp_hash(style),
+            script_hash=_csp_hash(script),
+            overview=overview(tables, runs),
+            remarks=remarks,
+            own=_grids(own, "own"),
+            published=_grids(published, "published"),
+            figures=[(figure, _image(figure)) for figure in figures],
+            comparisons=list(zip(comparisons, _paired_grids(comparisons), strict=True)),
+            confused=confused,
+            provenance=provenance(runs),
+        )
+    )
+
+
+def _grids(tables: Sequence[Table], kind: str) -> list[Grid]:
+    return [grid(table, f"{kind}-{number}") for number, table in enumerate(tables, 1)]
+
+
+def _paired_grids(comparisons: Sequence[Comparison]) -> list[Grid]:
+    return _grids([comparison.table for comparison in comparisons], "paired")
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader(__name__, ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def _asset(name: str) -> str:
+    return resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _csp_hash(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+def _image(figure: Figure) -> str:
+    """Return the figure as a data URI: the drawing, or its pixels where that is lighter."""
+    if figure.svg and (len(figure.svg) <= _MAX_SVG_BYTES or not figure.png):
+        kind, content = "svg+xml", figure.svg
+    else:
+        kind, content = "png", figure.png
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

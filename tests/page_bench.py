@@ -1,0 +1,200 @@
+"""Runs, tables and pictures for the tests of the report's page; no training, no store."""
+
+import struct
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mtut_bench.predictions import Predictions
+from mtut_bench.report.confused import ConfusedClip, ConfusedGroup
+from mtut_bench.report.figure import Figure
+from mtut_bench.report.finished import FinishedRun
+from mtut_bench.report.manifest import Manifest
+from mtut_bench.report.own import own_tables
+from mtut_bench.report.published import load_published
+from mtut_bench.report.rows import result_rows
+from mtut_bench.report.tables import Table, published_table
+
+HOSTILE = "<script>alert(1)</script>\"&'"
+
+
+def scores_of(said, labels, num_classes=3, modalities=("rgb",), sure=0.8, prefix="clip"):
+    """Predictions of given classes; alike in all modalities but for a trace of noise.
+
+    Args:
+        said: predicted class of each clip, or one such list for each modality.
+        labels: true class of each clip.
+        num_classes: K.
+        modalities: of the run.
+        sure: probability of the predicted class.
+        prefix: of the clips' ids.
+    """
+    said_MN = np.broadcast_to(np.asarray(said), (len(modalities), len(labels)))
+    rest = (1.0 - sure) / (num_classes - 1)
+    probabilities_MNK = np.full((*said_MN.shape, num_classes), rest, np.float32)
+    np.put_along_axis(probabilities_MNK, said_MN[..., None], np.float32(sure), axis=2)
+    ids = tuple(f"{prefix}{n}" for n in range(len(labels)))
+    logits_MNK = np.log(probabilities_MNK)
+    labels_N = np.array(labels, np.int64)
+    return Predictions(ids, labels_N, tuple(modalities), logits_MNK, probabilities_MNK)
+
+
+def finished_run(scores, number=0, **changes):
+    """One finished run; changes go to the part of the manifest they name with two underscores."""
+    content = {
+        "id": f"{number:064x}"[::-1],
+        "identity": {
+            "protocol": {"name": "demo", "version": 1, "batch_size": 6},
+            "method": {"name": "mtut", "network": "i3d", "settings": {"beta": 2.0, "source": ""}},
+            "modalities": list(scores.modalities),
+            "fold": "1",
+            "seed": 0,
+            "store_digest": "d" * 64,
+            "weights_digest": None,
+            "precision": "fp32",
+            "overrides": {},
+            "mirror": None,
+        },
+        "method": {"name": "mtut", "title": "MTUT", "fusion_title": "MTUT-F"},
+        "protocol": {"name": "demo", "version": 1, "tables": []},
+        "store": {
+            "name": "tiny",
+            "dataset": "viva",
+            "origin": "synthetic",
+            "complete": False,
+            "num_clips": len(scores.clip_ids),
+            "expected_clips": 885,
+            "digest": "d" * 64,
+            "modalities": list(scores.modalities),
+            "folds": ["1"],
+            "classes": ["wave", "swipe", "push"],
+            "subject_unit": "person",
+        },
+        "padded_clips": [],
+        "joint_learning_rate": dict.fromkeys(scores.modalities, 0.01),
+        "provenance": {
+            "device": "cpu",
+            "seconds": 12.3,
+            "finished": "2026-01-02T03:04:05+01:00",
+            "command": "mtut-bench run --method mtut",
+            "versions": {"torch": "2.11"},
+        },
+    }
+    for name, value in changes.items():
+        part, _, key = name.partition("__")
+        content[part][key] = value
+    num_clips = len(scores.clip_ids)
+    return FinishedRun(
+        folder=Path("runs") / "tiny" / content["id"][:12],
+        manifest=Manifest(Path("runs/tiny/manifest.json"), content),
+        scores=scores,
+        subjects=("7",) * num_clips,
+        num_frames=(40,) * num_clips,
+    )
+
+
+def several_runs(classes=("wave", "swipe", "push"), num_seeds=2):
+    """Runs of two methods and some seeds on twelve clips, each seed with other mistakes."""
+    labels = [0, 1, 2] * 4
+    runs = []
+    for seed in range(num_seeds):
+        for name, title in (("i3d", "I3D"), ("mtut", "MTUT")):
+            said = [(k + (n % (3 + seed) == 0 and name == "i3d")) % 3 for n, k in enumerate(labels)]
+            rgb_depth = scores_of([said, labels[1:] + labels[:1]], labels, 3, ("rgb", "depth"))
+            method = {"name": name, "title": title, "fusion_title": title}
+            run = finished_run(rgb_depth, len(runs) + 1, store__classes=list(classes))
+            run.manifest.content["method"] = method
+            run.manifest.content["identity"] |= {"seed": seed, "method": {"name": name}}
+            runs.append(run)
+    return runs
+
+
+def tables_of(runs):
+    """Every table of a report on some runs."""
+    rows, published = result_rows(runs), load_published()
+    printed = [published_table(table, rows, published) for table in published.tables.values()]
+    return [*printed, *own_tables(rows)]
+
+
+def png(width=4, height=2):
+    """A white PNG, written by hand."""
+
+    def chunk(kind, content):
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    lines = (b"\0" + b"\xff" * width) * height
+    picture = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + picture
+
+
+def figure(**changes):
+    svg = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 2" width="400" height="200"/>'
+    return replace(Figure("curves", "Curves", "What is shown.", "A curve.", svg, png()), **changes)
+
+
+@dataclass(frozen=True)
+class PairedResult:
+    """A comparison as the page knows it."""
+
+    title: str
+    sentences: tuple[str, ...]
+    table: Table
+    notes: tuple[str, ...]
+
+
+def comparison(name="I3D"):
+    table = Table(
+        key="paired",
+        heading=f"{name} and MTUT",
+        columns=("Tested on", "Difference", "p"),
+        rows=(("rgb", "+1.0 [-2.0, 4.0]", "0.500"), ("depth", "-", "< 0.001")),
+        notes=(),
+        num_labels=1,
+        cells=(),
+    )
+    return PairedResult(f"{name} against MTUT", ("MTUT is right more often.",), table, ("Holm.",))
+
+
+def confused_group(name="wave"):
+    uri = "data:image/png;base64,iVBORw0KGgo="
+    clip = ConfusedClip("clip0", name, "7", 40, 3, 4, (("swipe", 2), (name, 1)), (uri, uri))
+    return ConfusedGroup("tiny, protocol demo", "Four networks.", "Frames: rgb.", "person", (clip,))
+
+
+def uneven_table():
+    """A table whose numbers sort otherwise than their texts, with a gap and continued lines."""
+    return Table(
+        key="own-uneven",
+        heading="Uneven",
+        columns=("Method", "Tested on", "Accuracy"),
+        rows=(
+            ("I3D", "rgb", "9.5 \u00b1 0.1"),
+            ("", "depth", "100.0 \u00b1 0.0"),
+            ("C3D", "rgb", "-"),
+            ("", "depth", "71.2 \u00b1 3.1"),
+        ),
+        notes=(),
+        num_labels=2,
+        cells=(),
+    )
+
+
+def whole_page(render, name="wave"):
+    """A page with something in every section, a given name wherever a user's text may stand."""
+    runs = several_runs((name, "swipe", "push"))
+    runs[0].manifest.content["method"]["title"] = name
+    runs[0].manifest.content["provenance"]["command"] = name
+    runs[0].manifest.content["store"]["dataset"] = name
+    return render(
+        title=name,
+        remarks=(name,),
+        tables=[*tables_of(runs), uneven_table()],
+        figures=(figure(title=name, caption=name, alt=name),),
+        comparisons=(comparison(name),),
+        runs=runs,
+        confused=(confused_group(name),),
+    )
