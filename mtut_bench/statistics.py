@@ -21,6 +21,8 @@ from scipy.stats import binom, binomtest, norm, rankdata
 __all__ = [
     "MIN_UNITS",
     "Average",
+    "Counts",
+    "FoldTest",
     "McNemar",
     "SignTest",
     "bonett_price_interval",
@@ -233,15 +235,28 @@ class SignTest:
     """A two-sided test whose null hypothesis is that each difference might have the other sign.
 
     Attributes:
-        p: None where there is nothing to test; then ``reason`` says why.
+        p: 1 where all differences are zero.
         num_units: differences that went in, zeros included.
         exact: all signs were counted; otherwise drawn.
-        reason: "" where there is a p.
+    """
+
+    p: float
+    num_units: int
+    exact: bool = True
+
+
+@dataclass(frozen=True)
+class FoldTest:
+    """A test over folds, where there is one.
+
+    Attributes:
+        p: None where there is nothing to test.
+        num_units: differences that went in, zeros included.
+        reason: why there is no p; "" where there is one.
     """
 
     p: float | None
     num_units: int
-    exact: bool = True
     reason: str = ""
 
 
@@ -299,7 +314,7 @@ def _whole_numbers(differences_N: Counts) -> float:
     return min(1.0, float(chances[sums >= abs(int(differences_N.sum()))].sum()))
 
 
-def wilcoxon_test(differences_F: NDArray[np.floating]) -> SignTest:
+def wilcoxon_test(differences_F: NDArray[np.floating]) -> FoldTest:
     """Return the exact Wilcoxon signed-rank test of paired differences, such as one for each fold.
 
     Zeros are left out before ranking (Wilcoxon's rule) and equal sizes get the mean of their ranks;
@@ -317,14 +332,14 @@ def wilcoxon_test(differences_F: NDArray[np.floating]) -> SignTest:
     """
     count = len(differences_F)
     if count < MIN_UNITS:
-        return SignTest(None, count, reason=f"{count} are too few: no p could be 0.05 or less")
+        return FoldTest(None, count, reason=f"{count} are too few: no p could be 0.05 or less")
     # Shares that are equal on paper differ in the last digit of a float: they are ties.
     rounded_F = np.round(differences_F, 12)
     nonzero_F = rounded_F[rounded_F != 0]
     if nonzero_F.size == 0:
-        return SignTest(None, count, reason="all differences are zero")
+        return FoldTest(None, count, reason="all differences are zero")
     doubled_ranks_F = np.rint(2.0 * rankdata(np.abs(nonzero_F))).astype(np.int64)
-    return SignTest(_whole_numbers(np.sign(nonzero_F).astype(np.int64) * doubled_ranks_F), count)
+    return FoldTest(_whole_numbers(np.sign(nonzero_F).astype(np.int64) * doubled_ranks_F), count)
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

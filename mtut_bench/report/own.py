@@ -160,7 +160,8 @@ def _notes(
             "that the path works, not that a method does."
         )
     if cells:
-        notes.append(f"{legend(cells).capitalize()}.")
+        words = legend(cells)
+        notes.append(f"{words[0].upper()}{words[1:]}.")
     notes += _alike(lines)
     notes += sorted({seeds_left_out(cell) for cell in cells} - {""})
     return notes + setting_notes(rows) + source_notes(rows)
