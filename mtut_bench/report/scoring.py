@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench import metrics
-from mtut_bench.errors import ComparisonError, PredictionError
-from mtut_bench.folds import choose_folds, make_folds
+from mtut_bench.errors import ComparisonError, PredictionError, UsageError
+from mtut_bench.folds import make_folds
 from mtut_bench.report.arms import Paired, gather, right_clips
 from mtut_bench.report.behind import setting_notes
 from mtut_bench.report.compare import method_name
@@ -91,9 +91,13 @@ def score(
     attributes = reader.attributes
     rows = reader.table.rows
     folds = make_folds(rows, attributes["fold_rule"], attributes["subject_unit"], fold_unit)
-    if fold == "all":
-        fold = ""  # One file holds the predictions of one fold: the message names them.
-    (chosen,) = choose_folds(folds, fold)
+    named = {one.name: one for one in folds}
+    if fold not in named:
+        raise UsageError(
+            f"{reader.name} has no fold {fold!r}",
+            f"Choose the one whose test clips were predicted: --fold {', '.join(named)}.",
+        )
+    chosen = named[fold]
     clips = [rows[reader.table.index[clip]] for clip in sorted(chosen.test)]
     classes = list(attributes["classes"])
     predicted_N = read_predicted(path, [clip.clip_id for clip in clips], classes)
@@ -271,8 +275,10 @@ def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         text = path.read_text(encoding="utf-8-sig")
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader if line]
-    except (OSError, UnicodeDecodeError, csv.Error) as fault:
-        raise PredictionError(f"{path} cannot be read as CSV: {fault}.", _FORMAT) from fault
+    except OSError as fault:
+        raise PredictionError(f"{path} cannot be read: {fault.strerror}.", _FORMAT) from fault
+    except (UnicodeDecodeError, csv.Error) as fault:
+        raise PredictionError(f"{path} is no CSV file in UTF-8: {fault}.", _FORMAT) from fault
     if not lines:
         raise _fault(path, "is empty")
     head = lines[0][1]
