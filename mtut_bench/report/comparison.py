@@ -15,9 +15,9 @@ __all__ = ["RULES", "Comparison", "describe", "not_compared"]
 RULES = (
     "Differences are of mean accuracies over seeds, each seed on the same clips on both sides. "
     "Several folds: every fold (a person) counts alike; one test set: every clip.",
-    "Interval: the wider of two. The bootstrap draws persons and seeds, since clips of one person "
-    "are dependent; few persons make it too short, and then Bonett and Price's interval of the "
-    "clips is shown.",
+    "Interval: the wider of two. The bootstrap (expanded percentile) draws persons and seeds, "
+    "since clips of one person are dependent; few persons make it too short, and then Bonett and "
+    "Price's interval of the clips is shown. One seed says nothing about others.",
     f"The primary test flips signs over persons, where there are {MIN_UNITS} or more: it speaks of "
     "other people. Fewer cannot reach p = 0.05; then the test over clips is primary, which speaks "
     "of other clips of these people alone. Only the primary tests are corrected (Holm).",

@@ -8,7 +8,8 @@ from paired_runs import found, write_run
 
 from mtut_bench import predictions
 from mtut_bench.errors import PredictionError, UsageError
-from mtut_bench.report.scoring import read_predicted, score
+from mtut_bench.report.predicted import read_predicted
+from mtut_bench.report.scoring import score
 from mtut_bench.store_reader import StoreReader
 
 CLASSES = ("left", "2", 'say, "up"')
@@ -156,6 +157,7 @@ def test_stored_runs_of_the_fold_are_paired_like_any_method(tmp_path, scored):
     # All four clips against none, two seeds alike: 2 / 2**4, times the four of the family.
     assert (rows[3]["p_clips"], rows[3]["p_holm"]) == pytest.approx((0.125, 0.5))
     assert "INCOMPLETE, 1 of 2 folds" in result.comparisons[0].sentences[0]
+    assert scored(4, name="mtut").title.startswith("mtut (yours) on tiny")
     only = scored(4, modality="depth")
     assert [one.rows[0]["tested_on"] for one in only.comparisons] == ["depth"]
 
