@@ -7,6 +7,7 @@ else that escapes is a defect of ours and keeps its traceback.
 __all__ = [
     "BusyError",
     "ClipError",
+    "ComparisonError",
     "DatasetError",
     "FoldError",
     "InterruptedRunError",
@@ -70,6 +71,10 @@ class RunError(MtutBenchError):
 
 class PredictionError(MtutBenchError):
     """Predictions that are incomplete, doubled or do not belong to the clips they are scored on."""
+
+
+class ComparisonError(MtutBenchError):
+    """Two sets of predictions that were not made under the same conditions, or are not there."""
 
 
 class TrainingDivergedError(MtutBenchError):

@@ -13,12 +13,15 @@ __all__ = ["list_", "report"]
 
 
 def report(
+    context: typer.Context,
     runs: RunsOption = RUNS,
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to write; default <runs>/report.")
     ] = None,
 ) -> None:
     """Print and write the paper's tables beside what was measured; trains nothing."""
+    if context.invoked_subcommand:
+        return
     from mtut_bench.report import write_report
 
     write_report(runs, out or runs / "report").print(console)

@@ -167,7 +167,10 @@ def test_complete_recorded_runs_of_the_papers_protocol_stand_beside_it(tmp_path)
     assert cell["difference"] == pytest.approx(45.0 - 81.31)
     assert cell["spread"] == pytest.approx(np.std(np.arange(1, 9) * 10.0, ddof=1))
     assert (cell["correct"], cell["total"]) == (36, 80)
-    assert f"45.00 \u00b1 {cell['spread']:.2f}" in printed(result)
+    # Student's interval by hand: 45 -+ 2.365 * 24.495 / sqrt(8) = [24.5, 65.5].
+    assert (cell["ci_low"], cell["ci_high"]) == pytest.approx((24.5, 65.5), abs=2.0)
+    interval = f"[{cell['ci_low']:.1f}, {cell['ci_high']:.1f}]"
+    assert f"45.00 {interval} \u00b1 {cell['spread']:.2f}" in printed(result)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +192,7 @@ def test_nothing_else_ever_stands_beside_a_printed_number(tmp_path, changes, wor
     (table,) = own(result)
     assert words in table.heading
     assert table.columns[-3:] == ("rgb", "depth", "rgb+depth")
-    assert table.rows[0][-1] == "50.0 \u00b1 0.0"
+    assert table.rows[0][-1] == "50.0 [39.3, 60.7] \u00b1 0.0"
 
 
 @pytest.mark.parametrize(
@@ -375,7 +378,7 @@ def edit(folder, **changes):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda folder: edit(folder, format_version=2), "format version 2"),
+        (lambda folder: edit(folder, format_version=1), "format version 1"),
         (lambda folder: (folder / "manifest.json").write_text('{"format_'), "manifest.json"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "format version None"),
         (lambda folder: (folder / "predictions.npz").unlink(), "predictions.npz is missing"),
