@@ -8,10 +8,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from mtut_bench.folds import FOLD_UNIT
-from mtut_bench.report.behind import differences, setting_notes, source_notes
+from mtut_bench.report.behind import differences, kind, setting_notes, source_notes
 from mtut_bench.report.cells import Cell, CellRow, aggregate, cell_row, seeds_left_out
+from mtut_bench.report.published import NOTHING
 from mtut_bench.report.rows import ResultRow, modality_order
-from mtut_bench.report.tables import NOTHING, Table
+from mtut_bench.report.tables import Table
 
 __all__ = ["heading", "own_tables"]
 
@@ -38,7 +39,20 @@ def own_tables(rows: Sequence[ResultRow]) -> list[Table]:
     groups: dict[tuple[str, ...], list[ResultRow]] = defaultdict(list)
     for row in rows:
         groups[tuple(str(dict(row)[name]) for name in _GROUP)].append(row)
-    return [_table(f"own-{n}", groups[key]) for n, key in enumerate(sorted(groups), 1)]
+    ordered = [groups[key] for key in sorted(groups)]
+    titles = [heading(group[0]) for group in ordered]
+    return [
+        _table(f"own-{n}", title if titles.count(title) == 1 else _told_apart(title, group), group)
+        for n, (title, group) in enumerate(zip(titles, ordered, strict=True), 1)
+    ]
+
+
+def _told_apart(title: str, rows: Sequence[ResultRow]) -> str:
+    first = rows[0]
+    return (
+        f"{title} (store {first['store']} of content {first['store_digest'][:12]}, version "
+        f"{first['protocol_version']} of the protocol)"
+    )
 
 
 def heading(row: ResultRow) -> str:
@@ -72,8 +86,7 @@ def _changed(row: ResultRow) -> str:
     return (f" with {', '.join(options)} changed" if options else "") + folds
 
 
-def _table(key: str, rows: Sequence[ResultRow]) -> Table:
-    title = heading(rows[0])
+def _table(key: str, title: str, rows: Sequence[ResultRow]) -> Table:
     tested = sorted({row["tested_on"] for row in rows}, key=modality_order)
     lines = _group_lines(rows)
     with_sets = len({line[0]["modalities"] for line in lines}) > 1
@@ -103,10 +116,10 @@ def _table(key: str, rows: Sequence[ResultRow]) -> Table:
 
 
 def _group_lines(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
-    """Return the rows of each line: one method, one set it was trained on, one family."""
-    lines: dict[tuple[str, str, str], list[ResultRow]] = defaultdict(list)
+    """Return the rows of each line: one method, one set it was trained on, one kind of runs."""
+    lines: dict[tuple[str, str, tuple[str, str]], list[ResultRow]] = defaultdict(list)
     for row in rows:
-        lines[row["method"], row["modalities"], row["family"]].append(row)
+        lines[row["method"], row["modalities"], kind(row)].append(row)
     order = sorted(lines, key=lambda line: (line[0], modality_order(line[1]), line[2]))
     return [lines[line] for line in order]
 
