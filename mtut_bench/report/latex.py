@@ -14,7 +14,7 @@ _APART, _BREAK = "\1", "\2"
 _HEAD = """\
 % Written by `mtut-bench report`; edits are lost when it is written again.
 % Put \\input{tables} into a document with these packages in its preamble:
-%   \\usepackage[T1]{fontenc}
+%   \\usepackage[T1]{fontenc}   % LaTeX of 2020 or newer, which reads UTF-8
 %   \\usepackage{booktabs}
 %   \\usepackage{graphicx}
 """
@@ -56,6 +56,7 @@ _SPECIAL = {
 }
 # Two of them in a row are one other sign in T1 fonts.
 _LIGATURES = re.compile(r"([-',])(?=\1)")
+_OPENING_QUOTE = re.compile(r"(?<![^\s(])'(?=\w)")
 # Letters that LaTeX's own UTF-8 tables hold for T1 fonts.
 _LETTERS = re.compile(
     "[\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u0107\u010c-\u0111\u0141\u0142\u0152\u0153]"
@@ -73,7 +74,8 @@ def escape(text: str, *, breakable: bool = False) -> str:
         text: any text.
         breakable: let a very long word, the name of a file say, go on in the next line.
     """
-    words = _LIGATURES.sub(f"\\1{_APART}", plain(text))
+    words = _OPENING_QUOTE.sub("\u2018", plain(text))
+    words = _LIGATURES.sub(f"\\1{_APART}", words)
     if breakable:
         words = _LONG_WORD.sub(lambda word: _PIECE.sub(f"\\g<0>{_BREAK}", word[0]), words)
     return "".join(map(_escape_one, words))
@@ -100,6 +102,7 @@ def to_latex(table: Table) -> str:
             r"\centering",
             rf"\caption{{{escape(caption, breakable=True)}}}",
             rf"\label{{tab:mtut-bench-{table.key}}}",
+            r"\vspace{0.5ex}",
             r"\small",
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             *_tabular(table),
@@ -168,7 +171,7 @@ def _notes(table: Table) -> Iterator[str]:
     yield r"\begin{minipage}{\linewidth}\footnotesize\raggedright"
     for note in table.notes:
         mark, rest = _opening_mark(note)
-        yield rf"{_raised(mark)}{escape(rest, breakable=True)}\par"
+        yield rf"{_raised(mark)}{' ' if mark else ''}{escape(rest, breakable=True)}\par"
     yield r"\end{minipage}"
 
 

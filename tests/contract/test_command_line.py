@@ -73,7 +73,7 @@ OPTIONS = {
         "--workers",
         "--dry-run",
     },
-    "report": {"--runs", "--out"},
+    "report": {"--runs", "--out", "--tables", "--table", "--check"},
     "list": {"--data", "--runs"},
     "weights fetch": {"--data", "--url", "--sha256"},
     "weights convert": {"--data", "--as"},
