@@ -6,9 +6,9 @@ from typing import Any
 
 from mtut_bench.report.rows import ResultRow
 
-__all__ = ["differences", "kind", "setting_notes", "source_notes"]
+__all__ = ["differences", "setting_notes", "source_notes"]
 
-# What two kinds of runs may differ in, most telling first; the family's digest covers more.
+# What two families may differ in, most telling first; the family's digest covers more.
 _DIFFERENCES = (
     "protocol",
     "protocol_version",
@@ -16,7 +16,6 @@ _DIFFERENCES = (
     "settings",
     "weights_digest",
     "precision",
-    "device",
 )
 # What the paper prints of an objective's settings; another value, and all others, are our choice.
 _PRINTED = {"lambda": 0.05, "beta": 2.0, "ssa_reduction": "sum"}
@@ -87,20 +86,11 @@ def source_notes(rows: Iterable[ResultRow]) -> list[str]:
     return sorted(lines)
 
 
-def kind(row: ResultRow) -> tuple[str, str]:
-    """Return what runs must share to be averaged: the family of their identity, and the device.
-
-    Args:
-        row: any number of a run.
-    """
-    return row["family"], row["device"]
-
-
 def differences(rows: Iterable[ResultRow]) -> str:
-    """Return in words what the kinds of runs behind some rows differ in.
+    """Return in words what the families of some rows differ in.
 
     Args:
-        rows: of two kinds or more.
+        rows: of two families or more.
     """
     rows = list(rows)
     found = [name for name in _DIFFERENCES if len({str(dict(row)[name]) for row in rows}) > 1]

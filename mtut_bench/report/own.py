@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from mtut_bench.folds import FOLD_UNIT
-from mtut_bench.report.behind import differences, kind, setting_notes, source_notes
+from mtut_bench.report.behind import differences, setting_notes, source_notes
 from mtut_bench.report.cells import Cell, CellRow, aggregate, cell_row, seeds_left_out
 from mtut_bench.report.published import NOTHING
 from mtut_bench.report.rows import ResultRow, modality_order
@@ -116,10 +116,10 @@ def _table(key: str, title: str, rows: Sequence[ResultRow]) -> Table:
 
 
 def _group_lines(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
-    """Return the rows of each line: one method, one set it was trained on, one kind of runs."""
-    lines: dict[tuple[str, str, tuple[str, str]], list[ResultRow]] = defaultdict(list)
+    """Return the rows of each line: one method, one set it was trained on, one family."""
+    lines: dict[tuple[str, str, str], list[ResultRow]] = defaultdict(list)
     for row in rows:
-        lines[row["method"], row["modalities"], kind(row)].append(row)
+        lines[row["method"], row["modalities"], row["family"]].append(row)
     order = sorted(lines, key=lambda line: (line[0], modality_order(line[1]), line[2]))
     return [lines[line] for line in order]
 

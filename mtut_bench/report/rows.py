@@ -1,4 +1,4 @@
-"""Finished runs as long-form rows: one for each run, set of modalities tested on, and metric.
+"""Finished runs as long-form rows: one row for each run and each set of modalities it is tested on.
 
 Columns are constant, so that rows of different releases can be concatenated.
 """
@@ -6,9 +6,6 @@ Columns are constant, so that rows of different releases can be concatenated.
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Any, TypedDict
-
-import numpy as np
-from numpy.typing import NDArray
 
 from mtut_bench import metrics, predictions
 from mtut_bench.files import canonical_json, sha256_of_json
@@ -29,9 +26,7 @@ class ResultRow(TypedDict):
     test clips shorter than the network's minimum, which were padded to it. ``learning_rate``: of
     stage two, for each modality tested on. ``family``: digest of all of the run's identity but
     fold, seed and modalities; numbers of different families are never averaged. ``value``,
-    ``ci_low``, ``ci_high``: in [0, 1], Wilson 95 percent interval of the clips; None where there is
-    none. ``metric``: 'accuracy' (of all clips) or 'macro_accuracy' (the mean over classes of each
-    class's accuracy); ``correct`` of ``total`` clips belong to the first, and stand in both rows.
+    ``ci_low``, ``ci_high``: in [0, 1], Wilson 95 percent interval of the clips.
     """
 
     run: str
@@ -65,8 +60,8 @@ class ResultRow(TypedDict):
     correct: int
     total: int
     value: float
-    ci_low: float | None
-    ci_high: float | None
+    ci_low: float
+    ci_high: float
     device: str
 
 
@@ -110,16 +105,8 @@ def _rows(run: FinishedRun) -> list[ResultRow]:
         row["learning_rate"] = " ".join(f"{rates[name]:g}" for name in tested)
         row["correct"], row["total"], row["value"] = correct, total, correct / total
         row["ci_low"], row["ci_high"] = low, high
-        rows += [row, _macro(row, metrics.per_class_accuracy(fused_NK, scores.labels_N))]
+        rows.append(row)
     return rows
-
-
-def _macro(row: ResultRow, accuracy_K: NDArray[np.float64]) -> ResultRow:
-    """Return the row of the mean over the classes that have test clips."""
-    macro = row.copy()
-    macro["metric"], macro["value"] = "macro_accuracy", float(np.nanmean(accuracy_K))
-    macro["ci_low"] = macro["ci_high"] = None
-    return macro
 
 
 def _common(manifest: Manifest) -> ResultRow:

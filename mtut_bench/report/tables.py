@@ -7,7 +7,7 @@ dataset of that table, under a protocol that may fill it, with nothing overridde
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mtut_bench.report.behind import differences, kind, setting_notes, source_notes
+from mtut_bench.report.behind import differences, setting_notes, source_notes
 from mtut_bench.report.cells import Cell, CellRow, aggregate, cell_row, seeds_left_out
 from mtut_bench.report.published import NOTHING, Published, PublishedRow, PublishedTable
 from mtut_bench.report.rows import ResultRow
@@ -211,7 +211,7 @@ def _measured(rows: Sequence[ResultRow]) -> tuple[Cell | None, str]:
     """Return the cell that may be shown, and a remark on it or on why there is none."""
     if not rows:
         return None, ""
-    if len({kind(row) for row in rows}) > 1:
+    if len({row["family"] for row in rows}) > 1:
         return None, f"Runs that differ in {differences(rows)} fit here: not mixed."
     cell = aggregate(rows)
     if not cell.complete:
