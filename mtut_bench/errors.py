@@ -7,6 +7,7 @@ else that escapes is a defect of ours and keeps its traceback.
 __all__ = [
     "BusyError",
     "ClipError",
+    "ComparisonError",
     "DatasetError",
     "FoldError",
     "InterruptedRunError",
@@ -75,6 +76,10 @@ class PredictionError(MtutBenchError):
 
 class ReportError(MtutBenchError):
     """Rows of a report that are damaged, or tables that are not what its rows give."""
+
+
+class ComparisonError(MtutBenchError):
+    """Two sets of predictions that were not made under the same conditions, or are not there."""
 
 
 class TrainingDivergedError(MtutBenchError):

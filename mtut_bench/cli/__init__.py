@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from mtut_bench import __version__
 from mtut_bench.cli.bench import bench_app
+from mtut_bench.cli.comparing import compare, score
 from mtut_bench.cli.data import inspect, prepare, synth, verify
 from mtut_bench.cli.exchange import export, import_
 from mtut_bench.cli.options import console
@@ -60,7 +61,18 @@ app.command(
         "run --table 7 --dataset viva-synthetic --protocol demo --dry-run",
     )
 )(run)
-app.command(epilog=_examples("report --runs runs"))(report)
+report_app = typer.Typer(rich_markup_mode="rich")
+report_app.callback(
+    invoke_without_command=True,
+    epilog=_examples("report --runs runs", "report compare mtut i3d --dataset viva"),
+)(report)
+report_app.command(
+    epilog=_examples("report compare mtut i3d --dataset nvgesture --protocol paper")
+)(compare)
+app.add_typer(report_app, name="report")
+app.command(
+    epilog=_examples("score predictions.csv --dataset nvgesture --fold official --modality rgb")
+)(score)
 app.command(name="list", epilog=_examples("list datasets", "list runs"))(list_)
 app.add_typer(weights_app, name="weights")
 app.add_typer(bench_app, name="bench")

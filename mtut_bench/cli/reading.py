@@ -13,6 +13,7 @@ __all__ = ["list_", "report"]
 
 
 def report(
+    context: typer.Context,
     runs: RunsOption = RUNS,
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to write; default <runs>/report.")
@@ -30,6 +31,8 @@ def report(
     ] = False,
 ) -> None:
     """Print and write the paper's tables beside what was measured; trains nothing."""
+    if context.invoked_subcommand:
+        return
     from mtut_bench.report import write_report
     from mtut_bench.report.check import check_report
     from mtut_bench.table_plan import choose_tables

@@ -16,6 +16,7 @@ _DIFFERENCES = (
     "settings",
     "weights_digest",
     "precision",
+    "device",
 )
 # What the paper prints of an objective's settings; another value, and all others, are our choice.
 _PRINTED = {"lambda": 0.05, "beta": 2.0, "ssa_reduction": "sum"}

@@ -1,5 +1,6 @@
 """One cell of a table: the mean over seeds of the means over folds, with the doubt about it."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,12 +9,30 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from mtut_bench.folds import natural_order
 from mtut_bench.metrics import wilson_interval
+from mtut_bench.report.behind import differences
 from mtut_bench.report.rows import ResultRow
+from mtut_bench.statistics import Average, bootstrap_over_persons_and_seeds
 
-__all__ = ["Cell", "CellRow", "aggregate", "cell_row", "seeds_left_out"]
+__all__ = [
+    "INTERVAL_NOTE",
+    "Cell",
+    "CellRow",
+    "aggregate",
+    "cell_row",
+    "legend",
+    "not_mixed",
+    "seeds_left_out",
+]
 
 _PLUS_MINUS = "\u00b1"
+
+INTERVAL_NOTE = (
+    "[95 % interval: the wider of the bootstrap over persons and seeds, since clips of one person "
+    "are dependent, and Wilson's of the clips, since few persons give too short a bootstrap]"
+)
+"""What the interval of a cell is, for legends."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +48,10 @@ class Cell:
         left_out: seeds that are not counted because others have more folds, with folds done.
         correct: clips right, over all folds done, mean over seeds.
         total: clips tested, over all folds done.
-        ci_low: lower end of the Wilson 95 percent interval of correct of total.
-        ci_high: upper end.
+        num_persons: persons (or users, where the persons are unknown) tested.
+        wilson: 95 percent interval of the clips, lower and upper end: Wilson's for the mean, as if
+            it were one share of ``total`` independent clips.
+        bootstrap: the same over persons and seeds; None for one person and one seed.
         chance: accuracy of guessing.
         runs: runs behind it, sorted.
     """
@@ -43,8 +64,9 @@ class Cell:
     left_out: tuple[tuple[int, int], ...]
     correct: float
     total: int
-    ci_low: float
-    ci_high: float
+    num_persons: int
+    wilson: tuple[float, float]
+    bootstrap: tuple[float, float] | None
     chance: float
     runs: tuple[str, ...]
 
@@ -54,22 +76,63 @@ class Cell:
         return len(self.folds) == self.num_folds
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """The wider of the two 95 percent intervals, which is the one that is printed."""
+        if self.bootstrap and self.bootstrap[1] - self.bootstrap[0] > np.ptp(self.wilson):
+            return self.bootstrap
+        return self.wilson
+
+    @property
     def at_chance(self) -> bool:
-        """Whether the interval of the clips contains the accuracy of guessing."""
-        return self.ci_low <= self.chance <= self.ci_high
+        """Whether the printed interval contains the accuracy of guessing."""
+        return self.interval[0] <= self.chance <= self.interval[1]
 
     def text(self, digits: int) -> str:
-        """Return the cell as printed: with spread, with interval, or marked as incomplete.
+        """Return the cell as printed: mean, interval and spread, or marked as incomplete.
 
         Args:
             digits: digits of the mean and the spread after the point; the interval has one.
         """
         value = f"{self.mean:.{digits}f}"
         if not self.complete:
+            # An interval would make a mean of some of the folds look like the whole.
             return f"{value} ({len(self.folds)} of {self.num_folds} folds)"
-        if self.spread is None:
-            return f"{value} [{self.ci_low:.1f}, {self.ci_high:.1f}]"
-        return f"{value} {_PLUS_MINUS} {self.spread:.{digits}f}"
+        low, high = self.interval
+        text = f"{value} [{low:.1f}, {high:.1f}]"
+        return text if self.spread is None else f"{text} {_PLUS_MINUS} {self.spread:.{digits}f}"
+
+
+def legend(cells: Sequence[Cell]) -> str:
+    """Return what the parts of some cells' texts are; "" without cells.
+
+    Args:
+        cells: as shown in one table.
+    """
+    words = ["accuracy in percent"] if cells else []
+    if any(cell.complete for cell in cells):
+        words.append(INTERVAL_NOTE)
+    if any(cell.complete and cell.spread is not None for cell in cells):
+        words.append(f"{_PLUS_MINUS} standard deviation over folds")
+    if any(not cell.complete for cell in cells):
+        words.append("incomplete where it says how many folds are done")
+    return "; ".join(words)
+
+
+def not_mixed(rows: Sequence[ResultRow]) -> str:
+    """Return why some rows may not share a cell, or "".
+
+    Runs of different families (protocol versions among them) are different experiments; runs of
+    different devices differ in ways that no fold or seed stands for.
+
+    Args:
+        rows: candidates for one cell.
+    """
+    kinds = {(row["family"], row["protocol_version"], row["device"]) for row in rows}
+    if len(kinds) < 2:
+        return ""
+    devices = sorted({row["device"] for row in rows})
+    names = f" ({', '.join(devices)})" if len(devices) > 1 else ""
+    return f"Runs that differ in {differences(rows)}{names} fit here: not mixed."
 
 
 def aggregate(rows: Iterable[ResultRow]) -> Cell:
@@ -87,28 +150,29 @@ def aggregate(rows: Iterable[ResultRow]) -> Cell:
         by_seed[row["seed"]].setdefault(row["fold"], row)
     # The first of the largest sets of folds; all seeds that count share exactly these folds.
     folds = max((tuple(sorted(done)) for _, done in sorted(by_seed.items())), key=len)
-    counted = {seed: done for seed, done in by_seed.items() if tuple(sorted(done)) == folds}
-    used = [done[fold] for done in counted.values() for fold in folds]
-    values_SF = [[done[fold]["value"] for fold in folds] for done in counted.values()]
+    counted = {s: done for s, done in sorted(by_seed.items()) if tuple(sorted(done)) == folds}
+    rows_SF = [[done[fold] for fold in folds] for done in counted.values()]
     left_out = tuple((s, len(done)) for s, done in sorted(by_seed.items()) if s not in counted)
-    return _cell(used, np.array(values_SF), seeds=sorted(counted), folds=folds, left_out=left_out)
+    return _cell(rows_SF, seeds=sorted(counted), folds=folds, left_out=left_out)
 
 
 def _cell(
-    used: Sequence[ResultRow],
-    values_SF: NDArray[np.float64],
+    rows_SF: Sequence[Sequence[ResultRow]],
     *,
     seeds: Sequence[int],
     folds: tuple[str, ...],
     left_out: tuple[tuple[int, int], ...],
 ) -> Cell:
+    used = [row for rows_F in rows_SF for row in rows_F]
+    values_SF = np.array([[row["value"] for row in rows_F] for rows_F in rows_SF])
     # Seeds predict the same clips: pooling them as if they were new clips would feign precision.
     correct = sum(row["correct"] for row in used) / len(seeds)
     total = sum(row["total"] for row in used) // len(seeds)
-    low, high = wilson_interval(round(correct), total)
+    mean = float(values_SF.mean(axis=1).mean())
     by_fold_F = values_SF.mean(axis=0)
+    bootstrap, num_persons = _bootstrap(rows_SF)
     return Cell(
-        mean=100.0 * float(values_SF.mean(axis=1).mean()),
+        mean=100.0 * mean,
         spread=100.0 * float(by_fold_F.std(ddof=1)) if len(folds) > 1 else None,
         folds=folds,
         num_folds=used[0]["num_folds"],
@@ -116,15 +180,60 @@ def _cell(
         left_out=left_out,
         correct=correct,
         total=total,
-        ci_low=100.0 * low,
-        ci_high=100.0 * high,
+        num_persons=num_persons,
+        wilson=_percent(wilson_interval(round(mean * total), total)),
+        bootstrap=_percent(bootstrap) if bootstrap else None,
         chance=100.0 / used[0]["num_classes"],
         runs=tuple(sorted({row["run"] for row in used})),
     )
 
 
+def _bootstrap(
+    rows_SF: Sequence[Sequence[ResultRow]],
+) -> tuple[tuple[float, float] | None, int]:
+    """Return the interval over persons and seeds as shares, and the number of persons.
+
+    A mean over several folds counts every fold alike; folds leave one person out, so that is the
+    mean over persons. One fold counts every clip alike.
+    """
+    counts_S = [
+        {
+            (row["fold"], subject): count
+            for row in rows_F
+            for subject, count in json.loads(row["per_subject"]).items()
+        }
+        for rows_F in rows_SF
+    ]
+    persons = sorted(counts_S[0], key=lambda key: (key[0], natural_order(key[1])))
+    correct_SP = np.array([[counts[key][0] for key in persons] for counts in counts_S])
+    total_P = np.array([counts_S[0][key][1] for key in persons])
+    several = len(rows_SF[0]) > 1
+    if several:
+        # Folds are the units of such a mean, however many persons each may hold.
+        correct_SP, total_P = _by_fold(correct_SP, total_P, [fold for fold, _ in persons])
+    if correct_SP.size < 2:
+        return None, len(persons)
+    average: Average = "persons" if several else "clips"
+    return bootstrap_over_persons_and_seeds(correct_SP, total_P, average=average), len(persons)
+
+
+def _by_fold(
+    correct_SP: NDArray[np.int64], total_P: NDArray[np.int64], folds: Sequence[str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    starts = [i for i, fold in enumerate(folds) if i == 0 or fold != folds[i - 1]]
+    return np.add.reduceat(correct_SP, starts, axis=1), np.add.reduceat(total_P, starts)
+
+
+def _percent(interval: tuple[float, float]) -> tuple[float, float]:
+    return 100.0 * interval[0], 100.0 * interval[1]
+
+
 class CellRow(TypedDict):
-    """One cell of a table in CSV: raw numbers in percent, "" where there is none."""
+    """One cell of a table in CSV: raw numbers in percent, "" where there is none.
+
+    ``ci_low`` and ``ci_high`` are the printed interval, ``ci_kind`` says which it is: wilson or
+    bootstrap. Both kinds follow.
+    """
 
     table: str
     heading: str
@@ -143,8 +252,14 @@ class CellRow(TypedDict):
     seeds: str
     correct: float | str
     total: int | str
+    persons: int | str
+    ci_kind: str
     ci_low: float | str
     ci_high: float | str
+    wilson_low: float | str
+    wilson_high: float | str
+    bootstrap_low: float | str
+    bootstrap_high: float | str
     chance: float | str
     runs: str
     note: str
@@ -178,8 +293,14 @@ def cell_row(key: str, heading: str, cell: Cell | None, rows: Sequence[ResultRow
         seeds=" ".join(map(str, cell.seeds)) if cell else "",
         correct=cell.correct if cell else "",
         total=cell.total if cell else "",
-        ci_low=cell.ci_low if cell else "",
-        ci_high=cell.ci_high if cell else "",
+        persons=cell.num_persons if cell else "",
+        ci_kind=("wilson" if cell.interval == cell.wilson else "bootstrap") if cell else "",
+        ci_low=cell.interval[0] if cell else "",
+        ci_high=cell.interval[1] if cell else "",
+        wilson_low=cell.wilson[0] if cell else "",
+        wilson_high=cell.wilson[1] if cell else "",
+        bootstrap_low=cell.bootstrap[0] if cell and cell.bootstrap else "",
+        bootstrap_high=cell.bootstrap[1] if cell and cell.bootstrap else "",
         chance=cell.chance if cell else "",
         runs=" ".join(cell.runs) if cell else "",
         note="",

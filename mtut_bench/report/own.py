@@ -9,7 +9,15 @@ from collections.abc import Sequence
 
 from mtut_bench.folds import FOLD_UNIT
 from mtut_bench.report.behind import differences, setting_notes, source_notes
-from mtut_bench.report.cells import Cell, CellRow, aggregate, cell_row, seeds_left_out
+from mtut_bench.report.cells import (
+    Cell,
+    CellRow,
+    aggregate,
+    cell_row,
+    legend,
+    not_mixed,
+    seeds_left_out,
+)
 from mtut_bench.report.published import NOTHING
 from mtut_bench.report.rows import ResultRow, modality_order
 from mtut_bench.report.tables import Table
@@ -93,26 +101,41 @@ def _table(key: str, title: str, rows: Sequence[ResultRow]) -> Table:
     texts: list[tuple[str, ...]] = []
     raws: list[CellRow] = []
     cells: list[Cell] = []
+    refused: list[str] = []
     for line in lines:
         found = [[row for row in line if row["tested_on"] == name] for name in tested]
-        measured = [aggregate(some) if some else None for some in found]
-        done = [cell for cell in measured if cell]
-        texts.append(_text(line[0], measured, done[0], with_sets))
-        for some, cell in zip(found, measured, strict=True):
-            if cell:
+        mixed = [not_mixed(some) for some in found]
+        measured = [
+            aggregate(some) if some and not why else None
+            for some, why in zip(found, mixed, strict=True)
+        ]
+        texts.append(_text(line[0], measured, with_sets))
+        for some, cell, why in zip(found, measured, mixed, strict=True):
+            if some:
                 raws.append(cell_row(key, title, cell, some))
-                raws[-1]["note"] = seeds_left_out(cell)
-        cells += done
+                raws[-1]["note"] = seeds_left_out(cell) if cell else why
+        cells += [cell for cell in measured if cell]
+        refused += [f"{line[0]['title']}: {why}" for why in sorted(set(mixed) - {""})]
     labels = ("Method", "Trained on") if with_sets else ("Method",)
     return Table(
         key=key,
         heading=title,
         columns=(*labels, "Folds", "Seeds", *tested),
         rows=tuple(texts),
-        notes=tuple(_notes(rows, lines, cells)),
+        notes=(*refused, *_notes(rows, lines, cells)),
         num_labels=len(labels) + 2,
         cells=tuple(raws),
     )
+
+
+def _alike(lines: Sequence[Sequence[ResultRow]]) -> list[str]:
+    """Return a sentence on lines of the same name, or nothing."""
+    named: dict[tuple[str, str], list[ResultRow]] = defaultdict(list)
+    for line in lines:
+        named[line[0]["method"], line[0]["modalities"]] += line
+    several = [rows for rows in named.values() if len({row["family"] for row in rows}) > 1]
+    found = sorted({differences(rows) for rows in several})
+    return [f"Lines of the same name differ in {', '.join(found)}."] if found else []
 
 
 def _group_lines(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
@@ -124,13 +147,13 @@ def _group_lines(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
     return [lines[line] for line in order]
 
 
-def _text(
-    row: ResultRow, measured: Sequence[Cell | None], any_cell: Cell, with_sets: bool
-) -> tuple[str, ...]:
+def _text(row: ResultRow, measured: Sequence[Cell | None], with_sets: bool) -> tuple[str, ...]:
     labels = (row["title"], row["modalities"]) if with_sets else (row["title"],)
-    folds = f"{len(any_cell.folds)}/{any_cell.num_folds}"
+    done = [cell for cell in measured if cell]
+    folds = f"{len(done[0].folds)}/{done[0].num_folds}" if done else NOTHING
+    seeds = str(len(done[0].seeds)) if done else NOTHING
     values = (cell.text(_DIGITS) if cell else NOTHING for cell in measured)
-    return (*labels, folds, str(len(any_cell.seeds)), *values)
+    return (*labels, folds, seeds, *values)
 
 
 def _notes(
@@ -144,24 +167,14 @@ def _notes(
         f"fold{'s' if first['num_folds'] > 1 else ''}."
     )
     notes = [chance]
-    if all(cell.at_chance for cell in cells):
+    if cells and all(cell.at_chance for cell in cells):
         notes.append(
             "These numbers are at chance: the 95 % interval of every cell contains it. They show "
             "that the path works, not that a method does."
         )
-    notes.append(_legend(cells))
-    if len({(line[0]["method"], line[0]["modalities"]) for line in lines}) < len(lines):
-        notes.append(f"Lines of the same name differ in {differences(rows)}.")
+    if cells:
+        words = legend(cells)
+        notes.append(f"{words[0].upper()}{words[1:]}.")
+    notes += _alike(lines)
     notes += sorted({seeds_left_out(cell) for cell in cells} - {""})
     return notes + setting_notes(rows) + source_notes(rows)
-
-
-def _legend(cells: Sequence[Cell]) -> str:
-    words = ["Accuracy in percent"]
-    if any(cell.complete and cell.spread is None for cell in cells):
-        words.append("[Wilson 95 % interval of the clips]")
-    if any(cell.complete and cell.spread is not None for cell in cells):
-        words.append("mean over folds \u00b1 standard deviation over folds")
-    if any(not cell.complete for cell in cells):
-        words.append("incomplete where it says how many folds are done")
-    return "; ".join(words) + "."

@@ -12,8 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, cast, get_args, get_origin, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from mtut_bench.errors import ReportError
 from mtut_bench.report.render import to_csv
@@ -30,8 +29,8 @@ ROW_COLUMNS = tuple(ResultRow.__annotations__)
 _CURE = "Restore the file as it was written, or write it anew from the runs: mtut-bench report."
 # One number of one run: no two rows may agree in all of these.
 _KEY = ("store", "run", "tested_on", "metric")
-_SHARES = ("value", "ci_low", "ci_high")
-_JSON_OBJECTS = ("overrides", "settings")
+_SHARES = ("value", "ci_low", "ci_high", "macro")
+_JSON_OBJECTS = ("overrides", "settings", "per_subject")
 _AT_LEAST_ONE = ("num_clips", "expected_clips", "num_classes", "num_folds", "total")
 _INTEGER = re.compile(r"-?\d+")
 
@@ -137,22 +136,13 @@ def _row(where: str, fields: Sequence[str]) -> ResultRow:
     row: dict[str, Any] = {}
     for name, text in zip(ROW_COLUMNS, fields, strict=True):
         try:
-            row[name] = _value(text, kinds[name])
+            row[name] = _READERS[kinds[name]](text)
         except ValueError as fault:
             raise ReportError(f"{where}: {name} is {text!r}; {fault}.", _CURE) from None
     complaint = _out_of_range(row)
     if complaint:
         raise ReportError(f"{where}: {complaint}.", _CURE)
     return cast("ResultRow", row)
-
-
-def _value(text: str, kind: Any) -> object:  # noqa: ANN401 - a type of an annotation
-    """Return a value as it was before it was written; the text must be what would be written."""
-    if get_origin(kind) is UnionType:
-        if text == "" and NoneType in get_args(kind):
-            return None
-        (kind,) = (option for option in get_args(kind) if option is not NoneType)
-    return _READERS[kind](text)
 
 
 def _boolean(text: str) -> bool:
@@ -188,7 +178,7 @@ _READERS: dict[type, Callable[[str], object]] = {
 def _out_of_range(row: Mapping[str, Any]) -> str:
     """Return what no run could have given, or ""."""
     for name in _SHARES:
-        if row[name] is not None and not 0.0 <= row[name] <= 1.0:
+        if not 0.0 <= row[name] <= 1.0:
             return f"{name} is {row[name]}, outside 0..1"
     for name in _AT_LEAST_ONE:
         if row[name] < 1:
@@ -200,9 +190,21 @@ def _out_of_range(row: Mapping[str, Any]) -> str:
         return f"correct is {row['correct']} of total {row['total']}"
     if row["metric"] == "accuracy" and row["value"] != row["correct"] / row["total"]:
         return f"value is {row['value']}, not {row['correct']} / {row['total']}"
+    if not _adds_up(json.loads(row["per_subject"]), row["correct"], row["total"]):
+        return f"per_subject does not add up to {row['correct']} of {row['total']}"
     if not set(row["tested_on"].split("+")) <= set(row["modalities"].split("+")):
         return f"tested on {row['tested_on']}, trained on {row['modalities']} only"
     return ""
+
+
+def _adds_up(counts: Mapping[str, Any], correct: int, total: int) -> bool:
+    """Return whether [right, tested] of each person give the numbers of all clips."""
+    try:
+        pairs = [(int(right), int(tested)) for right, tested in counts.values()]
+    except (TypeError, ValueError):
+        return False
+    sums = [sum(column) for column in zip(*pairs, strict=True)]
+    return sums == [correct, total] and all(0 <= right <= tested for right, tested in pairs)
 
 
 def _is_json_object(text: str) -> bool:

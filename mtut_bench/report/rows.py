@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Any, TypedDict
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mtut_bench import metrics, predictions
 from mtut_bench.files import canonical_json, sha256_of_json
 from mtut_bench.report.finished import FinishedRun
@@ -62,6 +65,9 @@ class ResultRow(TypedDict):
     value: float
     ci_low: float
     ci_high: float
+    macro: float
+    subject_unit: str
+    per_subject: str
     device: str
 
 
@@ -105,8 +111,19 @@ def _rows(run: FinishedRun) -> list[ResultRow]:
         row["learning_rate"] = " ".join(f"{rates[name]:g}" for name in tested)
         row["correct"], row["total"], row["value"] = correct, total, correct / total
         row["ci_low"], row["ci_high"] = low, high
+        row["macro"] = float(np.nanmean(metrics.per_class_accuracy(fused_NK, scores.labels_N)))
+        row["per_subject"] = _per_subject(run.subjects, fused_NK.argmax(axis=1) == scores.labels_N)
         rows.append(row)
     return rows
+
+
+def _per_subject(subjects: Sequence[str], right_N: NDArray[np.bool_]) -> str:
+    counts: dict[str, list[int]] = {}
+    for subject, right in zip(subjects, right_N.tolist(), strict=True):
+        count = counts.setdefault(subject, [0, 0])
+        count[0] += right
+        count[1] += 1
+    return canonical_json(counts)
 
 
 def _common(manifest: Manifest) -> ResultRow:
@@ -151,6 +168,9 @@ def _common(manifest: Manifest) -> ResultRow:
         value=0.0,
         ci_low=0.0,
         ci_high=0.0,
+        macro=0.0,
+        subject_unit=get("store.subject_unit", str),
+        per_subject="",
         device=get("provenance.device", str),
     )
 

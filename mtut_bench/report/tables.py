@@ -7,8 +7,16 @@ dataset of that table, under a protocol that may fill it, with nothing overridde
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mtut_bench.report.behind import differences, setting_notes, source_notes
-from mtut_bench.report.cells import Cell, CellRow, aggregate, cell_row, seeds_left_out
+from mtut_bench.report.behind import setting_notes, source_notes
+from mtut_bench.report.cells import (
+    Cell,
+    CellRow,
+    aggregate,
+    cell_row,
+    legend,
+    not_mixed,
+    seeds_left_out,
+)
 from mtut_bench.report.published import NOTHING, Published, PublishedRow, PublishedTable
 from mtut_bench.report.rows import ResultRow
 from mtut_bench.report.slips import footnotes
@@ -198,21 +206,17 @@ def _columns(table: PublishedTable, shown: Sequence[Cell]) -> list[int]:
 def _legend(shown: Sequence[Cell]) -> list[str]:
     if not shown:
         return []
-    words = ["Measured: accuracy in percent"]
-    if any(cell.spread is None for cell in shown):
-        words.append("[Wilson 95 % interval of the clips]")
-    if any(cell.spread is not None for cell in shown):
-        words.append("mean over folds \u00b1 standard deviation over folds")
     seeds = ", ".join(str(seed) for seed in sorted({s for cell in shown for s in cell.seeds}))
-    return [f"{'; '.join(words)}; seed {seeds}."]
+    return [f"Measured: {legend(shown)}; seed {seeds}."]
 
 
 def _measured(rows: Sequence[ResultRow]) -> tuple[Cell | None, str]:
     """Return the cell that may be shown, and a remark on it or on why there is none."""
     if not rows:
         return None, ""
-    if len({row["family"] for row in rows}) > 1:
-        return None, f"Runs that differ in {differences(rows)} fit here: not mixed."
+    mixed = not_mixed(rows)
+    if mixed:
+        return None, mixed
     cell = aggregate(rows)
     if not cell.complete:
         return None, (

@@ -74,6 +74,19 @@ OPTIONS = {
         "--dry-run",
     },
     "report": {"--runs", "--out", "--tables", "--table", "--check"},
+    "report compare": {"--dataset", "--store", "--protocol", "--runs", "--json"},
+    "score": {
+        "--dataset",
+        "--fold",
+        "--fold-unit",
+        "--name",
+        "--modality",
+        "--store",
+        "--size",
+        "--data",
+        "--runs",
+        "--json",
+    },
     "list": {"--data", "--runs"},
     "weights fetch": {"--data", "--url", "--sha256"},
     "weights convert": {"--data", "--as"},
@@ -97,7 +110,10 @@ def commands():
     found = {}
     for name, command in get_command(app).commands.items():
         inner = getattr(command, "commands", None)
-        found |= {f"{name} {n}": c for n, c in inner.items()} if inner else {name: command}
+        found |= {f"{name} {n}": c for n, c in inner.items()} if inner else {}
+        # A group may be a command as well: `report` is, and `report compare`.
+        if not inner or command.params:
+            found[name] = command
     return found
 
 

@@ -42,7 +42,7 @@ def test_every_command_has_only_options_that_exist(path):
     for name, *arguments in commands_in(path):
         command = get_command(app).commands[name]
         inner = getattr(command, "commands", {})
-        if inner and arguments[0] in inner:
+        if inner and arguments and arguments[0] in inner:
             command = inner[arguments.pop(0)]
         options = {option for parameter in command.params for option in parameter.opts}
         for argument in arguments:

@@ -41,6 +41,7 @@ ORDER = (
     "trainer",
     "predictions",
     "metrics",
+    "statistics",
     "evaluation",
     "identity",
     "planning",

@@ -88,6 +88,11 @@ def test_no_path_of_this_machine_is_in_a_file(tmp_path):
         ({"complete": "yes"}, "complete is 'yes'; True or False is wanted"),
         ({"overrides": "{"}, "overrides is '{', no JSON object"),
         ({"settings": "[]"}, "settings is '[]', no JSON object"),
+        ({"macro": "-0.1"}, "macro is -0.1, outside 0..1"),
+        ({"per_subject": "{}"}, "per_subject does not add up to 7 of 10"),
+        ({"per_subject": '{"1":[7,9]}'}, "per_subject does not add up to 7 of 10"),
+        ({"per_subject": '{"1":[11,3],"2":[-4,7]}'}, "per_subject does not add up to 7 of 10"),
+        ({"per_subject": '{"1":7}'}, "per_subject does not add up to 7 of 10"),
         ({"tested_on": "flow"}, "tested on flow, trained on rgb+depth only"),
     ],
 )
@@ -114,8 +119,8 @@ def test_a_number_that_is_there_twice_is_refused(kept):
         (lambda text: text.replace("run,store", "store,run"), "another order"),
         (lambda text: text.replace(",device\n", ",dev\n"), "without device; with 'dev'"),
         (lambda text: text[:-1], "the file ends inside a line"),
-        (lambda text: text[: text.rindex(",")] + "\n", "line 7: 33 values"),
-        (lambda text: text + "\n", "line 8: 0 values"),
+        (lambda text: text[: text.rindex(",")] + "\n", "line 4: 33 values"),
+        (lambda text: text + "\n", "line 5: 0 values"),
         (lambda text: text + '"', "cannot be read as CSV"),
         (lambda text: text.encode().replace(b"MTUT", b"\xff"), "cannot be read as CSV"),
     ],
@@ -135,17 +140,17 @@ def test_damaged_rows_do_not_stop_a_report_of_runs(kept):
     add_run(kept.parent / "runs", 7, origin="synthetic")
     rows_file(kept).write_text("broken")
     assert "written anew" in " ".join(report(kept.parent).remarks)
-    assert len(read_rows(kept / "rows")) == 6
+    assert len(read_rows(kept / "rows")) == 3
 
 
 def test_check_of_what_was_written_passes(kept):
     checked = check_report(kept, ALL)
-    assert checked.num_rows == 6
+    assert checked.num_rows == 3
     assert {"tables.md", "tables.tex", "table-1.csv", "own.csv"} <= set(checked.names)
 
 
 def test_check_reads_rows_alone(kept):
-    edit_row(kept, 2, correct="8", value="0.8")
+    edit_row(kept, 2, correct="8", value="0.8", per_subject='{"1":[8,10]}')
     with pytest.raises(ReportError, match="is not what its rows give") as fault:
         check_report(kept, ALL)
     assert str(kept / "tables.md") in fault.value.what

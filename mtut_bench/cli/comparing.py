@@ -1,0 +1,143 @@
+"""Commands that compare: report compare, score."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mtut_bench.cli.options import (
+    DATA,
+    RUNS,
+    DataOption,
+    FoldUnit,
+    RunsOption,
+    Size,
+    SizeOption,
+    StoreOption,
+    console,
+    store_path,
+)
+from mtut_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from mtut_bench.report.comparison import Comparison
+
+__all__ = ["compare", "score"]
+
+_TYPED = "COMMANDLINE"
+
+
+def compare(
+    context: typer.Context,
+    a: Annotated[
+        str, typer.Argument(help="A method's name, or ids of its runs (see `list runs`): id,id.")
+    ],
+    b: Annotated[str, typer.Argument(help="The method to compare it with.")],
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Only runs on it.")] = None,
+    store: Annotated[
+        str | None, typer.Option("--store", help="Only runs on the store of this name.")
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option("--protocol", help="Only runs under it; see `list protocols`.")
+    ] = None,
+    runs: RunsOption = RUNS,
+    as_json: Annotated[bool, typer.Option("--json", help="Raw numbers.")] = False,
+) -> None:
+    """Compare two methods on the same clips, persons and seeds: one sentence per modality."""
+    _refuse_options_before(context)
+    from mtut_bench.report.compare import compare as compare_runs
+    from mtut_bench.report.finished import find_runs
+
+    found = find_runs(runs).runs
+    result = compare_runs(found, a, b, dataset=dataset, store=store, protocol=protocol)
+    if as_json:
+        _print_json({"title": result.title, "rows": result.rows, "notes": result.notes})
+    else:
+        _print(result, notes=True)
+
+
+def score(
+    predictions: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV with a head: clip_id, and either predicted (a class's name or 0-based number)"
+            " or one column of scores per class, headed by its name or number."
+        ),
+    ],
+    dataset: Annotated[str, typer.Option("--dataset", help="See `list datasets`.")] = "viva",
+    fold: Annotated[str, typer.Option("--fold", help="Whose test clips they are.")] = "official",
+    fold_unit: Annotated[
+        FoldUnit, typer.Option("--fold-unit", help="Who is left out, as in `run`.")
+    ] = FoldUnit.PERSON,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of the predictions; default the file's.")
+    ] = None,
+    modality: Annotated[
+        str | None,
+        typer.Option("--modality", help="Compare with this alone: rgb, or rgb+depth. Default all."),
+    ] = None,
+    store: StoreOption = None,
+    size: SizeOption = Size.TINY,
+    data: DataOption = DATA,
+    runs: RunsOption = RUNS,
+    as_json: Annotated[bool, typer.Option("--json", help="Raw numbers.")] = False,
+) -> None:
+    """Score your own predictions of one fold's test clips and pair them with stored runs.
+
+    Every test clip once and no other; nothing is stored.
+    """
+    from mtut_bench.report.finished import find_runs
+    from mtut_bench.report.scoring import score as score_file
+    from mtut_bench.store_reader import StoreReader
+
+    reader = StoreReader(store_path(data, store, dataset, size))
+    result = score_file(
+        predictions,
+        reader,
+        fold,
+        find_runs(runs).runs,
+        name=name,
+        modality=modality,
+        fold_unit=fold_unit.value,
+    )
+    if as_json:
+        rows = [row for one in result.comparisons for row in one.rows]
+        counts = {"correct": result.correct, "total": result.total, "macro": result.macro}
+        _print_json({"title": result.title, **counts, "rows": rows, "notes": result.notes})
+        return
+    _paragraphs(result.title, *result.sentences)
+    for comparison in result.comparisons:
+        _print(comparison, notes=comparison is result.comparisons[-1])
+    _paragraphs(*result.notes)
+
+
+def _refuse_options_before(context: typer.Context) -> None:
+    """Refuse `report --runs X compare`: the option would be passed over without a word."""
+    parent = context.parent
+    if parent is None:
+        return
+    sources = {name: parent.get_parameter_source(name) for name in parent.params}
+    given = [f"--{name}" for name, source in sources.items() if source and source.name == _TYPED]
+    if given:
+        raise UsageError(
+            f"{', '.join(given)} stands before compare.",
+            "Put options behind it: mtut-bench report compare A B --runs DIR.",
+        )
+
+
+def _print(comparison: "Comparison", *, notes: bool) -> None:
+    _paragraphs(comparison.title, *comparison.sentences)
+    if notes:
+        for note in comparison.notes:
+            console.print(f"  {note}", markup=False, highlight=False, style="dim")
+
+
+def _paragraphs(*texts: str) -> None:
+    for text in texts:
+        console.print(text, markup=False, highlight=False)
+        console.print()
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=1))

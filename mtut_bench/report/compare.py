@@ -1,0 +1,170 @@
+"""Which runs are compared: two methods by name, or every two that stand under like conditions.
+
+The numbers come from ``paired``, what is refused from ``arms``, the words from ``comparison``.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+
+from mtut_bench.errors import ComparisonError
+from mtut_bench.report.arms import Arm, Paired, gather, pair, run_id
+from mtut_bench.report.comparison import Comparison, describe, not_compared
+from mtut_bench.report.finished import FinishedRun
+from mtut_bench.report.paired import ComparisonRow, correct_for_family, measure
+from mtut_bench.report.rows import ResultRow, modality_order, result_rows
+
+__all__ = ["all_comparisons", "compare", "method_name"]
+
+_RUN_IDS = re.compile(r"[0-9a-f]{12}(,[0-9a-f]{12})*")
+_CONDITIONS = (
+    "store",
+    "store_digest",
+    "num_classes",
+    "protocol",
+    "protocol_version",
+    "overrides",
+    "precision",
+    "modalities",
+)
+
+
+def compare(
+    runs: Sequence[FinishedRun],
+    a: str,
+    b: str,
+    *,
+    dataset: str | None = None,
+    store: str | None = None,
+    protocol: str | None = None,
+) -> Comparison:
+    """Return two methods compared on what both were tested on; one family of tests.
+
+    Args:
+        runs: all finished runs.
+        a: name of a method, or ids of runs of one (12 digits, joined by commas).
+        b: the same, of the other side.
+        dataset: only runs on this dataset.
+        store: only runs on the store of this name.
+        protocol: only runs under this protocol.
+
+    Raises:
+        ComparisonError: there are no such runs, or they were not made under the same conditions.
+    """
+    limits = {"dataset": dataset, "store": store, "protocol": protocol}
+    kept = [run for run in runs if _within(run, limits)]
+    arms_a, arms_b = _arms(kept, a, limits), _arms(kept, b, limits)
+    common = sorted(arms_a.keys() & arms_b.keys(), key=modality_order)
+    if not common:
+        raise ComparisonError(
+            f"{a} was trained on {' and '.join(sorted(arms_a))}, {b} on "
+            f"{' and '.join(sorted(arms_b))}: no set of modalities in common.",
+            "Repeat one of them on the other's: mtut-bench run --modalities.",
+        )
+    pairs = [pair(*_named(arms_a[key], arms_b[key])) for key in common]
+    rows = correct_for_family([measure(two, tested) for two in pairs for tested in two.right_a])
+    return describe(pairs, rows)
+
+
+def all_comparisons(runs: Sequence[FinishedRun]) -> list[Comparison]:
+    """Return every two methods of the same store, conditions and modalities, compared.
+
+    All tests of one such group are one family. Two that cannot be compared (other folds, several
+    settings, mixed devices) say so in their notes.
+
+    Args:
+        runs: all finished runs.
+    """
+    groups: dict[tuple[str, ...], dict[str, list[FinishedRun]]] = defaultdict(dict)
+    facts: dict[tuple[str, ...], ResultRow] = {}
+    for run in runs:
+        row = result_rows([run])[0]
+        key = tuple(str(dict(row)[name]) for name in _CONDITIONS)
+        facts.setdefault(key, row)
+        groups[key].setdefault(row["method"], []).append(run)
+    found: list[Comparison] = []
+    for key in sorted(groups):
+        found += _group(groups[key], facts[key])
+    return found
+
+
+def _group(methods: Mapping[str, Sequence[FinishedRun]], row: ResultRow) -> list[Comparison]:
+    found: list[tuple[Paired, list[ComparisonRow]] | Comparison] = []
+    for a, b in combinations(sorted(methods), 2):
+        try:
+            # The later name first: it is the one that came after, as 'mtut against i3d'.
+            two = pair(gather(b, methods[b]), gather(a, methods[a]))
+        except ComparisonError as fault:
+            found.append(not_compared((b, a), row, fault.what))
+        else:
+            found.append((two, [measure(two, tested) for tested in two.right_a]))
+    measured = [entry for entry in found if not isinstance(entry, Comparison)]
+    corrected = iter(correct_for_family([row for _, rows in measured for row in rows]))
+    return [
+        entry
+        if isinstance(entry, Comparison)
+        else describe([entry[0]], [next(corrected) for _ in entry[1]])
+        for entry in found
+    ]
+
+
+def _within(run: FinishedRun, limits: Mapping[str, str | None]) -> bool:
+    names = {"dataset": "store.dataset", "store": "store.name", "protocol": "protocol.name"}
+    return all(
+        wanted is None or run.manifest.get(names[limit], str) == wanted
+        for limit, wanted in limits.items()
+    )
+
+
+def _arms(
+    runs: Iterable[FinishedRun], name: str, limits: Mapping[str, str | None]
+) -> dict[str, Arm]:
+    """Return one side for each set of modalities that a method was trained on."""
+    runs = list(runs)
+    ids = name.split(",") if _RUN_IDS.fullmatch(name) else []
+    chosen = [run for run in runs if (run_id(run) in ids if ids else method_name(run) == name)]
+    absent = [one for one in ids if one not in {run_id(run) for run in chosen}]
+    if not chosen or absent:
+        raise _nothing(runs, ", ".join(absent) or name, limits)
+    methods = sorted({method_name(run) for run in chosen})
+    if len(methods) > 1:
+        raise ComparisonError(
+            f"{name} are runs of several methods: {', '.join(methods)}.",
+            "Name runs of one method on each side.",
+        )
+    sets: dict[str, list[FinishedRun]] = defaultdict(list)
+    for run in chosen:
+        sets[result_rows([run])[0]["modalities"]].append(run)
+    return {key: gather(methods[0], some) for key, some in sets.items()}
+
+
+def method_name(run: FinishedRun) -> str:
+    """Return the name of a run's method, as `--method` takes it."""
+    return str(run.manifest.get("method.name", str))
+
+
+def _nothing(
+    runs: Sequence[FinishedRun], name: str, limits: Mapping[str, str | None]
+) -> ComparisonError:
+    where = ", ".join(f"{limit} {value}" for limit, value in limits.items() if value)
+    found = sorted({method_name(run) for run in runs})
+    options = " ".join(f"--{limit} {value}" for limit, value in limits.items() if value)
+    there = f"; there are runs of {', '.join(found)}" if found else ""
+    return ComparisonError(
+        f"There is no finished run of {name}{f' with {where}' if where else ''}{there}.",
+        f"Make one: mtut-bench run --method {name} {options}".rstrip()
+        + ". What there is: mtut-bench list runs.",
+    )
+
+
+def _named(a: Arm, b: Arm) -> tuple[Arm, Arm]:
+    """Return two sides whose names tell them apart in a sentence."""
+    if a.name != b.name:
+        return a, b
+    both = [Arm(f"{arm.name} ({_first_id(arm)})", arm.row, arm.runs) for arm in (a, b)]
+    return both[0], both[1]
+
+
+def _first_id(arm: Arm) -> str:
+    return min(run_id(run) for by_fold in arm.runs.values() for run in by_fold.values())

@@ -1,0 +1,343 @@
+"""A user's own predictions: read, checked, scored and paired with stored runs like any method.
+
+Nothing is stored and no run is made up: what trained them, on what, is not known here.
+
+Axis letters (suffixes of array names): S seed, N clip, K class.
+"""
+
+import csv
+import io
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtut_bench import metrics
+from mtut_bench.errors import ComparisonError, PredictionError
+from mtut_bench.folds import choose_folds, make_folds
+from mtut_bench.report.arms import Paired, gather, right_clips
+from mtut_bench.report.behind import setting_notes
+from mtut_bench.report.compare import method_name
+from mtut_bench.report.comparison import Comparison, describe
+from mtut_bench.report.finished import FinishedRun
+from mtut_bench.report.paired import correct_for_family, measure
+from mtut_bench.report.rows import modality_order, result_rows
+from mtut_bench.store_reader import StoreReader
+from mtut_bench.types import ClipRow
+
+__all__ = ["Score", "read_predicted", "score"]
+
+_CLIP, _PREDICTED = "clip_id", "predicted"
+_NUM_NAMED = 5
+_FORMAT = (
+    "A line for each test clip: clip_id, and either predicted (a class's name or 0-based number) "
+    "or one column of scores for each class, headed by its name or number."
+)
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a user's predictions are worth.
+
+    Attributes:
+        title: whose, on what.
+        sentences: accuracy, interval and mean over classes, and what they are about.
+        comparisons: with each stored method on the same clips.
+        notes: what could not be compared, and why.
+        correct: clips right.
+        total: test clips of the fold.
+        macro: mean of the accuracies of the classes that occur, in [0, 1].
+    """
+
+    title: str
+    sentences: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
+    notes: tuple[str, ...]
+    correct: int
+    total: int
+    macro: float
+
+
+def score(
+    path: Path,
+    reader: StoreReader,
+    fold: str,
+    runs: Iterable[FinishedRun],
+    *,
+    name: str | None = None,
+    modality: str | None = None,
+    fold_unit: str = "person",
+) -> Score:
+    """Return the accuracy of a file of predictions, and its paired comparisons.
+
+    Args:
+        path: CSV; see :func:`read_predicted`.
+        reader: the store whose clips were predicted.
+        fold: name of one of its folds.
+        runs: stored runs; those of this store's digest and this fold's clips are compared.
+        name: what to call the predictions; default: the file's name without its ending.
+        modality: compare only with this modality of the runs, or modalities joined by '+';
+            default: with each alone and all together.
+        fold_unit: who is left out, 'person' or 'user'.
+
+    Raises:
+        PredictionError: the file is unreadable, incomplete, or names unknown clips or classes.
+        UsageError: there is no such fold.
+        StoreError: the store cannot be read.
+    """
+    attributes = reader.attributes
+    rows = reader.table.rows
+    folds = make_folds(rows, attributes["fold_rule"], attributes["subject_unit"], fold_unit)
+    if fold == "all":
+        fold = ""  # One file holds the predictions of one fold: the message names them.
+    (chosen,) = choose_folds(folds, fold)
+    clips = [rows[reader.table.index[clip]] for clip in sorted(chosen.test)]
+    classes = list(attributes["classes"])
+    predicted_N = read_predicted(path, [clip.clip_id for clip in clips], classes)
+    called = name or path.stem
+    pairs, notes = _pairs(runs, reader, chosen.name, clips, predicted_N, called, modality)
+    measured = [[measure(two, tested) for tested in two.right_a] for two in pairs]
+    corrected = iter(correct_for_family([row for rows in measured for row in rows]))
+    return _score(
+        called,
+        reader,
+        f"fold {chosen.name} (1 of {len(folds)})" if len(folds) > 1 else f"fold {chosen.name}",
+        np.array([clip.label for clip in clips], dtype=np.int64),
+        predicted_N,
+        tuple(
+            describe([two], [next(corrected) for _ in rows])
+            for two, rows in zip(pairs, measured, strict=True)
+        ),
+        notes,
+    )
+
+
+def _score(
+    name: str,
+    reader: StoreReader,
+    fold: str,
+    labels_N: NDArray[np.int64],
+    predicted_N: NDArray[np.int64],
+    comparisons: tuple[Comparison, ...],
+    notes: Sequence[str],
+) -> Score:
+    classes = reader.attributes["classes"]
+    correct, total = int((labels_N == predicted_N).sum()), len(labels_N)
+    one_hot_NK = np.eye(len(classes))[predicted_N]
+    macro = float(np.nanmean(metrics.per_class_accuracy(one_hot_NK, labels_N)))
+    low, high = (100.0 * end for end in metrics.wilson_interval(correct, total))
+    sentence = (
+        f"{name}: {100.0 * correct / total:.1f} % of {total:,} test clips ({correct:,} right; "
+        f"Wilson 95 % interval of the clips [{low:.1f}, {high:.1f}]); mean over classes "
+        f"{100.0 * macro:.1f} %; chance {100.0 / len(classes):.1f} %."
+    )
+    return Score(
+        title=f"{name} on {reader.name}, {fold}: {_worth(reader)}",
+        sentences=(sentence,),
+        comparisons=comparisons,
+        notes=tuple(notes),
+        correct=correct,
+        total=total,
+        macro=macro,
+    )
+
+
+def _worth(reader: StoreReader) -> str:
+    attributes, num_clips = reader.attributes, len(reader.table.rows)
+    kind = f"{attributes['origin']} recordings ({attributes['dataset']}, {num_clips:,} of "
+    kind += f"{attributes['expected_clips']:,} clips)"
+    if attributes["origin"] == "recorded" and attributes["complete"]:
+        return f"{kind}; how these predictions were made is not known here"
+    return f"{kind}: not comparable with published numbers"
+
+
+def _pairs(
+    runs: Iterable[FinishedRun],
+    reader: StoreReader,
+    fold: str,
+    clips: Sequence[ClipRow],
+    predicted_N: NDArray[np.int64],
+    name: str,
+    modality: str | None,
+) -> tuple[list[Paired], list[str]]:
+    """Return the predictions beside each method, and remarks on what cannot stand beside them."""
+    groups: dict[tuple[str, ...], list[FinishedRun]] = defaultdict(list)
+    ids = {clip.clip_id for clip in clips}
+    for run in runs:
+        row = result_rows([run])[0]
+        same = (row["store_digest"], row["fold"]) == (reader.attributes["digest"], fold)
+        if same and set(run.scores.clip_ids) == ids:
+            facts = ("protocol", "protocol_version", "overrides", "precision", "modalities")
+            key = (method_name(run), *(str(dict(row)[fact]) for fact in facts))
+            groups[key].append(run)
+    right_N = predicted_N == np.array([clip.label for clip in clips])
+    pairs: list[Paired] = []
+    notes: list[str] = []
+    for key, some in sorted(groups.items()):
+        try:
+            pairs += _beside(_label(key, groups), some, clips, right_N, name, modality)
+        except ComparisonError as fault:
+            notes.append(f"Not compared with {key[0]}. {fault.what}")
+    if not pairs and not notes:
+        wanted = f" tested on {modality}" if modality else ""
+        notes.append(f"No stored run of this store and fold{wanted}: nothing to compare with.")
+    return pairs, notes
+
+
+def _label(key: tuple[str, ...], groups: Iterable[tuple[str, ...]]) -> str:
+    """Return a method's name, with what tells it from others of that name."""
+    alike = [other for other in groups if other[0] == key[0]]
+    parts = [key[i] for i in range(1, len(key)) if len({other[i] for other in alike}) > 1]
+    return f"{key[0]} ({', '.join(parts)})" if parts else key[0]
+
+
+def _beside(
+    label: str,
+    runs: Sequence[FinishedRun],
+    clips: Sequence[ClipRow],
+    right_N: NDArray[np.bool_],
+    name: str,
+    modality: str | None,
+) -> list[Paired]:
+    arm = gather(label, runs)
+    names = sorted(arm.row["modalities"].split("+"), key=modality_order)
+    tested = [[one] for one in names] + ([names] if len(names) > 1 else [])
+    if modality:
+        tested = [[*sorted(modality.split("+"), key=modality_order)]]
+        if not set(tested[0]) <= set(names):
+            return []
+    ids = [clip.clip_id for clip in clips]
+    scores = [arm.runs[seed][arm.folds[0]].scores for seed in arm.seeds]
+    right_b = {
+        "+".join(some): np.stack([right_clips(one, ids, some) for one in scores]) for some in tested
+    }
+    return [
+        Paired(
+            names=(name, label),
+            row=arm.row,
+            seeds=arm.seeds,
+            folds=arm.folds,
+            folds_N=arm.folds * len(ids),
+            subjects_N=tuple(clip.subject for clip in clips),
+            right_a={key: np.repeat(right_N[None], len(scores), 0) for key in right_b},
+            right_b=right_b,
+            notes=(
+                f"{name}: how it was trained and on what is not known here.",
+                *setting_notes([arm.row]),
+            ),
+        )
+    ]
+
+
+def read_predicted(
+    path: Path, clip_ids: Sequence[str], classes: Sequence[str]
+) -> NDArray[np.int64]:
+    """Return the predicted class of each clip, int64, (N,), in the order of ``clip_ids``.
+
+    The file is CSV with a head: ``clip_id`` and either ``predicted``, a class's name or, where it
+    is no class's name, its 0-based number; or one column of scores for each class, all headed by
+    names or all by numbers, of which the highest counts (of equal ones the first class).
+
+    Args:
+        path: the file, UTF-8.
+        clip_ids: all test clips of the fold.
+        classes: names, in the order of the store's labels.
+
+    Raises:
+        PredictionError: no file, no such columns, a clip missing, twice or unknown, a class unknown
+            or a score that is no finite number; names the first few.
+    """
+    head, lines = _read_csv(path)
+    if head.count(_CLIP) != 1 or len(set(head)) < len(head):
+        raise _fault(path, f"needs one column {_CLIP} and no column twice, has {_named(head)}")
+    place = head.index(_CLIP)
+    _check_clips(path, [line[place] for _, line in lines], clip_ids)
+    columns = [column for column in head if column != _CLIP]
+    if columns == [_PREDICTED]:
+        chosen = head.index(_PREDICTED)
+        found = {line[place]: _class(path, at, line[chosen], classes) for at, line in lines}
+    else:
+        order = _class_columns(path, head, columns, classes)
+        found = {line[place]: _highest(path, at, [line[i] for i in order]) for at, line in lines}
+    return np.array([found[clip] for clip in clip_ids], dtype=np.int64)
+
+
+def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the head, and the lines with their numbers; empty lines are passed over."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader if line]
+    except (OSError, UnicodeDecodeError, csv.Error) as fault:
+        raise PredictionError(f"{path} cannot be read as CSV: {fault}.", _FORMAT) from fault
+    if not lines:
+        raise _fault(path, "is empty")
+    head = lines[0][1]
+    for at, line in lines[1:]:
+        if len(line) != len(head):
+            raise _fault(path, f"line {at} has {len(line)} values, the head {len(head)}")
+    return head, lines[1:]
+
+
+def _check_clips(path: Path, found: Sequence[str], expected: Sequence[str]) -> None:
+    counts, wanted = Counter(found), set(expected)
+    kinds = {
+        "missing": [clip for clip in expected if clip not in counts],
+        "twice": [clip for clip, count in counts.items() if count > 1],
+        "not test clips of this fold": [clip for clip in counts if clip not in wanted],
+    }
+    faults = [f"{len(clips)} {kind} ({_named(clips)})" for kind, clips in kinds.items() if clips]
+    if faults:
+        raise _fault(
+            path,
+            f"does not hold each of the {len(expected):,} test clips once: {'; '.join(faults)}",
+        )
+
+
+def _class(path: Path, at: int, text: str, classes: Sequence[str]) -> int:
+    if text in classes:
+        return classes.index(text)
+    if text.isascii() and text.isdigit() and int(text) < len(classes):
+        return int(text)
+    raise _fault(
+        path,
+        f"line {at} predicts {text!r}, which is neither a class ({_named(classes)}) nor one of the "
+        f"numbers 0 to {len(classes) - 1}",
+    )
+
+
+def _class_columns(
+    path: Path, head: Sequence[str], columns: Sequence[str], classes: Sequence[str]
+) -> list[int]:
+    """Return the place of each class's column."""
+    for names in (list(classes), [str(index) for index in range(len(classes))]):
+        if set(columns) == set(names):
+            return [head.index(name) for name in names]
+    missing = [name for name in classes if name not in columns]
+    foreign = [name for name in columns if name not in classes]
+    raise _fault(
+        path,
+        f"has neither the one column {_PREDICTED} nor one for each of the {len(classes)} classes: "
+        f"{len(missing)} missing ({_named(missing)}), {len(foreign)} unknown ({_named(foreign)})",
+    )
+
+
+def _highest(path: Path, at: int, texts: Sequence[str]) -> int:
+    try:
+        scores_K = np.array([float(text) for text in texts])
+    except ValueError as fault:
+        raise _fault(path, f"line {at}: {fault}") from fault
+    if not np.isfinite(scores_K).all():
+        raise _fault(path, f"line {at} has a score that is not finite")
+    return int(scores_K.argmax())
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NUM_NAMED]) + (", ..." if len(names) > _NUM_NAMED else "")
+
+
+def _fault(path: Path, complaint: str) -> PredictionError:
+    return PredictionError(f"{path} {complaint}.", _FORMAT)
