@@ -1,9 +1,11 @@
 """What every format of a table shares: harmless text, and figures apart from their marks."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-__all__ = ["aligned", "plain", "split_marks"]
+from rich.cells import cell_len
+
+__all__ = ["aligned", "parts", "plain", "split_marks"]
 
 _MARKS = re.compile(r"(?P<figure>.*?)(?P<marks>(?: \(\d+\))+)")
 _DECIMAL = re.compile(r"[+-]?\d+(?P<tail>(?:\.\d+)?)")
@@ -43,3 +45,22 @@ def aligned(cells: Sequence[str]) -> list[tuple[str, str]]:
         (figure if tail is None else figure + " " * (longest - tail), marks)
         for (figure, marks), tail in zip(parts, tails, strict=True)
     ]
+
+
+def parts(columns: Sequence[Sequence[str]], num_labels: int, width: int) -> Iterator[list[int]]:
+    """Yield the columns of each part of a table: the rows' names and as many others as fit.
+
+    Args:
+        columns: heads and cells of each column.
+        num_labels: leading columns that name a row.
+        width: characters that fit beside each other; columns stand two apart.
+    """
+    sizes = [2 + max(cell_len(cell) for cell in cells) for cells in columns]
+    labels = list(range(num_labels))
+    part: list[int] = []
+    for column in range(num_labels, len(columns)):
+        if part and sum(sizes[i] for i in [*labels, *part, column]) - 2 > width:
+            yield labels + part
+            part = []
+        part.append(column)
+    yield labels + part

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.cells import cell_len
@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mtut_bench.report.plaintext import aligned, plain
+from mtut_bench.report.plaintext import aligned, parts, plain
 from mtut_bench.report.tables import Table
 
 __all__ = ["print_table", "to_csv"]
@@ -43,7 +43,7 @@ def print_table(table: Table, console: Console) -> None:
     """
     console.print(Text(plain(table.heading), style="bold"))
     columns = [_column(table, index) for index in range(len(table.columns))]
-    for part in _parts(columns, table.num_labels, console.width):
+    for part in parts(columns, table.num_labels, console.width):
         console.print()
         console.print(_rich(columns, part, table.num_labels))
     console.print()
@@ -58,11 +58,11 @@ def _column(table: Table, index: int) -> list[str]:
     head, cells = plain(table.columns[index]), [plain(row[index]) for row in table.rows]
     if index < table.num_labels:
         return [head, *cells]
-    parts = aligned(cells)
-    with_marks = max((len(marks) for _, marks in parts), default=0)
+    figures = aligned(cells)
+    with_marks = max((len(marks) for _, marks in figures), default=0)
     gap = " " if with_marks else ""
-    widest = max((cell_len(figure) for figure, _ in parts), default=0)
-    texts = [f"{figure:>{widest}}{gap}{marks:<{with_marks}}" for figure, marks in parts]
+    widest = max((cell_len(figure) for figure, _ in figures), default=0)
+    texts = [f"{figure:>{widest}}{gap}{marks:<{with_marks}}" for figure, marks in figures]
     width = max(cell_len(text) for text in (head, *texts))
     return [text.rjust(width) for text in (head, *texts)]
 
@@ -75,16 +75,3 @@ def _rich(columns: Sequence[Sequence[str]], part: Sequence[int], num_labels: int
     for cells in zip(*(columns[index][1:] for index in part), strict=True):
         result.add_row(*(Text(cell) for cell in cells))
     return result
-
-
-def _parts(columns: Sequence[Sequence[str]], num_labels: int, width: int) -> Iterator[list[int]]:
-    """Return the columns of each part: the names of the rows and as many others as fit."""
-    sizes = [2 + max(cell_len(cell) for cell in cells) for cells in columns]
-    labels = list(range(num_labels))
-    part: list[int] = []
-    for column in range(num_labels, len(columns)):
-        if part and sum(sizes[i] for i in [*labels, *part, column]) - 2 > width:
-            yield labels + part
-            part = []
-        part.append(column)
-    yield labels + part

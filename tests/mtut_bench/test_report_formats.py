@@ -146,6 +146,24 @@ def test_latex_has_a_raised_mark_beside_its_figure_and_its_note():
     assert r"\begin{tabular}{lr@{}lr}" in text
 
 
+def test_latex_shows_a_wide_table_in_parts_that_can_be_read(tmp_path):
+    three = {"modalities": ("rgb", "depth", "flow")}
+    add_run(tmp_path / "runs", 6, origin="synthetic", **three, **nvgesture())
+    text = latex.to_latex(report(tmp_path).tables[-1])
+    heads = [line for line in text.splitlines() if line.startswith("Method &")]
+    assert len(heads) == 2
+    names = [name.strip(" \\") for line in heads for name in line.split("&")[3:]]
+    assert names == ["rgb", "depth", "flow", *("rgb+depth", "rgb+flow", "depth+flow"), names[-1]]
+    assert names[-1] == "rgb+depth+flow"
+
+
+def test_latex_writes_a_minus_before_a_negative_number():
+    table = Table("1", "Table 1. x", ("a", "b"), (("x-y", "-3.20"), ("z", "-")), (), 1, ())
+    text = latex.to_latex(table)
+    assert r"x-y & $-$3.20 \\" in text
+    assert r"z & -- \\" in text
+
+
 def test_latex_holds_every_table_once(tmp_path):
     add_run(tmp_path / "runs", origin="synthetic")
     report(tmp_path)
