@@ -62,7 +62,7 @@ _LETTERS = re.compile(
     "[\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u0107\u010c-\u0111\u0141\u0142\u0152\u0153]"
 )
 _NEGATIVE = re.compile(r"^-(?=\d)")
-# Characters that fit beside each other at about four fifths of the size of the text.
+# Characters of a footnote's size that fit beside each other, or nearly.
 _WIDTH = 100
 _LONG_WORD = re.compile(r"\S{30,}")
 _PIECE = re.compile(r".{15}")
@@ -106,7 +106,7 @@ def to_latex(table: Table) -> str:
             rf"\caption{{{escape(caption, breakable=True)}}}",
             rf"\label{{tab:mtut-bench-{table.key}}}",
             r"\vspace{0.5ex}",
-            r"\small",
+            r"\footnotesize",
             *(line for part in _parts(table) for line in _tabular(table, part)),
             *_notes(table),
             r"\end{table}",
@@ -176,7 +176,7 @@ def _raised(marks: str) -> str:
 def _notes(table: Table) -> Iterator[str]:
     if not table.notes:
         return
-    yield r"\begin{minipage}{\linewidth}\footnotesize\raggedright"
+    yield r"\begin{minipage}{\linewidth}\raggedright"
     for note in table.notes:
         mark, rest = _opening_mark(note)
         yield rf"{_raised(mark)}{' ' if mark else ''}{escape(rest, breakable=True)}\par"

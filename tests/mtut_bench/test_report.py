@@ -1,3 +1,6 @@
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from report_bench import (
@@ -10,8 +13,10 @@ from report_bench import (
     own,
     printed,
     report,
+    scores,
 )
 
+from mtut_bench import predictions
 from mtut_bench.errors import PredictionError, RunError, UsageError
 from mtut_bench.report.finished import find_runs
 from mtut_bench.report.rows import ResultRow, result_rows
@@ -302,6 +307,24 @@ def test_predictions_of_other_clips_are_refused(tmp_path):
     folder = add_run(tmp_path / "runs")
     edit(folder, test_clips=["somebody-else"])
     with pytest.raises(PredictionError, match=folder.name):
+        report(tmp_path)
+
+
+def test_a_clip_that_was_predicted_twice_is_refused(tmp_path):
+    folder = add_run(tmp_path / "runs")
+    found = scores(5, prefix="fold1-")
+    ids = (*found.clip_ids[:9], found.clip_ids[0])
+    predictions.write(folder / "predictions.npz", replace(found, clip_ids=ids))
+    with pytest.raises(PredictionError, match=r"1 missing \(fold1-c9\); 1 doubled \(fold1-c0\)"):
+        report(tmp_path)
+
+
+def test_a_clip_that_a_manifest_names_twice_is_refused(tmp_path):
+    folder = add_run(tmp_path / "runs")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    lists = {name: [*manifest[name], manifest[name][0]] for name in ("test_clips", "test_subjects")}
+    edit(folder, **lists, test_frames=[40] * 11)
+    with pytest.raises(RunError, match="names a test clip twice"):
         report(tmp_path)
 
 

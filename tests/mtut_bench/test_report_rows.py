@@ -1,10 +1,13 @@
 import csv
+import sys
 
 import pytest
 from report_bench import MTUT, add_folds, add_run, edit, measured, own, printed, report
 
+from mtut_bench import cli
 from mtut_bench.errors import MtutBenchError, ReportError
 from mtut_bench.report.check import check_report
+from mtut_bench.report.contents import contents_of
 from mtut_bench.report.row_files import ROW_COLUMNS, read_rows, row_files, sort_rows
 
 ALL = tuple("1234567")
@@ -68,6 +71,14 @@ def test_tables_come_from_the_rows_alone(tmp_path):
     assert "All numbers are from the rows kept in" in " ".join(second.remarks)
 
 
+def test_other_metrics_fill_no_cell(tmp_path):
+    add_run(tmp_path / "runs", 7, origin="synthetic")
+    rows = report(tmp_path).rows
+    others = tuple({**row, "metric": "another", "value": 0.1} for row in rows)
+    with_others, without = (contents_of(found, ALL).tables for found in (others + rows, rows))
+    assert with_others == without
+
+
 def test_no_path_of_this_machine_is_in_a_file(tmp_path):
     add_run(tmp_path / "runs", origin="synthetic")
     for path in report(tmp_path).paths:
@@ -107,7 +118,9 @@ def test_a_damaged_value_is_named_with_file_and_line(kept, changes, words):
 def test_a_number_that_is_there_twice_is_refused(kept):
     path = rows_file(kept)
     lines = path.read_text().splitlines(keepends=True)
-    (kept / "rows" / "copy.csv").write_text(lines[0] + lines[1])
+    elsewhere = lines[1].replace(",cpu\n", ",NVIDIA H200\n")
+    assert elsewhere != lines[1]
+    (kept / "rows" / "copy.csv").write_text(lines[0] + elsewhere)
     with pytest.raises(ReportError, match=r"is also in .*copy\.csv, line 2"):
         read_rows(kept / "rows")
 
@@ -250,3 +263,39 @@ def test_hostile_titles_reach_every_file_whole(tmp_path):
     tex = (tmp_path / "out" / "tables.tex").read_text()
     assert r"a \textquotedbl{}b\textquotedbl{}, \textless{}c\textgreater{} \& d e f;é &" in tex
     check_report(tmp_path / "out", ALL)
+
+
+@pytest.fixture
+def bench(monkeypatch, capsys):
+    """Run the command line; return its exit code and its output."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mtut-bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        output = capsys.readouterr()
+        return caught.value.code, output.out + output.err
+
+    return run
+
+
+def test_the_command_checks_what_it_wrote(tmp_path, bench):
+    runs, out = tmp_path / "runs", tmp_path / "out"
+    add_run(runs, origin="synthetic")
+    assert bench("report", "--runs", runs, "--out", out, "--tables", "1,7")[0] == 0
+    names = sorted(path.name for path in out.glob("table-*.csv"))
+    assert names == ["table-1.csv", "table-7.csv"]
+    code, output = bench("report", "--check", "--out", out, "--tables", "1,7")
+    assert (code, output) == (0, f"{out}: 5 files are what its 3 rows give\n")
+    (out / "own.csv").write_text("changed")
+    code, output = bench("report", "--check", "--out", out, "--tables", "1,7")
+    assert code == 1
+    assert f"{out / 'own.csv'} is not what its rows give: line 1 has 'changed'" in output
+
+
+def test_the_command_writes_beside_the_runs_if_not_told_otherwise(tmp_path, bench):
+    add_run(tmp_path / "runs", origin="synthetic")
+    assert bench("report", "--runs", tmp_path / "runs")[0] == 0
+    assert (tmp_path / "runs" / "report" / "tables.tex").is_file()
+    assert bench("report", "--runs", tmp_path / "runs", "--check")[0] == 0
+    assert bench("report", "--runs", tmp_path / "runs", "--tables", "8")[0] == 2
