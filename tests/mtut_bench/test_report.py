@@ -315,7 +315,7 @@ def test_a_clip_that_was_predicted_twice_is_refused(tmp_path):
     found = scores(5, prefix="fold1-")
     ids = (*found.clip_ids[:9], found.clip_ids[0])
     predictions.write(folder / "predictions.npz", replace(found, clip_ids=ids))
-    with pytest.raises(PredictionError, match=r"1 missing \(fold1-c9\); 1 doubled \(fold1-c0\)"):
+    with pytest.raises(PredictionError, match=r"1 missing \(fold1-9\); 1 doubled \(fold1-0\)"):
         report(tmp_path)
 
 

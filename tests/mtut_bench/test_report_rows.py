@@ -74,7 +74,7 @@ def test_tables_come_from_the_rows_alone(tmp_path):
 def test_other_metrics_fill_no_cell(tmp_path):
     add_run(tmp_path / "runs", 7, origin="synthetic")
     rows = report(tmp_path).rows
-    others = tuple({**row, "metric": "another", "value": 0.1} for row in rows)
+    others = tuple({**row, "metric": "a first one", "value": 0.1} for row in rows)
     with_others, without = (contents_of(found, ALL).tables for found in (others + rows, rows))
     assert with_others == without
 
