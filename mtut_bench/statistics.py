@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, binomtest, norm, rankdata
+from scipy.stats import t as student
 
 __all__ = [
     "MIN_UNITS",
@@ -81,12 +82,14 @@ def bootstrap_over_persons_and_seeds(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of the mean over seeds of an accuracy.
+    """Return the expanded percentile bootstrap interval of the mean over seeds of an accuracy.
 
     Persons and seeds are crossed (every seed predicts every person), so each resample draws seeds
     and, independently, persons, with replacement, and takes every drawn seed on every drawn person.
-    What there is one of is not resampled. With few persons the interval is too short (by a factor
-    of about sqrt(1 - 1/P) and more): callers show it beside one of the clips.
+    What there is one of is not resampled. The plain percentile interval is too short for few
+    persons (it covered 91 % with eight in a simulation), so its level is expanded as Student's t
+    would ask for. Even so two or three persons give too short an interval, at most from the lowest
+    to the highest of them: callers show it beside one of the clips.
 
     Args:
         correct_SP: clips right, of each seed and person; a difference of two counts is as good.
@@ -104,7 +107,8 @@ def bootstrap_over_persons_and_seeds(
         ValueError: shapes do not fit, a person without clips, or one seed and one person.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13; crossed
-    factors: Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007).
+    factors: Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007); expansion:
+    Hesterberg, What Teachers Should Know About the Bootstrap, The American Statistician 69 (2015).
     """
     num_seeds, num_persons = correct_SP.shape
     if total_P.shape != (num_persons,) or (total_P <= 0).any():
@@ -122,8 +126,15 @@ def bootstrap_over_persons_and_seeds(
     else:
         means_R = np.einsum("rs,sp,rp->r", seeds_RS, correct_SP * 1.0, persons_RP, optimize=True)
         means_R = means_R / (num_seeds * (persons_RP @ total_P))
-    low, high = np.quantile(means_R, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+    tail = _expanded_tail(num_persons if num_persons > 1 else num_seeds, level)
+    low, high = np.quantile(means_R, [tail, 1.0 - tail])
     return float(low), float(high)
+
+
+def _expanded_tail(count: int, level: float) -> float:
+    """Return the share of resamples beyond each end, for a mean of ``count`` units."""
+    quantile = student.ppf((1.0 + level) / 2.0, count - 1) * np.sqrt(count / (count - 1.0))
+    return float(norm.cdf(-quantile))
 
 
 def _draws(bits: np.random.PCG64, resamples: int, count: int) -> NDArray[np.float64]:

@@ -1,10 +1,13 @@
 """Commands that compare: report compare, score."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from rich.padding import Padding
+from rich.text import Text
 
 from mtut_bench.cli.options import (
     DATA,
@@ -19,9 +22,6 @@ from mtut_bench.cli.options import (
     store_path,
 )
 from mtut_bench.errors import UsageError
-
-if TYPE_CHECKING:
-    from mtut_bench.report.comparison import Comparison
 
 __all__ = ["compare", "score"]
 
@@ -54,7 +54,8 @@ def compare(
     if as_json:
         _print_json({"title": result.title, "rows": result.rows, "notes": result.notes})
     else:
-        _print(result, notes=True)
+        _paragraphs(result.title, *result.sentences)
+        _notes(result.notes)
 
 
 def score(
@@ -108,7 +109,8 @@ def score(
         return
     _paragraphs(result.title, *result.sentences)
     for comparison in result.comparisons:
-        _print(comparison, notes=comparison is result.comparisons[-1])
+        _paragraphs(comparison.title, *comparison.sentences)
+    _notes(note for comparison in result.comparisons for note in comparison.notes)
     _paragraphs(*result.notes)
 
 
@@ -126,11 +128,11 @@ def _refuse_options_before(context: typer.Context) -> None:
         )
 
 
-def _print(comparison: "Comparison", *, notes: bool) -> None:
-    _paragraphs(comparison.title, *comparison.sentences)
-    if notes:
-        for note in comparison.notes:
-            console.print(f"  {note}", markup=False, highlight=False, style="dim")
+def _notes(notes: Iterable[str]) -> None:
+    """Print notes, each once."""
+    for note in dict.fromkeys(notes):
+        text = Padding(Text(note, style="dim"), (0, 0, 0, 2), expand=False)
+        console.print(text)
 
 
 def _paragraphs(*texts: str) -> None:

@@ -30,7 +30,7 @@ _PLUS_MINUS = "\u00b1"
 
 INTERVAL_NOTE = (
     "[95 % interval: the wider of the bootstrap over persons and seeds, since clips of one person "
-    "are dependent, and Wilson's of the clips, since few persons give too short a bootstrap]"
+    "are dependent, and Wilson's of the clips; with two or three persons both are too short]"
 )
 """What the interval of a cell is, for legends."""
 
@@ -77,7 +77,11 @@ class Cell:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The wider of the two 95 percent intervals, which is the one that is printed."""
+        """The wider of the two 95 percent intervals, which is the one that is printed.
+
+        Where persons differ by 8 points (standard deviation, 110 clips each) it covered 96 % with
+        eight persons in a simulation, 90 % with four and 74 % with two; Wilson's alone 69, 64, 67.
+        """
         if self.bootstrap and self.bootstrap[1] - self.bootstrap[0] > np.ptp(self.wilson):
             return self.bootstrap
         return self.wilson

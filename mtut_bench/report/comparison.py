@@ -15,9 +15,9 @@ __all__ = ["RULES", "Comparison", "describe", "not_compared"]
 RULES = (
     "Differences are of mean accuracies over seeds, each seed on the same clips on both sides. "
     "Several folds: every fold (a person) counts alike; one test set: every clip.",
-    "Interval: the wider of two. The bootstrap draws persons and seeds, since clips of one person "
-    "are dependent; few persons make it too short, and then Bonett and Price's interval of the "
-    "clips is shown.",
+    "Interval: the wider of two. The bootstrap (expanded percentile) draws persons and seeds, "
+    "since clips of one person are dependent; few persons make it too short, and then Bonett and "
+    "Price's interval of the clips is shown. One seed says nothing about others.",
     f"The primary test flips signs over persons, where there are {MIN_UNITS} or more: it speaks of "
     "other people. Fewer cannot reach p = 0.05; then the test over clips is primary, which speaks "
     "of other clips of these people alone. Only the primary tests are corrected (Holm).",
@@ -64,7 +64,7 @@ def describe(pairs: Sequence[Paired], rows: Sequence[ComparisonRow]) -> Comparis
     notes.append(f"Chance is {100.0 * chance:.1f} % (1 of {first.row['num_classes']} classes).")
     notes += _by_seed(rows) + list(RULES)
     return Comparison(
-        title=f"{first.names[0]} against {first.names[1]}: {heading(first.row)}",
+        title=_title(first.names, first.row),
         sentences=tuple(sentences),
         table=_table(first.names, rows),
         notes=tuple(dict.fromkeys(notes)),
@@ -80,8 +80,12 @@ def not_compared(names: tuple[str, str], row: ResultRow, why: str) -> Comparison
         row: facts of the runs.
         why: what differs or is missing.
     """
-    title = f"{names[0]} against {names[1]}: {heading(row)}"
-    return Comparison(title, (), _table(names, ()), (f"Not compared. {why}",), ())
+    return Comparison(_title(names, row), (), _table(names, ()), (f"Not compared. {why}",), ())
+
+
+def _title(names: tuple[str, str], row: ResultRow) -> str:
+    plain = f"{row['dataset']}, {row['num_clips']:,} clips, protocol {row['protocol']}"
+    return f"{names[0]} against {names[1]}: {heading(row) if _about(row) else plain}"
 
 
 def _sentence(row: ComparisonRow, two: Paired, several: bool) -> str:
@@ -164,8 +168,8 @@ def _verdict(row: ComparisonRow) -> str:
     if not row["established"]:
         return "the difference is not established"
     if row["primary"] == "clips":
-        who = "this" if row["num_units"] == 1 else "these"
-        return f"the difference is established for clips of {who} {_units(row)} alone"
+        who = f"this {row['unit']}" if row["num_units"] == 1 else f"these {_units(row)}"
+        return f"the difference is established for clips of {who} alone"
     return "the difference is established at the 5 % level"
 
 

@@ -199,19 +199,19 @@ def _tests(
     by_unit_U = (lead_SU / total_U).mean(axis=0)
     # In one test set every clip counts alike, and whole numbers are tested exactly.
     over_units = sign_flip_test(by_unit_U if several else lead_SU.sum(axis=0))
-    over_clips = sign_flip_test(lead_N)
+    p_clips = each[0].p if len(each) == 1 else sign_flip_test(lead_N).p
     over_folds = wilcoxon_test(by_unit_U) if several else FoldTest(None, 1, reason="one test set")
     primary = "units" if len(total_U) >= MIN_UNITS else "clips"
     only_a, only_b = _unlike(each)
     return _Tests(
         only_a=only_a,
         only_b=only_b,
-        p_clips=over_clips.p,
+        p_clips=p_clips,
         p_mcnemar=[test.p for test in each],
         p_units=over_units.p,
         p_units_exact=over_units.exact,
         p_wilcoxon=over_folds.p,
         wilcoxon_note=over_folds.reason,
         primary=primary,
-        p_primary=over_units.p if primary == "units" else over_clips.p,
+        p_primary=over_units.p if primary == "units" else p_clips,
     )

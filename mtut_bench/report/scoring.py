@@ -5,9 +5,7 @@ Nothing is stored and no run is made up: what trained them, on what, is not know
 Axis letters (suffixes of array names): S seed, N clip, K class.
 """
 
-import csv
-import io
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,26 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench import metrics
-from mtut_bench.errors import ComparisonError, PredictionError
-from mtut_bench.folds import choose_folds, make_folds
+from mtut_bench.errors import ComparisonError, UsageError
+from mtut_bench.folds import make_folds
 from mtut_bench.report.arms import Paired, gather, right_clips
 from mtut_bench.report.behind import setting_notes
 from mtut_bench.report.compare import method_name
 from mtut_bench.report.comparison import Comparison, describe
 from mtut_bench.report.finished import FinishedRun
 from mtut_bench.report.paired import correct_for_family, measure
+from mtut_bench.report.predicted import read_predicted
 from mtut_bench.report.rows import modality_order, result_rows
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.types import ClipRow
 
-__all__ = ["Score", "read_predicted", "score"]
-
-_CLIP, _PREDICTED = "clip_id", "predicted"
-_NUM_NAMED = 5
-_FORMAT = (
-    "A line for each test clip: clip_id, and either predicted (a class's name or 0-based number) "
-    "or one column of scores for each class, headed by its name or number."
-)
+__all__ = ["Score", "score"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +66,7 @@ def score(
     """Return the accuracy of a file of predictions, and its paired comparisons.
 
     Args:
-        path: CSV; see :func:`read_predicted`.
+        path: CSV; see :func:`mtut_bench.report.predicted.read_predicted`.
         reader: the store whose clips were predicted.
         fold: name of one of its folds.
         runs: stored runs; those of this store's digest and this fold's clips are compared.
@@ -91,13 +83,20 @@ def score(
     attributes = reader.attributes
     rows = reader.table.rows
     folds = make_folds(rows, attributes["fold_rule"], attributes["subject_unit"], fold_unit)
-    if fold == "all":
-        fold = ""  # One file holds the predictions of one fold: the message names them.
-    (chosen,) = choose_folds(folds, fold)
+    named = {one.name: one for one in folds}
+    if fold not in named:
+        raise UsageError(
+            f"{reader.name} has no fold {fold!r}",
+            f"Choose the one whose test clips were predicted: --fold {', '.join(named)}.",
+        )
+    chosen = named[fold]
     clips = [rows[reader.table.index[clip]] for clip in sorted(chosen.test)]
     classes = list(attributes["classes"])
     predicted_N = read_predicted(path, [clip.clip_id for clip in clips], classes)
+    runs = list(runs)
     called = name or path.stem
+    if called in {method_name(run) for run in runs}:
+        called += " (yours)"
     pairs, notes = _pairs(runs, reader, chosen.name, clips, predicted_N, called, modality)
     measured = [[measure(two, tested) for tested in two.right_a] for two in pairs]
     corrected = iter(correct_for_family([row for rows in measured for row in rows]))
@@ -230,114 +229,3 @@ def _beside(
             ),
         )
     ]
-
-
-def read_predicted(
-    path: Path, clip_ids: Sequence[str], classes: Sequence[str]
-) -> NDArray[np.int64]:
-    """Return the predicted class of each clip, int64, (N,), in the order of ``clip_ids``.
-
-    The file is CSV with a head: ``clip_id`` and either ``predicted``, a class's name or, where it
-    is no class's name, its 0-based number; or one column of scores for each class, all headed by
-    names or all by numbers, of which the highest counts (of equal ones the first class).
-
-    Args:
-        path: the file, UTF-8.
-        clip_ids: all test clips of the fold.
-        classes: names, in the order of the store's labels.
-
-    Raises:
-        PredictionError: no file, no such columns, a clip missing, twice or unknown, a class unknown
-            or a score that is no finite number; names the first few.
-    """
-    head, lines = _read_csv(path)
-    if head.count(_CLIP) != 1 or len(set(head)) < len(head):
-        raise _fault(path, f"needs one column {_CLIP} and no column twice, has {_named(head)}")
-    place = head.index(_CLIP)
-    _check_clips(path, [line[place] for _, line in lines], clip_ids)
-    columns = [column for column in head if column != _CLIP]
-    if columns == [_PREDICTED]:
-        chosen = head.index(_PREDICTED)
-        found = {line[place]: _class(path, at, line[chosen], classes) for at, line in lines}
-    else:
-        order = _class_columns(path, head, columns, classes)
-        found = {line[place]: _highest(path, at, [line[i] for i in order]) for at, line in lines}
-    return np.array([found[clip] for clip in clip_ids], dtype=np.int64)
-
-
-def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the head, and the lines with their numbers; empty lines are passed over."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader if line]
-    except (OSError, UnicodeDecodeError, csv.Error) as fault:
-        raise PredictionError(f"{path} cannot be read as CSV: {fault}.", _FORMAT) from fault
-    if not lines:
-        raise _fault(path, "is empty")
-    head = lines[0][1]
-    for at, line in lines[1:]:
-        if len(line) != len(head):
-            raise _fault(path, f"line {at} has {len(line)} values, the head {len(head)}")
-    return head, lines[1:]
-
-
-def _check_clips(path: Path, found: Sequence[str], expected: Sequence[str]) -> None:
-    counts, wanted = Counter(found), set(expected)
-    kinds = {
-        "missing": [clip for clip in expected if clip not in counts],
-        "twice": [clip for clip, count in counts.items() if count > 1],
-        "not test clips of this fold": [clip for clip in counts if clip not in wanted],
-    }
-    faults = [f"{len(clips)} {kind} ({_named(clips)})" for kind, clips in kinds.items() if clips]
-    if faults:
-        raise _fault(
-            path,
-            f"does not hold each of the {len(expected):,} test clips once: {'; '.join(faults)}",
-        )
-
-
-def _class(path: Path, at: int, text: str, classes: Sequence[str]) -> int:
-    if text in classes:
-        return classes.index(text)
-    if text.isascii() and text.isdigit() and int(text) < len(classes):
-        return int(text)
-    raise _fault(
-        path,
-        f"line {at} predicts {text!r}, which is neither a class ({_named(classes)}) nor one of the "
-        f"numbers 0 to {len(classes) - 1}",
-    )
-
-
-def _class_columns(
-    path: Path, head: Sequence[str], columns: Sequence[str], classes: Sequence[str]
-) -> list[int]:
-    """Return the place of each class's column."""
-    for names in (list(classes), [str(index) for index in range(len(classes))]):
-        if set(columns) == set(names):
-            return [head.index(name) for name in names]
-    missing = [name for name in classes if name not in columns]
-    foreign = [name for name in columns if name not in classes]
-    raise _fault(
-        path,
-        f"has neither the one column {_PREDICTED} nor one for each of the {len(classes)} classes: "
-        f"{len(missing)} missing ({_named(missing)}), {len(foreign)} unknown ({_named(foreign)})",
-    )
-
-
-def _highest(path: Path, at: int, texts: Sequence[str]) -> int:
-    try:
-        scores_K = np.array([float(text) for text in texts])
-    except ValueError as fault:
-        raise _fault(path, f"line {at}: {fault}") from fault
-    if not np.isfinite(scores_K).all():
-        raise _fault(path, f"line {at} has a score that is not finite")
-    return int(scores_K.argmax())
-
-
-def _named(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NUM_NAMED]) + (", ..." if len(names) > _NUM_NAMED else "")
-
-
-def _fault(path: Path, complaint: str) -> PredictionError:
-    return PredictionError(f"{path} {complaint}.", _FORMAT)

@@ -49,9 +49,10 @@ def test_complete_recorded_runs_of_the_papers_protocol_stand_beside_it(tmp_path)
     assert cell["difference"] == pytest.approx(45.0 - 81.31)
     assert cell["spread"] == pytest.approx(np.std(np.arange(1, 9) * 10.0, ddof=1))
     assert (cell["correct"], cell["total"]) == (36, 80)
-    (text,) = {row[3] for row in result.tables[0].rows if row[3].startswith("45.00 [")}
-    assert text.endswith(f"] \u00b1 {cell['spread']:.2f}")
-    assert text in printed(result)
+    # Student's interval by hand: 45 -+ 2.365 * 24.495 / sqrt(8) = [24.5, 65.5].
+    assert (cell["ci_low"], cell["ci_high"]) == pytest.approx((24.5, 65.5), abs=2.0)
+    interval = f"[{cell['ci_low']:.1f}, {cell['ci_high']:.1f}]"
+    assert f"45.00 {interval} \u00b1 {cell['spread']:.2f}" in printed(result)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,137 @@
+"""A user's own predictions from a CSV file, checked clip by clip.
+
+Axis letters (suffixes of array names): N clip, K class.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtut_bench.errors import PredictionError
+
+__all__ = ["read_predicted"]
+
+_CLIP, _PREDICTED = "clip_id", "predicted"
+_NUM_NAMED = 5
+_FORMAT = (
+    "A line for each test clip: clip_id, and either predicted (a class's name or 0-based number) "
+    "or one column of scores for each class, headed by its name or number."
+)
+
+
+def read_predicted(
+    path: Path, clip_ids: Sequence[str], classes: Sequence[str]
+) -> NDArray[np.int64]:
+    """Return the predicted class of each clip, int64, (N,), in the order of ``clip_ids``.
+
+    The file is CSV with a head: ``clip_id`` and either ``predicted``, a class's name or, where it
+    is no class's name, its 0-based number; or one column of scores for each class, all headed by
+    names or all by numbers, of which the highest counts (of equal ones the first class).
+
+    Args:
+        path: the file, UTF-8.
+        clip_ids: all test clips of the fold.
+        classes: names, in the order of the store's labels.
+
+    Raises:
+        PredictionError: no file, no such columns, a clip missing, twice or unknown, a class unknown
+            or a score that is no finite number; names the first few.
+    """
+    head, lines = _read_csv(path)
+    if head.count(_CLIP) != 1 or len(set(head)) < len(head):
+        raise _fault(path, f"needs one column {_CLIP} and no column twice, has {_named(head)}")
+    place = head.index(_CLIP)
+    _check_clips(path, [line[place] for _, line in lines], clip_ids)
+    columns = [column for column in head if column != _CLIP]
+    if columns == [_PREDICTED]:
+        chosen = head.index(_PREDICTED)
+        found = {line[place]: _class(path, at, line[chosen], classes) for at, line in lines}
+    else:
+        order = _class_columns(path, head, columns, classes)
+        found = {line[place]: _highest(path, at, [line[i] for i in order]) for at, line in lines}
+    return np.array([found[clip] for clip in clip_ids], dtype=np.int64)
+
+
+def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the head, and the lines with their numbers; empty lines are passed over."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader if line]
+    except OSError as fault:
+        raise PredictionError(f"{path} cannot be read: {fault.strerror}.", _FORMAT) from fault
+    except (UnicodeDecodeError, csv.Error) as fault:
+        raise PredictionError(f"{path} is no CSV file in UTF-8: {fault}.", _FORMAT) from fault
+    if not lines:
+        raise _fault(path, "is empty")
+    head = lines[0][1]
+    for at, line in lines[1:]:
+        if len(line) != len(head):
+            raise _fault(path, f"line {at} has {len(line)} values, the head {len(head)}")
+    return head, lines[1:]
+
+
+def _check_clips(path: Path, found: Sequence[str], expected: Sequence[str]) -> None:
+    counts, wanted = Counter(found), set(expected)
+    kinds = {
+        "missing": [clip for clip in expected if clip not in counts],
+        "twice": [clip for clip, count in counts.items() if count > 1],
+        "not test clips of this fold": [clip for clip in counts if clip not in wanted],
+    }
+    faults = [f"{len(clips)} {kind} ({_named(clips)})" for kind, clips in kinds.items() if clips]
+    if faults:
+        raise _fault(
+            path,
+            f"does not hold each of the {len(expected):,} test clips once: {'; '.join(faults)}",
+        )
+
+
+def _class(path: Path, at: int, text: str, classes: Sequence[str]) -> int:
+    if text in classes:
+        return classes.index(text)
+    if text.isascii() and text.isdigit() and int(text) < len(classes):
+        return int(text)
+    raise _fault(
+        path,
+        f"line {at} predicts {text!r}, which is neither a class ({_named(classes)}) nor one of the "
+        f"numbers 0 to {len(classes) - 1}",
+    )
+
+
+def _class_columns(
+    path: Path, head: Sequence[str], columns: Sequence[str], classes: Sequence[str]
+) -> list[int]:
+    """Return the place of each class's column."""
+    for names in (list(classes), [str(index) for index in range(len(classes))]):
+        if set(columns) == set(names):
+            return [head.index(name) for name in names]
+    missing = [name for name in classes if name not in columns]
+    foreign = [name for name in columns if name not in classes]
+    raise _fault(
+        path,
+        f"has neither the one column {_PREDICTED} nor one for each of the {len(classes)} classes: "
+        f"{len(missing)} missing ({_named(missing)}), {len(foreign)} unknown ({_named(foreign)})",
+    )
+
+
+def _highest(path: Path, at: int, texts: Sequence[str]) -> int:
+    try:
+        scores_K = np.array([float(text) for text in texts])
+    except ValueError as fault:
+        raise _fault(path, f"line {at}: {fault}") from fault
+    if not np.isfinite(scores_K).all():
+        raise _fault(path, f"line {at} has a score that is not finite")
+    return int(scores_K.argmax())
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NUM_NAMED]) + (", ..." if len(names) > _NUM_NAMED else "")
+
+
+def _fault(path: Path, complaint: str) -> PredictionError:
+    return PredictionError(f"{path} {complaint}.", _FORMAT)

@@ -1,0 +1,96 @@
+"""Runs written by hand, clip by clip, for the tests of comparisons."""
+
+import hashlib
+import json
+
+import numpy as np
+
+from mtut_bench import predictions
+from mtut_bench.report.finished import find_runs
+
+CLASSES = ('say "up"', "left & right", "<down>")
+
+
+def predict(right, modalities):
+    """Predictions whose clip n has label n mod 3 and is right where the pattern has a 1."""
+    num_clips, num_classes = len(right), len(CLASSES)
+    labels = np.arange(num_clips, dtype=np.int64) % num_classes
+    said = np.where(np.array([mark == "1" for mark in right]), labels, (labels + 1) % num_classes)
+    scores = np.full((num_clips, num_classes), 0.1, dtype=np.float32)
+    scores[np.arange(num_clips), said] = 0.8
+    stack = np.stack([scores] * len(modalities))
+    return labels, stack
+
+
+def write_run(runs, right, method="mtut", fold="1", seed=0, modalities=("rgb",), **changes):
+    """Write a run; ``right`` is a text of 0 and 1 per clip.
+
+    ``subjects`` (a letter per clip; default the fold's name), ``prefix`` of the clip ids; anything
+    else goes to the identity, the store or the provenance, wherever such a key is.
+    """
+    subjects = changes.pop("subjects", None) or [fold] * len(right)
+    prefix = changes.pop("prefix", f"fold{fold}-")
+    labels, stack = predict(right, modalities)
+    ids = [f"{prefix}{n:03d}" for n in range(len(right))]
+    identity = {
+        "protocol": {"name": "paper", "version": 1},
+        "method": {"name": method},
+        "modalities": list(modalities),
+        "fold": fold,
+        "seed": seed,
+        "store_digest": "d" * 64,
+        "weights_digest": None,
+        "precision": "fp32",
+        "overrides": {},
+        "mirror": None,
+    }
+    store = {
+        "name": "viva",
+        "dataset": "viva",
+        "origin": "recorded",
+        "complete": True,
+        "num_clips": 885,
+        "expected_clips": 885,
+        "digest": "d" * 64,
+        "folds": list("12345678"),
+        "classes": list(CLASSES),
+        "subject_unit": "person",
+    }
+    provenance = {"device": "cpu"}
+    for part in (identity, store, provenance):
+        part |= {key: changes.pop(key) for key in list(changes) if key in part}
+    assert not changes, changes
+    identity["store_digest"] = store["digest"]
+    run_id = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+    manifest = {
+        "format_version": 2,
+        "id": run_id,
+        "state": "complete",
+        "identity": identity,
+        "method": {"name": method, "title": method.upper(), "fusion_title": method.upper()},
+        "protocol": {"tables": ["1"], **identity["protocol"]},
+        "store": store,
+        "test_clips": ids,
+        "test_subjects": list(subjects),
+        "test_frames": [40] * len(right),
+        "padded_clips": [],
+        "joint_learning_rate": dict.fromkeys(modalities, 0.001),
+        "provenance": provenance,
+    }
+    folder = runs / store["name"] / run_id[:12]
+    folder.mkdir(parents=True)
+    predictions.write(
+        folder / "predictions.npz",
+        predictions.Predictions(tuple(ids), labels, tuple(modalities), np.log(stack), stack),
+    )
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def write_folds(runs, rights, **changes):
+    """Write a run for each fold from 1 on."""
+    return [write_run(runs, right, fold=str(n), **changes) for n, right in enumerate(rights, 1)]
+
+
+def found(runs):
+    return find_runs(runs).runs
