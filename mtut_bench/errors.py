@@ -13,6 +13,7 @@ __all__ = [
     "InterruptedRunError",
     "MtutBenchError",
     "PredictionError",
+    "ReportError",
     "RunError",
     "StoreError",
     "TrainingDivergedError",
@@ -71,6 +72,10 @@ class RunError(MtutBenchError):
 
 class PredictionError(MtutBenchError):
     """Predictions that are incomplete, doubled or do not belong to the clips they are scored on."""
+
+
+class ReportError(MtutBenchError):
+    """Rows of a report that are damaged, or tables that are not what its rows give."""
 
 
 class ComparisonError(MtutBenchError):

@@ -38,7 +38,7 @@ def choose_tables(text: str) -> list[str]:
     known = list(load_published().tables)
     if text == "all":
         return known
-    numbers = [part.strip() for part in text.split(",") if part.strip()]
+    numbers = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     unknown = [number for number in numbers if number not in known]
     if unknown or not numbers:
         raise UsageError(f"there is no table {text!r}", f"Choose from {', '.join(known)}, or all.")

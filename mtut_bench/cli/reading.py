@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mtut_bench.cli.options import DATA, RUNS, DataOption, RunsOption, Subject, console
+from mtut_bench.cli.options import DATA, RUNS, DataOption, RunsOption, Subject, console, say
 
 __all__ = ["list_", "report"]
 
@@ -18,13 +18,31 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to write; default <runs>/report.")
     ] = None,
+    tables: Annotated[
+        str,
+        typer.Option("--tables", "--table", help="Published tables to show: 7, or 1,4, or all."),
+    ] = "all",
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Write nothing: fail if the tables in --out are not what its rows/*.csv give.",
+        ),
+    ] = False,
 ) -> None:
     """Print and write the paper's tables beside what was measured; trains nothing."""
     if context.invoked_subcommand:
         return
     from mtut_bench.report import write_report
+    from mtut_bench.report.check import check_report
+    from mtut_bench.table_plan import choose_tables
 
-    write_report(runs, out or runs / "report").print(console)
+    folder, numbers = out or runs / "report", choose_tables(tables)
+    if check:
+        checked = check_report(folder, numbers)
+        say(f"{folder}: {len(checked.names)} files are what its {checked.num_rows} rows give")
+    else:
+        write_report(runs, folder, numbers).print(console)
 
 
 def list_(

@@ -6,20 +6,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mtut_bench.errors import UsageError
+from mtut_bench.errors import MtutBenchError, UsageError
 from mtut_bench.files import write_atomic
-from mtut_bench.report.cells import CellRow
+from mtut_bench.report.contents import contents_of, count, stale_files
 from mtut_bench.report.finished import Found, find_runs
-from mtut_bench.report.own import own_tables
 from mtut_bench.report.published import load_published
-from mtut_bench.report.render import escape, print_table, to_csv, to_markdown
+from mtut_bench.report.render import print_table
+from mtut_bench.report.row_files import FOLDER, read_rows, row_files
 from mtut_bench.report.rows import ResultRow, result_rows
-from mtut_bench.report.tables import Table, placed, published_table
+from mtut_bench.report.tables import Table
 
 __all__ = ["Report", "write_report"]
-
-_ROW_COLUMNS = tuple(ResultRow.__annotations__)
-_CELL_COLUMNS = tuple(CellRow.__annotations__)
 
 
 @dataclass(frozen=True)
@@ -31,12 +28,14 @@ class Report:
         rows: every number behind them.
         remarks: sentences about the whole: what was found, what is missing.
         paths: files written.
+        removed: files of an earlier report that this one no longer gives.
     """
 
     tables: tuple[Table, ...]
     rows: tuple[ResultRow, ...]
     remarks: tuple[str, ...]
     paths: tuple[Path, ...]
+    removed: tuple[Path, ...] = ()
 
     def print(self, console: Console) -> None:
         """Print tables, remarks and paths.
@@ -48,19 +47,22 @@ class Report:
             print_table(table, console)
         for remark in self.remarks:
             console.print(remark, markup=False, highlight=False)
-        for path in self.paths:
-            console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+        for verb, paths in (("wrote", self.paths), ("removed", self.removed)):
+            for path in paths:
+                console.print(f"{verb} {path}", markup=False, highlight=False, soft_wrap=True)
 
 
-def write_report(
-    runs: Path, out: Path, tables: Sequence[str] = ("1", "3", "4", "6", "7")
-) -> Report:
-    """Write ``tables.md``, ``table-<n>.csv``, ``own.csv`` and ``rows.csv``; trains nothing.
+def write_report(runs: Path, out: Path, tables: Sequence[str] | None = None) -> Report:
+    """Write the rows and all that follows from them; trains nothing.
+
+    Where no run is found, the rows that ``out`` holds are taken instead: a report that was kept can
+    be written anew without its runs. Otherwise ``out`` holds what the runs give and nothing else:
+    tables and rows of an earlier report that they no longer give are removed.
 
     Args:
-        runs: folder of runs; may be absent or empty, then only the printed numbers are shown.
+        runs: folder of runs; may be absent or empty.
         out: folder to write to; made if absent.
-        tables: numbers of the published tables to show, in this order.
+        tables: numbers of the published tables to show, in this order; default: all.
 
     Returns:
         The report, for a terminal.
@@ -69,58 +71,54 @@ def write_report(
         UsageError: there is no published table of such a number.
         RunError: a run that cannot be read; names it and the cure.
         PredictionError: predictions that are corrupt or belong to other clips.
+        ReportError: rows of ``out`` that are needed and damaged.
     """
-    published = load_published()
-    unknown = [number for number in tables if number not in published.tables]
-    if unknown:
-        raise UsageError(
-            f"There is no published table {', '.join(unknown)}.",
-            f"Choose from {', '.join(published.tables)}.",
-        )
+    numbers = _known(tables)
     found = find_runs(runs)
-    rows = result_rows(found.runs)
-    places = [placed(row, published) for row in rows]
-    printed = [published_table(published.tables[n], rows, published) for n in tables]
-    own = own_tables([row for row, to in zip(rows, places, strict=True) if not to])
-    elsewhere = {number for to in places for number in to if not set(to) & set(tables)}
-    remarks = _remarks(found, len(rows), runs, sorted(elsewhere))
-    paths = _write(out, printed, own, rows, [published.source, *remarks])
-    return Report((*printed, *own), rows, tuple(remarks), tuple(paths))
+    rows = result_rows(found.runs) if found.runs else read_rows(out / FOLDER)
+    contents = contents_of(rows, numbers)
+    remarks = (*contents.remarks, *_about_runs(found, runs), *_about_kept(found, rows, out))
+    # Rows first: whoever finds them with older tables can write these anew.
+    files = {**row_files(rows), **contents.files}
+    for name, content in files.items():
+        write_atomic(out / name, content)
+    removed = stale_files(out, files)
+    for path in removed:
+        path.unlink(missing_ok=True)
+    paths = tuple(out / name for name in files)
+    return Report(contents.tables, rows, remarks, paths, removed)
 
 
-def _remarks(found: Found, num_rows: int, runs: Path, elsewhere: Sequence[str]) -> list[str]:
+def _about_runs(found: Found, runs: Path) -> list[str]:
     remarks = []
     if found.runs:
-        remarks.append(f"{_count(len(found.runs))} in {runs}, {num_rows} numbers.")
+        remarks.append(f"{count(len(found.runs), 'finished run')} in {runs}.")
     else:
         remarks.append(f"No runs were found in {runs}. How to make one: mtut-bench run --help")
     if found.num_in_progress:
-        remarks.append(f"Not finished, not counted: {_count(found.num_in_progress)} in {runs}.")
-    if elsewhere:
-        remarks.append(f"Measured but not shown here: Table {', '.join(elsewhere)}.")
+        number = count(found.num_in_progress, "run")
+        remarks.append(f"Not finished, not counted: {number} in {runs}.")
     return remarks
 
 
-def _count(number: int) -> str:
-    return f"{number} run{'' if number == 1 else 's'}"
+def _about_kept(found: Found, rows: Sequence[ResultRow], out: Path) -> list[str]:
+    """Return what became of the rows that the folder held before."""
+    if not found.runs:
+        return [f"All numbers are from the rows kept in {out / FOLDER}."] if rows else []
+    try:
+        before = {row["run"] for row in read_rows(out / FOLDER)}
+    except MtutBenchError:
+        return [f"The rows in {out / FOLDER} could not be read; they were written anew."]
+    lost = len(before - {row["run"] for row in rows})
+    return [f"No longer in {out}: {count(lost, 'run')} of an earlier report."] if lost else []
 
 
-def _write(
-    out: Path,
-    printed: Sequence[Table],
-    own: Sequence[Table],
-    rows: Sequence[ResultRow],
-    remarks: Sequence[str],
-) -> list[Path]:
-    introduction = "# Results\n\nAccuracy in percent; a dash where there is no number.\n\n"
-    introduction += "".join(f"- {escape(remark)}\n" for remark in remarks)
-    text = "\n".join([introduction, *(to_markdown(table) for table in (*printed, *own))])
-    contents = {"tables.md": text.encode()}
-    for table in printed:
-        contents[f"table-{table.key}.csv"] = to_csv(_CELL_COLUMNS, table.cells)
-    own_cells = [cell for table in own for cell in table.cells]
-    contents["own.csv"] = to_csv(_CELL_COLUMNS, own_cells)
-    contents["rows.csv"] = to_csv(_ROW_COLUMNS, rows)
-    for name, content in contents.items():
-        write_atomic(out / name, content)
-    return [out / name for name in contents]
+def _known(tables: Sequence[str] | None) -> tuple[str, ...]:
+    known = tuple(load_published().tables)
+    chosen = known if tables is None else tuple(dict.fromkeys(tables))
+    unknown = [number for number in chosen if number not in known]
+    if unknown:
+        raise UsageError(
+            f"There is no published table {', '.join(unknown)}.", f"Choose from {', '.join(known)}."
+        )
+    return chosen

@@ -99,6 +99,8 @@ def _read(folder: Path) -> FinishedRun | None:
     subjects, num_frames = manifest.get("test_subjects", list), manifest.get("test_frames", list)
     if not len(clip_ids) == len(subjects) == len(num_frames):
         manifest.refuse("has test_clips, test_subjects and test_frames of different lengths")
+    if len(set(clip_ids)) != len(clip_ids):
+        manifest.refuse("names a test clip twice")
     place = {clip_id: index for index, clip_id in enumerate(clip_ids)}
     order = [place[clip_id] for clip_id in scores.clip_ids]
     return FinishedRun(

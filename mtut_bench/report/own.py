@@ -18,8 +18,9 @@ from mtut_bench.report.cells import (
     not_mixed,
     seeds_left_out,
 )
+from mtut_bench.report.published import NOTHING
 from mtut_bench.report.rows import ResultRow, modality_order
-from mtut_bench.report.tables import NOTHING, Table
+from mtut_bench.report.tables import Table
 
 __all__ = ["heading", "own_tables"]
 
@@ -46,7 +47,20 @@ def own_tables(rows: Sequence[ResultRow]) -> list[Table]:
     groups: dict[tuple[str, ...], list[ResultRow]] = defaultdict(list)
     for row in rows:
         groups[tuple(str(dict(row)[name]) for name in _GROUP)].append(row)
-    return [_table(f"own-{n}", groups[key]) for n, key in enumerate(sorted(groups), 1)]
+    ordered = [groups[key] for key in sorted(groups)]
+    titles = [heading(group[0]) for group in ordered]
+    return [
+        _table(f"own-{n}", title if titles.count(title) == 1 else _told_apart(title, group), group)
+        for n, (title, group) in enumerate(zip(titles, ordered, strict=True), 1)
+    ]
+
+
+def _told_apart(title: str, rows: Sequence[ResultRow]) -> str:
+    first = rows[0]
+    return (
+        f"{title} (store {first['store']} of content {first['store_digest'][:12]}, version "
+        f"{first['protocol_version']} of the protocol)"
+    )
 
 
 def heading(row: ResultRow) -> str:
@@ -80,8 +94,7 @@ def _changed(row: ResultRow) -> str:
     return (f" with {', '.join(options)} changed" if options else "") + folds
 
 
-def _table(key: str, rows: Sequence[ResultRow]) -> Table:
-    title = heading(rows[0])
+def _table(key: str, title: str, rows: Sequence[ResultRow]) -> Table:
     tested = sorted({row["tested_on"] for row in rows}, key=modality_order)
     lines = _group_lines(rows)
     with_sets = len({line[0]["modalities"] for line in lines}) > 1

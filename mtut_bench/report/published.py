@@ -1,12 +1,20 @@
 """The published tables as the paper prints them, read from ``published.json``."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
 
-__all__ = ["Published", "PublishedRow", "PublishedTable", "load_published"]
+__all__ = ["NOTHING", "Published", "PublishedRow", "PublishedTable", "load_published"]
+
+NOTHING = "-"
+"""What stands where there is no number, as in the paper."""
+
+# (table, index of the line) of figures printed with a zero at their end, which JSON drops and no
+# other figure of the line gives away: 83.10 and 86.10.
+_PRINTED_WITH_ZERO = {("4", 4), ("6", 3)}
 
 
 @dataclass(frozen=True)
@@ -18,12 +26,23 @@ class PublishedRow:
         values: accuracy in percent per column; None where the paper prints a dash.
         trained_on: modalities its networks were trained on; None where not stated.
         fused: modalities whose predictions are averaged; None where the column says it.
+        digits: digits after the point, as printed.
     """
 
     method: str
     values: tuple[float | None, ...]
     trained_on: tuple[str, ...] | None
     fused: tuple[str, ...] | None
+    digits: int
+
+    def printed(self, column: int) -> str:
+        """Return a figure with the digits that the paper prints, or a dash.
+
+        Args:
+            column: index of the column.
+        """
+        value = self.values[column]
+        return NOTHING if value is None else f"{value:.{self.digits}f}"
 
 
 @dataclass(frozen=True)
@@ -106,16 +125,25 @@ def _table(number: str, table: dict[str, Any]) -> PublishedTable:
         title=table["title"],
         dataset=table["dataset"],
         columns=tuple(table["columns"]),
-        rows=tuple(_row(row) for row in table["rows"]),
+        rows=tuple(
+            _row(row, 2 if (number, line) in _PRINTED_WITH_ZERO else _digits(row["values"]))
+            for line, row in enumerate(table["rows"])
+        ),
         human=table.get("human"),
         note=table.get("note", ""),
     )
 
 
-def _row(row: dict[str, Any]) -> PublishedRow:
+def _digits(values: Sequence[float | None]) -> int:
+    """Return the digits after the point of a line: those of its longest figure."""
+    return max(len(str(value).partition(".")[2]) for value in values if value is not None)
+
+
+def _row(row: dict[str, Any], digits: int) -> PublishedRow:
     return PublishedRow(
         method=row["method"],
         values=tuple(row["values"]),
         trained_on=tuple(row["trained_on"]) if row.get("trained_on") else None,
         fused=tuple(row["fused"]) if row.get("fused") else None,
+        digits=digits,
     )

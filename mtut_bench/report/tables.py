@@ -17,7 +17,7 @@ from mtut_bench.report.cells import (
     not_mixed,
     seeds_left_out,
 )
-from mtut_bench.report.published import Published, PublishedRow, PublishedTable
+from mtut_bench.report.published import NOTHING, Published, PublishedRow, PublishedTable
 from mtut_bench.report.rows import ResultRow
 from mtut_bench.report.slips import footnotes
 
@@ -30,7 +30,6 @@ __all__ = [
     "published_table",
 ]
 
-NOTHING = "-"
 _DIGITS = 2
 _HEADS = (
     "Method",
@@ -177,7 +176,8 @@ def published_table(
             cells.append(_raw(table, line, column, cell=cell, found=found, remark=remark))
             marks = [notes.mark(note.text) for note in remarks if (line, column) in note.places]
             mark = notes.mark(remark) if remark else ""
-            lines.append(_line(cells[-1], cell, marks=marks, mark=mark, first=column == 0))
+            texts = " ".join([printed.printed(column), *marks])
+            lines.append(_line(cells[-1], cell, published=texts, mark=mark, first=column == 0))
     keep = _columns(table, shown)
     plain = [note.text for note in remarks if not note.places]
     behind = [*_legend(shown), *setting_notes(used), *source_notes(used)]
@@ -247,20 +247,16 @@ def _raw(
 
 
 def _line(
-    raw: CellRow, cell: Cell | None, *, marks: Sequence[str], mark: str, first: bool
+    raw: CellRow, cell: Cell | None, *, published: str, mark: str, first: bool
 ) -> tuple[str, ...]:
-    published, difference = raw["published"], raw["difference"]
+    difference = raw["difference"]
     return (
         raw["method"] if first else "",
         raw["trained_on"] if first else "",
         raw["tested_on"],
-        " ".join([_number(published, ".2f"), *marks]),
+        published,
         f"{cell.text(_DIGITS) if cell else NOTHING} {mark}".rstrip(),
-        _number(difference, "+.2f"),
+        NOTHING if isinstance(difference, str) else f"{difference:+.2f}",
         f"{len(cell.folds)}/{cell.num_folds}" if cell else NOTHING,
         str(len(cell.seeds)) if cell else NOTHING,
     )
-
-
-def _number(value: float | str, form: str) -> str:
-    return NOTHING if isinstance(value, str) else format(value, form)

@@ -73,7 +73,7 @@ OPTIONS = {
         "--workers",
         "--dry-run",
     },
-    "report": {"--runs", "--out"},
+    "report": {"--runs", "--out", "--tables", "--table", "--check"},
     "report compare": {"--dataset", "--store", "--protocol", "--runs", "--json"},
     "score": {
         "--dataset",

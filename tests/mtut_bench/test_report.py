@@ -1,149 +1,30 @@
-import csv
-import hashlib
-import io
 import json
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from rich.console import Console
+from report_bench import (
+    I3D,
+    add_folds,
+    add_run,
+    edit,
+    measured,
+    nvgesture,
+    own,
+    printed,
+    report,
+    scores,
+)
 
 from mtut_bench import predictions
 from mtut_bench.errors import PredictionError, RunError, UsageError
-from mtut_bench.report import write_report
 from mtut_bench.report.finished import find_runs
-from mtut_bench.report.published import load_published
-from mtut_bench.report.render import to_csv, to_markdown
 from mtut_bench.report.rows import ResultRow, result_rows
-from mtut_bench.report.slips import footnotes
-from mtut_bench.report.tables import Table
-
-PAPER = Path(__file__).parents[3] / "shared" / "paper" / "published_tables.json"
-FOLDS = tuple("12345678")
-I3D = {"name": "i3d", "title": "I3D", "fusion_title": "I3D"}
-MTUT = {"name": "mtut", "title": "MTUT", "fusion_title": "MTUT-F"}
-
-
-def scores(right, num_classes=5, modalities=("rgb", "depth"), num_clips=10, prefix="c"):
-    """Predictions with the given number of clips right in every modality."""
-    labels = np.arange(num_clips, dtype=np.int64) % num_classes
-    said = np.where(np.arange(num_clips) < right, labels, (labels + 1) % num_classes)
-    probabilities = np.full((num_clips, num_classes), 0.1, dtype=np.float32)
-    probabilities[np.arange(num_clips), said] = 1.0 - 0.1 * (num_classes - 1)
-    stack = np.stack([probabilities] * len(modalities))
-    ids = tuple(f"{prefix}{n}" for n in range(num_clips))
-    return predictions.Predictions(ids, labels, tuple(modalities), np.log(stack), stack)
-
-
-def add_run(runs, right=5, method=MTUT, fold="1", seed=0, modalities=("rgb", "depth"), **changes):
-    """Write one run; changes go to the store, or to the part of the manifest they name."""
-    identity = {
-        "protocol": {"name": "paper", "version": 1},
-        "method": {"name": method["name"]},
-        "modalities": list(modalities),
-        "fold": fold,
-        "seed": seed,
-        "store_digest": "d" * 64,
-        "weights_digest": None,
-        "precision": "fp32",
-        "overrides": {},
-        "mirror": None,
-    } | changes.pop("identity", {})
-    padded = changes.pop("padded", 0)
-    protocol = {"name": "paper", "version": 1, "tables": list("123456")}
-    protocol |= changes.pop("protocol", {})
-    provenance = {"device": "cpu", "resumed": False} | changes.pop("provenance", {})
-    found = scores(right, modalities=modalities, prefix=f"fold{fold}-")
-    store = {
-        "name": "viva",
-        "dataset": "viva",
-        "origin": "recorded",
-        "complete": True,
-        "num_clips": 885,
-        "expected_clips": 885,
-        "digest": "d" * 64,
-        "modalities": list(modalities),
-        "folds": list(FOLDS),
-        "classes": list("abcde"),
-        "subject_unit": "person",
-    } | changes
-    run_id = hashlib.sha256(json.dumps([identity, store["name"]]).encode()).hexdigest()
-    manifest = {
-        "format_version": 2,
-        "id": run_id,
-        "state": "complete",
-        "identity": identity,
-        "method": method,
-        "protocol": protocol,
-        "store": store,
-        "test_clips": list(found.clip_ids),
-        "test_subjects": [fold] * len(found.clip_ids),
-        "test_frames": [40] * len(found.clip_ids),
-        "padded_clips": list(found.clip_ids[:padded]),
-        "joint_learning_rate": dict.fromkeys(modalities, 0.001),
-        "provenance": provenance,
-    }
-    folder = runs / store["name"] / run_id[:12]
-    folder.mkdir(parents=True)
-    predictions.write(folder / "predictions.npz", found)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return folder
-
-
-def add_folds(runs, rights, **changes):
-    for fold, right in zip(FOLDS, rights, strict=False):
-        add_run(runs, right, fold=fold, **changes)
-
-
-def report(tmp_path, **options):
-    return write_report(tmp_path / "runs", tmp_path / "out", **options)
-
-
-def measured(result):
-    """Measured cells beside printed ones, by table, method and modalities."""
-    return {
-        (cell["table"], cell["method"], cell["tested_on"]): cell["measured"]
-        for table in result.tables
-        if not table.key.startswith("own")
-        for cell in table.cells
-        if cell["measured"] != ""
-    }
-
-
-def own(result):
-    return [table for table in result.tables if table.key.startswith("own")]
-
-
-def printed(result, width=100):
-    console = Console(file=io.StringIO(), width=width)
-    result.print(console)
-    return console.file.getvalue()
-
-
-@pytest.mark.real
-def test_published_numbers_are_the_papers_transcription():
-    if not PAPER.exists():
-        pytest.skip("../shared/paper is absent")
-    ours = Path(predictions.__file__).parent / "report" / "published.json"
-    assert json.loads(ours.read_text()) == json.loads(PAPER.read_text())
-
-
-def test_every_published_table_is_loaded():
-    published = load_published()
-    assert list(published.tables) == list("1234567")
-    assert published.tables["3"].rows[0].values == (24.5, 36.3, None)
-    assert published.tables["6"].rows[2].trained_on == ("rgb", "depth")
-
-
-def test_systems_that_train_their_networks_alone_come_from_the_tables():
-    alone = load_published().trained_alone
-    assert "I3D" in alone
-    assert "MTUT-F" not in alone
 
 
 def test_without_runs_the_printed_numbers_stand_alone(tmp_path):
     result = report(tmp_path)
-    assert [table.key for table in result.tables] == ["1", "3", "4", "6", "7"]
+    assert [table.key for table in result.tables] == list("1234567")
     assert measured(result) == {}
     text = printed(result)
     assert "No runs were found" in text
@@ -152,6 +33,7 @@ def test_without_runs_the_printed_numbers_stand_alone(tmp_path):
     assert {path.name for path in result.paths} == {
         path.name for path in (tmp_path / "out").iterdir()
     }
+    assert result.rows == ()
 
 
 def test_complete_recorded_runs_of_the_papers_protocol_stand_beside_it(tmp_path):
@@ -250,23 +132,50 @@ def test_different_kinds_of_runs_are_never_mixed_in_one_cell(tmp_path):
     assert "differ in protocol version" in printed(result)
 
 
+def test_devices_are_never_mixed_in_one_cell(tmp_path):
+    add_folds(tmp_path / "runs", [5] * 7)
+    add_run(tmp_path / "runs", fold="8", provenance={"device": "NVIDIA H200"})
+    result = report(tmp_path)
+    assert measured(result) == {}
+    assert "Runs that differ in device (NVIDIA H200, cpu) fit here: not mixed." in printed(result)
+
+
+def changed_store(**changes):
+    return {"digest": "e" * 64, "identity": {"store_digest": "e" * 64}} | changes
+
+
+def test_a_store_that_changed_between_folds_fills_no_cell_and_is_said(tmp_path):
+    add_folds(tmp_path / "runs", [5] * 7)
+    add_run(tmp_path / "runs", fold="8", **changed_store())
+    result = report(tmp_path)
+    assert measured(result) == {}
+    text = printed(result, width=200)
+    assert "Runs that differ in store digest fit here: not mixed." in text
+    assert (
+        "The store viva has changed between runs: 7 runs on dddddddddddd, 1 run on eeeeeeeeeeee."
+    ) in text
+
+
+def test_a_store_that_changed_has_two_tables_of_its_own_with_two_headings(tmp_path):
+    add_run(tmp_path / "runs", 4, origin="synthetic")
+    add_run(tmp_path / "runs", 8, fold="2", origin="synthetic", **changed_store())
+    first, second = own(report(tmp_path))
+    assert (first.rows[0][-1], second.rows[0][-1]) == ("40.0 (1 of 8 folds)", "80.0 (1 of 8 folds)")
+    assert "content dddddddddddd" in first.heading
+    assert "content eeeeeeeeeeee" in second.heading
+
+
+def test_an_unchanged_store_is_not_remarked(tmp_path):
+    add_folds(tmp_path / "runs", [5] * 8)
+    assert "has changed" not in printed(report(tmp_path))
+
+
 def test_own_tables_keep_kinds_of_runs_apart(tmp_path):
     add_run(tmp_path / "runs", 4, origin="synthetic")
     add_run(tmp_path / "runs", 8, origin="synthetic", identity={"precision": "bf16"})
     (table,) = own(report(tmp_path))
     assert sorted(row[-1] for row in table.rows) == ["40.0 (1 of 8 folds)", "80.0 (1 of 8 folds)"]
     assert "Lines of the same name differ in precision." in table.notes
-
-
-def nvgesture(**changes):
-    return {
-        "name": "nvgesture",
-        "dataset": "nvgesture",
-        "folds": ["official"],
-        "fold": "official",
-        "num_clips": 1532,
-        "expected_clips": 1532,
-    } | changes
 
 
 def test_rows_that_name_their_training_set_want_exactly_it(tmp_path):
@@ -278,7 +187,7 @@ def test_rows_that_name_their_training_set_want_exactly_it(tmp_path):
     add_run(tmp_path / "runs", 7, modalities=("rgb", "depth", "flow"), **nvgesture())
     found = [
         (cell["trained_on"], cell["tested_on"], round(cell["measured"]))
-        for cell in report(tmp_path).tables[3].cells
+        for cell in report(tmp_path).tables[5].cells
         if cell["measured"] != ""
     ]
     assert found == [
@@ -343,7 +252,8 @@ def test_departures_and_settings_are_said(tmp_path):
 
 def test_rows_hold_every_subset_with_hand_counted_numbers(tmp_path):
     add_run(tmp_path / "runs", 7, modalities=("flow", "rgb", "depth"))
-    found = result_rows(find_runs(tmp_path / "runs").runs)
+    rows = result_rows(find_runs(tmp_path / "runs").runs)
+    found = [row for row in rows if row["metric"] == "accuracy"]
     assert [row["tested_on"] for row in found] == [
         "rgb",
         "depth",
@@ -355,7 +265,7 @@ def test_rows_hold_every_subset_with_hand_counted_numbers(tmp_path):
     ]
     assert {(row["correct"], row["total"], row["value"]) for row in found} == {(7, 10, 0.7)}
     assert {row["modalities"] for row in found} == {"rgb+depth+flow"}
-    assert all(tuple(row) == tuple(ResultRow.__annotations__) for row in found)
+    assert all(tuple(row) == tuple(ResultRow.__annotations__) for row in rows)
 
 
 def test_runs_in_progress_are_counted_and_other_folders_passed_over(tmp_path):
@@ -370,15 +280,11 @@ def test_runs_in_progress_are_counted_and_other_folders_passed_over(tmp_path):
     assert "Not finished, not counted: 1 run" in " ".join(report(tmp_path).remarks)
 
 
-def edit(folder, **changes):
-    path = folder / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
         (lambda folder: edit(folder, format_version=1), "format version 1"),
+        (lambda folder: edit(folder, format_version=3), "format version 3"),
         (lambda folder: (folder / "manifest.json").write_text('{"format_'), "manifest.json"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "format version None"),
         (lambda folder: (folder / "predictions.npz").unlink(), "predictions.npz is missing"),
@@ -405,6 +311,24 @@ def test_predictions_of_other_clips_are_refused(tmp_path):
         report(tmp_path)
 
 
+def test_a_clip_that_was_predicted_twice_is_refused(tmp_path):
+    folder = add_run(tmp_path / "runs")
+    found = scores(5, prefix="fold1-")
+    ids = (*found.clip_ids[:9], found.clip_ids[0])
+    predictions.write(folder / "predictions.npz", replace(found, clip_ids=ids))
+    with pytest.raises(PredictionError, match=r"1 missing \(fold1-9\); 1 doubled \(fold1-0\)"):
+        report(tmp_path)
+
+
+def test_a_clip_that_a_manifest_names_twice_is_refused(tmp_path):
+    folder = add_run(tmp_path / "runs")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    lists = {name: [*manifest[name], manifest[name][0]] for name in ("test_clips", "test_subjects")}
+    edit(folder, **lists, test_frames=[40] * 11)
+    with pytest.raises(RunError, match="names a test clip twice"):
+        report(tmp_path)
+
+
 def test_truncated_predictions_are_refused(tmp_path):
     path = add_run(tmp_path / "runs") / "predictions.npz"
     path.write_bytes(path.read_bytes()[:-40])
@@ -422,76 +346,29 @@ def test_numbers_of_tables_not_asked_for_are_mentioned(tmp_path):
     result = report(tmp_path, tables=("7",))
     assert own(result) == []
     assert "Measured but not shown here: Table 1, 4." in result.remarks
+    assert [table.key for table in result.tables] == ["7"]
 
 
-def test_slips_are_computed_from_the_tables():
-    tables = load_published().tables
-    marked = {number: footnotes(table) for number, table in tables.items()}
-    (odd,) = [note for note in marked["3"] if "1/482" in note.text]
-    assert [tables["3"].rows[line].values[column] for line, column in odd.places] == [82.28]
-    assert not any("1/482" in note.text for note in marked["6"])
-    (below,) = [note for note in marked["6"] if "85.68" in note.text]
-    assert {tables["6"].rows[line].values[0] for line, _ in below.places} == {85.48}
-    assert "3.08 (rgb) and 6.85 (depth); the table gives 3.08 and 6.85" in str(marked["1"])
-    assert "1.09 (depth); the table gives 2.15 and 1.36" in str(marked["2"])
-    assert ["5 of 6" in str(marked["1"]), "12 of 12" in str(marked["7"])] == [True, True]
-
-
-def read_csv(path):
-    return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-
-
-def test_csv_holds_raw_numbers_in_constant_columns(tmp_path):
-    add_folds(tmp_path / "runs", [1, 2, 2, 3, 3, 4, 4, 5])
-    report(tmp_path)
-    lines = read_csv(tmp_path / "out" / "rows.csv")
-    assert list(lines[0]) == list(ResultRow.__annotations__)
-    assert len(lines) == 24
-    cells = [read_csv(tmp_path / "out" / f"table-{number}.csv") for number in "13467"]
-    assert len({tuple(table[0]) for table in cells}) == 1
-    assert float(cells[0][-1]["measured"]) == pytest.approx(30.0)
-    assert cells[0][0]["measured"] == ""
-
-
-def test_markup_in_names_is_escaped():
-    table = Table("own-1", "a|b <i>*", ("x|y", "n"), (("p|q", "1"),), ("_no_",), 1, ())
-    text = to_markdown(table)
-    assert "| p\\|q | 1 |" in text
-    assert "a\\|b \\<i\\>\\*" in text
-    rows = [{"a": 'say "x", y', "b": 1}]
-    assert list(csv.DictReader(io.StringIO(to_csv(["a", "b"], rows).decode()))) == [
-        {"a": 'say "x", y', "b": "1"}
-    ]
-
-
-@pytest.mark.parametrize("width", [60, 80, 100])
-def test_no_line_is_wider_than_the_terminal_and_no_number_is_cut(tmp_path, width):
-    for seed in (0, 1):
-        add_run(tmp_path / "runs", 6, seed=seed, modalities=("rgb", "depth", "flow"), **nvgesture())
-    add_run(
-        tmp_path / "runs",
-        6,
-        modalities=("rgb", "depth", "flow"),
-        **nvgesture(name="twin", origin="synthetic"),
-    )
-    lines = printed(report(tmp_path), width).splitlines()
-    assert max(len(line.rstrip()) for line in lines if not line.startswith("wrote")) <= width
-    assert not any("\u2026" in line for line in lines)
+def test_macro_accuracy_weighs_classes_not_clips(tmp_path):
+    # Seven clips: classes 0 and 1 twice, 2, 3 and 4 once; the first two clips right.
+    add_run(tmp_path / "runs", 2, num_test_clips=7)
+    row = report(tmp_path).rows[0]
+    assert (row["macro"], row["value"]) == (pytest.approx((0.5 + 0.5) / 5), pytest.approx(2 / 7))
 
 
 def test_padded_clips_and_stage_two_rate_stand_with_the_numbers(tmp_path):
-    add_run(tmp_path, padded=2, origin="synthetic")
-    report = write_report(tmp_path, tmp_path / "out")
-    notes = " ".join(report.tables[-1].notes)
+    add_run(tmp_path / "runs", padded=2, origin="synthetic")
+    result = report(tmp_path)
+    notes = " ".join(result.tables[-1].notes)
     assert "2 test clips are shorter" in notes
     assert "Learning rate of stage two: 0.001." in notes
-    assert {row["learning_rate"] for row in report.rows} == {"0.001", "0.001 0.001"}
+    assert {row["learning_rate"] for row in result.rows} == {"0.001", "0.001 0.001"}
 
 
 def test_what_the_paper_prints_and_what_is_our_choice_is_said(tmp_path):
     settings = {"lambda": 0.05, "beta": 2.0, "rho_max": None, "target": "detach"}
     method = {"name": "mtut", "network": "i3d", "settings": settings, "source": ""}
-    add_run(tmp_path, origin="synthetic", identity={"method": method})
-    notes = " ".join(write_report(tmp_path, tmp_path / "out").tables[-1].notes)
+    add_run(tmp_path / "runs", origin="synthetic", identity={"method": method})
+    notes = " ".join(report(tmp_path).tables[-1].notes)
     assert "The paper prints beta, lambda; our choice: rho_max, target." in notes
     assert "source" not in notes

@@ -1,0 +1,131 @@
+"""Tables and the files that show them, from rows alone: what rows give never depends on runs."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtut_bench.report.cells import CellRow
+from mtut_bench.report.latex import to_latex_document
+from mtut_bench.report.markdown import to_markdown_document
+from mtut_bench.report.own import own_tables
+from mtut_bench.report.published import Published, load_published
+from mtut_bench.report.render import to_csv
+from mtut_bench.report.row_files import FOLDER, sort_rows
+from mtut_bench.report.rows import ResultRow
+from mtut_bench.report.slips import figure_notes
+from mtut_bench.report.tables import Table, placed, published_table
+
+__all__ = ["Contents", "contents_of", "count", "stale_files"]
+
+_CELL_COLUMNS = tuple(CellRow.__annotations__)
+# Cells are made of this metric; the other rows are for whoever reads the files.
+_METRIC = "accuracy"
+# What earlier releases wrote beside the tables.
+_FORMER = ("rows.csv",)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What some rows say.
+
+    Attributes:
+        tables: published ones first, then those of their own.
+        remarks: sentences about the rows as a whole.
+        files: content of each file by its name; of the rows alone.
+    """
+
+    tables: tuple[Table, ...]
+    remarks: tuple[str, ...]
+    files: dict[str, bytes]
+
+
+def contents_of(rows: Sequence[ResultRow], numbers: Sequence[str]) -> Contents:
+    """Return the tables that rows give, and the files that show them.
+
+    Args:
+        rows: in any order.
+        numbers: of the published tables to show, in this order.
+    """
+    published = load_published()
+    counted = [row for row in sort_rows(rows) if row["metric"] == _METRIC]
+    places = [placed(row, published) for row in counted]
+    printed = [published_table(published.tables[n], counted, published) for n in numbers]
+    own = own_tables([row for row, to in zip(counted, places, strict=True) if not to])
+    elsewhere = {number for to in places for number in to if not set(to) & set(numbers)}
+    remarks = _remarks(rows, sorted(elsewhere))
+    return Contents((*printed, *own), remarks, _files(printed, own, remarks, published))
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: '1 run', '2 runs'.
+
+    Args:
+        number: how many.
+        noun: in the singular; takes an s.
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def stale_files(out: Path, names: Collection[str]) -> tuple[Path, ...]:
+    """Return files of an earlier report that do not belong to this one.
+
+    Only files under names that a report gives are looked at: tables, and all CSV files of the rows.
+
+    Args:
+        out: folder of the report.
+        names: of the files that belong there, below it.
+    """
+    tables = [out / f"table-{number}.csv" for number in load_published().tables]
+    candidates = [*tables, *(out / name for name in _FORMER), *(out / FOLDER).glob("*.csv")]
+    belongs = {out / name for name in names}
+    return tuple(sorted(path for path in candidates if path.is_file() and path not in belongs))
+
+
+def _remarks(rows: Sequence[ResultRow], elsewhere: Sequence[str]) -> tuple[str, ...]:
+    remarks = []
+    if rows:
+        runs = len({(row["store"], row["run"]) for row in rows})
+        remarks.append(f"Measured: {count(runs, 'run')}, {count(len(rows), 'number')}.")
+    else:
+        remarks.append("Nothing has been measured: the tables hold the printed numbers alone.")
+    remarks += _changed_stores(rows)
+    if elsewhere:
+        remarks.append(f"Measured but not shown here: Table {', '.join(elsewhere)}.")
+    return tuple(remarks)
+
+
+def _changed_stores(rows: Sequence[ResultRow]) -> list[str]:
+    """Return a sentence on each store whose content differs between runs."""
+    remarks = []
+    for store in sorted({row["store"] for row in rows}):
+        found = {(row["store_digest"], row["run"]) for row in rows if row["store"] == store}
+        digests = sorted({digest for digest, _ in found})
+        if len(digests) > 1:
+            runs = (sum(own == digest for own, _ in found) for digest in digests)
+            parts = [
+                f"{count(number, 'run')} on {digest[:12]}"
+                for number, digest in zip(runs, digests, strict=True)
+            ]
+            remarks.append(
+                f"The store {store} has changed between runs: {', '.join(parts)}. "
+                "Numbers of different content are never mixed."
+            )
+    return remarks
+
+
+def _files(
+    printed: Sequence[Table],
+    own: Sequence[Table],
+    remarks: Sequence[str],
+    published: Published,
+) -> dict[str, bytes]:
+    tables = (*printed, *own)
+    introduction = [f"Published: {published.source}", *remarks, *figure_notes()]
+    files = {
+        "tables.md": to_markdown_document(tables, introduction).encode(),
+        "tables.tex": to_latex_document(tables, introduction).encode(),
+    }
+    for table in printed:
+        files[f"table-{table.key}.csv"] = to_csv(_CELL_COLUMNS, table.cells)
+    files["own.csv"] = to_csv(_CELL_COLUMNS, [cell for table in own for cell in table.cells])
+    return files

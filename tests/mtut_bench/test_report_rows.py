@@ -1,0 +1,301 @@
+import csv
+import sys
+
+import pytest
+from report_bench import MTUT, add_folds, add_run, edit, measured, own, printed, report
+
+from mtut_bench import cli
+from mtut_bench.errors import MtutBenchError, ReportError
+from mtut_bench.report.check import check_report
+from mtut_bench.report.contents import contents_of
+from mtut_bench.report.row_files import ROW_COLUMNS, read_rows, row_files, sort_rows
+
+ALL = tuple("1234567")
+HOSTILE = {**MTUT, "title": 'a "b", <c> & d\ne\r\nf;\u00e9'}
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """The folder of a report with one run; the run is gone."""
+    folder = add_run(tmp_path / "runs", 7, origin="synthetic")
+    report(tmp_path)
+    folder.rename(tmp_path / "elsewhere")
+    return tmp_path / "out"
+
+
+def rows_file(out):
+    (path,) = (out / "rows").iterdir()
+    return path
+
+
+def edit_row(out, line, **changes):
+    """Change values of one row, the first being line 2."""
+    path = rows_file(out)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows[line - 2] |= changes
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ROW_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_rows_are_read_as_they_were_written(tmp_path):
+    add_folds(tmp_path / "runs", range(1, 9), method=HOSTILE, num_test_clips=7)
+    add_run(tmp_path / "runs", name="Other store, (2)", weights_digest="w")
+    result = report(tmp_path)
+    found = read_rows(tmp_path / "out" / "rows")
+    assert found == sort_rows(result.rows)
+    assert [type(value) for value in found[0].values()] == [
+        type(value) for value in sort_rows(result.rows)[0].values()
+    ]
+    names = sorted(path.name for path in (tmp_path / "out" / "rows").iterdir())
+    assert names == ["other-store-2--paper.csv", "viva-paper.csv"]
+
+
+def test_files_of_rows_are_the_same_whatever_the_order(tmp_path):
+    add_folds(tmp_path / "runs", range(1, 9))
+    rows = report(tmp_path).rows
+    assert row_files(rows) == row_files(rows[::-1])
+
+
+def test_tables_come_from_the_rows_alone(tmp_path):
+    add_folds(tmp_path / "runs", range(1, 9))
+    first = report(tmp_path)
+    (tmp_path / "runs").rename(tmp_path / "elsewhere")
+    files = {path: path.read_bytes() for path in first.paths}
+    second = report(tmp_path)
+    assert measured(second) == measured(first) != {}
+    assert {path: path.read_bytes() for path in second.paths} == files
+    assert "All numbers are from the rows kept in" in " ".join(second.remarks)
+
+
+def test_other_metrics_fill_no_cell(tmp_path):
+    add_run(tmp_path / "runs", 7, origin="synthetic")
+    rows = report(tmp_path).rows
+    others = tuple({**row, "metric": "a first one", "value": 0.1} for row in rows)
+    with_others, without = (contents_of(found, ALL).tables for found in (others + rows, rows))
+    assert with_others == without
+
+
+def test_no_path_of_this_machine_is_in_a_file(tmp_path):
+    add_run(tmp_path / "runs", origin="synthetic")
+    for path in report(tmp_path).paths:
+        assert str(tmp_path) not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"correct": "x"}, "correct is 'x'; a whole number is wanted"),
+        ({"correct": "1.0"}, "correct is '1.0'"),
+        ({"value": "nan"}, "value is 'nan'; a finite number is wanted"),
+        ({"value": ""}, "value is ''; a number is wanted"),
+        ({"value": "0.71"}, "value is 0.71, not 7 / 10"),
+        ({"correct": "11"}, "correct is 11 of total 10"),
+        ({"ci_high": "1.5"}, "ci_high is 1.5, outside 0..1"),
+        ({"total": "0"}, "total is 0, less than 1"),
+        ({"complete": "yes"}, "complete is 'yes'; True or False is wanted"),
+        ({"overrides": "{"}, "overrides is '{', no JSON object"),
+        ({"settings": "[]"}, "settings is '[]', no JSON object"),
+        ({"macro": "-0.1"}, "macro is -0.1, outside 0..1"),
+        ({"per_subject": "{}"}, "per_subject does not add up to 7 of 10"),
+        ({"per_subject": '{"1":[7,9]}'}, "per_subject does not add up to 7 of 10"),
+        ({"per_subject": '{"1":[11,3],"2":[-4,7]}'}, "per_subject does not add up to 7 of 10"),
+        ({"per_subject": '{"1":7}'}, "per_subject does not add up to 7 of 10"),
+        ({"tested_on": "flow"}, "tested on flow, trained on rgb+depth only"),
+    ],
+)
+def test_a_damaged_value_is_named_with_file_and_line(kept, changes, words):
+    path = edit_row(kept, 4, **changes)
+    with pytest.raises(ReportError) as fault:
+        read_rows(kept / "rows")
+    assert f"{path}, line 4: {words}" in fault.value.what
+    assert fault.value.cure
+
+
+def test_a_number_that_is_there_twice_is_refused(kept):
+    path = rows_file(kept)
+    lines = path.read_text().splitlines(keepends=True)
+    elsewhere = lines[1].replace(",cpu\n", ",NVIDIA H200\n")
+    assert elsewhere != lines[1]
+    (kept / "rows" / "copy.csv").write_text(lines[0] + elsewhere)
+    with pytest.raises(ReportError, match=r"is also in .*copy\.csv, line 2"):
+        read_rows(kept / "rows")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda text: "", "line 1: the columns are not those"),
+        (lambda text: text.replace("run,store", "store,run"), "another order"),
+        (lambda text: text.replace(",device\n", ",dev\n"), "without device; with 'dev'"),
+        (lambda text: text[:-1], "the file ends inside a line"),
+        (lambda text: text[: text.rindex(",")] + "\n", "line 4: 33 values"),
+        (lambda text: text + "\n", "line 5: 0 values"),
+        (lambda text: text + '"', "cannot be read as CSV"),
+        (lambda text: text.encode().replace(b"MTUT", b"\xff"), "cannot be read as CSV"),
+    ],
+)
+def test_a_damaged_file_is_named(kept, spoil, words):
+    path = rows_file(kept)
+    spoilt = spoil(path.read_text())
+    path.write_bytes(spoilt if isinstance(spoilt, bytes) else spoilt.encode())
+    words = words.replace("33", str(len(ROW_COLUMNS) - 1))
+    with pytest.raises(ReportError) as fault:
+        report(kept.parent)
+    assert str(path) in fault.value.what
+    assert words in fault.value.what
+
+
+def test_damaged_rows_do_not_stop_a_report_of_runs(kept):
+    add_run(kept.parent / "runs", 7, origin="synthetic")
+    rows_file(kept).write_text("broken")
+    assert "written anew" in " ".join(report(kept.parent).remarks)
+    assert len(read_rows(kept / "rows")) == 3
+
+
+def test_check_of_what_was_written_passes(kept):
+    checked = check_report(kept, ALL)
+    assert checked.num_rows == 3
+    assert {"tables.md", "tables.tex", "table-1.csv", "own.csv"} <= set(checked.names)
+
+
+def test_check_reads_rows_alone(kept):
+    edit_row(kept, 2, correct="8", value="0.8", per_subject='{"1":[8,10]}')
+    with pytest.raises(ReportError, match="is not what its rows give") as fault:
+        check_report(kept, ALL)
+    assert str(kept / "tables.md") in fault.value.what
+    assert "70.0 (1 of 8" in fault.value.what
+    assert "80.0 (1 of 8" in fault.value.what
+
+
+@pytest.mark.parametrize("name", ["tables.md", "tables.tex", "table-3.csv", "own.csv"])
+def test_check_names_the_file_and_the_first_line_that_differs(kept, name):
+    path = kept / name
+    lines = path.read_text().splitlines(keepends=True)
+    lines[1] = "changed " + lines[1]
+    path.write_text("".join(lines))
+    with pytest.raises(ReportError) as fault:
+        check_report(kept, ALL)
+    assert f"{path} is not what its rows give: line 2 has 'changed" in fault.value.what
+    assert f"mtut-bench report --out {kept}" in fault.value.cure
+
+
+def test_check_finds_a_file_cut_short(kept):
+    path = kept / "own.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]))
+    with pytest.raises(ReportError, match=rf"line {len(lines)} has '', the rows give 'own-1"):
+        check_report(kept, ALL)
+
+
+def test_check_finds_a_missing_table(kept):
+    (kept / "table-2.csv").unlink()
+    with pytest.raises(ReportError, match=r"table-2\.csv is missing"):
+        check_report(kept, ALL)
+
+
+def test_check_finds_a_table_that_the_report_no_longer_has(tmp_path):
+    report(tmp_path, tables=("1",))
+    (tmp_path / "out" / "table-2.csv").write_text("left over")
+    with pytest.raises(ReportError, match=r"table-2\.csv belongs to no table") as fault:
+        check_report(tmp_path / "out", ("1",))
+    assert "--tables 1;" in fault.value.cure
+
+
+def test_check_writes_nothing(kept):
+    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*")}
+    check_report(kept, ALL)
+    assert {path: path.stat().st_mtime_ns for path in kept.rglob("*")} == before
+
+
+def test_check_of_an_empty_folder_fails(tmp_path):
+    with pytest.raises(ReportError, match=r"tables\.md is missing"):
+        check_report(tmp_path, ALL)
+
+
+def test_files_of_an_earlier_report_are_removed_and_said(tmp_path):
+    add_run(tmp_path / "runs", origin="synthetic")
+    report(tmp_path)
+    out = tmp_path / "out"
+    for name in ("rows.csv", "notes.csv", "table-8.csv"):
+        (out / name).write_text("mine?")
+    result = report(tmp_path, tables=("1",))
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("notes.csv", "own.csv", "rows", "table-1.csv", "table-8.csv", "tables.md", "tables.tex")
+    ]
+    assert [path.name for path in result.removed] == [
+        *("rows.csv", *(f"table-{number}.csv" for number in "234567"))
+    ]
+    assert f"removed {out / 'table-2.csv'}" in printed(result)
+    check_report(out, ("1",))
+
+
+def test_rows_whose_runs_are_gone_are_removed_and_said(tmp_path):
+    add_run(tmp_path / "runs", origin="synthetic", name="first").rename(tmp_path / "kept")
+    old = add_run(tmp_path / "runs", origin="synthetic", name="second")
+    report(tmp_path)
+    old.rename(tmp_path / "elsewhere")
+    add_run(tmp_path / "runs", origin="synthetic", name="third")
+    result = report(tmp_path)
+    assert [path.name for path in result.removed] == ["second-paper.csv"]
+    assert "1 run of an earlier report" in " ".join(result.remarks)
+    assert {row["store"] for row in result.rows} == {"third"}
+
+
+def test_nothing_is_written_where_a_run_cannot_be_read(tmp_path):
+    folder = add_run(tmp_path / "runs", origin="synthetic")
+    report(tmp_path)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")}
+    edit(folder, format_version=1)
+    with pytest.raises(MtutBenchError):
+        report(tmp_path)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*.*")} == before
+
+
+def test_hostile_titles_reach_every_file_whole(tmp_path):
+    add_run(tmp_path / "runs", origin="synthetic", method=HOSTILE)
+    result = report(tmp_path)
+    assert own(result)[0].rows[0][0] == HOSTILE["title"]
+    assert r'| a "b", \<c\> \& d e f;é |' in (tmp_path / "out" / "tables.md").read_text()
+    tex = (tmp_path / "out" / "tables.tex").read_text()
+    assert r"a \textquotedbl{}b\textquotedbl{}, \textless{}c\textgreater{} \& d e f;é &" in tex
+    check_report(tmp_path / "out", ALL)
+
+
+@pytest.fixture
+def bench(monkeypatch, capsys):
+    """Run the command line; return its exit code and its output."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mtut-bench", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        output = capsys.readouterr()
+        return caught.value.code, output.out + output.err
+
+    return run
+
+
+def test_the_command_checks_what_it_wrote(tmp_path, bench):
+    runs, out = tmp_path / "runs", tmp_path / "out"
+    add_run(runs, origin="synthetic")
+    assert bench("report", "--runs", runs, "--out", out, "--tables", "1,7")[0] == 0
+    names = sorted(path.name for path in out.glob("table-*.csv"))
+    assert names == ["table-1.csv", "table-7.csv"]
+    code, output = bench("report", "--check", "--out", out, "--tables", "1,7")
+    assert (code, output) == (0, f"{out}: 5 files are what its 3 rows give\n")
+    (out / "own.csv").write_text("changed")
+    code, output = bench("report", "--check", "--out", out, "--tables", "1,7")
+    assert code == 1
+    assert f"{out / 'own.csv'} is not what its rows give: line 1 has 'changed'" in output
+
+
+def test_the_command_writes_beside_the_runs_if_not_told_otherwise(tmp_path, bench):
+    add_run(tmp_path / "runs", origin="synthetic")
+    assert bench("report", "--runs", tmp_path / "runs")[0] == 0
+    assert (tmp_path / "runs" / "report" / "tables.tex").is_file()
+    assert bench("report", "--runs", tmp_path / "runs", "--check")[0] == 0
+    assert bench("report", "--runs", tmp_path / "runs", "--tables", "8")[0] == 2
