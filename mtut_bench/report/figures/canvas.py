@@ -1,0 +1,135 @@
+"""What all figures share: their look, their colours, and their files, which have constant bytes."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure as Canvas
+
+from mtut_bench.report.figure import Figure
+
+__all__ = [
+    "COLOURS",
+    "DIFFERENCE",
+    "GREY",
+    "MAGNITUDE",
+    "MARKERS",
+    "WIDTH_IN",
+    "blank_ticks",
+    "clean",
+    "finish",
+    "new_canvas",
+    "style",
+]
+
+WIDTH_IN = 7.2
+"""Width of a figure: two columns of a paper, 7 pt text at least."""
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
+"""Okabe and Ito's colours, told apart by colour-blind readers; for methods, in order."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+"""A second way to tell methods apart."""
+
+GREY = "#666666"
+MAGNITUDE = "cividis"
+DIFFERENCE = "PuOr_r"
+
+_DPI = 200
+_SETTINGS: dict[str, Any] = {
+    # Names of classes may hold '$' and '_': nothing is a formula.
+    "text.parse_math": False,
+    "font.family": ["DejaVu Sans"],
+    "font.size": 8.0,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8.0,
+    "xtick.labelsize": 7.0,
+    "ytick.labelsize": 7.0,
+    "legend.fontsize": 7.5,
+    "figure.titlesize": 9.5,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.2,
+    "grid.linewidth": 0.4,
+    "grid.color": "#dddddd",
+    "legend.frameon": False,
+    "image.interpolation": "nearest",
+    # Ids inside the SVG are digests with this salt; without it they are random.
+    "svg.hashsalt": "mtut-bench",
+    "svg.fonttype": "path",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Hold the look of the figures for a block; whatever the user has set is put back."""
+    with rc_context(), warnings.catch_warnings():
+        # Own settings would change the look, and so the bytes.
+        _reset()
+        # A name in another script is drawn as boxes rather than not at all.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def _reset() -> None:
+    from matplotlib import rcdefaults, rcParams
+
+    rcdefaults()
+    rcParams.update(_SETTINGS)
+
+
+def new_canvas(height_in: float, width_in: float = WIDTH_IN) -> Canvas:
+    """Return an empty figure whose parts are kept apart.
+
+    Args:
+        height_in: height in inches.
+        width_in: width in inches.
+    """
+    return Canvas(figsize=(width_in, height_in), layout="constrained")
+
+
+def finish(canvas: Canvas, key: str, *, title: str, caption: str, alt: str) -> Figure:
+    """Return a drawing as SVG and PNG; equal drawings give equal bytes.
+
+    Args:
+        canvas: what was drawn.
+        key: stem of its files.
+        title: a few words.
+        caption: see :class:`~mtut_bench.report.figure.Figure`.
+        alt: as above.
+    """
+    svg, png = io.BytesIO(), io.BytesIO()
+    # SVG first: a layout is computed for each file, and the second starts from the first's.
+    FigureCanvasSVG(canvas).print_figure(
+        svg, dpi=_DPI, format="svg", metadata={"Date": None, "Creator": None}
+    )
+    FigureCanvasAgg(canvas).print_figure(png, dpi=_DPI, format="png", metadata={"Software": None})
+    return Figure(key, title, caption, alt, svg.getvalue(), png.getvalue())
+
+
+def clean(text: str, length: int = 28) -> str:
+    """Return a name from outside as one line that can be drawn and stand in XML.
+
+    Args:
+        text: any text.
+        length: the most characters; a longer text ends in an ellipsis.
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "\u2026"
+
+
+def blank_ticks(axes: Axes) -> None:
+    """Take ticks and their labels away, as a picture has none."""
+    axes.set_xticks([])
+    axes.set_yticks([])
