@@ -20,6 +20,8 @@ from mtut_bench.report.figures.groups import Arm, Group, describe, scope
 
 __all__ = ["class_figure", "length_figure", "person_figure"]
 
+# More rows than these are drawn closer, so that 83 classes fit on a page.
+_MANY_ROWS = 40
 _INTERVAL = "Bars are Wilson 95 % intervals of the clips; the dotted line is chance"
 _SHARES = Callable[[Arm, str], Mapping[Any, Share]]
 
@@ -30,7 +32,7 @@ def class_figure(group: Group) -> Figure:
     Args:
         group: whose methods.
     """
-    rows = {n: f"{clean(name, 24)}  {n + 1}" for n, name in enumerate(group.classes)}
+    rows = {n: f"{n + 1}  {clean(name, 24)}" for n, name in enumerate(group.classes)}
     canvas = _rows_canvas(group, class_shares, rows)
     return _finish(canvas, group, key="class-accuracy", what="class", remark="")
 
@@ -73,7 +75,9 @@ def length_figure(group: Group) -> Figure | str:
     for axes, modality in zip(panels, group.modalities, strict=True):
         for n, arm in enumerate(group.arms):
             shares = length_shares(arm, modality, edges)
-            places = np.array(list(shares)) + _offset(n, len(group.arms), 0.14)
+            places = np.array(list(shares)) + _offset(
+                n, len(group.arms), min(0.14, 0.8 / len(group.arms))
+            )
             _draw_shares(axes, places, list(shares.values()), n, arm.label, upright=True)
         axes.axhline(100.0 / len(group.classes), color=GREY, linestyle=":", linewidth=0.9)
         axes.set_xticks(range(len(edges)), _bin_labels(sorted(lengths.values()), edges))
@@ -108,14 +112,15 @@ def _rows_canvas(group: Group, shares_of: _SHARES, rows: Mapping[Any, str]) -> C
     keys = [key for key in rows if any(key in shares for shares in found.values())]
     place = {key: n for n, key in enumerate(keys)}
     names = [_with_total(rows[key], [shares.get(key) for shares in found.values()]) for key in keys]
-    pitch_in = max(0.13, 0.05 * len(group.arms) + (0.04 if len(keys) > 40 else 0.09))
+    many = len(keys) > _MANY_ROWS
+    pitch_in = max(0.13, (0.05 if many else 0.085) * len(group.arms) + (0.04 if many else 0.07))
     canvas = new_canvas(0.95 + pitch_in * max(len(keys), 3))
     panels = canvas.subplots(1, len(group.modalities), sharey=True, squeeze=False)[0]
     for axes, modality in zip(panels, group.modalities, strict=True):
         for n, arm in enumerate(group.arms):
             shares = found[arm.label, modality]
             places = np.array([place[key] for key in shares], dtype=np.float64)
-            places += _offset(n, len(group.arms), 0.6 / max(len(group.arms), 2))
+            places += _offset(n, len(group.arms), 0.7 / max(len(group.arms), 2))
             _draw_shares(axes, places, list(shares.values()), n, arm.label, upright=False)
         axes.axvline(100.0 / len(group.classes), color=GREY, linestyle=":", linewidth=0.9)
         axes.set_xlim(-3, 103)
@@ -178,13 +183,14 @@ def _legend(canvas: Canvas, axes: Axes) -> None:
 def _finish(canvas: Canvas, group: Group, *, key: str, what: str, remark: str) -> Figure:
     labels = ", ".join(arm.label for arm in group.arms)
     remark += f" {group.remark}" if group.remark else ""
+    chance = 100.0 / len(group.classes)
     return finish(
         canvas,
         f"{key}-{group.number}",
         title=f"Accuracy by {what}",
         caption=(
             f"Accuracy by {what}, each network tested alone ({', '.join(group.modalities)}); the "
-            f"number of clips in brackets. {_INTERVAL} ({100.0 / len(group.classes):.1f} %).{remark} "
+            f"number of clips in brackets. {_INTERVAL} ({chance:.1f} %).{remark} "
             f"{scope(group.arms)} {describe(group)}"
         ),
         alt=(

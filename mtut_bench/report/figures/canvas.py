@@ -10,6 +10,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure as Canvas
 
 from mtut_bench.report.figure import Figure
@@ -20,7 +21,9 @@ __all__ = [
     "GREY",
     "MAGNITUDE",
     "MARKERS",
+    "SHARE",
     "WIDTH_IN",
+    "add_bar",
     "blank_ticks",
     "clean",
     "finish",
@@ -39,6 +42,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 GREY = "#666666"
 MAGNITUDE = "cividis"
+SHARE = "Blues"
 DIFFERENCE = "PuOr_r"
 
 _DPI = 200
@@ -127,6 +131,20 @@ def clean(text: str, length: int = 28) -> str:
     """
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= length else line[: length - 1].rstrip() + "\u2026"
+
+
+def add_bar(axes: Axes, image: ScalarMappable, label: str, **options: Any) -> None:  # noqa: ANN401
+    """Put the scale of a picture to its right, exactly as high as the picture.
+
+    Args:
+        axes: of the picture.
+        image: what was drawn there.
+        label: of the scale.
+        **options: of matplotlib's ``colorbar``.
+    """
+    place = axes.inset_axes((1.04, 0.0, 0.05, 1.0))
+    bar = axes.figure.colorbar(image, cax=place, label=label, **options)
+    bar.outline.set_linewidth(0.6)
 
 
 def blank_ticks(axes: Axes) -> None:

@@ -4,7 +4,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
@@ -12,7 +14,8 @@ from mtut_bench.report.figure import Figure
 from mtut_bench.report.figures.canvas import (
     COLOURS,
     DIFFERENCE,
-    MAGNITUDE,
+    SHARE,
+    add_bar,
     clean,
     finish,
     new_canvas,
@@ -44,17 +47,16 @@ def confusion_figure(group: Group, modality: str) -> Figure | str:
     labels = [arm.label for arm in two]
     counts = [mean_confusion(arm, modality) for arm in two]
     shares = [row_shares(counts_KK) for counts_KK in counts]
-    canvas = new_canvas(6.9)
+    canvas = new_canvas(6.4)
     panels = canvas.subplots(2, 2)
     for axes, share_KK, label, letter in zip(panels[0], shares, labels, "ab", strict=True):
-        image = axes.imshow(share_KK, cmap=MAGNITUDE, vmin=0.0, vmax=1.0)
+        image = axes.imshow(share_KK, cmap=_with_grey(SHARE), vmin=0.0, vmax=1.0)
         axes.set_title(f"({letter}) {label}")
-    canvas.colorbar(image, ax=panels[0, 1], label="share of the true class", shrink=0.8)
+    add_bar(panels[0, 1], image, "share of the true class")
     gap_KK = shares[1] - shares[0]
     limit = max(float(np.nanmax(np.abs(gap_KK))), 0.01)
-    image = panels[1, 0].imshow(gap_KK, cmap=DIFFERENCE, vmin=-limit, vmax=limit)
+    panels[1, 0].imshow(gap_KK, cmap=_with_grey(DIFFERENCE), vmin=-limit, vmax=limit)
     panels[1, 0].set_title(f"(c) {labels[1]} minus {labels[0]}")
-    canvas.colorbar(image, ax=panels[1, 0], label="difference of shares", shrink=0.8)
     for axes in (*panels[0], panels[1, 0]):
         _name_axes(axes, group.classes, named=axes is not panels[0, 1])
         _frame_first(axes, len(group.classes))
@@ -115,6 +117,11 @@ def _name_axes(axes: Axes, classes: Sequence[str], *, named: bool) -> None:
         axes.set_ylabel("true class")
 
 
+def _with_grey(name: str) -> Colormap:
+    """Return a colour map that shows a class without clips in grey."""
+    return colormaps[name].with_extremes(bad="#cccccc")
+
+
 def _numbered(classes: Sequence[str]) -> list[str]:
     return [f"{clean(name, _NAME_LENGTH)}  {n}" for n, name in enumerate(classes, 1)]
 
@@ -136,16 +143,20 @@ def _draw_called_out(
 ) -> None:
     """Draw the first classes with the numbers of clips by both methods in each cell."""
     size = min(CALLED_OUT, len(classes))
-    axes.imshow(gap_KK[:size, :size], cmap=DIFFERENCE, vmin=-limit, vmax=limit, alpha=0.6)
+    first_KK = gap_KK[:size, :size]
+    image = axes.imshow(first_KK, cmap=_with_grey(DIFFERENCE), vmin=-limit, vmax=limit)
+    add_bar(axes, image, "difference of shares (c, d)")
     for true in range(size):
         for said in range(size):
             before, after = (_count(counts_KK[true, said]) for counts_KK in counts)
             if (before, after) != ("0", "0"):
                 text = f"{before}\u2192{after}"
-                axes.text(said, true, text, ha="center", va="center", size=7)
+                dark = abs(first_KK[true, said]) > 0.6 * limit
+                colour = "white" if dark else "black"
+                axes.text(said, true, text, ha="center", va="center", size=7, color=colour)
     axes.set_xticks(range(size), [str(n + 1) for n in range(size)])
     axes.set_yticks(range(size), _numbered(classes)[:size])
     axes.set_xlabel("predicted class")
-    axes.set_title(f"(d) {_first_words(len(classes))}: clips, {labels[0]} \u2192 {labels[1]}")
+    axes.set_title(f"(d) {_first_words(len(classes))}, clips")
     for spine in axes.spines.values():
         spine.set(visible=True, edgecolor=_FRAME, linewidth=1.2)

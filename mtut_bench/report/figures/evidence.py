@@ -66,7 +66,7 @@ def mean_confusion(arm: Arm, modality: str) -> NDArray[np.float64]:
         metrics.confusion(predictions.fuse(run.scores, [modality]), run.scores.labels_N)
         for run in arm.runs
     ]
-    return np.sum(counts, axis=0, dtype=np.float64) / len(arm.seeds)
+    return np.stack(counts).sum(axis=0).astype(np.float64) / len(arm.seeds)
 
 
 def row_shares(counts_KK: NDArray[np.float64]) -> NDArray[np.float64]:

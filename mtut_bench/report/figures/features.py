@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import SubFigure
+from matplotlib.figure import Figure as Canvas
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from mtut_bench.report.figure import Figure
@@ -13,6 +15,7 @@ from mtut_bench.report.figures.canvas import (
     DIFFERENCE,
     GREY,
     MAGNITUDE,
+    WIDTH_IN,
     blank_ticks,
     clean,
     finish,
@@ -26,7 +29,15 @@ from mtut_bench.types import sort_modalities
 __all__ = ["features_figure", "map_strip", "matrix_distance", "shown_steps"]
 
 _MAX_STEPS = 12
-_ROW_IN = 0.5
+# Sizes in inches: halves of a method, in them names, strips of maps and matrices, and one scale.
+_BAR_IN = 0.62
+_HALF_IN = (WIDTH_IN - _BAR_IN - 0.16) / 2
+_LABEL_IN = 0.92
+_STRIP_IN = _HALF_IN - _LABEL_IN
+_STEP_IN = 0.5
+_MATRIX_IN = 1.5
+_HEAD_IN = 0.28
+_GAP_IN = 0.06
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,15 +69,7 @@ def features_figure(group: Group) -> Figure | str:
     modalities = sort_modalities(group.modalities)
     clip = seen[0].clip
     with_matrices = all(set(one.clip.correlations) == set(modalities) for one in seen)
-    maps_in = 0.55 + 2 * (0.28 + len(modalities) * _ROW_IN)
-    matrices_in = (2.1 if len(modalities) < 3 else 4.3) if with_matrices else 0.0
-    canvas = new_canvas(maps_in + matrices_in)
-    if with_matrices:
-        top, bottom = canvas.subfigures(2, 1, height_ratios=(maps_in, matrices_in))
-        _draw_matrices(bottom, seen, modalities)
-    else:
-        top = canvas.subfigures(1, 1)
-    _draw_maps(top, seen, modalities)
+    canvas = _draw(seen, modalities, with_matrices)
     return finish(
         canvas,
         f"feature-maps-{group.number}",
@@ -74,8 +77,8 @@ def features_figure(group: Group) -> Figure | str:
         caption=_caption(group, seen, modalities, with_matrices),
         alt=(
             f"Heat maps over time of the channel mean of the last feature map for clip "
-            f"{clean(clip.clip_id, 40)}, one row for each of {', '.join(modalities)}: above by "
-            f"{seen[0].arm.label}, below by {seen[1].arm.label}"
+            f"{clean(clip.clip_id, 40)}, one row for each of {', '.join(modalities)}: left by "
+            f"{seen[0].arm.label}, right by {seen[1].arm.label}"
             + ("; then the correlation matrices of the blocks." if with_matrices else ".")
         ),
     )
@@ -153,36 +156,59 @@ def matrix_distance(clip: KeptClip, first: str, second: str) -> float:
     return float(np.square(gap_DD).mean())
 
 
-def _draw_maps(top: SubFigure, seen: Sequence[_Seen], modalities: Sequence[str]) -> None:
-    for part, one, letter in zip(top.subfigures(2, 1), seen, "ab", strict=True):
-        part.suptitle(f"({letter}) {one.arm.label}", x=0.01, ha="left", size=8.5, weight="bold")
-        panels = part.subplots(len(modalities), 1, squeeze=False)[:, 0]
-        for axes, modality in zip(panels, modalities, strict=True):
-            strip = map_strip(one.clip.maps[modality])
-            axes.imshow(strip, cmap=MAGNITUDE)
-            _frameless(axes)
-            axes.set_ylabel(clean(modality, 9), rotation=0, ha="right", va="center")
-            low, high = np.nanmin(strip), np.nanmax(strip)
-            axes.text(
-                1.01,
-                0.5,
-                f"{low:.3g} to\n{high:.3g}",
-                transform=axes.transAxes,
-                va="center",
-                size=7,
-                color=GREY,
-            )
+def _draw(seen: Sequence[_Seen], modalities: Sequence[str], with_matrices: bool) -> Canvas:
+    """Return one half for each method: a strip per modality, below them the matrices."""
+    count = len(modalities)
+    steps, height, width = seen[0].clip.maps[modalities[0]].shape
+    step_in = min(_STEP_IN, _STRIP_IN / len(shown_steps(steps)))
+    strip_in = step_in * height / width
+    matrix_in = min(_MATRIX_IN, (_HALF_IN - 0.1) / count - 0.1) if with_matrices else 0.0
+    total_in = _HEAD_IN + count * (strip_in + _GAP_IN)
+    total_in += _HEAD_IN + matrix_in + 0.05 if with_matrices else 0.0
+    canvas = new_canvas(total_in)
+    canvas.set_layout_engine("none")
+    for half, (one, letter) in enumerate(zip(seen, "ab", strict=True)):
+        left_in = 0.08 + half * (_HALF_IN + 0.08)
+        title = f"({letter}) {one.arm.label}"
+        canvas.text(left_in / WIDTH_IN, 1 - 0.17 / total_in, title, size=8.5, weight="bold")
+        for row, modality in enumerate(modalities):
+            bottom_in = total_in - _HEAD_IN - (row + 1) * strip_in - row * _GAP_IN
+            span_in = step_in * len(shown_steps(steps))
+            place = (left_in + _LABEL_IN, bottom_in, span_in, strip_in)
+            _draw_map(_axes(canvas, place), one.clip.maps[modality], modality)
+        for column in range(count if with_matrices else 0):
+            place = (left_in + column * (matrix_in + 0.1), 0.05, matrix_in, matrix_in)
+            image = _draw_matrix(_axes(canvas, place), one.clip, modalities[column])
+    if with_matrices:
+        bar_in = (WIDTH_IN - _BAR_IN + 0.05, 0.05, 0.09, matrix_in)
+        canvas.colorbar(image, cax=_axes(canvas, bar_in), label="correlation", ticks=(-1, 0, 1))
+    return canvas
 
 
-def _draw_matrices(bottom: SubFigure, seen: Sequence[_Seen], modalities: Sequence[str]) -> None:
-    shape = (1, 2 * len(modalities)) if len(modalities) < 3 else (2, len(modalities))
-    panels = bottom.subplots(*shape, squeeze=False)
-    shown = [(one, modality) for one in seen for modality in modalities]
-    for axes, (one, modality) in zip(panels.flat, shown, strict=True):
-        image = axes.imshow(one.clip.correlations[modality], cmap=DIFFERENCE, vmin=-1, vmax=1)
-        _frameless(axes)
-        axes.set_title(f"{one.arm.label}, {clean(modality, 9)}", size=8)
-    bottom.colorbar(image, ax=panels, label="correlation", shrink=0.85, ticks=(-1, 0, 1))
+def _axes(canvas: Canvas, place_in: tuple[float, float, float, float]) -> Axes:
+    """Return axes at left, bottom, width and height in inches."""
+    whole = (*canvas.get_size_inches(), *canvas.get_size_inches())
+    left, bottom, width, height = (part / size for part, size in zip(place_in, whole, strict=True))
+    return canvas.add_axes((left, bottom, width, height))
+
+
+def _draw_map(axes: Axes, map_THW: NDArray[np.floating], modality: str) -> None:
+    strip = map_strip(map_THW)
+    axes.imshow(strip, cmap=MAGNITUDE, aspect="auto")
+    _frameless(axes)
+    name = clean(modality, 9)
+    place: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right"}
+    axes.annotate(name, (0, 0.5), (-5, 1), va="bottom", **place)
+    scale = f"{np.nanmin(strip):.3g} to {np.nanmax(strip):.3g}"
+    axes.annotate(scale, (0, 0.5), (-5, -1), va="top", size=7, color=GREY, **place)
+
+
+def _draw_matrix(axes: Axes, clip: KeptClip, modality: str) -> AxesImage:
+    axes.set_title(
+        f"{clean(modality, 9)}, {len(clip.correlations[modality])} blocks", size=7, pad=3
+    )
+    _frameless(axes)
+    return axes.imshow(clip.correlations[modality], cmap=DIFFERENCE, vmin=-1, vmax=1)
 
 
 def _frameless(axes: Axes) -> None:

@@ -1,13 +1,15 @@
 """Figure 3 of the paper: the weight of the alignment over the losses of two networks."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from numpy.typing import NDArray
 
 from mtut_bench.report.figure import Figure
-from mtut_bench.report.figures.canvas import MAGNITUDE, finish, new_canvas
+from mtut_bench.report.figures.canvas import MAGNITUDE, add_bar, finish, new_canvas
 
 __all__ = ["BETA", "FocalWeight", "focal_figure", "focal_grid"]
 
@@ -16,6 +18,7 @@ BETA = 2.0
 
 _LARGEST_LOSS = 2.0
 _POINTS = 81
+_TICKS = (0.0, 0.5, 1.0, 1.5, 2.0)
 _LEVELS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
 
 FocalWeight = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
@@ -44,28 +47,8 @@ def focal_figure(focal_weight: FocalWeight) -> Figure:
     """
     loss_m, loss_n, rho = focal_grid(focal_weight)
     canvas = new_canvas(3.1)
-    left, right = canvas.subfigures(1, 2, width_ratios=(1.0, 1.0))
-    surface = left.add_subplot(projection="3d")
-    surface.plot_surface(loss_m, loss_n, rho, cmap=MAGNITUDE, rcount=27, ccount=27, linewidth=0.2)
-    surface.set_xlabel("loss of m", labelpad=-4)
-    surface.set_ylabel("loss of n", labelpad=-4)
-    surface.set_zlabel("\u03c1(m, n)", labelpad=-5)
-    surface.tick_params(pad=-2)
-    surface.set_xticks([0, 1, 2])
-    surface.set_yticks([0, 1, 2])
-    surface.view_init(elev=24, azim=-142)
-    surface.set_box_aspect(None, zoom=0.86)
-    axes = right.add_subplot()
-    levels = [level for level in _LEVELS if level < rho.max()]
-    levels.append(next((level for level in _LEVELS if level >= rho.max()), float(rho.max()) + 1.0))
-    norm = BoundaryNorm(levels, 256)
-    filled = axes.contourf(loss_m, loss_n, rho, levels, cmap=MAGNITUDE, norm=norm)
-    axes.plot([0, _LARGEST_LOSS], [0, _LARGEST_LOSS], color="white", linestyle="--")
-    axes.text(0.55, 1.35, "\u03c1 = 0\nn is not better", color="white", ha="center", va="center")
-    axes.set_xlabel("classification loss of m, the network in training")
-    axes.set_ylabel("classification loss of n, the other")
-    axes.set_aspect("equal")
-    right.colorbar(filled, ax=axes, label="\u03c1(m, n)", ticks=levels, shrink=0.9)
+    _draw_surface(canvas.add_subplot(1, 2, 1, projection="3d"), loss_m, loss_n, rho)
+    _draw_map(canvas.add_subplot(1, 2, 2), loss_m, loss_n, rho)
     largest = float(rho.max())
     return finish(
         canvas,
@@ -84,3 +67,38 @@ def focal_figure(focal_weight: FocalWeight) -> Figure:
             f"exponentially with the gap, up to {largest:.1f} at a gap of {_LARGEST_LOSS:g}."
         ),
     )
+
+
+def _draw_surface(
+    axes: Any,  # noqa: ANN401 - axes of three dimensions, untyped
+    loss_m: NDArray[np.float64],
+    loss_n: NDArray[np.float64],
+    rho: NDArray[np.float64],
+) -> None:
+    axes.plot_surface(loss_m, loss_n, rho, cmap=MAGNITUDE, rcount=27, ccount=27, linewidth=0.2)
+    axes.set_xlabel("loss of m", labelpad=-4)
+    axes.set_ylabel("loss of n", labelpad=-4)
+    axes.zaxis.set_rotate_label(False)
+    axes.set_zlabel("\u03c1(m, n)", labelpad=-5, rotation=90)
+    axes.tick_params(pad=-2)
+    axes.set_xticks([0, 1, 2])
+    axes.set_yticks([0, 1, 2])
+    axes.view_init(elev=24, azim=-142)
+    axes.set_box_aspect(None, zoom=0.86)
+
+
+def _draw_map(
+    axes: Axes, loss_m: NDArray[np.float64], loss_n: NDArray[np.float64], rho: NDArray[np.float64]
+) -> None:
+    levels = [level for level in _LEVELS if level < rho.max()]
+    levels.append(next((level for level in _LEVELS if level >= rho.max()), float(rho.max()) + 1.0))
+    norm = BoundaryNorm(levels, 256)
+    filled = axes.contourf(loss_m, loss_n, rho, levels, cmap=MAGNITUDE, norm=norm)
+    axes.plot([0, _LARGEST_LOSS], [0, _LARGEST_LOSS], color="white", linestyle="--")
+    axes.text(0.6, 1.4, "\u03c1 = 0:\nn is not better", color="white", ha="center", va="center")
+    axes.set_xlabel("loss of m, the network in training")
+    axes.set_ylabel("loss of n, the other network")
+    axes.set_xticks(_TICKS)
+    axes.set_yticks(_TICKS)
+    axes.set_aspect("equal")
+    add_bar(axes, filled, "\u03c1(m, n)", ticks=levels, format="%g")

@@ -9,7 +9,7 @@ from mtut_bench.folds import natural_order
 from mtut_bench.report.behind import differences
 from mtut_bench.report.figures.canvas import clean
 from mtut_bench.report.finished import FinishedRun
-from mtut_bench.report.rows import ResultRow, modality_order, result_rows
+from mtut_bench.report.rows import ResultRow, result_rows
 
 __all__ = ["Arm", "Group", "describe", "group_runs", "number_of", "pair", "scope"]
 

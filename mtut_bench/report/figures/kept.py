@@ -73,7 +73,7 @@ def read_kept(run: FinishedRun) -> tuple[KeptClip, ...]:
         return ()
     except _UNREADABLE as fault:
         raise RunError(f"{path} is truncated or corrupt ({fault}).", CURE) from fault
-    clips = []
+    clips: list[KeptClip] = []
     while f"{len(clips)}/id" in arrays:
         clips.append(_clip(path, arrays, len(clips), run))
     if not clips:

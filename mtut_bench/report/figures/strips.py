@@ -35,6 +35,9 @@ _ARROW_STEP_PX = 16
 _STILL = 0.08
 
 
+Arrows = NDArray[np.float64]
+
+
 def strips_figure(groups: Sequence[Group], number: int) -> Figure | str:
     """Return the sample strips of one store, or why there are none.
 
@@ -128,7 +131,7 @@ def _draw_times(canvas: Canvas, moments: int, strip_in: float, bottom: float) ->
     for moment in range(moments):
         x = (_LABEL_IN + strip_in * (moment + 0.5) / moments) / WIDTH_IN
         share = moment / max(moments - 1, 1)
-        text = f"{share:.0%}" + (" of the clip" if moment == 0 else "")
+        text = f"{100.0 * share:.0f} %" + (" of the clip" if moment == 0 else "")
         canvas.text(x, bottom, text, size=7, color=GREY, ha="center", va="top")
 
 
@@ -142,10 +145,10 @@ def _draw_strip(axes: Axes, thumbs_SHWC: NDArray[np.uint8], modality: str) -> No
     elif kind == "depth":
         axes.imshow(join(np.repeat(thumbs_SHWC, 3, axis=3)), aspect="auto")
     else:
-        shade_SHW3, x, y, dx, dy = flow_arrows(thumbs_SHWC)
+        shade_SHW3, arrows_A4 = flow_arrows(thumbs_SHWC)
         axes.imshow(join(shade_SHW3), aspect="auto")
         axes.quiver(
-            x, y, dx, dy, color=COLOURS[0], angles="xy", scale_units="xy", scale=1.0, width=0.0016
+            *arrows_A4.T, color=COLOURS[0], angles="xy", scale_units="xy", scale=1.0, width=0.0016
         )
 
 
@@ -161,30 +164,33 @@ def join(pictures_SHWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate(parts[1:], axis=1)
 
 
-def flow_arrows(thumbs_SHWC: NDArray[np.uint8]) -> tuple[NDArray[np.generic], ...]:
+def flow_arrows(thumbs_SHWC: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Arrows]:
     """Return a grey picture of the speed, and arrows where something moves.
 
     Args:
         thumbs_SHWC: coded flow, uint8, (S, H, W, 2).
 
     Returns:
-        The picture, uint8, (S, H, W, 3), white where nothing moves; then x, y, dx and dy of the
-        arrows, float, (A,), in pixels of the joined picture, y downwards; the longest arrow spans
-        the distance between two.
+        The picture, uint8, (S, H, W, 3), white where nothing moves; the arrows as (x, y, dx, dy),
+        float64, (A, 4), in pixels of the joined picture, y downwards; the longest arrow possible
+        spans the distance between two.
     """
     flow_SHW2 = decode_flow(thumbs_SHWC)
     speed_SHW = np.hypot(flow_SHW2[..., 0], flow_SHW2[..., 1])
-    # One code step is a rounded-off third of a pixel; below a pixel all is noise.
+    # Where all is slower than a pixel per frame there is noise and no motion to be blown up.
     scale = max(float(speed_SHW.max()), 1.0)
     shade_SHW = np.rint(255.0 - 130.0 * speed_SHW / scale).astype(np.uint8)
     height, width = speed_SHW.shape[1:]
     half = _ARROW_STEP_PX // 2
     where = np.ix_(
-        range(len(flow_SHW2)), range(half, height, _ARROW_STEP_PX), range(half, width, 16)
+        range(len(flow_SHW2)),
+        range(half, height, _ARROW_STEP_PX),
+        range(half, width, _ARROW_STEP_PX),
     )
     s, y, x = np.broadcast_arrays(*where)
     moving = speed_SHW[where] > _STILL * scale
     vectors = flow_SHW2[where][moving] * (_ARROW_STEP_PX / scale)
     x_joined = (x + s * (width + _GAP_PX))[moving].astype(np.float64)
     shade_SHW3 = np.repeat(shade_SHW[..., None], 3, axis=3)
-    return shade_SHW3, x_joined, y[moving].astype(np.float64), vectors[:, 0], vectors[:, 1]
+    arrows_A4 = np.column_stack([x_joined, y[moving], vectors]).astype(np.float64)
+    return shade_SHW3, arrows_A4

@@ -62,6 +62,18 @@ def curves_figure(group: Group) -> Figure | str:
         )
     for axes, modality in zip(panels[0], group.modalities, strict=True):
         axes.set_title(clean(modality))
+        if start is not None:
+            place = (start + 0.5, 1.0)
+            axes.annotate(
+                "stage two",
+                place,
+                (3, 0),
+                xycoords=axes.get_xaxis_transform(),
+                textcoords="offset points",
+                va="top",
+                size=7,
+                color=GREY,
+            )
     for axes in panels[-1]:
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -110,7 +122,7 @@ def _scale(line: Sequence[Axes], quantity: str, curves: Sequence[Curve]) -> None
         line[0].set_ylim(-0.03, 1.03)
     elif max(value for curve in curves for value in curve.values) > _LINEAR_UP_TO:
         line[0].set_yscale("symlog", linthresh=1.0)
-    else:
+    elif quantity != "cross-entropy":
         line[0].set_ylim(bottom=0.0)
 
 
