@@ -21,7 +21,7 @@ from mtut_bench.report.figures.canvas import (
     new_canvas,
 )
 from mtut_bench.report.figures.evidence import mean_confusion, row_shares
-from mtut_bench.report.figures.groups import Group, describe, pair, scope
+from mtut_bench.report.figures.groups import Group, describe, number_of, pair, scope
 
 __all__ = ["CALLED_OUT", "called_out", "confusion_figure"]
 
@@ -30,7 +30,9 @@ CALLED_OUT = 6
 
 _MAX_NAMED = 30
 _MAX_TICKS = 13
-_NAME_LENGTH = 18
+_NAME_LENGTH = 16
+# Longer counts take two lines of a cell.
+_ONE_LINE = 6
 _FRAME = COLOURS[4]
 
 
@@ -70,7 +72,7 @@ def confusion_figure(group: Group, modality: str) -> Figure | str:
             f"in the store's order. (a) {labels[0]}, (b) {labels[1]}: shares of the clips of each "
             f"true class; (c) their difference: on the diagonal positive is better, elsewhere "
             f"worse. (d) {_first_words(len(group.classes))}: numbers of clips by {labels[0]} "
-            f"\u2192 by {labels[1]}. {called_out(counts, labels)} {scope(two)} {describe(group)}"
+            f"\u2192 by {labels[1]}.{_without_clips(counts[0])} {called_out(counts, labels)} {scope(two)} {describe(group)}"
         ),
         alt=(
             f"Three matrices of {len(group.classes)} by {len(group.classes)} classes for the "
@@ -93,6 +95,11 @@ def called_out(counts: Sequence[NDArray[np.float64]], labels: Sequence[str]) -> 
         right, total = float(first.diagonal().sum()), float(first.sum())
         words.append(f"{_count(right)} of {_count(total)} by {label}")
     return f"Right in {_first_words(len(counts[0])).lower()}: {', '.join(words)}."
+
+
+def _without_clips(counts_KK: NDArray[np.float64]) -> str:
+    missing = int((counts_KK.sum(axis=1) == 0).sum())
+    return f" Grey: without test clips ({number_of(missing, 'class')})." if missing else ""
 
 
 def _first_words(num_classes: int) -> str:
@@ -151,11 +158,18 @@ def _draw_called_out(
             before, after = (_count(counts_KK[true, said]) for counts_KK in counts)
             if (before, after) != ("0", "0"):
                 text = f"{before}\u2192{after}"
+                if len(text) > _ONE_LINE:
+                    text = f"{before}\n\u2192{after}"
                 dark = abs(first_KK[true, said]) > 0.6 * limit
                 colour = "white" if dark else "black"
                 axes.text(said, true, text, ha="center", va="center", size=7, color=colour)
     axes.set_xticks(range(size), [str(n + 1) for n in range(size)])
-    axes.set_yticks(range(size), _numbered(classes)[:size])
+    # Up to thirty classes are named beside panel (c), in the same order.
+    names = [str(n + 1) for n in range(size)]
+    if len(classes) > _MAX_NAMED:
+        names = _numbered(classes)[:size]
+    axes.set_yticks(range(size), names)
+    axes.set_ylabel("true class")
     axes.set_xlabel("predicted class")
     axes.set_title(f"(d) {_first_words(len(classes))}, clips")
     for spine in axes.spines.values():

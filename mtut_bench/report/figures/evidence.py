@@ -29,7 +29,7 @@ __all__ = [
 
 Key = TypeVar("Key", int, str)
 
-_MAX_BINS = 5
+_MAX_BINS = 4
 _MIN_CLIPS_PER_BIN = 8
 
 
@@ -108,7 +108,7 @@ def person_shares(arm: Arm, modality: str) -> dict[str, Share]:
 def length_edges(num_frames: Sequence[int]) -> tuple[int, ...]:
     """Return the longest length of each bin; bins hold about as many clips each.
 
-    At most five, and of eight clips each where there are enough; clips of one length are never
+    At most four, and of eight clips each where there are enough; clips of one length are never
     parted. The bins depend on lengths alone.
 
     Args:

@@ -38,6 +38,7 @@ _STEP_IN = 0.5
 _MATRIX_IN = 1.5
 _HEAD_IN = 0.28
 _GAP_IN = 0.06
+_TWO_LINES_IN = 0.28
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +164,8 @@ def _draw(seen: Sequence[_Seen], modalities: Sequence[str], with_matrices: bool)
     step_in = min(_STEP_IN, _STRIP_IN / len(shown_steps(steps)))
     strip_in = step_in * height / width
     matrix_in = min(_MATRIX_IN, (_HALF_IN - 0.1) / count - 0.1) if with_matrices else 0.0
-    total_in = _HEAD_IN + count * (strip_in + _GAP_IN)
+    pitch_in = max(strip_in, _TWO_LINES_IN) + _GAP_IN
+    total_in = _HEAD_IN + count * pitch_in
     total_in += _HEAD_IN + matrix_in + 0.05 if with_matrices else 0.0
     canvas = new_canvas(total_in)
     canvas.set_layout_engine("none")
@@ -172,7 +174,7 @@ def _draw(seen: Sequence[_Seen], modalities: Sequence[str], with_matrices: bool)
         title = f"({letter}) {one.arm.label}"
         canvas.text(left_in / WIDTH_IN, 1 - 0.17 / total_in, title, size=8.5, weight="bold")
         for row, modality in enumerate(modalities):
-            bottom_in = total_in - _HEAD_IN - (row + 1) * strip_in - row * _GAP_IN
+            bottom_in = total_in - _HEAD_IN - row * pitch_in - (pitch_in - _GAP_IN + strip_in) / 2
             span_in = step_in * len(shown_steps(steps))
             place = (left_in + _LABEL_IN, bottom_in, span_in, strip_in)
             _draw_map(_axes(canvas, place), one.clip.maps[modality], modality)
@@ -199,7 +201,7 @@ def _draw_map(axes: Axes, map_THW: NDArray[np.floating], modality: str) -> None:
     name = clean(modality, 9)
     place: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right"}
     axes.annotate(name, (0, 0.5), (-5, 1), va="bottom", **place)
-    scale = f"{np.nanmin(strip):.3g} to {np.nanmax(strip):.3g}"
+    scale = f"{np.nanmin(strip):.2g} to {np.nanmax(strip):.2g}"
     axes.annotate(scale, (0, 0.5), (-5, -1), va="top", size=7, color=GREY, **place)
 
 
@@ -208,7 +210,10 @@ def _draw_matrix(axes: Axes, clip: KeptClip, modality: str) -> AxesImage:
         f"{clean(modality, 9)}, {len(clip.correlations[modality])} blocks", size=7, pad=3
     )
     _frameless(axes)
-    return axes.imshow(clip.correlations[modality], cmap=DIFFERENCE, vmin=-1, vmax=1)
+    # Hundreds of blocks are more than pixels: these are averaged rather than passed over.
+    return axes.imshow(
+        clip.correlations[modality], cmap=DIFFERENCE, vmin=-1, vmax=1, interpolation="auto"
+    )
 
 
 def _frameless(axes: Axes) -> None:

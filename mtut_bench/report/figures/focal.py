@@ -84,7 +84,7 @@ def _draw_surface(
     axes.set_xticks([0, 1, 2])
     axes.set_yticks([0, 1, 2])
     axes.view_init(elev=24, azim=-142)
-    axes.set_box_aspect(None, zoom=0.86)
+    axes.set_box_aspect(None, zoom=1.0)
 
 
 def _draw_map(

@@ -212,7 +212,7 @@ def scope(arms: Sequence[Arm]) -> str:
             text += f" (not counted, with fewer folds: seed {', '.join(map(str, arm.left_out))})"
         said[text].append(arm.label)
     if len(said) == 1:
-        return f"{next(iter(said)).capitalize()}."
+        return f"{next(iter(said))}."
     words = "; ".join(f"{', '.join(names)}: {text}" for text, names in said.items())
     same = len({arm.folds for arm in arms}) == 1
     return f"{words}." + ("" if same else " The folds differ, so this compares different clips.")
@@ -225,4 +225,5 @@ def number_of(count: int, noun: str) -> str:
         count: how many.
         noun: what, in the singular.
     """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"

@@ -33,6 +33,7 @@ _GAP_PX = 3
 _ARROW_STEP_PX = 16
 # Slower than this share of the fastest motion of a clip is drawn as still.
 _STILL = 0.08
+_STILL_GREY = 245.0
 
 
 Arrows = NDArray[np.float64]
@@ -66,8 +67,8 @@ def strips_figure(groups: Sequence[Group], number: int) -> Figure | str:
         caption=(
             f"{number_of(moments, 'moment')}, evenly spread, of {number_of(len(clips), 'clip')} "
             f"in every modality ({names}); {origin} recordings ({row['dataset']}, store "
-            f"{row['store']}). The clips are the first, middle and last of a fold's test side, "
-            "never chosen by a score."
+            f"{row['store']}). The clips are fixed by their place in a fold's test side (first, "
+            "middle, last), never by a score."
             + (
                 " Flow: arrows point where the picture moves, darker is faster, scaled by the "
                 "clip's fastest motion."
@@ -171,7 +172,7 @@ def flow_arrows(thumbs_SHWC: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Arro
         thumbs_SHWC: coded flow, uint8, (S, H, W, 2).
 
     Returns:
-        The picture, uint8, (S, H, W, 3), white where nothing moves; the arrows as (x, y, dx, dy),
+        The picture, uint8, (S, H, W, 3), pale where nothing moves; the arrows as (x, y, dx, dy),
         float64, (A, 4), in pixels of the joined picture, y downwards; the longest arrow possible
         spans the distance between two.
     """
@@ -179,7 +180,7 @@ def flow_arrows(thumbs_SHWC: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Arro
     speed_SHW = np.hypot(flow_SHW2[..., 0], flow_SHW2[..., 1])
     # Where all is slower than a pixel per frame there is noise and no motion to be blown up.
     scale = max(float(speed_SHW.max()), 1.0)
-    shade_SHW = np.rint(255.0 - 130.0 * speed_SHW / scale).astype(np.uint8)
+    shade_SHW = np.rint(_STILL_GREY - 120.0 * speed_SHW / scale).astype(np.uint8)
     height, width = speed_SHW.shape[1:]
     half = _ARROW_STEP_PX // 2
     where = np.ix_(

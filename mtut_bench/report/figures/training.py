@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from mtut_bench.report.figure import Figure
 from mtut_bench.report.figures.canvas import COLOURS, GREY, clean, finish, new_canvas
@@ -61,16 +62,17 @@ def curves_figure(group: Group) -> Figure | str:
             line, quantity, [c for key, some in curves.items() if key[2] == quantity for c in some]
         )
     for axes, modality in zip(panels[0], group.modalities, strict=True):
-        axes.set_title(clean(modality))
+        axes.set_title(clean(modality), loc="left")
         if start is not None:
             place = (start + 0.5, 1.0)
             axes.annotate(
                 "stage two",
                 place,
-                (3, 0),
+                (0, 2),
                 xycoords=axes.get_xaxis_transform(),
                 textcoords="offset points",
-                va="top",
+                ha="center",
+                va="bottom",
                 size=7,
                 color=GREY,
             )
@@ -122,6 +124,9 @@ def _scale(line: Sequence[Axes], quantity: str, curves: Sequence[Curve]) -> None
         line[0].set_ylim(-0.03, 1.03)
     elif max(value for curve in curves for value in curve.values) > _LINEAR_UP_TO:
         line[0].set_yscale("symlog", linthresh=1.0)
+        # The scale's own labels are formulae, and so is no text here.
+        line[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        line[0].set_ylim(bottom=0.0)
     elif quantity != "cross-entropy":
         line[0].set_ylim(bottom=0.0)
 
