@@ -1,6 +1,7 @@
 """Accuracy by class, by person and by length of the clip: a dot for each method, with its doubt."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,23 @@ from mtut_bench.report.figures.groups import Arm, Group, describe, scope
 
 __all__ = ["class_figure", "length_figure", "person_figure"]
 
-# More rows than these are drawn closer, so that 83 classes fit on a page.
-_MANY_ROWS = 40
+# Rows are drawn closer where a page would overflow, down to what 7 pt text needs.
+_PAGE_IN = 8.8
+_MIN_PITCH_IN = 0.13
+_MARKER_PT = (2.4, 4.0)
 _INTERVAL = "Bars are Wilson 95 % intervals of the clips; the dotted line is chance"
-_SHARES = Callable[[Arm, str], Mapping[Any, Share]]
+
+_SharesOf = Callable[[Arm, str], Mapping[Any, Share]]
+
+
+@dataclass(frozen=True)
+class _Dots:
+    """How the accuracies of one method are drawn."""
+
+    number: int
+    label: str
+    size_pt: float
+    upright: bool
 
 
 def class_figure(group: Group) -> Figure:
@@ -78,7 +92,8 @@ def length_figure(group: Group) -> Figure | str:
             places = np.array(list(shares)) + _offset(
                 n, len(group.arms), min(0.14, 0.8 / len(group.arms))
             )
-            _draw_shares(axes, places, list(shares.values()), n, arm.label, upright=True)
+            dots = _Dots(n, arm.label, _MARKER_PT[1], upright=True)
+            _draw_shares(axes, places, list(shares.values()), dots)
         axes.axhline(100.0 / len(group.classes), color=GREY, linestyle=":", linewidth=0.9)
         axes.set_xticks(range(len(edges)), _bin_labels(sorted(lengths.values()), edges))
         axes.set_xlim(-0.5, len(edges) - 0.5)
@@ -102,7 +117,7 @@ def _bin_labels(lengths: Sequence[int], edges: Sequence[int]) -> list[str]:
     return labels
 
 
-def _rows_canvas(group: Group, shares_of: _SHARES, rows: Mapping[Any, str]) -> Canvas:
+def _rows_canvas(group: Group, shares_of: _SharesOf, rows: Mapping[Any, str]) -> Canvas:
     """Return one panel per modality with a line for each row that any method has clips of."""
     found = {
         (arm.label, modality): shares_of(arm, modality)
@@ -112,16 +127,19 @@ def _rows_canvas(group: Group, shares_of: _SHARES, rows: Mapping[Any, str]) -> C
     keys = [key for key in rows if any(key in shares for shares in found.values())]
     place = {key: n for n, key in enumerate(keys)}
     names = [_with_total(rows[key], [shares.get(key) for shares in found.values()]) for key in keys]
-    many = len(keys) > _MANY_ROWS
-    pitch_in = max(0.13, (0.05 if many else 0.085) * len(group.arms) + (0.04 if many else 0.07))
+    wanted_in = 0.085 * len(group.arms) + 0.07
+    pitch_in = max(_MIN_PITCH_IN, min(wanted_in, _PAGE_IN / len(keys)))
+    step = 0.75 / max(len(group.arms), 2)
+    marker = float(np.clip(72.0 * step * pitch_in, *_MARKER_PT))
     canvas = new_canvas(0.95 + pitch_in * max(len(keys), 3))
     panels = canvas.subplots(1, len(group.modalities), sharey=True, squeeze=False)[0]
     for axes, modality in zip(panels, group.modalities, strict=True):
         for n, arm in enumerate(group.arms):
             shares = found[arm.label, modality]
             places = np.array([place[key] for key in shares], dtype=np.float64)
-            places += _offset(n, len(group.arms), 0.7 / max(len(group.arms), 2))
-            _draw_shares(axes, places, list(shares.values()), n, arm.label, upright=False)
+            places += _offset(n, len(group.arms), step)
+            dots = _Dots(n, arm.label, marker, upright=False)
+            _draw_shares(axes, places, list(shares.values()), dots)
         axes.axvline(100.0 / len(group.classes), color=GREY, linestyle=":", linewidth=0.9)
         axes.set_xlim(-3, 103)
         axes.set_xlabel("accuracy, %")
@@ -147,10 +165,7 @@ def _draw_shares(
     axes: Axes,
     places: np.ndarray,
     shares: Sequence[Share],
-    number: int,
-    label: str,
-    *,
-    upright: bool,
+    dots: _Dots,
 ) -> None:
     values = np.array([100.0 * share.value for share in shares])
     bars = np.array(
@@ -159,17 +174,17 @@ def _draw_shares(
             [max(0.0, 100.0 * (share.high - share.value)) for share in shares],
         ]
     )
-    x, y = (places, values) if upright else (values, places)
+    x, y = (places, values) if dots.upright else (values, places)
     axes.errorbar(
         x,
         y,
-        xerr=None if upright else bars,
-        yerr=bars if upright else None,
-        fmt=MARKERS[number % len(MARKERS)],
-        color=COLOURS[number % len(COLOURS)],
-        markersize=4.0,
+        xerr=None if dots.upright else bars,
+        yerr=bars if dots.upright else None,
+        fmt=MARKERS[dots.number % len(MARKERS)],
+        color=COLOURS[dots.number % len(COLOURS)],
+        markersize=dots.size_pt,
         elinewidth=0.8,
-        label=label,
+        label=dots.label,
         clip_on=False,
         zorder=3,
     )

@@ -72,7 +72,8 @@ def confusion_figure(group: Group, modality: str) -> Figure | str:
             f"in the store's order. (a) {labels[0]}, (b) {labels[1]}: shares of the clips of each "
             f"true class; (c) their difference: on the diagonal positive is better, elsewhere "
             f"worse. (d) {_first_words(len(group.classes))}: numbers of clips by {labels[0]} "
-            f"\u2192 by {labels[1]}.{_without_clips(counts[0])} {called_out(counts, labels)} {scope(two)} {describe(group)}"
+            f"\u2192 by {labels[1]}.{_without_clips(counts[0])} "
+            f"{called_out(counts, labels)} {scope(two)} {describe(group)}"
         ),
         alt=(
             f"Three matrices of {len(group.classes)} by {len(group.classes)} classes for the "

@@ -101,14 +101,13 @@ def _group(number: int, members: Sequence[tuple[ResultRow, FinishedRun]]) -> Gro
     lines: dict[tuple[str, str], list[tuple[ResultRow, FinishedRun]]] = defaultdict(list)
     for member in members:
         lines[member[0]["method"], member[0]["family"]].append(member)
-    methods = [method for method, _ in lines]
+    titles = [clean(line[0][0]["title"], 20) for line in lines.values()]
     arms, remark = [], ""
     for (method, family), line in sorted(lines.items(), key=lambda item: item[0]):
         label = clean(line[0][0]["title"], 20)
-        if methods.count(method) > 1:
+        if titles.count(label) > 1:
             label = f"{label} ({family[:4]})"
-            same = [row for (name, _), found in lines.items() if name == method for row, _ in found]
-            remark = f"Methods of the same name differ in {differences(same)}."
+            remark = f"Methods of one title differ in {differences([row for row, _ in members])}."
         arms.append(_arm(method, label, [run for _, run in line], row["num_folds"]))
     return Group(
         number=number,
@@ -179,12 +178,14 @@ def describe(group: Group) -> str:
         group: of its runs.
     """
     row = group.row
-    kind = "Synthetic" if row["origin"] == "synthetic" else row["origin"].capitalize()
+    kind = (
+        "Recordings" if row["origin"] == "recorded" else f"{row['origin'].capitalize()} recordings"
+    )
     total = f"{row['expected_clips']:,}"
     size = f"all {total} clips" if row["complete"] else f"{row['num_clips']:,} of {total} clips"
     changed = _changed(group.arms[0].runs[0].manifest.get("identity.overrides", dict))
     return (
-        f"{kind} recordings ({row['dataset']}, {size}; store {row['store']}), protocol "
+        f"{kind} ({row['dataset']}, {size}; store {row['store']}), protocol "
         f"{row['protocol']}{changed}, trained on {' + '.join(group.modalities)}."
     )
 
@@ -211,9 +212,9 @@ def scope(arms: Sequence[Arm]) -> str:
         if arm.left_out:
             text += f" (not counted, with fewer folds: seed {', '.join(map(str, arm.left_out))})"
         said[text].append(arm.label)
-    if len(said) == 1:
-        return f"{next(iter(said))}."
     words = "; ".join(f"{', '.join(names)}: {text}" for text, names in said.items())
+    if len(said) == 1:
+        words = next(iter(said))
     same = len({arm.folds for arm in arms}) == 1
     return f"{words}." + ("" if same else " The folds differ, so this compares different clips.")
 

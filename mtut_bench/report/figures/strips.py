@@ -57,7 +57,7 @@ def strips_figure(groups: Sequence[Group], number: int) -> Figure | str:
     modalities = sort_modalities(run.scores.modalities)
     canvas = _draw(run, clips, modalities, groups[0])
     names = ", ".join(modalities)
-    origin = "synthetic" if row["origin"] == "synthetic" else row["origin"]
+    kind = "recordings" if row["origin"] == "recorded" else f"{row['origin']} recordings"
     flow = any(behaves_like(m) == "flow" for m in modalities)
     moments = clips[0].thumbs[modalities[0]].shape[0]
     return finish(
@@ -66,7 +66,7 @@ def strips_figure(groups: Sequence[Group], number: int) -> Figure | str:
         title=f"Sample strips of {row['store']} (as figures 2 and 5)",
         caption=(
             f"{number_of(moments, 'moment')}, evenly spread, of {number_of(len(clips), 'clip')} "
-            f"in every modality ({names}); {origin} recordings ({row['dataset']}, store "
+            f"in every modality ({names}); {kind} ({row['dataset']}, store "
             f"{row['store']}). The clips are fixed by their place in a fold's test side (first, "
             "middle, last), never by a score."
             + (
@@ -77,7 +77,7 @@ def strips_figure(groups: Sequence[Group], number: int) -> Figure | str:
             )
         ),
         alt=(
-            f"Rows of small pictures from {number_of(len(clips), f'{origin} gesture clip')}, one "
+            f"Rows of small pictures from {number_of(len(clips), 'clip')} of {kind}, one "
             f"row for each of {names}, time from left to right."
         ),
     )

@@ -108,7 +108,7 @@ def _draw(axes: Axes, curves: Sequence[Curve], label: str, number: int, count: i
             axes.plot(x, curve.values, color=colour, alpha=0.35, linewidth=0.6)
     mean = mean_curve(curves)
     # Methods share stage one: the first lies broad below the later ones.
-    width = 1.3 + 1.0 * (count - 1 - number)
+    width = 1.3 + (count - 1 - number) * min(1.0, 2.5 / max(count - 1, 1))
     x = [epoch + 1 for epoch in mean.epochs]
     marker = "o" if len(x) < 4 else ""
     axes.plot(x, mean.values, color=colour, linewidth=width, label=label, marker=marker, ms=3.5)
