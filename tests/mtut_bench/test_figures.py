@@ -1,5 +1,6 @@
 import math
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -8,7 +9,7 @@ from figure_runs import add_log, add_maps, log_entry, make_run, make_scores
 
 from mtut_bench.cli.figures import focal_weight
 from mtut_bench.errors import RunError
-from mtut_bench.report.figures import draw_figures
+from mtut_bench.report.figures import canvas, draw_figures
 from mtut_bench.report.figures.canvas import clean, style
 from mtut_bench.report.figures.confusions import called_out, confusion_figure
 from mtut_bench.report.figures.curves import Curve, joint_start, mean_curve, read_log, run_curve
@@ -410,6 +411,8 @@ def test_the_global_state_of_matplotlib_stays_as_it_was(drawn):
     assert drawn
     assert mpl.rcParams["svg.hashsalt"] is None
     assert mpl.rcParams["text.parse_math"]
+    for path in Path(canvas.__file__).parent.glob("*.py"):
+        assert "pyplot" not in path.read_text(), f"{path.name} uses pyplot's global figures"
 
 
 def test_captions_say_what_is_shown(drawn):

@@ -114,10 +114,11 @@ def finish(canvas: Canvas, key: str, *, title: str, caption: str, alt: str) -> F
         alt: as above.
     """
     svg, png = io.BytesIO(), io.BytesIO()
-    # SVG first: a layout is computed for each file, and the second starts from the first's.
     FigureCanvasSVG(canvas).print_figure(
         svg, dpi=_DPI, format="svg", metadata={"Date": None, "Creator": None}
     )
+    # Both files in one layout, computed once.
+    canvas.set_layout_engine("none")
     FigureCanvasAgg(canvas).print_figure(png, dpi=_DPI, format="png", metadata={"Software": None})
     return Figure(key, title, caption, alt, svg.getvalue(), png.getvalue())
 
