@@ -194,6 +194,7 @@ def test_seeds_are_averaged_and_never_pooled(tmp_path):
     runs = [make_run(tmp_path, [0, 1], right, seed=0), make_run(tmp_path, [0, 1], wrong, seed=1)]
     share = class_shares(arm_of(*runs), "rgb")[0]
     assert (share.correct, share.total) == (0.5, 1)
+    assert "seeds 0, 1, 2 test clips. Numbers are means over seeds." in scope([arm_of(*runs)])
 
 
 @pytest.mark.parametrize(

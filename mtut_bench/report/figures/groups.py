@@ -215,8 +215,12 @@ def scope(arms: Sequence[Arm]) -> str:
     words = "; ".join(f"{', '.join(names)}: {text}" for text, names in said.items())
     if len(said) == 1:
         words = next(iter(said))
-    same = len({arm.folds for arm in arms}) == 1
-    return f"{words}." + ("" if same else " The folds differ, so this compares different clips.")
+    text = f"{words}."
+    if any(len(arm.seeds) > 1 for arm in arms):
+        text += " Numbers are means over seeds."
+    if len({arm.folds for arm in arms}) > 1:
+        text += " The folds differ, so this compares different clips."
+    return text
 
 
 def number_of(count: int, noun: str) -> str:
