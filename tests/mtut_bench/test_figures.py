@@ -471,6 +471,16 @@ def test_three_modalities_with_flow_and_a_method_without_correlations(tmp_path):
     assert "correlation of every pair" not in caption
 
 
+def test_maps_of_two_networks_may_differ_in_size(tmp_path):
+    runs = [make_run(tmp_path, [0, 1], {"rgb": [0, 1]}, method=m) for m in ("c3d", "mtut")]
+    for steps, run in enumerate(runs, 2):
+        add_maps(run, steps=steps)
+    (group,) = group_runs(runs)
+    with style():
+        caption = features_figure(group).caption
+    assert "C3D: 2 time steps of 2 x 2 blocks; MTUT: 3 time steps of 2 x 2 blocks" in caption
+
+
 def test_a_class_without_clips_is_said(tmp_path):
     runs = [make_run(tmp_path, [0, 0], {"rgb": [0, 1]}, method=m) for m in ("i3d", "mtut")]
     (group,) = group_runs(runs)

@@ -100,14 +100,14 @@ def _caption(
     one = seen[0]
     label = clean(group.classes[one.run.scores.labels_N[one.clip.index]])
     identity = one.run.manifest.content["identity"]
-    steps, height, width = one.clip.maps[modalities[0]].shape
-    shown = len(shown_steps(steps))
+    sizes = {_size(s.clip.maps[modalities[0]].shape): s.arm.label for s in seen}
+    size = next(iter(sizes))
+    if len(sizes) > 1:
+        size = "; ".join(f"{label}: {words}" for words, label in sizes.items())
     text = (
         f"Clip {clean(one.clip.clip_id, 40)} ({label}), the first fixed test clip of fold "
         f"{identity['fold']}, seed {identity['seed']}, never chosen by a score. Channel mean of "
-        f"the last feature map ({number_of(steps, 'time step')} of {height} x {width} blocks"
-        + ("" if shown == steps else f", {shown} of them shown")
-        + f"): (a) {seen[0].arm.label}, (b) {seen[1].arm.label}; each row has its own scale, "
+        f"the last feature map ({size}): (a) {seen[0].arm.label}, (b) {seen[1].arm.label}; each row has its own scale, "
         "whose ends are printed beside it. In the paper's figure 6 the panels and the text agree "
         "and the caption swaps (a) and (b)."
     )
@@ -115,11 +115,20 @@ def _caption(
         text += " Below: correlation of every pair of blocks over the channels (equation 1)."
         first = modalities[0]
         for other in modalities[1:]:
+            if any(s.clip.maps[first].shape != s.clip.maps[other].shape for s in seen):
+                continue
             words = ", ".join(
                 f"{matrix_distance(s.clip, first, other):.3f} by {s.arm.label}" for s in seen
             )
             text += f" Mean squared difference of {first} and {other}: {words}."
     return f"{text} {describe(group)}"
+
+
+def _size(shape_THW: tuple[int, ...]) -> str:
+    steps, height, width = shape_THW
+    shown = len(shown_steps(steps))
+    some = "" if shown == steps else f", {shown} of them shown"
+    return f"{number_of(steps, 'time step')} of {height} x {width} blocks{some}"
 
 
 def shown_steps(steps: int) -> tuple[int, ...]:
@@ -160,8 +169,9 @@ def matrix_distance(clip: KeptClip, first: str, second: str) -> float:
 def _draw(seen: Sequence[_Seen], modalities: Sequence[str], with_matrices: bool) -> Canvas:
     """Return one half for each method: a strip per modality, below them the matrices."""
     count = len(modalities)
-    steps, height, width = seen[0].clip.maps[modalities[0]].shape
-    step_in = min(_STEP_IN, _STRIP_IN / len(shown_steps(steps)))
+    _, height, width = seen[0].clip.maps[modalities[0]].shape
+    steps = [len(shown_steps(len(one.clip.maps[m]))) for one in seen for m in modalities]
+    step_in = min(_STEP_IN, _STRIP_IN / max(steps))
     strip_in = step_in * height / width
     matrix_in = min(_MATRIX_IN, (_HALF_IN - 0.1) / count - 0.1) if with_matrices else 0.0
     pitch_in = max(strip_in, _TWO_LINES_IN) + _GAP_IN
@@ -175,7 +185,7 @@ def _draw(seen: Sequence[_Seen], modalities: Sequence[str], with_matrices: bool)
         canvas.text(left_in / WIDTH_IN, 1 - 0.17 / total_in, title, size=8.5, weight="bold")
         for row, modality in enumerate(modalities):
             bottom_in = total_in - _HEAD_IN - row * pitch_in - (pitch_in - _GAP_IN + strip_in) / 2
-            span_in = step_in * len(shown_steps(steps))
+            span_in = step_in * len(shown_steps(len(one.clip.maps[modality])))
             place = (left_in + _LABEL_IN, bottom_in, span_in, strip_in)
             _draw_map(_axes(canvas, place), one.clip.maps[modality], modality)
         for column in range(count if with_matrices else 0):

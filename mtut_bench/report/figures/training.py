@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter
 
 from mtut_bench.report.figure import Figure
@@ -46,41 +47,7 @@ def curves_figure(group: Group) -> Figure | str:
     if not shown:
         return f"No learning curves (group {group.number}): no run has a log with losses."
     start = joint_start(group.arms, logs)
-    canvas = new_canvas(0.75 + 1.45 * len(shown))
-    panels = canvas.subplots(
-        len(shown), len(group.modalities), sharex=True, sharey="row", squeeze=False
-    )
-    for line, quantity in zip(panels, shown, strict=True):
-        for axes, modality in zip(line, group.modalities, strict=True):
-            for n, arm in enumerate(group.arms):
-                found = curves[arm.label, modality, quantity]
-                _draw(axes, found, arm.label, n, len(group.arms))
-            _mark_start(axes, start)
-            axes.grid(axis="y")
-        line[0].set_ylabel(quantity)
-        _scale(
-            line, quantity, [c for key, some in curves.items() if key[2] == quantity for c in some]
-        )
-    for axes, modality in zip(panels[0], group.modalities, strict=True):
-        axes.set_title(clean(modality), loc="left")
-        if start is not None:
-            place = (start + 0.5, 1.0)
-            axes.annotate(
-                "stage two",
-                place,
-                (0, 2),
-                xycoords=axes.get_xaxis_transform(),
-                textcoords="offset points",
-                ha="center",
-                va="bottom",
-                size=7,
-                color=GREY,
-            )
-    for axes in panels[-1]:
-        axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    canvas.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 6))
+    canvas = _canvas(group, curves, shown, start)
     return finish(
         canvas,
         f"learning-curves-{group.number}",
@@ -91,6 +58,38 @@ def curves_figure(group: Group) -> Figure | str:
             f"{', '.join(group.modalities)}, for {', '.join(arm.label for arm in group.arms)}."
         ),
     )
+
+
+def _canvas(
+    group: Group,
+    curves: Mapping[tuple[str, str, str], Sequence[Curve]],
+    shown: Sequence[str],
+    start: int | None,
+) -> Canvas:
+    """Return a row for each quantity and a column for each modality."""
+    canvas = new_canvas(0.75 + 1.45 * len(shown))
+    panels = canvas.subplots(
+        len(shown), len(group.modalities), sharex=True, sharey="row", squeeze=False
+    )
+    for line, quantity in zip(panels, shown, strict=True):
+        for axes, modality in zip(line, group.modalities, strict=True):
+            for n, arm in enumerate(group.arms):
+                found = curves[arm.label, modality, quantity]
+                _draw(axes, found, arm.label, n, len(group.arms))
+            if start is not None:
+                axes.axvline(start + 0.5, color=GREY, linestyle="--", linewidth=0.8)
+            axes.grid(axis="y")
+        line[0].set_ylabel(quantity)
+        _scale(line[0], quantity, [c for key in curves if key[2] == quantity for c in curves[key]])
+    for axes, modality in zip(panels[0], group.modalities, strict=True):
+        axes.set_title(clean(modality), loc="left")
+        _name_stage(axes, start)
+    for axes in panels[-1]:
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    canvas.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 6))
+    return canvas
 
 
 def _curves(
@@ -114,21 +113,32 @@ def _draw(axes: Axes, curves: Sequence[Curve], label: str, number: int, count: i
     axes.plot(x, mean.values, color=colour, linewidth=width, label=label, marker=marker, ms=3.5)
 
 
-def _mark_start(axes: Axes, start: int | None) -> None:
-    if start is not None:
-        axes.axvline(start + 0.5, color=GREY, linestyle="--", linewidth=0.8)
+def _name_stage(axes: Axes, start: int | None) -> None:
+    if start is None:
+        return
+    axes.annotate(
+        "stage two",
+        (start + 0.5, 1.0),
+        (0, 2),
+        xycoords=axes.get_xaxis_transform(),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        size=7,
+        color=GREY,
+    )
 
 
-def _scale(line: Sequence[Axes], quantity: str, curves: Sequence[Curve]) -> None:
+def _scale(axes: Axes, quantity: str, curves: Sequence[Curve]) -> None:
     if quantity == "SSA share":
-        line[0].set_ylim(-0.03, 1.03)
+        axes.set_ylim(-0.03, 1.03)
     elif max(value for curve in curves for value in curve.values) > _LINEAR_UP_TO:
-        line[0].set_yscale("symlog", linthresh=1.0)
+        axes.set_yscale("symlog", linthresh=1.0)
         # The scale's own labels are formulae, and so is no text here.
-        line[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        line[0].set_ylim(bottom=0.0)
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.set_ylim(bottom=0.0)
     elif quantity != "cross-entropy":
-        line[0].set_ylim(bottom=0.0)
+        axes.set_ylim(bottom=0.0)
 
 
 def _caption(group: Group, shown: Sequence[str], start: int | None) -> str:
