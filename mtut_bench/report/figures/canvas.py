@@ -38,8 +38,8 @@ WIDTH_IN = 7.2
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 """Okabe and Ito's colours, told apart by colour-blind readers; for methods, in order."""
 
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-"""A second way to tell methods apart."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+"""A second way to tell methods apart; not as many as colours, so no pair comes back soon."""
 
 GREY = "#666666"
 MAGNITUDE = "cividis"
