@@ -1,0 +1,161 @@
+"""The numbers behind the figures of accuracy: pure functions of predictions, nothing drawn.
+
+Seeds predict the same clips: counts are means over seeds, never pooled as if clips were new.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtut_bench import metrics, predictions
+from mtut_bench.folds import natural_order
+from mtut_bench.report.figures.groups import Arm
+from mtut_bench.report.finished import FinishedRun
+
+__all__ = [
+    "Share",
+    "class_shares",
+    "length_bin",
+    "length_edges",
+    "length_shares",
+    "mean_confusion",
+    "person_shares",
+    "row_shares",
+]
+
+Key = TypeVar("Key", int, str)
+
+_MAX_BINS = 4
+_MIN_CLIPS_PER_BIN = 8
+
+
+@dataclass(frozen=True)
+class Share:
+    """Clips that are right, of those there are.
+
+    Attributes:
+        correct: mean over seeds.
+        total: clips.
+        value: correct over total, in [0, 1].
+        low: lower end of the Wilson 95 percent interval; correct is rounded to whole clips for it.
+        high: upper end.
+    """
+
+    correct: float
+    total: int
+    value: float
+    low: float
+    high: float
+
+
+def mean_confusion(arm: Arm, modality: str) -> NDArray[np.float64]:
+    """Return how often each class was taken for each other, over all folds, mean over seeds.
+
+    Args:
+        arm: runs of one method.
+        modality: whose network is asked, alone.
+
+    Returns:
+        Number of clips by true class (row) and predicted class (column), float64, (K, K).
+    """
+    counts = [
+        metrics.confusion(predictions.fuse(run.scores, [modality]), run.scores.labels_N)
+        for run in arm.runs
+    ]
+    return np.stack(counts).sum(axis=0).astype(np.float64) / len(arm.seeds)
+
+
+def row_shares(counts_KK: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return counts as shares of the clips of each true class.
+
+    Args:
+        counts_KK: number of clips by true (row) and predicted class, float64, (K, K).
+
+    Returns:
+        Shares in [0, 1], float64, (K, K); a class without clips is a row of NaN.
+    """
+    totals_K1 = counts_KK.sum(axis=1, keepdims=True)
+    result_KK = np.full_like(counts_KK, np.nan)
+    np.divide(counts_KK, totals_K1, out=result_KK, where=totals_K1 > 0)
+    return result_KK
+
+
+def class_shares(arm: Arm, modality: str) -> dict[int, Share]:
+    """Return the accuracy on the clips of each class that has clips.
+
+    Args:
+        arm: runs of one method.
+        modality: whose network is asked, alone.
+    """
+    return _shares(arm, modality, lambda run: run.scores.labels_N.tolist())
+
+
+def person_shares(arm: Arm, modality: str) -> dict[str, Share]:
+    """Return the accuracy on the clips of each person, numbers first and by value.
+
+    Args:
+        arm: runs of one method.
+        modality: whose network is asked, alone.
+    """
+    found = _shares(arm, modality, lambda run: run.subjects)
+    return {name: found[name] for name in sorted(found, key=natural_order)}
+
+
+def length_edges(num_frames: Sequence[int]) -> tuple[int, ...]:
+    """Return the longest length of each bin; bins hold about as many clips each.
+
+    At most four, and of eight clips each where there are enough; clips of one length are never
+    parted. The bins depend on lengths alone.
+
+    Args:
+        num_frames: length of each test clip, once; at least one.
+    """
+    num_bins = max(2, min(_MAX_BINS, len(num_frames) // _MIN_CLIPS_PER_BIN))
+    parts = np.arange(1, num_bins + 1) / num_bins
+    edges = np.quantile(np.asarray(num_frames), parts, method="inverted_cdf")
+    return tuple(sorted({int(edge) for edge in edges}))
+
+
+def length_bin(num_frames: int, edges: Sequence[int]) -> int:
+    """Return the bin of a length: the first whose longest length is not below it.
+
+    Args:
+        num_frames: length of a clip, at most the last edge.
+        edges: as :func:`length_edges` returns them.
+    """
+    return int(np.searchsorted(np.asarray(edges), num_frames, side="left"))
+
+
+def length_shares(arm: Arm, modality: str, edges: Sequence[int]) -> dict[int, Share]:
+    """Return the accuracy on the clips of each bin of lengths that has clips.
+
+    Args:
+        arm: runs of one method.
+        modality: whose network is asked, alone.
+        edges: as :func:`length_edges` returns them.
+    """
+    return _shares(arm, modality, lambda run: [length_bin(n, edges) for n in run.num_frames])
+
+
+def _shares(
+    arm: Arm, modality: str, keys_of: Callable[[FinishedRun], Sequence[Key]]
+) -> dict[Key, Share]:
+    """Return the accuracy on the clips of each key."""
+    correct: dict[Key, int] = defaultdict(int)
+    total: dict[Key, int] = defaultdict(int)
+    for run in arm.runs:
+        said_N = predictions.fuse(run.scores, [modality]).argmax(axis=1)
+        for key, right in zip(keys_of(run), said_N == run.scores.labels_N, strict=True):
+            correct[key] += int(right)
+            total[key] += 1
+    seeds = len(arm.seeds)
+    return {key: _share(correct[key] / seeds, total[key] // seeds) for key in sorted(total)}
+
+
+def _share(correct: float, total: int) -> Share:
+    low, high = metrics.wilson_interval(round(correct), total)
+    return Share(correct, total, correct / total, low, high)

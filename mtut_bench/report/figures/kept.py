@@ -1,0 +1,114 @@
+"""What a run kept of a few fixed test clips: ``maps.npz``, checked as it is read.
+
+Axis letters: C channel, T time steps of the feature map, H and W its blocks, D = T*H*W blocks;
+S the thumbnails of a clip, evenly spread over it.
+"""
+
+import io
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtut_bench.errors import RunError
+from mtut_bench.report.finished import FinishedRun
+from mtut_bench.report.manifest import CURE
+from mtut_bench.types import num_channels
+
+__all__ = ["KeptClip", "read_kept"]
+
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    OverflowError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class KeptClip:
+    """One fixed test clip as the networks of a run see it.
+
+    Attributes:
+        clip_id: one of the run's test clips.
+        index: its place among the run's predictions.
+        maps: channel mean of the last feature map by modality, float, (T, H, W).
+        correlations: of its blocks by modality, float, (D, D); empty for a method without.
+        thumbs: frames by modality, uint8, (S, H, W, C).
+    """
+
+    clip_id: str
+    index: int
+    maps: Mapping[str, NDArray[np.floating]]
+    correlations: Mapping[str, NDArray[np.floating]]
+    thumbs: Mapping[str, NDArray[np.uint8]]
+
+
+def read_kept(run: FinishedRun) -> tuple[KeptClip, ...]:
+    """Return the fixed clips of a run, in its order; none where the run has no ``maps.npz``.
+
+    Args:
+        run: a finished run.
+
+    Raises:
+        RunError: the file is truncated or corrupt, lacks an array, or belongs to other clips;
+            names it and the cure.
+    """
+    path = run.folder / "maps.npz"
+    try:
+        content = path.read_bytes()
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        return ()
+    except _UNREADABLE as fault:
+        raise RunError(f"{path} is truncated or corrupt ({fault}).", CURE) from fault
+    clips: list[KeptClip] = []
+    while f"{len(clips)}/id" in arrays:
+        clips.append(_clip(path, arrays, len(clips), run))
+    if not clips:
+        raise RunError(f"{path} holds no clip.", CURE)
+    return tuple(clips)
+
+
+def _clip(path: Path, arrays: Mapping[str, Any], number: int, run: FinishedRun) -> KeptClip:
+    clip_id = str(arrays[f"{number}/id"])
+    if clip_id not in run.scores.clip_ids:
+        raise RunError(f"{path} shows clip {clip_id!r}, which is no test clip of the run.", CURE)
+    names = run.scores.modalities
+    maps = {m: _array(path, arrays, f"{number}/{m}/map") for m in names}
+    correlations = {
+        m: _array(path, arrays, f"{number}/{m}/correlation")
+        for m in names
+        if f"{number}/{m}/correlation" in arrays
+    }
+    thumbs = {m: _array(path, arrays, f"{number}/{m}/thumbs") for m in names}
+    for m in names:
+        fits = maps[m].ndim == 3 and maps[m].size > 0 and maps[m].dtype.kind == "f"
+        fits &= thumbs[m].ndim == 4 and thumbs[m].size > 0 and thumbs[m].dtype == np.uint8
+        fits = fits and thumbs[m].shape[3] == num_channels(m)
+        if m in correlations:
+            fits = fits and correlations[m].shape == (maps[m].size, maps[m].size)
+            fits = fits and correlations[m].dtype.kind == "f"
+        if not fits:
+            raise RunError(f"{path} has arrays of other shapes for clip {number}, {m}.", CURE)
+    return KeptClip(clip_id, run.scores.clip_ids.index(clip_id), maps, correlations, thumbs)
+
+
+def _array(path: Path, arrays: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - of any type
+    if name not in arrays:
+        raise RunError(f"{path} has no array {name!r}.", CURE)
+    array = arrays[name]
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise RunError(f"{path} has numbers that are not finite in {name!r}.", CURE)
+    return array
