@@ -22,6 +22,7 @@ def report(
         str,
         typer.Option("--tables", "--table", help="Published tables to show: 7, or 1,4, or all."),
     ] = "all",
+    data: DataOption = DATA,
     check: Annotated[
         bool,
         typer.Option(
@@ -30,10 +31,15 @@ def report(
         ),
     ] = False,
 ) -> None:
-    """Print and write the paper's tables beside what was measured; trains nothing."""
+    """Print the paper's tables beside what was measured; write them, figures and a page.
+
+    Trains nothing.
+    """
     if context.invoked_subcommand:
         return
-    from mtut_bench.report import write_report
+    from mtut_bench.cli.figures import focal_weight
+    from mtut_bench.progress import Reporter
+    from mtut_bench.report import Illustration, write_report
     from mtut_bench.report.check import check_report
     from mtut_bench.table_plan import choose_tables
 
@@ -42,7 +48,10 @@ def report(
         checked = check_report(folder, numbers)
         say(f"{folder}: {len(checked.names)} files are what its {checked.num_rows} rows give")
     else:
-        write_report(runs, folder, numbers).print(console)
+        with Reporter(console).ticker("draw", unit="figures") as ticker:
+            means = Illustration(focal_weight(), data / "stores", ticker)
+            result = write_report(runs, folder, numbers, means)
+        result.print(console)
 
 
 def list_(

@@ -10,13 +10,20 @@ from mtut_bench.errors import MtutBenchError, UsageError
 from mtut_bench.files import write_atomic
 from mtut_bench.report.contents import contents_of, count, stale_files
 from mtut_bench.report.finished import Found, find_runs
+from mtut_bench.report.illustrated import (
+    FIGURES,
+    PAGE,
+    Illustration,
+    illustrated_files,
+    stale_figures,
+)
 from mtut_bench.report.published import load_published
 from mtut_bench.report.render import print_table
 from mtut_bench.report.row_files import FOLDER, read_rows, row_files
 from mtut_bench.report.rows import ResultRow, result_rows
 from mtut_bench.report.tables import Table
 
-__all__ = ["Report", "write_report"]
+__all__ = ["Illustration", "Report", "write_report"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,12 @@ class Report:
                 console.print(f"{verb} {path}", markup=False, highlight=False, soft_wrap=True)
 
 
-def write_report(runs: Path, out: Path, tables: Sequence[str] | None = None) -> Report:
+def write_report(
+    runs: Path,
+    out: Path,
+    tables: Sequence[str] | None = None,
+    illustration: Illustration | None = None,
+) -> Report:
     """Write the rows and all that follows from them; trains nothing.
 
     Where no run is found, the rows that ``out`` holds are taken instead: a report that was kept can
@@ -63,6 +75,7 @@ def write_report(runs: Path, out: Path, tables: Sequence[str] | None = None) -> 
         runs: folder of runs; may be absent or empty.
         out: folder to write to; made if absent.
         tables: numbers of the published tables to show, in this order; default: all.
+        illustration: what figures and page need; None: tables alone.
 
     Returns:
         The report, for a terminal.
@@ -80,9 +93,13 @@ def write_report(runs: Path, out: Path, tables: Sequence[str] | None = None) -> 
     remarks = (*contents.remarks, *_about_runs(found, runs), *_about_kept(found, rows, out))
     # Rows first: whoever finds them with older tables can write these anew.
     files = {**row_files(rows), **contents.files}
+    # Figures are of runs: where only rows are left, those of an earlier report stay.
+    drawn = illustration is not None and not (rows and not found.runs)
+    if illustration and drawn:
+        files |= illustrated_files(found.runs, contents.tables, remarks, illustration)
     for name, content in files.items():
         write_atomic(out / name, content)
-    removed = stale_files(out, files)
+    removed = stale_files(out, files) + (stale_figures(out, files) if drawn else ())
     for path in removed:
         path.unlink(missing_ok=True)
     paths = tuple(out / name for name in files)
@@ -104,7 +121,12 @@ def _about_runs(found: Found, runs: Path) -> list[str]:
 def _about_kept(found: Found, rows: Sequence[ResultRow], out: Path) -> list[str]:
     """Return what became of the rows that the folder held before."""
     if not found.runs:
-        return [f"All numbers are from the rows kept in {out / FOLDER}."] if rows else []
+        if not rows:
+            return []
+        return [
+            f"All numbers are from the rows kept in {out / FOLDER}; {FIGURES}/ and {PAGE} need the "
+            "runs: if they are there, an earlier report wrote them."
+        ]
     try:
         before = {row["run"] for row in read_rows(out / FOLDER)}
     except MtutBenchError:

@@ -1,0 +1,84 @@
+"""Figures and page of a report: what runs show beyond the numbers of their rows."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtut_bench.report.compare import all_comparisons
+from mtut_bench.report.confused import most_confused
+from mtut_bench.report.figure import Figure
+from mtut_bench.report.figures import FocalWeight, draw_figures
+from mtut_bench.report.finished import FinishedRun
+from mtut_bench.report.page import render_page
+from mtut_bench.report.tables import Table
+
+__all__ = ["FIGURES", "PAGE", "Illustration", "illustrated_files", "stale_figures"]
+
+FIGURES = "figures"
+PAGE = "index.html"
+_SUFFIXES = (".svg", ".png")
+
+
+@dataclass(frozen=True)
+class Illustration:
+    """What figures and page need that no run holds.
+
+    Attributes:
+        focal_weight: the players' own function of equation 3, see ``draw_figures``.
+        stores: folder of stores, for thumbnails of clips.
+        progress: called with (figures drawn, figures in all).
+    """
+
+    focal_weight: FocalWeight
+    stores: Path
+    progress: Callable[[int, int], object] | None = None
+
+
+def illustrated_files(
+    runs: Sequence[FinishedRun],
+    tables: Sequence[Table],
+    remarks: Sequence[str],
+    means: Illustration,
+) -> dict[str, bytes]:
+    """Return the figures (SVG and PNG) and the page, by their names below the report's folder.
+
+    Args:
+        runs: finished runs; may be empty.
+        tables: of the report.
+        remarks: sentences about the whole.
+        means: see :class:`Illustration`.
+
+    Raises:
+        RunError: a run that cannot be read; names it and the cure.
+    """
+    drawn = draw_figures(runs, focal_weight=means.focal_weight, progress=means.progress)
+    page = render_page(
+        title="Results",
+        remarks=[*remarks, *drawn.remarks],
+        tables=tables,
+        figures=drawn.figures,
+        comparisons=all_comparisons(runs),
+        runs=runs,
+        confused=most_confused(runs, means.stores),
+    )
+    return {**_drawings(drawn.figures), PAGE: page.encode()}
+
+
+def _drawings(figures: Sequence[Figure]) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    for figure in figures:
+        for suffix, content in zip(_SUFFIXES, (figure.svg, figure.png), strict=True):
+            files[f"{FIGURES}/{figure.key}{suffix}"] = content
+    return files
+
+
+def stale_figures(out: Path, names: Collection[str]) -> tuple[Path, ...]:
+    """Return drawings of an earlier report that do not belong to this one.
+
+    Args:
+        out: folder of the report.
+        names: of the files that belong there, below it.
+    """
+    belongs = {out / name for name in names}
+    found = (path for suffix in _SUFFIXES for path in (out / FIGURES).glob(f"*{suffix}"))
+    return tuple(sorted(path for path in found if path not in belongs))
