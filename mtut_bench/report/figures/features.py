@@ -108,8 +108,8 @@ def _caption(
         f"Clip {clean(one.clip.clip_id, 40)} ({label}), the first fixed test clip of fold "
         f"{identity['fold']}, seed {identity['seed']}, never chosen by a score. Channel mean of "
         f"the last feature map ({size}): (a) {seen[0].arm.label}, (b) {seen[1].arm.label}; "
-        "each row has its own scale, whose ends are printed beside it. In the paper's figure 6 the panels and the text agree "
-        "and the caption swaps (a) and (b)."
+        "each row has its own scale, whose ends are printed beside it. In the paper's figure 6 "
+        "the panels and the text agree and the caption swaps (a) and (b)."
     )
     if with_matrices:
         text += " Below: correlation of every pair of blocks over the channels (equation 1)."
