@@ -33,7 +33,7 @@ demo: $(READY)
 	$(BENCH) prepare viva-synthetic --size tiny --data $(DEMO)/data
 	$(BENCH) run --method i3d $(TWIN) $(AT)
 	$(BENCH) run --method mtut $(TWIN) $(AT)
-	$(BENCH) report --runs $(DEMO)/runs
+	$(BENCH) report $(AT)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -34,6 +34,7 @@ class Report:
         tables: published ones first, then those of their own.
         rows: every number behind them.
         remarks: sentences about the whole: what was found, what is missing.
+        out: folder written to.
         paths: files written.
         removed: files of an earlier report that this one no longer gives.
     """
@@ -41,6 +42,7 @@ class Report:
     tables: tuple[Table, ...]
     rows: tuple[ResultRow, ...]
     remarks: tuple[str, ...]
+    out: Path
     paths: tuple[Path, ...]
     removed: tuple[Path, ...] = ()
 
@@ -54,9 +56,12 @@ class Report:
             print_table(table, console)
         for remark in self.remarks:
             console.print(remark, markup=False, highlight=False)
-        for verb, paths in (("wrote", self.paths), ("removed", self.removed)):
-            for path in paths:
-                console.print(f"{verb} {path}", markup=False, highlight=False, soft_wrap=True)
+        lines = [f"removed {path}" for path in self.removed]
+        lines.append(f"wrote {count(len(self.paths), 'file')} to {self.out}")
+        if self.out / PAGE in self.paths:
+            lines.append(f"page: {self.out / PAGE}")
+        for line in lines:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def write_report(
@@ -103,7 +108,7 @@ def write_report(
     for path in removed:
         path.unlink(missing_ok=True)
     paths = tuple(out / name for name in files)
-    return Report(contents.tables, rows, remarks, paths, removed)
+    return Report(contents.tables, rows, remarks, out, paths, removed)
 
 
 def _about_runs(found: Found, runs: Path) -> list[str]:

@@ -167,6 +167,10 @@ def _notes(
         f"fold{'s' if first['num_folds'] > 1 else ''}."
     )
     notes = [chance]
+    if first["origin"] != "recorded":
+        notes.append(
+            "Ranks here are about these drawings; whether they hold for recordings is untested."
+        )
     if cells and all(cell.at_chance for cell in cells):
         notes.append(
             "These numbers are at chance: the 95 % interval of every cell contains it. They show "

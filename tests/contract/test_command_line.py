@@ -73,7 +73,7 @@ OPTIONS = {
         "--workers",
         "--dry-run",
     },
-    "report": {"--runs", "--out", "--tables", "--table", "--check"},
+    "report": {"--runs", "--out", "--tables", "--table", "--check", "--data"},
     "report compare": {"--dataset", "--store", "--protocol", "--runs", "--json"},
     "score": {
         "--dataset",

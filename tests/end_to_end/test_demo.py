@@ -18,7 +18,7 @@ def demo(bench, tmp_path_factory):
     ]
     for method in ("i3d", "mtut"):
         outputs.append(bench("run", "--method", method, *TWIN, *at).stdout)
-    outputs.append(bench("report", "--runs", folder / "runs").stdout)
+    outputs.append(bench("report", *at).stdout)
     return folder, outputs
 
 
@@ -52,6 +52,30 @@ def test_report_ends_with_a_table_of_its_own_and_says_what_it_is_worth(demo):
     assert re.search(r"Synthetic recordings \(viva-synthetic, 38 of 885 clips\)", text)
     assert "not comparable with published numbers" in text
     assert "wrote" in outputs[3]
+
+
+def test_demo_ends_in_a_page_with_figures_tests_and_thumbnails(demo):
+    folder, outputs = demo
+    report = folder / "runs" / "report"
+    assert outputs[3].rstrip().endswith(f"page: {report / 'index.html'}")
+    page = (report / "index.html").read_text()
+    for text in ("not comparable with published numbers", "numbers of clips by I3D", "McNemar"):
+        assert text in page
+    # Thumbnails of clips come from the store; nothing comes from elsewhere.
+    assert page.count("data:image/") >= 8
+    assert not re.search(r"(src|href)=.https?:", page)
+    keys = {path.stem for path in (report / "figures").glob("*.svg")}
+    assert {path.stem for path in (report / "figures").glob("*.png")} == keys
+    assert {
+        "focal-weight",
+        "strips-1",
+        "feature-maps-1",
+        "confusion-1-rgb",
+        "class-accuracy-1",
+        "person-accuracy-1",
+        "learning-curves-1",
+        "length-accuracy-1",
+    } <= keys
 
 
 def test_repeating_the_demo_does_nothing(demo, bench):
