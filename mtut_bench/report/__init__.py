@@ -95,13 +95,15 @@ def write_report(
     found = find_runs(runs)
     rows = result_rows(found.runs) if found.runs else read_rows(out / FOLDER)
     contents = contents_of(rows, numbers)
-    remarks = (*contents.remarks, *_about_runs(found, runs), *_about_kept(found, rows, out))
+    # What a page may keep names no folder of a machine.
+    lasting = (*contents.remarks, *_in_progress(found))
+    remarks = (*lasting, _about_runs(found, runs), *_about_kept(found, rows, out))
     # Rows first: whoever finds them with older tables can write these anew.
     files = {**row_files(rows), **contents.files}
     # Figures are of runs: where only rows are left, those of an earlier report stay.
     drawn = illustration is not None and not (rows and not found.runs)
     if illustration and drawn:
-        files |= illustrated_files(found.runs, contents.tables, remarks, illustration)
+        files |= illustrated_files(found.runs, contents.tables, lasting, illustration)
     for name, content in files.items():
         write_atomic(out / name, content)
     removed = stale_files(out, files) + (stale_figures(out, files) if drawn else ())
@@ -111,16 +113,15 @@ def write_report(
     return Report(contents.tables, rows, remarks, out, paths, removed)
 
 
-def _about_runs(found: Found, runs: Path) -> list[str]:
-    remarks = []
+def _about_runs(found: Found, runs: Path) -> str:
     if found.runs:
-        remarks.append(f"{count(len(found.runs), 'finished run')} in {runs}.")
-    else:
-        remarks.append(f"No runs were found in {runs}. How to make one: mtut-bench run --help")
-    if found.num_in_progress:
-        number = count(found.num_in_progress, "run")
-        remarks.append(f"Not finished, not counted: {number} in {runs}.")
-    return remarks
+        return f"{count(len(found.runs), 'finished run')} in {runs}."
+    return f"No runs were found in {runs}. How to make one: mtut-bench run --help"
+
+
+def _in_progress(found: Found) -> list[str]:
+    number = found.num_in_progress
+    return [f"Not finished, not counted: {count(number, 'run')}."] if number else []
 
 
 def _about_kept(found: Found, rows: Sequence[ResultRow], out: Path) -> list[str]:
