@@ -51,6 +51,7 @@ ORDER = (
     "listing",
     "report",
     "trained",
+    "prediction",
     "table_plan",
     "cli",
 )
