@@ -109,6 +109,8 @@ def stream_frames(path: Path, wanted: Wanted, say: Say) -> Iterator[Moment]:
             before is sound.
     """
     is_images = path.is_dir() or is_image_pattern(path.name)
+    if not is_images and not path.exists():
+        raise ClipError(f"{path} does not exist", "Correct the path.")
     if not is_images and path.suffix.lower() in IMAGE_SUFFIXES:
         raise ClipError(f"{path} is one image", "Give the folder of all frames, or a video.")
     frames = _images(path, wanted) if is_images else _video(path, wanted, say)
