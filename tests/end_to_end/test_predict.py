@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from process import ROOT
 
 from mtut_baselines import METHODS
 from mtut_bench import cli
@@ -219,6 +221,34 @@ def test_a_folder_of_images_is_a_recording(trained, predict, tmp_path):
     at = ("--run", run.folder, "--modality", "rgb", "--json")
     (line,) = lines(predict(tmp_path, *at))
     assert line["frames"] == [0, number + 1]
+
+
+README = (ROOT / "README.md").read_text().split("## Use what you trained")[1].split("\n## ")[0]
+
+
+def test_the_commands_of_the_readme_run(trained, predict, tmp_path, monkeypatch):
+    run = trained()
+    commands = [
+        shlex.split(line.split("#")[0].split(">")[0])
+        for line in re.findall(r"^mtut-bench predict (.*)$", README, flags=re.MULTILINE)
+    ]
+    assert len(commands) == 5
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clips").mkdir()
+    shutil.copy(run.file("depth"), "clips/a.avi")
+    (tmp_path / "frames").mkdir()
+    with av.open(str(run.file())) as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            frame.to_image().save(f"frames/{number}.jpg")
+    for video, *options in commands:
+        if video.endswith((".mp4", ".avi")) and "*" not in video:
+            shutil.copy(run.file(), video)
+        options[options.index("3f2a")] = run.folder.name[:5]
+        # These recordings are shorter than NVGesture's.
+        options = ["5:20" if text == "50:130" else text for text in options]
+        output = predict(video.replace("*", "a"), "--runs", run.runs, *options)
+        assert output.out.strip()
+        assert "error" not in output.err
 
 
 # Faults
