@@ -6,9 +6,10 @@ shape and rate, and each such step is said: pictures of another aspect ratio are
 pictures that a telephone marked as turned are turned.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -95,6 +96,10 @@ class _Native(NamedTuple):
     load: Callable[[Plane], NDArray[np.uint8]]
 
 
+_Fitted = tuple[Moment, Callable[[Plane], NDArray[np.uint8]]]
+"""A frame at the store's size, and how to see it as it was."""
+
+
 def stream_frames(path: Path, wanted: Wanted, say: Say) -> Iterator[Moment]:
     """Yield the frames of a recording as its store would keep them.
 
@@ -114,7 +119,7 @@ def stream_frames(path: Path, wanted: Wanted, say: Say) -> Iterator[Moment]:
     if not is_images and path.suffix.lower() in IMAGE_SUFFIXES:
         raise ClipError(f"{path} is one image", "Give the folder of all frames, or a video.")
     frames = _images(path, wanted) if is_images else _video(path, wanted, say)
-    moments = _fit(frames, path, wanted, say)
+    moments = _check_kind(_fit(frames, path, wanted, say), path, wanted)
     return _flow(moments, wanted.flow) if wanted.flow else moments
 
 
@@ -242,12 +247,11 @@ def _resample(frames: Iterable[_Native], fps: float, rate: float | None) -> Iter
         instant += 1
 
 
-def _fit(frames: Iterable[_Native], path: Path, wanted: Wanted, say: Say) -> Iterator[Moment]:
+def _fit(frames: Iterable[_Native], path: Path, wanted: Wanted, say: Say) -> Iterator[_Fitted]:
     """Yield the frames at the store's size."""
     size: tuple[int, ...] = ()
     box = slice(None), slice(None)
-    kind = _Kind(path, wanted)
-    for count, (number, time_s, load) in enumerate(frames):
+    for number, time_s, load in frames:
         pixels = load(wanted.plane)
         if not size:
             size = pixels.shape[:2]
@@ -258,12 +262,9 @@ def _fit(frames: Iterable[_Native], path: Path, wanted: Wanted, say: Say) -> Ite
                 f" before it have {size[1]}x{size[0]}",
                 "Convert it to one size, or give --frames of one size.",
             )
-        if count in _LOOKED_AT:
-            kind.look(load)
         fitted = resize_frame(pixels[box], *wanted.size)
         # What still is a view would keep the whole native frame.
-        yield Moment(number, time_s, fitted if fitted.base is None else fitted.copy())
-    kind.judge()
+        yield Moment(number, time_s, fitted if fitted.base is None else fitted.copy()), load
 
 
 def _box(size: tuple[int, int], wanted: Wanted, say: Say) -> tuple[slice, slice]:
@@ -282,46 +283,49 @@ def _box(size: tuple[int, int], wanted: Wanted, say: Say) -> tuple[slice, slice]
     return rows, columns
 
 
-class _Kind:
-    """Looks into some frames whether they are the colours or the grey values that are wanted."""
+def _check_kind(fitted: Iterable[_Fitted], path: Path, wanted: Wanted) -> Iterator[Moment]:
+    """Yield the frames, after a look into the first of them whether they show what is wanted.
 
-    _CURE = "Give another file or --modality; --any-kind takes it as it is."
+    Raises:
+        ClipError: they do not; then none is yielded.
+    """
+    frames = iter(fitted)
+    held: list[Moment] = []
+    looks: list[NDArray[np.uint8]] = []
+    fault: ClipError | None = None
+    try:
+        for moment, load in islice(frames, _LOOKED_AT.stop):
+            if len(held) in _LOOKED_AT and not wanted.any_kind:
+                rgb = load("rgb")
+                looks.append(rgb.max(axis=2) - rgb.min(axis=2))
+            held.append(moment)
+    except ClipError as error:
+        # What came before is sound.
+        fault = error
+    _judge(looks, path, wanted)
+    yield from held
+    held.clear()
+    if fault:
+        raise fault
+    for moment, _ in frames:
+        yield moment
 
-    def __init__(self, path: Path, wanted: Wanted) -> None:
-        self._path = path
-        self._wanted = wanted
-        self._looks = 0
-        self._grey = 0
 
-    def look(self, load: Callable[[Plane], NDArray[np.uint8]]) -> None:
-        """Look at a frame.
+def _judge(looks: Sequence[NDArray[np.uint8]], path: Path, wanted: Wanted) -> None:
+    """Refuse colour for grey, and grey for colour.
 
-        Raises:
-            ClipError: it is coloured and should be grey, or all frames so far are grey.
-        """
-        if self._wanted.any_kind:
-            return
-        rgb = load("rgb")
-        spread = rgb.max(axis=2) - rgb.min(axis=2)
-        if self._wanted.plane == "luma":
-            if (spread > _COLOURED_PX).mean() > _COLOURED_SHARE:
-                raise ClipError(
-                    f"{self._path} is coloured; {self._wanted.modality} has one grey channel",
-                    self._CURE,
-                )
-            return
-        self._looks += 1
-        self._grey += bool((spread <= _GREY_PX).all())
-        if self._looks == len(_LOOKED_AT):
-            self.judge()
-
-    def judge(self) -> None:
-        """Refuse frames of which none has colour."""
-        if self._looks and self._looks == self._grey:
-            raise ClipError(
-                f"{self._path} is grey; {self._wanted.modality} needs a recording in colour",
-                self._CURE,
-            )
+    Args:
+        looks: of some frames, the difference between the channels of each pixel.
+        path: of the recording.
+        wanted: which of both is wanted.
+    """
+    cure = "Give another file or --modality; --any-kind takes it as it is."
+    coloured = any((spread > _COLOURED_PX).mean() > _COLOURED_SHARE for spread in looks)
+    if wanted.plane == "luma" and coloured:
+        raise ClipError(f"{path} is coloured; {wanted.modality} has one grey channel", cure)
+    grey = bool(looks) and all((spread <= _GREY_PX).all() for spread in looks)
+    if wanted.plane == "rgb" and grey:
+        raise ClipError(f"{path} is grey; {wanted.modality} needs a recording in colour", cure)
 
 
 def _flow(moments: Iterable[Moment], algorithm: FlowAlgorithm) -> Iterator[Moment]:

@@ -329,6 +329,14 @@ def test_other_kinds_are_refused_unless_told(tmp_path):
     assert read(colour, replace(DEPTH, any_kind=True))[1].shape[3] == 1
 
 
+def test_nothing_is_yielded_of_another_kind(tmp_path):
+    colour = film(tmp_path / "colour.avi", numbered(200), chroma=(60, 190))
+    grey = film(tmp_path / "grey.avi", numbered(200))
+    for path, wanted in ((colour, DEPTH), (grey, RGB)):
+        with pytest.raises(ClipError, match=r"is (coloured|grey)"):
+            next(stream_frames(path, wanted, [].append))
+
+
 def test_a_grey_beginning_is_no_grey_video(tmp_path):
     path = images(tmp_path, 12, n1=np.zeros((24, 32, 3), np.uint8))
     assert len(read(path, RGB)[0]) == 12
