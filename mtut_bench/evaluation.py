@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from mtut_bench.predictions import Predictions, check_complete
@@ -13,7 +14,7 @@ from mtut_bench.store_reader import StoreReader
 from mtut_bench.trainer import autocast
 from mtut_bench.transforms import centre_crop, to_input
 
-__all__ = ["clips_below_minimum", "predict"]
+__all__ = ["clip_logits", "clips_below_minimum", "predict", "to_probabilities"]
 
 
 def predict(
@@ -51,7 +52,6 @@ def predict(
     lengths = [table.rows[i].num_frames for i in indices]
     # A batch of long clips holds no more frames than a batch of training clips.
     batches = length_batches(lengths, most, most * protocol.clip_length)
-    crop = centre_crop(*reader.frame_size, protocol)
     num_classes = len(reader.attributes["classes"])
     logits = np.full((len(networks), len(indices), num_classes), np.nan, np.float32)
     total, done = len(networks) * len(indices), 0
@@ -59,20 +59,53 @@ def predict(
         network.eval()
         for batch in batches:
             frames = np.stack([reader.read(indices[i], modality) for i in batch])
-            with torch.inference_mode(), autocast(device, precision):
-                clip = to_input(
-                    torch.from_numpy(frames).to(device), modality, [crop] * len(batch), protocol
-                )
-                scores = network(clip).logits_NKT.float().mean(dim=2)
-            logits[number, batch] = scores.cpu().numpy()
+            logits[number, batch] = clip_logits(
+                network, frames, modality, protocol, device, precision=precision
+            )
             done += len(batch)
             if progress:
                 progress(done, total)
-    # float64: the sums of float32 exponentials of many classes drift from 1.
-    probabilities = torch.softmax(torch.from_numpy(logits).double(), dim=2).float().numpy()
-    predictions = Predictions(tuple(clip_ids), labels, tuple(networks), logits, probabilities)
+    predictions = Predictions(
+        tuple(clip_ids), labels, tuple(networks), logits, to_probabilities(logits)
+    )
     check_complete(predictions, clip_ids)
     return predictions
+
+
+def clip_logits(
+    network: nn.Module,
+    frames_NTHWC: NDArray[np.uint8],
+    modality: str,
+    protocol: Protocol,
+    device: torch.device,
+    *,
+    precision: str = "fp32",
+) -> NDArray[np.float32]:
+    """Return the logits of clips of one length, averaged over time, float32 (N, K).
+
+    Args:
+        network: in evaluation mode.
+        frames_NTHWC: uint8, as a store keeps them.
+        modality: of the network.
+        protocol: sizes.
+        device: of the network.
+        precision: 'fp32', or 'bf16' for autocast.
+    """
+    height, width = frames_NTHWC.shape[2:4]
+    crop = centre_crop(height, width, protocol)
+    with torch.inference_mode(), autocast(device, precision):
+        frames = torch.from_numpy(frames_NTHWC).to(device)
+        clip = to_input(frames, modality, [crop] * len(frames), protocol)
+        logits_NK: NDArray[np.float32] = network(clip).logits_NKT.float().mean(dim=2).cpu().numpy()
+    return logits_NK
+
+
+def to_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the softmax over the last axis, float32."""
+    # float64: the sums of float32 exponentials of many classes drift from 1.
+    wide = torch.from_numpy(logits).double()
+    probabilities: NDArray[np.float32] = torch.softmax(wide, dim=-1).float().numpy()
+    return probabilities
 
 
 def clips_below_minimum(

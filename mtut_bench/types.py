@@ -11,13 +11,18 @@ objective, a *run* is one method on one fold with one seed, a *row* is one numbe
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
     "MODALITIES",
     "ClipRow",
     "Fold",
     "Modality",
+    "Moment",
     "Origin",
     "Split",
     "behaves_like",
@@ -81,6 +86,20 @@ class ClipRow(NamedTuple):
     repetition: int
     split: Split
     num_frames: int
+
+
+class Moment(NamedTuple):
+    """One frame of a recording that is read as a stream.
+
+    Attributes:
+        number: of the frame in the recording; several moments may show one frame, or none show it.
+        time_s: when it is seen, seconds from the beginning of the recording.
+        frame_HWC: uint8, as a store keeps it.
+    """
+
+    number: int
+    time_s: float
+    frame_HWC: "NDArray[np.uint8]"
 
 
 @dataclass(frozen=True)

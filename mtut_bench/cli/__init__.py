@@ -9,15 +9,14 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from mtut_bench import __version__
 from mtut_bench.cli.bench import bench_app
 from mtut_bench.cli.comparing import compare, score
 from mtut_bench.cli.data import inspect, prepare, synth, verify
 from mtut_bench.cli.exchange import export, import_
-from mtut_bench.cli.options import console
+from mtut_bench.cli.options import console, show_error
+from mtut_bench.cli.predicting import predict
 from mtut_bench.cli.reading import list_, report
 from mtut_bench.cli.training import run
 from mtut_bench.cli.weights import weights_app
@@ -73,6 +72,12 @@ app.add_typer(report_app, name="report")
 app.command(
     epilog=_examples("score predictions.csv --dataset nvgesture --fold official --modality rgb")
 )(score)
+app.command(
+    epilog=_examples(
+        "predict wave.mp4 --run 3f2a --modality rgb",
+        "predict clips/*.avi --run 3f2a --modality depth --json",
+    )
+)(predict)
 app.command(name="list", epilog=_examples("list datasets", "list runs"))(list_)
 app.add_typer(weights_app, name="weights")
 app.add_typer(bench_app, name="bench")
@@ -120,8 +125,5 @@ def _interrupt(signum: int, frame: object) -> None:
 
 
 def _fail(error: MtutBenchError) -> None:
-    screen = Console(stderr=True)
-    screen.print(f"[bold red]error:[/] {escape(error.what)}", highlight=False, soft_wrap=True)
-    if error.cure:
-        screen.print(f"  {escape(error.cure)}", highlight=False, soft_wrap=True)
+    show_error(error)
     sys.exit(error.exit_code)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
-from mtut_bench.errors import UsageError
+from mtut_bench.errors import MtutBenchError, UsageError
 
 if TYPE_CHECKING:
     from mtut_preprocess import Dataset
@@ -20,6 +21,14 @@ console = Console()
 def say(text: str) -> None:
     """Print one line as it is, however long."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_error(error: MtutBenchError) -> None:
+    """Print what is wrong and its cure to the error output."""
+    screen = Console(stderr=True)
+    screen.print(f"[bold red]error:[/] {escape(error.what)}", highlight=False, soft_wrap=True)
+    if error.cure:
+        screen.print(f"  {escape(error.cure)}", highlight=False, soft_wrap=True)
 
 
 class Size(StrEnum):

@@ -7,8 +7,9 @@ was off by 1-3 frames in every window tried; linear decoding is always exact.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import av
 import numpy as np
@@ -23,10 +24,14 @@ from mtut_preprocess.frames import COPY_CURE, Plane, Shape
 
 __all__ = [
     "MAX_OVERSHOOT_FRAMES",
+    "Timing",
     "VideoFrames",
+    "check_bits",
     "count_frames",
     "count_packets",
     "decode_frames",
+    "quarter_turns",
+    "read_timing",
     "stated_frames",
     "to_array",
 ]
@@ -55,14 +60,19 @@ class VideoFrames:
         return self.path.parent, [self.path.name]
 
     def size(self) -> tuple[int, int]:
-        """Return the (height, width) in pixels that the file's header states.
+        """Return the (height, width) in pixels that the file states, as it is to be shown.
 
         Raises:
             ClipError: the file is missing or no video.
         """
         with _open(self.path) as container:
             stream = container.streams.video[0]
-            return stream.height, stream.width
+            size = stream.height, stream.width
+            if container.format.name == "avi":
+                # It cannot say that it is to be turned; others say so with a frame.
+                return size
+        turned = any(quarter_turns(frame) % 2 for frame in islice(decode_frames(self.path), 1))
+        return size[::-1] if turned else size
 
     def read(self, shape: Shape | None = None) -> NDArray[np.uint8]:
         """Return the frames.
@@ -85,8 +95,7 @@ class VideoFrames:
         reformatter = VideoReformatter()
         decoder = _Decoder.at(self.path, self.indices[0] - MAX_OVERSHOOT_FRAMES)
         for index, frame in decoder:
-            if self.plane == "luma" and frame.format.components[0].bits != 8:
-                raise ClipError(f"{self.path} has values of other than 8 bits", COPY_CURE)
+            check_bits(self.path, frame, self.plane)
             # The latest frame is needed in case the stream ends before the window does.
             if index == self.indices[filled] or last - index <= MAX_OVERSHOOT_FRAMES:
                 pixels = to_array(frame, self.plane, reformatter)
@@ -141,6 +150,46 @@ def stated_frames(path: Path) -> int | None:
             return container.streams.video[0].frames or None
     except ClipError:
         return None
+
+
+class Timing(NamedTuple):
+    """When a file's frames were recorded, as far as it says.
+
+    Attributes:
+        rate: frames per second on average, None where it states none or an impossible one.
+        has_times: whether its frames carry times of their own; those of AVI files have none but
+            their place in the file, whatever a decoder makes of it.
+    """
+
+    rate: float | None
+    has_times: bool
+
+
+def read_timing(path: Path) -> Timing:
+    """Return what a file says about the time of its frames.
+
+    Raises:
+        ClipError: the file is missing or no video.
+    """
+    with _open(path) as container:
+        rate = float(container.streams.video[0].average_rate or 0)
+        # Browsers that record write their clock, 1000 a second, in place of a rate.
+        return Timing(rate if 0 < rate < 500 else None, container.format.name != "avi")
+
+
+def check_bits(path: Path, frame: VideoFrame, plane: Plane) -> None:
+    """Refuse luma of other than 8 bits.
+
+    Raises:
+        ClipError: it has.
+    """
+    if plane == "luma" and frame.format.components[0].bits != 8:
+        raise ClipError(f"{path} has values of other than 8 bits", COPY_CURE)
+
+
+def quarter_turns(frame: VideoFrame) -> int:
+    """Return how often a frame is to be turned left by 90 degrees: telephones record so."""
+    return round(getattr(frame, "rotation", 0) / 90) % 4
 
 
 def _open(path: Path, *, whole: bool = True) -> InputContainer:
@@ -240,13 +289,19 @@ def decode_frames(path: Path) -> Iterator[VideoFrame]:
 
 
 def to_array(frame: VideoFrame, plane: Plane, reformatter: VideoReformatter) -> NDArray[np.uint8]:
-    """Return a frame as (H, W, C); may be a view of the frame's own memory.
+    """Return a frame as (H, W, C), as it is to be shown; may be a view of the frame's own memory.
 
     Args:
         frame: as decoded.
         plane: what to take of it.
         reformatter: kept from frame to frame, since making one takes longer than using it.
     """
+    turns = quarter_turns(frame)
+    pixels = _to_array(frame, plane, reformatter)
+    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+
+
+def _to_array(frame: VideoFrame, plane: Plane, reformatter: VideoReformatter) -> NDArray[np.uint8]:
     form = frame.format
     if plane == "luma" and not form.is_rgb and not form.has_palette:
         if len(frame.planes) == 1 and len(form.components) > 1:

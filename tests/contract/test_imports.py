@@ -52,6 +52,7 @@ ORDER = (
     "listing",
     "report",
     "trained",
+    "prediction",
     "table_plan",
     "cli",
 )

@@ -1,0 +1,193 @@
+"""The command that uses a trained network on any recording: predict."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mtut_bench.cli.options import RUNS, RunsOption
+from mtut_bench.cli.verdicts import Work, predict_all
+from mtut_bench.errors import RunError, UsageError
+
+if TYPE_CHECKING:
+    from mtut_bench.prediction import Windowing
+    from mtut_bench.trained import TrainedRun
+    from mtut_preprocess.flow import FlowAlgorithm
+
+__all__ = ["predict"]
+
+
+class Fit(StrEnum):
+    """What happens to pictures of another aspect ratio than the store's."""
+
+    CROP = "crop"
+    STRETCH = "stretch"
+
+
+def predict(
+    videos: Annotated[
+        list[Path], typer.Argument(help="Video files; folders or patterns of numbered images.")
+    ],
+    run: Annotated[str, typer.Option("--run", help="Folder, or first digits; see `list runs`.")],
+    modality: Annotated[
+        str, typer.Option("--modality", help="What the recordings show: rgb, depth, flow (of rgb).")
+    ] = "",
+    runs: RunsOption = RUNS,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One line of JSON per clip or window.")
+    ] = False,
+    top: Annotated[int, typer.Option("--top", min=0, help="How many classes; 0: all of them.")] = 5,
+    frames: Annotated[
+        str, typer.Option("--frames", help="A:B, half open, such as 50:130; of videos from 0.")
+    ] = "",
+    window: Annotated[
+        str,
+        typer.Option(
+            "--window",
+            help="auto: cut what is longer than the run's longest test clip (at least two training"
+            " clips) into training clips; or frames; or whole.",
+        ),
+    ] = "auto",
+    stride: Annotated[
+        int | None,
+        typer.Option("--stride", min=1, help="Frames between windows; default half a window."),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            "--fps",
+            min=0.01,
+            help="Frame rate of the recordings, if their files are wrong or say nothing; that of"
+            " the store takes each frame as it is.",
+        ),
+    ] = None,
+    fit: Annotated[
+        Fit, typer.Option("--fit", help="Pictures of another aspect ratio than the store's.")
+    ] = Fit.CROP,
+    any_kind: Annotated[
+        bool, typer.Option("--any-kind", help="Take grey for colour, and colour for depth.")
+    ] = False,
+    raft_weights: Annotated[
+        Path | None, typer.Option("--raft-weights", help="Of a run with RAFT flow: its file.")
+    ] = None,
+    method: Annotated[
+        str, typer.Option("--method", help="Of a run of your own method: file.py:build.")
+    ] = "",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N.")] = "auto",
+) -> None:
+    """Say what a trained network sees in any recordings; long ones get a timeline."""
+    trained = _open(run, runs, method)
+    chosen = _modality(trained, modality)
+    first, stop = _frame_range(frames)
+    from mtut_bench.machine import choose_device
+    from mtut_bench.prediction import open_predictor
+    from mtut_preprocess.stream import Wanted
+
+    place = choose_device(device)
+    windowing = _windowing(trained, window, stride)
+    wanted = Wanted(
+        modality=chosen,
+        size=trained.frame_size,
+        fps=float(trained.manifest.get("store.fps", float, int)),
+        flow=_flow(trained, chosen, raft_weights, device),
+        first=first,
+        stop=stop,
+        rate=fps,
+        fit=fit.value,
+        any_kind=any_kind,
+    )
+    work = Work(trained, open_predictor(trained, chosen, place), wanted, windowing, top)
+    predict_all(videos, work, as_json=as_json)
+
+
+def _open(run: str, runs: Path, method: str) -> "TrainedRun":
+    from mtut_baselines import METHODS
+    from mtut_bench.method_file import load_method
+    from mtut_bench.trained import find_run, open_run
+
+    methods = dict(METHODS)
+    if method:
+        own = load_method(method, METHODS)
+        methods[own.name] = own
+    return open_run(find_run(run, runs), methods)
+
+
+def _modality(run: "TrainedRun", text: str) -> str:
+    """Return the modality that is meant; a run of one network needs no word."""
+    names = ", ".join(run.modalities)
+    if not text and len(run.modalities) == 1:
+        return run.modalities[0]
+    if re.search(r"[+,]", text):
+        raise UsageError(
+            f"predict takes one modality at a time, not {text!r}",
+            "Fuse by the mean of the probabilities: predict each with --json --top 0.",
+        )
+    if text not in run.modalities:
+        what = f"has no network for {text!r}" if text else "has several networks"
+        raise UsageError(f"run {run.folder.name} {what}", f"Choose --modality: {names}.")
+    return text
+
+
+def _frame_range(text: str) -> tuple[int | None, int | None]:
+    match = re.fullmatch(r"(\d{0,9}):(\d{0,9})", text)
+    if text and match is None:
+        raise UsageError(f"--frames {text} is no range", "Write A:B, half open, such as 50:130.")
+    first, stop = (int(part) if part else None for part in match.groups()) if match else (None,) * 2
+    if stop is not None and stop <= (first or 0):
+        raise UsageError(f"--frames {text} holds no frame", "Write A:B with A smaller than B.")
+    return first, stop
+
+
+def _windowing(run: "TrainedRun", window: str, stride: int | None) -> "Windowing":
+    from mtut_bench.prediction import Windowing, longest_clip
+
+    length = run.protocol.clip_length
+    longest: int | None = longest_clip(run)
+    if window == "whole":
+        longest = None
+    elif window != "auto":
+        if not re.fullmatch(r"[1-9]\d{0,6}", window):
+            raise UsageError(
+                f"--window {window!r} is no number of frames", "Give auto, whole or a number."
+            )
+        longest = length = int(window)
+    step = stride or max(1, length // 2)
+    if stride and window == "whole":
+        raise UsageError("--stride without windows", "Leave out --window whole.")
+    if step > length:
+        raise UsageError(
+            f"--stride {step} would leave frames out between windows of {length}",
+            f"Give at most {length}.",
+        )
+    return Windowing(longest, length, step)
+
+
+def _flow(
+    run: "TrainedRun", modality: str, weights: Path | None, device: str
+) -> "FlowAlgorithm | None":
+    """Return the optical flow of the run's store, None where the modality is recorded."""
+    record = run.manifest.get("store.flow", dict).get(modality)
+    if record is None:
+        if weights:
+            raise UsageError(f"--raft-weights with {modality}", "It is for a run with RAFT flow.")
+        return None
+    from mtut_preprocess.flow import FLOW_NAMES, build_flow
+
+    name = record.get("algorithm")
+    if name not in FLOW_NAMES:
+        raise RunError(
+            f"run {run.folder.name} has optical flow by {name!r}, which this release does not know",
+            "Predict with the release that trained it.",
+        )
+    flow = build_flow(name, weights=weights, device=device if name == "raft" else "auto")
+    now = flow.attributes("")["parameters"]
+    if now != record["parameters"]:
+        then = record["parameters"]
+        differ = sorted(k for k in now | then if now.get(k) != then.get(k))
+        raise RunError(
+            f"{name} flow has other parameters than run {run.folder.name}: {', '.join(differ)}",
+            "Predict with the weights, or the release, of its store.",
+        )
+    return flow
