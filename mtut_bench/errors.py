@@ -8,6 +8,7 @@ __all__ = [
     "BusyError",
     "ClipError",
     "DatasetError",
+    "ExportError",
     "FoldError",
     "InterruptedRunError",
     "MtutBenchError",
@@ -66,6 +67,10 @@ class FoldError(MtutBenchError):
 
 class RunError(MtutBenchError):
     """A run that cannot start or be read: missing parts, a half-written or foreign folder."""
+
+
+class ExportError(MtutBenchError):
+    """A network that cannot be exported, or whose exported form computes something else."""
 
 
 class PredictionError(MtutBenchError):

@@ -34,6 +34,7 @@ ORDER = (
     "sampling",
     "transforms",
     "loader",
+    "store_dataset",
     "method",
     "method_file",
     "checkpoint",
@@ -51,6 +52,7 @@ ORDER = (
     "listing",
     "report",
     "trained",
+    "export",
     "table_plan",
     "cli",
 )
