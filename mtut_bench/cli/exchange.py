@@ -173,4 +173,4 @@ def _export_networks(
         say=say,
     )
     for file in files:
-        say(f"wrote {file} and {file.name}.md")
+        say(f"wrote {file}, {file.name}.md")

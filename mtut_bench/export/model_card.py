@@ -10,6 +10,7 @@ from mtut_bench.export.input_spec import InputSpec
 from mtut_bench.metrics import num_correct, wilson_interval
 from mtut_bench.predictions import Predictions, fuse
 from mtut_bench.report.render import escape
+from mtut_bench.store import MAX_SHORT_SIDE_PX
 from mtut_bench.trained import TrainedRun
 from mtut_bench.types import behaves_like
 
@@ -111,8 +112,8 @@ def _accuracy(
     yield "chance", f"{1 / len(run.classes):.1%} (1 of {len(run.classes)} classes)"
     people = sorted(set(run.manifest.get("test_subjects", list)))
     unit = run.manifest.get("store.subject_unit", str)
-    shown = ", ".join(people) if len(people) <= 12 else f"{len(people)} of them"
-    yield f"{unit}s of the test clips", shown
+    shown = ", ".join(people) if len(people) <= 12 else "see the run"
+    yield "test side", f"{total} clips of {len(people)} {unit}(s): {shown}"
     yield (
         "measured",
         f"by the run, in {run.manifest.get('identity.precision', str)} on"
@@ -147,7 +148,7 @@ def _training(run: TrainedRun, exported: Exported) -> Iterator[tuple[str, str]]:
     changes = identity["overrides"]
     yield "protocol", f"{protocol}; changed: {json.dumps(changes)}" if changes else protocol
     yield "epochs", f"{run.protocol.epochs_alone} alone + {run.protocol.epochs_joint} joint"
-    yield "fold", f"{identity['fold']} of {', '.join(manifest.get('store.folds', list))}"
+    yield "fold", f"{identity['fold']} (of: {', '.join(manifest.get('store.folds', list))})"
     yield "seed", str(identity["seed"])
     yield "initial weights", _initial(run, exported)
     for note in manifest.get("weights", dict).get(exported.spec.modality, []):
@@ -172,7 +173,11 @@ def _input(exported: Exported) -> Iterator[tuple[str, str]]:
         "tensor",
         f"float32 (N, {spec.channels}, T, {spec.crop}, {spec.crop}), clips of one length",
     )
-    yield "frames", f"{width} x {height} pixels (width x height), {spec.frame_channels} x uint8"
+    yield (
+        "frames",
+        f"{width} x {height} pixels (width x height), {spec.frame_channels} x uint8, as the store"
+        f" keeps them: recorded size, or short side {MAX_SHORT_SIDE_PX} by area averaging",
+    )
     yield "resize", f"to {wide} x {tall}, bilinear, antialiased, corners not aligned"
     yield "crop", f"{side} at row {top}, column {left}; not mirrored"
     yield "values", spec.scaling()
@@ -182,9 +187,11 @@ def _input(exported: Exported) -> Iterator[tuple[str, str]]:
         yield "channels", f"the grey value {spec.channels} times"
     if exported.dynamic:
         yield "length", f"any T of at least {spec.min_frames}; trained on {spec.clip_length} frames"
-        yield "shorter clips", f"append frames of the number 0 up to {spec.min_frames}"
+        who = "append" if exported.file_format == "onnx" else "the network itself appends"
+        yield "shorter clips", f"{who} frames of the number 0 up to {spec.min_frames}"
     else:
-        yield "length", f"exactly {spec.clip_length} frames: torch could not leave it open"
+        length = max(spec.clip_length, spec.min_frames)
+        yield "length", f"exactly {length} frames: torch could not leave it open"
 
 
 def _camera(run: TrainedRun, exported: Exported) -> Iterator[tuple[str, str]]:
@@ -217,6 +224,7 @@ def _differences(exported: Exported) -> Iterator[tuple[str, str]]:
 def _versions(run: TrainedRun, command: str) -> Iterator[tuple[str, str]]:
     for name, version in run.manifest.get("provenance.versions", dict).items():
         yield f"trained with {name}", str(version)
+    yield "trained at revision", str(run.manifest.get("provenance.git", str, type(None)))
     yield "trained by", _FOLDERS.sub("", run.manifest.get("provenance.command", str))
     yield "exported by", _FOLDERS.sub("", command) or "export_networks in Python"
 
@@ -278,8 +286,8 @@ def _limits(run: TrainedRun) -> Iterator[str]:
     count = len(run.classes)
     yield (
         f"For research on hand gestures: one clip that holds one of the {count} gestures above,"
-        " seen by a camera like the one of its training clips. There is no class for anything else: a"
-        " clip without a gesture gets one of these names all the same."
+        " seen by a camera like the one of its training clips. There is no class for anything else:"
+        " a clip without a gesture gets one of these names all the same."
     )
     yield (
         "The interval above is about the test clips of one fold. Other persons, rooms, cameras or"

@@ -30,10 +30,12 @@ class OnnxGraph:
     Attributes:
         content: of the file.
         dynamic: whether it takes clips of any length; else of the training length alone.
+        reason: why not, as torch says it.
     """
 
     content: bytes
     dynamic: bool
+    reason: str = ""
 
 
 def require_onnx() -> None:
@@ -66,24 +68,48 @@ def convert(network: nn.Module, spec: InputSpec, metadata: Mapping[str, str]) ->
     Raises:
         ExportError: torch cannot convert it even at a fixed length.
     """
+    model, reason = None, "its graph depends on the length"
     try:
-        # A network whose graph depends on the length fails here in ways of its own.
         model = _export(network, spec, dynamic=True)
-    except Exception:
-        try:
-            model = _export(network, spec, dynamic=False)
-        except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ExportError(
-                f"torch cannot convert the network of {spec.modality} to ONNX: {reason}",
-                "Use --format safetensors, or write the network without what ONNX cannot express.",
-            ) from error
-    length = model.graph.input[0].type.tensor_type.shape.dim[2]
-    dynamic = not length.HasField("dim_value")
+    except Exception as error:
+        # What a user's network may raise here has no common type.
+        reason = _first_line(error)
+    dynamic = model is not None and _length(model) is None
+    if not dynamic:
+        model = _export_fixed(network, spec)
+    assert model is not None
     for key, value in {**metadata, "any_length": json.dumps(dynamic)}.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
-    return OnnxGraph(model.SerializeToString(), dynamic)
+    return OnnxGraph(model.SerializeToString(), dynamic, "" if dynamic else reason)
+
+
+def _export_fixed(network: nn.Module, spec: InputSpec) -> Any:  # noqa: ANN401 - ModelProto
+    try:
+        return _export(network, spec, dynamic=False)
+    except Exception as error:
+        raise ExportError(
+            f"torch cannot convert the network of {spec.modality} to ONNX: {_first_line(error)}",
+            "Use --format safetensors, or write the network without what ONNX cannot express.",
+        ) from error
+
+
+def _length(model: Any) -> int | None:  # noqa: ANN401 - ModelProto
+    """Return the number of frames that a graph takes; None for any.
+
+    torch may fix an axis that was to stay open without a word.
+    """
+    frames = model.graph.input[0].type.tensor_type.shape.dim[2]
+    return int(frames.dim_value) if frames.HasField("dim_value") else None
+
+
+def _first_line(error: Exception) -> str:
+    """Return what is at the root of a converter's error, on one line."""
+    root: BaseException = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    lines = [line for line in str(root).splitlines() if line.strip()]
+    return lines[0].strip() if lines else type(root).__name__
 
 
 def run_onnx(content: bytes) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
@@ -120,8 +146,8 @@ def _export(network: nn.Module, spec: InputSpec, *, dynamic: bool) -> Any:  # no
         least = spec.min_frames
         # A network that names no shortest clip may have one all the same: torch finds it.
         shapes[2] = torch.export.Dim("frames", min=least) if least > 1 else torch.export.Dim.DYNAMIC
-    # Two clips: an axis of length 1 would be taken for a constant.
-    length = max(spec.clip_length, spec.min_frames)
+    # Two clips, and a clip of several time steps: torch takes an axis of length 1 for a constant.
+    length = max(spec.clip_length, spec.min_frames * (4 if dynamic else 1))
     clip_NCTHW = torch.zeros(2, spec.channels, length, spec.crop, spec.crop)
     with _quiet():
         program = torch.onnx.export(

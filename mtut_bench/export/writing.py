@@ -93,13 +93,13 @@ def _export(
     if file_format == "onnx":
         graph = convert(network, spec, metadata)
         data, dynamic = graph.content, graph.dynamic
+        if not dynamic:
+            say(f"{modality}: a clip of any other length is refused; torch says: {graph.reason}")
         computed = run_onnx(data)
     else:
         blank = run.method.build_network(network_spec(modality, len(run.classes), run.protocol))
         data, dynamic = encode_network(network, metadata), True
         computed = run_tensors(data, network, blank)
-    if not dynamic:
-        say(f"{modality}: torch could not leave the length open; {spec.clip_length} frames, fixed")
     shapes = comparison_shapes(spec, dynamic=dynamic)
     exact = file_format == "safetensors"
     differences = measure_differences(network, computed, spec, shapes, exact=exact)
@@ -123,7 +123,7 @@ def _stem(run: TrainedRun, modality: str) -> str:
     store, run_id = run.manifest.get("store.name", str), run.manifest.get("id", str)
     parts = (store, run.manifest.get("method.name", str), modality, run_id[:12])
     # A user's store or method may have a name with spaces or slashes.
-    return "-".join(re.sub(r"[^\w.+]+", "_", part) for part in parts)
+    return "-".join(re.sub(r"[^\w.+-]+", "_", part) for part in parts)
 
 
 def _card(path: Path) -> Path:
