@@ -24,25 +24,28 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 
 
 @pytest.fixture
-def place(make_store, tmp_path, tiny_protocol):
-    """A folder with the store, the finished run and the weights that the page speaks of."""
+def place(make_store, tmp_path):
+    """A folder with the store that the page speaks of."""
     (tmp_path / "data").symlink_to(tmp_path)
-    store = make_store("viva-synthetic-tiny")
+    make_store("viva-synthetic-tiny")
+    return tmp_path
+
+
+@pytest.fixture
+def finished(place, tiny_protocol):
+    """A finished run beside the store."""
     rules = replace(tiny_protocol, width=0.125, crop=32, short_side=36, clip_length=9)
     request = Request(
-        store=store,
+        store=place / "stores" / "viva-synthetic-tiny.zarr",
         method=METHODS["mtut"],
         protocol=replace(rules, epochs_alone=1, epochs_joint=1),
         fold="1",
         modalities=(),
         seed=0,
-        runs=tmp_path / "runs",
+        runs=place / "runs",
         store_cure="",
     )
     execute(plan_runs([request]), Machine(torch.device("cpu"), 0, "test"), Reporter())
-    (tmp_path / "weights").mkdir()
-    save_file(build_i3d(400).state_dict(), tmp_path / "weights" / "i3d-rgb.safetensors")
-    return tmp_path
 
 
 @pytest.fixture
@@ -80,7 +83,10 @@ def test_a_store_in_torch(example):
     assert re.search(r"tensor\(\[\d, \d, \d, \d\]\) [\[(]'clip0\d'", text)
 
 
-def test_networks_with_given_weights(example):
+@pytest.mark.usefixtures("finished")
+def test_networks_with_given_weights(example, place):
+    (place / "weights").mkdir()
+    save_file(build_i3d(400).state_dict(), place / "weights" / "i3d-rgb.safetensors")
     text = example("load_weights")
     assert re.search(r"^(left|right|up) is left$", text, flags=re.MULTILINE)
     assert "logits" in text
@@ -94,6 +100,7 @@ def test_the_objective_in_a_loop(example):
     assert "better by 0.5: 1.718" in text
 
 
+@pytest.mark.usefixtures("finished")
 def test_predictions_in_numpy(example):
     text = example("wilson_interval")
     assert "('rgb', 'depth') (2, 4, 3)" in text
