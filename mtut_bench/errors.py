@@ -9,6 +9,7 @@ __all__ = [
     "ClipError",
     "ComparisonError",
     "DatasetError",
+    "ExportError",
     "FoldError",
     "InterruptedRunError",
     "MtutBenchError",
@@ -68,6 +69,10 @@ class FoldError(MtutBenchError):
 
 class RunError(MtutBenchError):
     """A run that cannot start or be read: missing parts, a half-written or foreign folder."""
+
+
+class ExportError(MtutBenchError):
+    """A network that cannot be exported, or whose exported form computes something else."""
 
 
 class PredictionError(MtutBenchError):

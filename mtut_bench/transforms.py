@@ -14,9 +14,17 @@ from mtut_bench.protocol import Protocol
 from mtut_bench.store import FLOW_LIMIT_PX
 from mtut_bench.types import behaves_like
 
-__all__ = ["Crop", "centre_crop", "choose_crop", "network_channels", "resized_size", "to_input"]
+__all__ = [
+    "BGR_MEAN",
+    "Crop",
+    "centre_crop",
+    "choose_crop",
+    "network_channels",
+    "resized_size",
+    "to_input",
+]
 
-_BGR_MEAN = (90.0, 98.0, 102.0)
+BGR_MEAN = (90.0, 98.0, 102.0)
 """Mean of Sports-1M per channel, as the common PyTorch port of C3D subtracts it."""
 
 
@@ -131,7 +139,7 @@ def _scale(
     if behaves_like(modality) != "flow" and protocol.scaling == "unit":
         return images / 127.5 - 1.0
     if behaves_like(modality) != "flow":
-        mean = torch.tensor(_BGR_MEAN, device=images.device)
+        mean = torch.tensor(BGR_MEAN, device=images.device)
         mean = mean if images.shape[1] == 3 else mean.mean(dim=0, keepdim=True)
         return images.flip(1) - mean.view(1, -1, 1, 1)
     # The code is affine, so interpolating it and then decoding is interpolating the flow.

@@ -98,10 +98,29 @@ def same_padding(
     """
     both, extra = [], []
     for n, k, s in zip(size, kernel, stride, strict=True):
-        total = max((-(-n // s) - 1) * s + k - n, 0)
+        # As TensorFlow's (ceil(n / s) - 1) * s + k - n, without a quotient of negative numbers,
+        # which ONNX rounds towards zero.
+        total = k - 1 if s == 1 else max(k - s + (s - n % s) % s, 0)
         both.append(total // 2)
         extra.append(total % 2)
     return both, extra
+
+
+def _pad_same(x_NCTHW: Tensor, kernel: Triple, stride: Triple, value: float) -> Tensor:
+    """Return the input with its SAME padding written out.
+
+    The padding of a strided layer depends on the length; exported formats take only constants as
+    padding of a layer, but lengths that are known later as padding of a tensor.
+
+    Args:
+        x_NCTHW: float, (N, C, T, H, W).
+        kernel: window per axis.
+        stride: step per axis.
+        value: of the border.
+    """
+    both, extra = same_padding(x_NCTHW.shape[2:], kernel, stride)
+    ends = [(b, b + e) for b, e in zip(both, extra, strict=True)]
+    return F.pad(x_NCTHW, [pad for end in reversed(ends) for pad in end], value=value)
 
 
 class SameConv3d(nn.Module):
@@ -140,6 +159,9 @@ class SameConv3d(nn.Module):
         Args:
             x_NCTHW: float, (N, C, T, H, W).
         """
+        if torch.compiler.is_exporting() and max(self.stride) > 1:
+            padded_NCTHW = _pad_same(x_NCTHW, self.kernel, self.stride, 0.0)
+            return F.conv3d(padded_NCTHW, self.weight, self.bias, self.stride)
         both, extra = same_padding(x_NCTHW.shape[2:], self.kernel, self.stride)
         if any(extra):
             # The symmetric share is left to the convolution: it copies nothing.
@@ -170,6 +192,9 @@ class SameMaxPool3d(nn.Module):
         Args:
             x_NCTHW: float, (N, C, T, H, W).
         """
+        if torch.compiler.is_exporting() and max(self.stride) > 1:
+            padded_NCTHW = _pad_same(x_NCTHW, self.kernel, self.stride, -math.inf)
+            return F.max_pool3d(padded_NCTHW, self.kernel, self.stride)
         both, _ = same_padding(x_NCTHW.shape[2:], self.kernel, self.stride)
         return F.max_pool3d(x_NCTHW, self.kernel, self.stride, both, ceil_mode=True)
 

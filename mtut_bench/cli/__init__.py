@@ -52,7 +52,12 @@ app.command(epilog=_examples("verify nvgesture --raw /disk/nvGesture_v1", "verif
     verify
 )
 app.command(epilog=_examples("inspect --store viva-synthetic-tiny --contact-sheet"))(inspect)
-app.command(epilog=_examples("export --store viva --format hdf5 --out viva.h5"))(export)
+app.command(
+    epilog=_examples(
+        "export --store viva --format hdf5 --out viva.h5",
+        "export 3f2a --format onnx --modality rgb",
+    )
+)(export)
 app.command(name="import", epilog=_examples("import viva.h5 --store viva"))(import_)
 app.command(
     epilog=_examples(

@@ -1,22 +1,28 @@
-"""Commands that take a store elsewhere and back: export, import."""
+"""Commands that take stores and networks elsewhere, and stores back: export, import."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mtut_bench.cli.options import (
     DATA,
+    RUNS,
     DataOption,
     ExportFormat,
+    RunsOption,
     Size,
     SizeOption,
     StoreOption,
     console,
+    say,
     store_path,
 )
 from mtut_bench.errors import UsageError
 from mtut_bench.progress import Reporter
+
+if TYPE_CHECKING:
+    from mtut_bench.trained import TrainedRun
 
 __all__ = ["export", "import_"]
 
@@ -26,32 +32,41 @@ OverwriteOption = Annotated[
 
 
 def export(
-    dataset: Annotated[str, typer.Argument(help="Dataset whose store is meant.")] = "",
+    context: typer.Context,
+    what: Annotated[
+        str,
+        typer.Argument(help="hdf5: a dataset. safetensors, onnx: a run's id or folder."),
+    ] = "",
     data: DataOption = DATA,
+    runs: RunsOption = RUNS,
     store: StoreOption = None,
     size: SizeOption = Size.TINY,
     file_format: Annotated[
-        ExportFormat, typer.Option("--format", help="hdf5: one file, read without mtut-bench.")
+        ExportFormat,
+        typer.Option("--format", help="A store: hdf5. Networks of a run: safetensors or onnx."),
     ] = ExportFormat.HDF5,
+    modality: Annotated[
+        list[str] | None,
+        typer.Option("--modality", help="Network of a run; repeatable. Default: every one."),
+    ] = None,
+    method: Annotated[
+        str, typer.Option("--method", help="Of a run of your own method: file.py:build.")
+    ] = "",
     out: Annotated[
-        Path | None, typer.Option("--out", help="File to write; default <store>.h5.")
+        Path | None,
+        typer.Option(
+            "--out", help="hdf5: the file, default <store>.h5. Networks: a folder, default here."
+        ),
     ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Write a store as one file of another format."""
-    from mtut_bench.hdf5 import export_hdf5
-    from mtut_bench.store_reader import StoreReader
-
-    if not dataset and store is None:
-        raise UsageError("nothing to export", "Name a dataset, or a store with --store.")
-    reporter = Reporter(console)
-    reader = StoreReader(store_path(data, store, dataset, size))
-    path = out or Path(f"{reader.name}.h5")
-    if path.is_dir():
-        raise UsageError(f"--out {path} is a folder", "Name the file to write.")
-    with reporter.ticker(f"export {reader.name} ({file_format.value})", unit="clips") as ticker:
-        export_hdf5(reader, path, overwrite=overwrite, progress=ticker)
-    reporter.line(f"digest {reader.attributes['digest'][:12]} -> {path}")
+    """Write a store, or the networks of a finished run, as files of other programs."""
+    _refuse_foreign(context, file_format)
+    if file_format is ExportFormat.HDF5:
+        _export_store(_store_of(what, data, store, size), out, overwrite=overwrite)
+    else:
+        run = _open_run(what, runs, method)
+        _export_networks(run, file_format, out, tuple(modality or ()), overwrite=overwrite)
 
 
 def import_(
@@ -71,3 +86,91 @@ def import_(
         digest = import_hdf5(file, path, overwrite=overwrite, progress=ticker)
     card = write_card(path)
     reporter.line(f"digest {digest[:12]} -> {path}, {card.name}")
+
+
+_FOREIGN = {
+    ExportFormat.HDF5: {"modality": "--modality", "method": "--method"},
+    ExportFormat.SAFETENSORS: {"store": "--store", "size": "--size"},
+    ExportFormat.ONNX: {"store": "--store", "size": "--size"},
+}
+"""Options that mean nothing to a format."""
+
+
+def _refuse_foreign(context: typer.Context, file_format: ExportFormat) -> None:
+    for name, option in _FOREIGN[file_format].items():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            stores = file_format is ExportFormat.HDF5
+            raise UsageError(
+                f"{option} does not fit --format {file_format.value}",
+                "hdf5 writes a store; networks of a run: --format safetensors or onnx."
+                if stores
+                else "Name a run by its id or folder; a store: --format hdf5.",
+            )
+
+
+def _store_of(what: str, data: Path, store: str | None, size: Size) -> Path:
+    if not what and store is None:
+        raise UsageError(
+            "nothing to export", "Name a dataset, a store with --store, or a run with its --format."
+        )
+    try:
+        return store_path(data, store, what, size)
+    except UsageError as error:
+        if store is not None:
+            raise
+        raise UsageError(
+            error.what, f"{error.cure} Networks of a run: --format safetensors or onnx."
+        ) from None
+
+
+def _export_store(path: Path, out: Path | None, *, overwrite: bool) -> None:
+    from mtut_bench.hdf5 import export_hdf5
+    from mtut_bench.store_reader import StoreReader
+
+    reporter = Reporter(console)
+    reader = StoreReader(path)
+    file = out or Path(f"{reader.name}.h5")
+    if file.is_dir():
+        raise UsageError(f"--out {file} is a folder", "Name the file to write.")
+    with reporter.ticker(f"export {reader.name} (hdf5)", unit="clips") as ticker:
+        export_hdf5(reader, file, overwrite=overwrite, progress=ticker)
+    reporter.line(f"digest {reader.attributes['digest'][:12]} -> {file}")
+
+
+def _open_run(what: str, runs: Path, method: str) -> "TrainedRun":
+    from mtut_baselines import METHODS
+    from mtut_bench.method_file import load_method
+    from mtut_bench.trained import find_run, open_run
+
+    if not what:
+        raise UsageError("no run to export", "Name one by its id or folder: see `list runs`.")
+    methods = dict(METHODS)
+    if method:
+        own = load_method(method, METHODS)
+        methods[own.name] = own
+    return open_run(find_run(what, runs), methods)
+
+
+def _export_networks(
+    run: "TrainedRun",
+    file_format: ExportFormat,
+    out: Path | None,
+    modalities: tuple[str, ...],
+    *,
+    overwrite: bool,
+) -> None:
+    from mtut_bench.export import export_networks
+    from mtut_bench.runs import command_line
+
+    files = export_networks(
+        run,
+        file_format.value,
+        out or Path(),
+        modalities=modalities,
+        overwrite=overwrite,
+        command=command_line(),
+        say=say,
+    )
+    for file in files:
+        say(f"wrote {file}, {file.name}.md")

@@ -66,6 +66,8 @@ class ExportFormat(StrEnum):
     """What `export` writes."""
 
     HDF5 = "hdf5"
+    SAFETENSORS = "safetensors"
+    ONNX = "onnx"
 
 
 class Precision(StrEnum):

@@ -49,7 +49,17 @@ OPTIONS = {
         "--json",
     },
     "inspect": {"--data", "--store", "--size", "--contact-sheet", "--by-user"},
-    "export": {"--data", "--store", "--size", "--format", "--out", "--overwrite"},
+    "export": {
+        "--data",
+        "--runs",
+        "--store",
+        "--size",
+        "--format",
+        "--modality",
+        "--method",
+        "--out",
+        "--overwrite",
+    },
     "import": {"--data", "--store", "--overwrite"},
     "run": {
         "--table",

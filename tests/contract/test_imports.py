@@ -34,6 +34,7 @@ ORDER = (
     "sampling",
     "transforms",
     "loader",
+    "store_dataset",
     "method",
     "method_file",
     "checkpoint",
@@ -53,6 +54,7 @@ ORDER = (
     "report",
     "trained",
     "prediction",
+    "export",
     "table_plan",
     "cli",
 )

@@ -456,3 +456,30 @@ def test_a_narrow_network_overfits_four_clips():
     # Chance is log 4 = 1.39; 0.010 and 0.011 were seen.
     assert loss < 0.05
     assert F.cross_entropy(logits_NK, labels_N) < 0.1
+
+
+@pytest.mark.parametrize("frames", range(9, 26))
+def test_padding_written_out_for_export_changes_no_logit(tiny, monkeypatch, frames):
+    """Every remainder of 16; odd sizes in space too. Padding adds exact zeros or never wins."""
+    tiny.double().eval()
+    clip = torch.rand(1, 3, frames, 37, 42, dtype=torch.float64) * 2 - 1
+    with torch.no_grad():
+        wanted = tiny(clip)
+        monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+        found = tiny(clip)
+    torch.testing.assert_close(found.logits_NKT, wanted.logits_NKT, rtol=1e-10, atol=1e-14)
+    torch.testing.assert_close(found.features_NCTHW, wanted.features_NCTHW, rtol=1e-10, atol=1e-12)
+
+
+def test_padding_takes_no_quotient_of_a_negative_number():
+    """ONNX rounds such a quotient towards zero: every length but multiples of 8 came out short."""
+
+    class Length(int):
+        def __neg__(self):
+            raise AssertionError
+
+    for size in range(1, 40):
+        for kernel, stride in ((7, 2), (3, 2), (2, 2), (3, 1), (1, 1), (1, 2)):
+            total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+            wanted = ([total // 2], [total % 2])
+            assert same_padding([Length(size)], [kernel], [stride]) == wanted

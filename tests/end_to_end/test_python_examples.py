@@ -1,0 +1,124 @@
+"""The README's page on Python, run to the letter: every example in a process of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mtut_baselines import METHODS
+from mtut_baselines.i3d import build_i3d
+from mtut_bench.machine import Machine
+from mtut_bench.planning import Request, plan_runs
+from mtut_bench.progress import Reporter
+from mtut_bench.runs import execute
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "README.md").read_text().split("\n## Python\n")[1].split("\n## ")[0]
+EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+
+
+@pytest.fixture
+def place(make_store, tmp_path):
+    """A folder with the store that the page speaks of."""
+    (tmp_path / "data").symlink_to(tmp_path)
+    make_store("viva-synthetic-tiny")
+    return tmp_path
+
+
+@pytest.fixture
+def finished(place, tiny_protocol):
+    """A finished run beside the store."""
+    rules = replace(tiny_protocol, width=0.125, crop=32, short_side=36, clip_length=9)
+    request = Request(
+        store=place / "stores" / "viva-synthetic-tiny.zarr",
+        method=METHODS["mtut"],
+        protocol=replace(rules, epochs_alone=1, epochs_joint=1),
+        fold="1",
+        modalities=(),
+        seed=0,
+        runs=place / "runs",
+        store_cure="",
+    )
+    execute(plan_runs([request]), Machine(torch.device("cpu"), 0, "test"), Reporter())
+
+
+@pytest.fixture
+def example(place):
+    """Run an example of the page, found by a text in it; return what it printed."""
+
+    def run(text):
+        (source,) = [source for source in EXAMPLES if text in source]
+        (place / "example.py").write_text(source)
+        rooms = os.pathsep.join(map(str, (ROOT, ROOT / "preprocess", ROOT / "baselines")))
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "example.py"],
+            cwd=place,
+            env={**os.environ, "PYTHONPATH": rooms},
+            capture_output=True,
+            text=True,
+            timeout=250,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_every_example_has_its_test():
+    named = ("StoreDataset(path)", "load_weights", "AlignmentObjective(", "wilson_interval")
+    assert [[name in source for source in EXAMPLES].count(True) for name in named] == [1] * 4
+    assert len(EXAMPLES) == 4
+
+
+def test_a_store_in_torch(example):
+    text = example("StoreDataset(path)")
+    assert "torch.Size([12, 12, 16, 3]) left clip00" in text
+    assert "torch.Size([4, 3, 32, 64, 64])" in text
+    assert re.search(r"tensor\(\[\d, \d, \d, \d\]\) [\[(]'clip0\d'", text)
+
+
+@pytest.mark.usefixtures("finished")
+def test_networks_with_given_weights(example, place):
+    (place / "weights").mkdir()
+    save_file(build_i3d(400).state_dict(), place / "weights" / "i3d-rgb.safetensors")
+    text = example("load_weights")
+    assert re.search(r"^(left|right|up) is left$", text, flags=re.MULTILINE)
+    assert "logits" in text
+
+
+def test_the_objective_in_a_loop(example):
+    text = example("AlignmentObjective(")
+    rho = {name: float(v) for name, v in re.findall(r"^(\w+) cross.* rho ([\d.]+)", text, re.M)}
+    assert rho.keys() == {"rgb", "depth"}
+    # exp(2 * 0.5) - 1
+    assert "better by 0.5: 1.718" in text
+
+
+@pytest.mark.usefixtures("finished")
+def test_predictions_in_numpy(example):
+    text = example("wilson_interval")
+    assert "('rgb', 'depth') (2, 4, 3)" in text
+    assert "fused " in text
+
+
+def test_the_page_names_what_there_is():
+    from mtut_baselines import alignment
+    from mtut_bench import export, folds, method, metrics, predictions, store_dataset, store_reader
+    from mtut_bench import trained as trained_runs
+
+    homes = (alignment, export, folds, method, metrics, predictions, store_dataset, store_reader)
+    public = {name for home in (*homes, trained_runs) for name in home.__all__}
+    listed = re.findall(r"`([\w.]+)`", PAGE.split("Names that stay:")[1].split("The examples")[0])
+    modules = {"METHODS", "mtut_bench.metrics"}
+    assert {name.removeprefix("predictions.") for name in listed} - modules <= public
+
+
+def test_the_referee_imports_no_torch():
+    code = "import sys, mtut_bench; assert 'torch' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
