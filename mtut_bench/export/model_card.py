@@ -9,7 +9,7 @@ from mtut_bench.export.comparison import Difference
 from mtut_bench.export.input_spec import InputSpec
 from mtut_bench.metrics import num_correct, wilson_interval
 from mtut_bench.predictions import Predictions, fuse
-from mtut_bench.report.render import escape
+from mtut_bench.report.markdown import escape
 from mtut_bench.store import MAX_SHORT_SIDE_PX
 from mtut_bench.trained import TrainedRun
 from mtut_bench.types import behaves_like
