@@ -15,6 +15,7 @@ from mtut_bench.cli.options import (
     SizeOption,
     StoreOption,
     console,
+    open_trained,
     say,
     store_path,
 )
@@ -65,7 +66,9 @@ def export(
     if file_format is ExportFormat.HDF5:
         _export_store(_store_of(what, data, store, size), out, overwrite=overwrite)
     else:
-        run = _open_run(what, runs, method)
+        if not what:
+            raise UsageError("no run to export", "Name one by its id or folder: see `list runs`.")
+        run = open_trained(what, runs, method)
         _export_networks(run, file_format, out, tuple(modality or ()), overwrite=overwrite)
 
 
@@ -136,20 +139,6 @@ def _export_store(path: Path, out: Path | None, *, overwrite: bool) -> None:
     with reporter.ticker(f"export {reader.name} (hdf5)", unit="clips") as ticker:
         export_hdf5(reader, file, overwrite=overwrite, progress=ticker)
     reporter.line(f"digest {reader.attributes['digest'][:12]} -> {file}")
-
-
-def _open_run(what: str, runs: Path, method: str) -> "TrainedRun":
-    from mtut_baselines import METHODS
-    from mtut_bench.method_file import load_method
-    from mtut_bench.trained import find_run, open_run
-
-    if not what:
-        raise UsageError("no run to export", "Name one by its id or folder: see `list runs`.")
-    methods = dict(METHODS)
-    if method:
-        own = load_method(method, METHODS)
-        methods[own.name] = own
-    return open_run(find_run(what, runs), methods)
 
 
 def _export_networks(

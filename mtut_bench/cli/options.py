@@ -12,6 +12,7 @@ from rich.markup import escape
 from mtut_bench.errors import MtutBenchError, UsageError
 
 if TYPE_CHECKING:
+    from mtut_bench.trained import TrainedRun
     from mtut_preprocess import Dataset
     from mtut_preprocess.adapter import RawDataset
 
@@ -222,3 +223,26 @@ def cores(workers: int | None) -> int:
     # A container may allow fewer cores than the machine has; macOS cannot say so.
     allowed = getattr(os, "sched_getaffinity", None)
     return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def open_trained(text: str, runs: Path, method: str) -> "TrainedRun":
+    """Return a finished run that a user named.
+
+    Args:
+        text: its folder, or the first digits of its id.
+        runs: folder of runs.
+        method: 'file.py:build' of a run of a user's own method, or "".
+
+    Raises:
+        UsageError: there is no such run or method, or several runs begin so.
+        RunError: the run is damaged, unfinished or of another release.
+    """
+    from mtut_baselines import METHODS
+    from mtut_bench.method_file import load_method
+    from mtut_bench.trained import find_run, open_run
+
+    methods = dict(METHODS)
+    if method:
+        own = load_method(method, METHODS)
+        methods[own.name] = own
+    return open_run(find_run(text, runs), methods)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mtut_bench.cli.options import RUNS, RunsOption
+from mtut_bench.cli.options import RUNS, RunsOption, open_trained
 from mtut_bench.cli.verdicts import Work, predict_all
 from mtut_bench.errors import RunError, UsageError
 
@@ -78,7 +78,7 @@ def predict(
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N.")] = "auto",
 ) -> None:
     """Say what a trained network sees in any recordings; long ones get a timeline."""
-    trained = _open(run, runs, method)
+    trained = open_trained(run, runs, method)
     chosen = _modality(trained, modality)
     first, stop = _frame_range(frames)
     from mtut_bench.machine import choose_device
@@ -100,18 +100,6 @@ def predict(
     )
     work = Work(trained, open_predictor(trained, chosen, place), wanted, windowing, top)
     predict_all(videos, work, as_json=as_json)
-
-
-def _open(run: str, runs: Path, method: str) -> "TrainedRun":
-    from mtut_baselines import METHODS
-    from mtut_bench.method_file import load_method
-    from mtut_bench.trained import find_run, open_run
-
-    methods = dict(METHODS)
-    if method:
-        own = load_method(method, METHODS)
-        methods[own.name] = own
-    return open_run(find_run(run, runs), methods)
 
 
 def _modality(run: "TrainedRun", text: str) -> str:
