@@ -50,7 +50,8 @@ class Cell:
         total: clips tested, over all folds done.
         num_persons: persons (or users, where the persons are unknown) tested.
         wilson: 95 percent interval of the clips, lower and upper end: Wilson's for the mean, as if
-            it were one share of ``total`` independent clips.
+            it were one share of independent clips: as many as give a mean over these folds, each
+            counted alike, its variance; that is ``total`` where folds are of one size.
         bootstrap: the same over persons and seeds; None for one person and one seed.
         chance: accuracy of guessing.
         runs: runs behind it, sorted.
@@ -185,11 +186,19 @@ def _cell(
         correct=correct,
         total=total,
         num_persons=num_persons,
-        wilson=_percent(wilson_interval(round(mean * total), total)),
+        wilson=_percent(_wilson(mean, [row["total"] for row in rows_SF[0]])),
         bootstrap=_percent(bootstrap) if bootstrap else None,
         chance=100.0 / used[0]["num_classes"],
         runs=tuple(sorted({row["run"] for row in used})),
     )
+
+
+def _wilson(mean: float, totals: Sequence[int]) -> tuple[float, float]:
+    """Return the interval of a mean over folds of some numbers of clips, as shares."""
+    # The variance of the mean is p (1 - p) sum(1 / n) / F^2, that of a share p (1 - p) / n. Few
+    # clips in one fold make it large, however many the others have.
+    worth = len(totals) ** 2 / sum(1.0 / total for total in totals)
+    return wilson_interval(min(mean, 1.0) * worth, worth)
 
 
 def _bootstrap(

@@ -158,11 +158,11 @@ def test_what_is_hard_for_both_cancels_in_a_paired_difference():
 
 def test_bonett_price_by_hand():
     # 8 and 2 of 40: 9/42 and 3/42, difference 1/7; margin 1.959964 * sqrt((12/42 - 1/49) / 42).
-    low, high = bonett_price_interval(8, 2, 40)
+    low, high = bonett_price_interval(*whole([8], [2], [40]))
     margin = 1.959963984540054 * ((12 / 42 - 1 / 49) / 42) ** 0.5
     assert (low, high) == pytest.approx((1 / 7 - margin, 1 / 7 + margin))
-    assert bonett_price_interval(0, 0, 10)[1] > 0.0
-    assert bonett_price_interval(2, 8, 40) == pytest.approx((-high, -low))
+    assert bonett_price_interval(*whole([0], [0], [10]))[1] > 0.0
+    assert bonett_price_interval(*whole([2], [8], [40])) == pytest.approx((-high, -low))
 
 
 def test_mcnemar_by_hand():
