@@ -1,7 +1,7 @@
 """Intervals and paired tests on predictions: pure functions of counts.
 
-Axis letters (suffixes of array names): S seed, P person, F fold, N clip, R resample. Wilson's interval of
-one share stands in ``metrics``.
+Axis letters (suffixes of array names): S seed, P person, F fold, N clip, R resample. Wilson's
+interval of one share stands in ``metrics``.
 
 The unit matters: clips of one person are dependent, and seeds predict the same clips. So intervals
 resample persons and seeds, never clips pooled over seeds; tests take differences that are already

@@ -93,7 +93,13 @@ def gather(name: str, runs: Iterable[FinishedRun]) -> Arm:
         )
     by_seed: dict[int, dict[str, FinishedRun]] = defaultdict(dict)
     for row, run in zip(rows, found.values(), strict=True):
-        by_seed[row["seed"]][row["fold"]] = run
+        other = by_seed[row["seed"]].setdefault(row["fold"], run)
+        if other is not run:
+            raise ComparisonError(
+                f"Runs {run_id(other)} and {run_id(run)} of {name} are both of fold {row['fold']} "
+                f"and seed {row['seed']}: neither is chosen.",
+                "One of them was altered: move it out of the runs, or repeat it.",
+            )
     return Arm(name, rows[0], dict(by_seed))
 
 

@@ -127,17 +127,43 @@ def not_mixed(rows: Sequence[ResultRow]) -> str:
     """Return why some rows may not share a cell, or "".
 
     Runs of different families (protocol versions among them) are different experiments; runs of
-    different devices differ in ways that no fold or seed stands for.
+    different devices differ in ways that no fold or seed stands for. Runs that were altered may
+    claim the same fold and seed, or other clips or persons for one fold.
 
     Args:
         rows: candidates for one cell.
     """
     kinds = {(row["family"], row["protocol_version"], row["device"]) for row in rows}
     if len(kinds) < 2:
-        return ""
+        return _contradiction(rows)
     devices = sorted({row["device"] for row in rows})
     names = f" ({', '.join(devices)})" if len(devices) > 1 else ""
     return f"Runs that differ in {differences(rows)}{names} fit here: not mixed."
+
+
+def _contradiction(rows: Sequence[ResultRow]) -> str:
+    """Return what runs of one kind cannot both be, or ""."""
+    owners: dict[tuple[str, int, str], ResultRow] = {}
+    tested: dict[str, ResultRow] = {}
+    for row in rows:
+        fold, seed = row["fold"], row["seed"]
+        owner = owners.setdefault((fold, seed, row["modalities"]), row)
+        first = tested.setdefault(fold, row)
+        if owner is not row:
+            other, words = owner, f"are both of fold {fold} and seed {seed}: neither is chosen"
+        elif _persons(first) != _persons(row):
+            other, words = first, f"tested other clips or persons of fold {fold}: not mixed"
+        elif rows[0]["num_folds"] != row["num_folds"]:
+            other, words = rows[0], "disagree on how many folds there are: not mixed"
+        else:
+            continue
+        return f"Runs {other['run']} and {row['run']} {words}."
+    return ""
+
+
+def _persons(row: ResultRow) -> dict[str, int]:
+    """Return the clips tested of each person."""
+    return {subject: count[1] for subject, count in json.loads(row["per_subject"]).items()}
 
 
 def aggregate(rows: Iterable[ResultRow]) -> Cell:
