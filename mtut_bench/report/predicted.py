@@ -92,7 +92,7 @@ def _lines(path: Path, text: str) -> list[tuple[int, list[str]]]:
             at = reader.line_num + 1
     except csv.Error as fault:
         # A quote that is never closed is found at the end of the file, or when it grew too long.
-        raise _fault(path, f"is no CSV from line {at} on: {fault}; is a quote closed?") from fault
+        raise _fault(path, f"is no CSV from line {at} on: {fault} (a quote may be open)") from fault
     return lines
 
 

@@ -311,6 +311,24 @@ def test_two_runs_of_one_fold_and_seed_are_not_chosen_between(tmp_path):
     assert path.parent.name in f.value.what
 
 
+@pytest.mark.parametrize(
+    ("part", "change", "words"),
+    [
+        ("protocol", {"version": 2}, "protocol version"),
+        ("store", {"folds": ["official", "more"]}, "num folds"),
+        ("store", {"complete": False}, "complete"),
+    ],
+)
+def test_runs_of_one_side_that_contradict_each_other_are_refused(tmp_path, part, change, words):
+    other()(tmp_path)
+    path = write_run(tmp_path, "1111", seed=7, **OFFICIAL) / "manifest.json"
+    content = json.loads(path.read_text())
+    content[part] |= change
+    path.write_text(json.dumps(content))
+    with pytest.raises(ComparisonError, match=f"The runs of mtut differ in {words}"):
+        compared(tmp_path)
+
+
 def test_ids_may_be_shortened_and_written_in_capitals(tmp_path):
     other()(tmp_path)
     full = {run.manifest.get("method.name", str): run.manifest for run in found(tmp_path)}
