@@ -130,14 +130,19 @@ def _refuse_options_before(context: typer.Context) -> None:
 
 def _notes(notes: Iterable[str]) -> None:
     """Print notes, each once."""
+    from mtut_bench.report.plaintext import plain
+
     for note in dict.fromkeys(notes):
-        text = Padding(Text(note, style="dim"), (0, 0, 0, 2), expand=False)
+        text = Padding(Text(plain(note), style="dim"), (0, 0, 0, 2), expand=False)
         console.print(text)
 
 
 def _paragraphs(*texts: str) -> None:
+    # Names of methods, classes and predictions are the user's, and may hold a terminal's commands.
+    from mtut_bench.report.plaintext import plain
+
     for text in texts:
-        console.print(text, markup=False, highlight=False)
+        console.print(plain(text), markup=False, highlight=False)
         console.print()
 
 

@@ -27,9 +27,15 @@ def say(text: str) -> None:
 def show_error(error: MtutBenchError) -> None:
     """Print what is wrong and its cure to the error output."""
     screen = Console(stderr=True)
-    screen.print(f"[bold red]error:[/] {escape(error.what)}", highlight=False, soft_wrap=True)
-    if error.cure:
-        screen.print(f"  {escape(error.cure)}", highlight=False, soft_wrap=True)
+    what, cure = escape(_harmless(error.what)), escape(_harmless(error.cure))
+    screen.print(f"[bold red]error:[/] {what}", highlight=False, soft_wrap=True)
+    if cure:
+        screen.print(f"  {cure}", highlight=False, soft_wrap=True)
+
+
+def _harmless(text: str) -> str:
+    """Return a text without characters that steer a terminal; faults quote what the user gave."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
 class Size(StrEnum):

@@ -5,7 +5,7 @@ A run is ``<runs>/<store>/<first 12 digits of its id>`` with ``manifest.json``, 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +60,8 @@ def find_runs(runs: Path) -> Found:
 
     Raises:
         RunError: a manifest that is unreadable or of another format, or predictions that are
-            missing or belong to other clips; names the folder and the cure.
+            missing or belong to other clips; or two runs that cannot both be right: one id in two
+            folders, or two labels of a clip of one store and fold. Names folders and cure.
         PredictionError: a predictions file that is truncated or corrupt.
     """
     finished: list[FinishedRun] = []
@@ -71,7 +72,35 @@ def find_runs(runs: Path) -> Found:
             num_in_progress += 1
         else:
             finished.append(run)
+    _check_together(finished)
     return Found(tuple(finished), num_in_progress)
+
+
+def _check_together(runs: Sequence[FinishedRun]) -> None:
+    """Refuse runs that cannot both be right."""
+    by_id: dict[str, FinishedRun] = {}
+    by_fold: dict[tuple[str, str], FinishedRun] = {}
+    for run in runs:
+        get = run.manifest.get
+        same = by_id.setdefault(get("id", str), run)
+        if same is not run:
+            raise RunError(
+                f"{same.folder} and {run.folder} are the same run twice.",
+                "Move one of them out of the runs; a run may count only once.",
+            )
+        first = by_fold.setdefault((get("store.digest", str), get("identity.fold", str)), run)
+        labels = _labels(first)
+        for clip, label in _labels(run).items():
+            if labels.get(clip, label) != label:
+                raise RunError(
+                    f"{first.folder} and {run.folder} are of the same store and fold, and clip "
+                    f"{clip!r} has label {labels[clip]} in one and {label} in the other.",
+                    "One of them was altered: move it out of the runs, or repeat it.",
+                )
+
+
+def _labels(run: FinishedRun) -> dict[str, int]:
+    return dict(zip(run.scores.clip_ids, run.scores.labels_N.tolist(), strict=True))
 
 
 def _run_folders(runs: Path) -> Iterator[Path]:

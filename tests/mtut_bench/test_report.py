@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -58,8 +59,8 @@ def test_complete_recorded_runs_of_the_papers_protocol_stand_beside_it(tmp_path)
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"origin": "synthetic"}, "Synthetic recordings (viva, 885 of 885 clips), protocol paper"),
-        ({"complete": False, "num_clips": 25}, "Recorded but partial: 25 of 885 clips"),
+        ({"origin": "synthetic"}, "Synthetic recordings (viva, 80 of 80 clips), protocol paper"),
+        ({"complete": False, "num_clips": 25}, "Recorded but partial: 25 of 80 clips"),
         ({"protocol": {"name": "demo", "tables": []}}, "Protocol demo, not the paper's"),
         ({"protocol": {"tables": ["7"], "name": "scratch"}, "dataset": "other"}, "nothing printed"),
         ({"dataset": "viva-like"}, "nothing printed"),
@@ -373,3 +374,24 @@ def test_what_the_paper_prints_and_what_is_our_choice_is_said(tmp_path):
     notes = " ".join(report(tmp_path).tables[-1].notes)
     assert "The paper prints beta, lambda; our choice: rho_max, target." in notes
     assert "source" not in notes
+
+
+def test_a_run_that_lies_in_two_folders_is_refused(tmp_path):
+    folder = add_run(tmp_path / "runs")
+    shutil.copytree(folder, tmp_path / "runs" / "copy" / folder.name)
+    with pytest.raises(RunError, match="are the same run twice") as fault:
+        find_runs(tmp_path / "runs")
+    assert str(folder) in fault.value.what
+
+
+def test_two_labels_of_one_clip_are_refused(tmp_path):
+    folders = [add_run(tmp_path / "runs", seed=seed) for seed in (0, 1)]
+    path = folders[1] / "predictions.npz"
+    found = predictions.read(path)
+    labels = found.labels_N.copy()
+    labels[3] = 0
+    predictions.write(path, replace(found, labels_N=labels))
+    with pytest.raises(RunError, match="clip 'fold1-3' has label") as fault:
+        report(tmp_path)
+    assert all(str(folder) in fault.value.what for folder in folders)
+    assert not (tmp_path / "out").exists()
