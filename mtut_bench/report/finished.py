@@ -118,7 +118,6 @@ def _read(folder: Path) -> FinishedRun | None:
     check_identity(manifest)
     clip_ids = manifest.items("test_clips", str)
     subjects, num_frames = manifest.items("test_subjects", str), manifest.items("test_frames", int)
-    scores = _read_predictions(folder, manifest)
     if not clip_ids:
         manifest.refuse("has no 'test_clips'")
     if min(num_frames, default=1) < 1:
@@ -127,6 +126,7 @@ def _read(folder: Path) -> FinishedRun | None:
         manifest.refuse("has test_clips, test_subjects and test_frames of different lengths")
     if len(set(clip_ids)) != len(clip_ids):
         manifest.refuse("names a test clip twice")
+    scores = _read_predictions(folder, manifest)
     place = {clip_id: index for index, clip_id in enumerate(clip_ids)}
     order = [place[clip_id] for clip_id in scores.clip_ids]
     return FinishedRun(

@@ -98,7 +98,7 @@ def read_record(out: Path) -> Record | None:
         )
     try:
         return _record(content)
-    except (KeyError, TypeError, ValueError) as fault:
+    except (AttributeError, KeyError, TypeError, ValueError) as fault:
         raise ReportError(f"{path} is no record of a report: {fault!r}.", _CURE) from None
 
 

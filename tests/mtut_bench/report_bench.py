@@ -132,3 +132,7 @@ def printed(result, width=100):
 
 def read_csv(path):
     return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+
+
+def names_in(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}

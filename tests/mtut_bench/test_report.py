@@ -289,7 +289,7 @@ def test_runs_in_progress_are_counted_and_other_folders_passed_over(tmp_path):
         (lambda folder: (folder / "manifest.json").write_text('{"format_'), "manifest.json"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "format version None"),
         (lambda folder: (folder / "predictions.npz").unlink(), "predictions.npz is missing"),
-        (lambda folder: edit(folder, store={}), "store.classes"),
+        (lambda folder: edit(folder, store={}), "store.digest"),
         (lambda folder: edit(folder, id="f" * 64), "belongs to run ffffffffffff"),
         (lambda folder: edit(folder, provenance={"device": 3}), "device' = 3"),
     ],
