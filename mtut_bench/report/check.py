@@ -87,6 +87,9 @@ def _check_recorded(out: Path, record: Record, files: Mapping[str, bytes], cure:
     """Refuse a report whose record tells of other rows, or of files that are not there."""
     if record.rows != rows_digest(files):
         raise ReportError(f"{out / RECORD} was written for other rows than {out / FOLDER}.", cure)
+    for name, content in files.items():
+        if record.files.get(name) != digest_of(content):
+            raise ReportError(f"{out / RECORD} does not list {name} as it is.", cure)
     for name, digest in record.files.items():
         path = out / name
         if name in files:

@@ -204,6 +204,16 @@ def test_check_fails_where_the_record_is_of_other_rows(out):
         check_report(out, ALL)
 
 
+@pytest.mark.parametrize("digest", ["0" * 64, None])
+def test_check_fails_where_the_record_lists_another_table(out, digest):
+    content = json.loads((out / RECORD).read_text())
+    content["files"].pop("table-1.csv")
+    content["files"] |= {"table-1.csv": digest} if digest else {}
+    (out / RECORD).write_text(json.dumps(content))
+    with pytest.raises(ReportError, match=r"does not list table-1\.csv as it is"):
+        check_report(out, ALL)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
