@@ -134,8 +134,8 @@ def open_run(folder: Path, methods: Mapping[str, Method]) -> TrainedRun:
         manifest=manifest,
         method=method,
         protocol=_protocol(manifest, {**rules, **objective}),
-        modalities=tuple(manifest.get("identity.modalities", list)),
-        classes=tuple(manifest.get("store.classes", list)),
+        modalities=tuple(manifest.items("identity.modalities", str)),
+        classes=tuple(manifest.items("store.classes", str)),
         frame_size=(int(height), int(width)),
     )
 

@@ -19,6 +19,7 @@ from mtut_bench.cli.options import (
     SizeOption,
     StoreOption,
     console,
+    refuse_missing_runs,
     store_path,
 )
 from mtut_bench.errors import UsageError
@@ -49,6 +50,7 @@ def compare(
     from mtut_bench.report.compare import compare as compare_runs
     from mtut_bench.report.finished import find_runs
 
+    refuse_missing_runs(runs)
     found = find_runs(runs).runs
     result = compare_runs(found, a, b, dataset=dataset, store=store, protocol=protocol)
     if as_json:

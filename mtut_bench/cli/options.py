@@ -131,6 +131,29 @@ DryRunOption = Annotated[
 DATA, RUNS = Path("data"), Path("runs")
 
 
+def folder_to_write(text: str) -> Path:
+    """Return the folder that an option names; an empty text names none, not the current one.
+
+    Raises:
+        UsageError: the text is empty.
+    """
+    if not text.strip():
+        raise UsageError("--out is empty.", "Name a folder; '.' is the current one.")
+    return Path(text)
+
+
+def refuse_missing_runs(runs: Path) -> None:
+    """Ensure that a folder of runs is there.
+
+    Raises:
+        UsageError: it is not, or it is a file.
+    """
+    if runs.is_dir():
+        return
+    what = f"{runs} is a file, no folder of runs." if runs.exists() else f"no folder of runs {runs}"
+    raise UsageError(what, "Give the folder that `mtut-bench run` wrote to: --runs DIR.")
+
+
 def find_dataset(name: str) -> "Dataset":
     """Return the dataset of a name.
 
