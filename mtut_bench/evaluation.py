@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from mtut_bench.learner import autocast
 from mtut_bench.predictions import Predictions, check_complete
 from mtut_bench.protocol import Protocol
+from mtut_bench.resident import Held, Residence
 from mtut_bench.sampling import length_batches
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.trainer import autocast
 from mtut_bench.transforms import centre_crop, to_input
 
 __all__ = ["clips_below_minimum", "predict"]
@@ -24,6 +25,7 @@ def predict(
     device: torch.device,
     *,
     precision: str = "fp32",
+    residence: Residence | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Predictions:
     """Return logits and probabilities of every class, for each clip and modality.
@@ -38,11 +40,13 @@ def predict(
         protocol: sizes and batch.
         device: of the networks.
         precision: 'fp32', or 'bf16' for autocast.
+        residence: where clips may live in the device's memory; None: they are read one by one.
         progress: called with (clips done, clips in all), counted once per modality.
 
     Raises:
         PredictionError: a clip would be missing or doubled (a defect of ours).
         StoreError: frames are damaged.
+        RunError: the clips must live in memory and do not fit.
     """
     table = reader.table
     indices = [table.index[clip_id] for clip_id in clip_ids]
@@ -53,16 +57,15 @@ def predict(
     batches = length_batches(lengths, most, most * protocol.clip_length)
     crop = centre_crop(*reader.frame_size, protocol)
     num_classes = len(reader.attributes["classes"])
+    held = residence.hold(reader.path, tuple(networks)) if residence else None
     logits = np.full((len(networks), len(indices), num_classes), np.nan, np.float32)
     total, done = len(networks) * len(indices), 0
     for number, (modality, network) in enumerate(networks.items()):
         network.eval()
         for batch in batches:
-            frames = np.stack([reader.read(indices[i], modality) for i in batch])
+            frames = _whole_clips(reader, held, [indices[i] for i in batch], modality)
             with torch.inference_mode(), autocast(device, precision):
-                clip = to_input(
-                    torch.from_numpy(frames).to(device), modality, [crop] * len(batch), protocol
-                )
+                clip = to_input(frames.to(device), modality, [crop] * len(batch), protocol)
                 scores = network(clip).logits_NKT.float().mean(dim=2)
             logits[number, batch] = scores.cpu().numpy()
             done += len(batch)
@@ -73,6 +76,18 @@ def predict(
     predictions = Predictions(tuple(clip_ids), labels, tuple(networks), logits, probabilities)
     check_complete(predictions, clip_ids)
     return predictions
+
+
+def _whole_clips(
+    reader: StoreReader, held: Held | None, indices: Sequence[int], modality: str
+) -> torch.Tensor:
+    """Return clips of equal length as uint8 (N, T, H, W, C), from the device where they live."""
+    if held is None:
+        return torch.from_numpy(np.stack([reader.read(index, modality) for index in indices]))
+    table, frames_THWC = reader.table, held[modality]
+    starts = [table.offsets[index] for index in indices]
+    length = table.rows[indices[0]].num_frames
+    return torch.stack([frames_THWC[start : start + length] for start in starts])
 
 
 def clips_below_minimum(

@@ -13,14 +13,16 @@ from mtut_bench.cli.options import (
     DryRunOption,
     FoldUnit,
     Precision,
+    Resident,
+    ResidentOption,
     RunsOption,
     Size,
     SizeOption,
     StoreOption,
     WorkersOption,
     console,
-    cores,
     find_dataset,
+    readers,
     say,
     store_path,
 )
@@ -64,6 +66,7 @@ def run(
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Less memory, more time, the same numbers.")
     ] = False,
+    resident: ResidentOption = Resident.AUTO,
     data: DataOption = DATA,
     runs: RunsOption = RUNS,
     store: StoreOption = None,
@@ -105,11 +108,13 @@ def run(
             say(text)
     if dry_run:
         return
+    from mtut_bench.resident import Residence
     from mtut_bench.runs import command_line, execute
 
-    readers = min(8, cores(None)) if chosen.type == "cuda" else 0
-    machine = Machine(chosen, readers if workers is None else workers, command_line(), recompute)
-    execute(plans, machine, Reporter(console))
+    reporter = Reporter(console)
+    residence = Residence(resident.value, chosen, reporter.line)
+    machine = Machine(chosen, readers(workers, chosen.type), command_line(), recompute, residence)
+    execute(plans, machine, reporter)
     text = f"tables: mtut-bench report --runs {runs}"
     say(text)
 

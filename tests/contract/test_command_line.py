@@ -57,6 +57,7 @@ OPTIONS = {
         "--set",
         "--precision",
         "--recompute",
+        "--resident",
         "--clips-per-second",
         "--method",
         "--dataset",

@@ -6,9 +6,9 @@ import torch
 
 from mtut_baselines.i3d import build_i3d
 from mtut_bench.evaluation import clips_below_minimum, predict
+from mtut_bench.learner import build_learner
 from mtut_bench.method import NetworkOutput
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.trainer import build_learner
 
 # float32 convolutions add the same products in another order for another batch.
 BATCH_ATOL = 1e-5
