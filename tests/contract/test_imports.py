@@ -50,6 +50,7 @@ ORDER = (
     "identity",
     "planning",
     "machine",
+    "speed",
     "feature_maps",
     "progress",
     "runs",
