@@ -107,6 +107,8 @@ def run(
         for text in describe_plans(plans, clips_per_second or measured_rate(plans)):
             say(text)
     if dry_run:
+        if table:
+            _say_tables(table, dataset, protocol, common, clips_per_second)
         return
     from mtut_bench.resident import Residence
     from mtut_bench.runs import command_line, execute
@@ -181,6 +183,24 @@ def _table_requests(
         _request(need.method, need.dataset, need.protocol, ",".join(need.modalities), common)
         for need in needs
     ]
+
+
+def _say_tables(
+    table: str,
+    dataset: str | None,
+    protocol: str | None,
+    common: _Choice,
+    clips_per_second: float | None,
+) -> None:
+    from mtut_bench.planning import plan_runs
+    from mtut_bench.table_plan import choose_tables, describe_tables
+
+    plans = {
+        number: plan_runs(_table_requests(number, dataset, protocol, common))
+        for number in choose_tables(table)
+    }
+    for text in describe_tables(plans, clips_per_second):
+        say(text)
 
 
 def _precision(precision: Precision, device: str) -> str:

@@ -203,9 +203,7 @@ def _facts(plan: RunPlan, machine: Machine, *, resident: bool) -> dict[str, str]
     cuda = machine.device.type == "cuda"
     used = f"{peak_bytes(machine.device) / 1e9:.2f} GB at most"
     return {
-        "device": torch.cuda.get_device_name(machine.device)
-        if cuda
-        else f"cpu, {platform.machine()}",
+        "device": torch.cuda.get_device_name(machine.device) if cuda else "cpu",
         **machine_facts(_PACKAGES),
         "threads": str(torch.get_num_threads()),
         "cuda": str(torch.version.cuda) if cuda else "none",

@@ -175,7 +175,8 @@ def take_turns(
 ) -> dict[str, tuple[Window, ...]]:
     """Return windows of each kind of work, taken in turns, so that all meet the same machine.
 
-    Each is warmed up first, by one window that is thrown away.
+    Each is warmed up first, by one window that is thrown away. Reading processes go on while it is
+    another's turn, so a window begins with what they have ready: two batches each.
 
     Args:
         steps: the work, by name.
