@@ -42,6 +42,11 @@ class Machine:
     recompute: bool = False
     residence: Residence | None = None
 
+    @property
+    def test_workers(self) -> int:
+        """Processes that read ahead of the test; on a CPU starting them takes longer than it."""
+        return self.workers if self.device.type == "cuda" else 0
+
 
 def choose_device(name: str) -> torch.device:
     """Return the device that a user named; 'auto' takes a GPU where there is one.

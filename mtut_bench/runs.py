@@ -182,6 +182,7 @@ def _predict(
             machine.device,
             precision=plan.arm.precision,
             residence=machine.residence,
+            workers=machine.test_workers,
             progress=ticker,
         )
 

@@ -158,8 +158,10 @@ def bench_evaluate(
     device = machine.device
     ours, reader = Training(plan, machine), StoreReader(plan.store)
     networks = {modality: learner.network for modality, learner in ours.learners.items()}
-    size = 4 * plan.protocol.evaluation_batch
     test = plan.fold.test
+    # Processes that read are started for each call: as a run does, for the whole test side.
+    whole = machine.test_workers > 0 and ours.feed.held is None
+    size = len(test) if whole else 4 * plan.protocol.evaluation_batch
     chunks = cycle([test[start : start + size] for start in range(0, len(test), size)])
 
     def evaluate() -> int:
@@ -172,6 +174,7 @@ def bench_evaluate(
             device,
             precision=plan.arm.precision,
             residence=machine.residence,
+            workers=machine.test_workers,
         )
         return len(chunk) * len(networks)
 
@@ -200,6 +203,7 @@ def bench_evaluate(
 def _facts(plan: RunPlan, machine: Machine, *, resident: bool) -> dict[str, str]:
     reader, protocol = StoreReader(plan.store), plan.protocol
     height, width = reader.frame_size
+    batch = min(protocol.batch_size, len(plan.fold.train))
     cuda = machine.device.type == "cuda"
     used = f"{peak_bytes(machine.device) / 1e9:.2f} GB at most"
     return {
@@ -211,8 +215,8 @@ def _facts(plan: RunPlan, machine: Machine, *, resident: bool) -> dict[str, str]
         "store": f"{reader.name} ({reader.attributes['origin']}), {height}x{width} pixels",
         "run": f"{plan.method.name} ({plan.method.network}), {'+'.join(plan.modalities)},"
         f" fold {plan.fold.name}, {plan.arm.precision}, random weights",
-        "step": f"{protocol.batch_size} clips of {protocol.clip_length} x {protocol.crop} x"
-        f" {protocol.crop} through {len(plan.modalities)} networks",
+        "step": f"{batch} clips of {protocol.clip_length} x {protocol.crop} x {protocol.crop}"
+        f" through {len(plan.modalities)} networks",
         "clips": "live in the device's memory"
         if resident
         else f"streamed by {machine.workers} workers",

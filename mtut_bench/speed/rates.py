@@ -89,7 +89,7 @@ class SpeedReport:
         rates: ways of doing the work; the first is what the others are held against.
         facts: device, machine, versions, command, input.
         parts_ms: milliseconds of each part of our training step; on a GPU of its stream, so that
-            'load' is the time that it waits for a batch.
+            'load' is the time that it waits for a batch, the copy that runs ahead included.
         ceilings: what the device reaches: '<type> product, FLOP/s' and 'copy, bytes/s'.
         processes: clips per second of so many processes together.
     """

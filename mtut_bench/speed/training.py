@@ -20,7 +20,7 @@ from mtut_bench.speed.rates import wait_for
 from mtut_bench.training_step import PARTS, Clock, no_clock, train_step
 from mtut_bench.transforms import to_input
 
-__all__ = ["EagerBf16", "PartClock", "PlainLoop", "Training", "plain_loader"]
+__all__ = ["EagerBf16", "FullBatches", "PartClock", "PlainLoop", "Training", "plain_loader"]
 
 
 _T = TypeVar("_T")
@@ -64,6 +64,14 @@ class PartClock:
         return event
 
 
+class FullBatches(EpochSampler):
+    """The batches of an epoch without a shorter last one, so that every step is the same work."""
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        size = min(self.batch_size, self.num_clips)
+        return (batch for batch in super().__iter__() if len(batch) == size)
+
+
 class Training:
     """The networks of a run and endless batches: :meth:`step` is the trainer's own.
 
@@ -104,7 +112,7 @@ class Training:
 def endless(plan: RunPlan, machine: Machine) -> tuple[Feed, Iterator[Batch]]:
     """Return the run's feed, and its batches epoch after epoch."""
     clips = training_clips(plan)
-    sampler = EpochSampler(len(clips), plan.protocol.batch_size, plan.seed)
+    sampler = FullBatches(len(clips), plan.protocol.batch_size, plan.seed)
     feed = Feed(clips, sampler, machine.workers, machine.device, machine.residence)
     return feed, _cycle(feed, sampler)
 
@@ -162,7 +170,7 @@ class _FloatClips(Dataset[tuple[dict[str, Tensor], Tensor, int]]):
 def plain_loader(plan: RunPlan, device: torch.device, workers: int) -> Iterator[Any]:
     """Return endless (inputs per modality, valid frames, labels) on the device, made by workers."""
     clips = training_clips(plan)
-    sampler = EpochSampler(len(clips), plan.protocol.batch_size, plan.seed)
+    sampler = FullBatches(len(clips), plan.protocol.batch_size, plan.seed)
     loader = DataLoader(
         _FloatClips(clips),
         batch_sampler=sampler,

@@ -30,7 +30,7 @@ from mtut_bench.speed import (
 from mtut_bench.speed import training as training_module
 from mtut_bench.speed.machine_limits import flops_per_clip, has_bf16_units, measure_ceilings
 from mtut_bench.speed.rates import run_window, take_turns
-from mtut_bench.speed.training import EagerBf16, PartClock, PlainLoop
+from mtut_bench.speed.training import EagerBf16, FullBatches, PartClock, PlainLoop
 from mtut_bench.training_step import PARTS, train_step
 from mtut_bench.transforms import to_input
 
@@ -196,9 +196,9 @@ def test_the_measured_step_is_the_trainers(plan, monkeypatch):
     for _ in range(4):
         training.step()
     clips = training_module.training_clips(plan)
-    sampler = EpochSampler(len(clips), plan.protocol.batch_size, plan.seed)
+    sampler = FullBatches(len(clips), plan.protocol.batch_size, plan.seed)
     step = 0
-    for epoch in range(2):
+    for epoch in range(4):
         sampler.epoch = epoch
         for batch in make_loader(clips, sampler, 0):
             train_step(
@@ -217,6 +217,13 @@ def test_the_measured_step_is_the_trainers(plan, monkeypatch):
         assert state_bytes(learner) == state_bytes(expected.learners[modality])
 
 
+def test_every_batch_is_full_unless_there_is_none():
+    sampler = FullBatches(8, 3, 0)
+    assert [len(batch) for batch in sampler] == [3, 3]
+    assert list(sampler) == list(EpochSampler(8, 3, 0))[:2]
+    assert [len(batch) for batch in FullBatches(2, 3, 0)] == [2]
+
+
 def test_nothing_is_learnt_while_measuring(plan):
     training = Training(plan, MACHINE)
     before = training.learners["rgb"].network.conv.weight.clone()
@@ -228,7 +235,9 @@ def test_the_plain_loop_makes_the_same_inputs_one_by_one(plan):
     clips = training_module.training_clips(plan)
     sampler = EpochSampler(len(clips), plan.protocol.batch_size, plan.seed)
     plain = training_module.plain_loader(plan, CPU, 0)
-    for batch in make_loader(clips, sampler, 0):
+    batches = [b for b in make_loader(clips, sampler, 0) if len(b.clip_ids) == sampler.batch_size]
+    assert batches
+    for batch in batches:
         inputs, valid_NT, labels_N = next(plain)
         assert torch.equal(valid_NT, batch.valid_NT)
         assert torch.equal(labels_N, batch.labels_N)
