@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from mtut_bench.cli.options import (
     DATA,
@@ -23,9 +21,9 @@ from mtut_bench.cli.options import (
     cores,
     find_dataset,
     readers,
-    say,
     store_path,
 )
+from mtut_bench.cli.speed_table import print_speed
 from mtut_bench.errors import UsageError
 from mtut_bench.progress import Reporter
 
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
 
     from mtut_bench.identity import RunPlan
     from mtut_bench.machine import Machine
-    from mtut_bench.speed import SpeedReport, Training
+    from mtut_bench.speed import Training
 
 __all__ = ["evaluate", "loader", "train"]
 
@@ -144,7 +142,7 @@ def train(
     for count in counts:
         reporter.line(f"measure {count} processes at once")
         together[count] = measure_together(count, partial(_training, choice), seconds)
-    _print(replace(found, processes=together), as_json=as_json)
+    print_speed(replace(found, processes=together), as_json=as_json)
 
 
 def loader(
@@ -193,7 +191,7 @@ def loader(
             repeats=repeats,
             progress=ticker,
         )
-    _print(found, as_json=as_json)
+    print_speed(found, as_json=as_json)
 
 
 def evaluate(
@@ -236,7 +234,7 @@ def evaluate(
     plan, machine = _prepare(choice)
     with _reporter(as_json).ticker("measure", unit="windows") as ticker:
         found = bench_evaluate(plan, machine, seconds=seconds, repeats=repeats, progress=ticker)
-    _print(found, as_json=as_json)
+    print_speed(found, as_json=as_json)
 
 
 def _prepare(choice: Choice) -> tuple["RunPlan", "Machine"]:
@@ -309,48 +307,3 @@ def _counts(text: str) -> list[int]:
 
 def _reporter(as_json: bool) -> Reporter:
     return Reporter(Console(stderr=True) if as_json else console)
-
-
-def _print(found: "SpeedReport", *, as_json: bool) -> None:
-    if as_json:
-        console.print_json(data=found.to_json())
-        return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("")
-    for title in ("clips/s", "ratio", "of the floor", "GPU memory"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("")
-    for rate in found.rates:
-        peak = rate.peak_bytes
-        cells = (
-            rate.name,
-            _number(rate.clips_per_s),
-            _number(rate.ratio_to(found.rates[0])),
-            _percent(rate.floor_share(found.flops_per_s)),
-            "" if peak is None else f"{peak / 1e9:.2f} GB",
-            rate.not_run,
-        )
-        table.add_row(*map(escape, cells))
-    console.print(table)
-    for part, time in found.parts_ms.items():
-        say(f"{part}: {time:,.3f} ms a step, {_percent(found.part_share(part))}")
-    for rate in found.rates:
-        if rate.flops_per_clip:
-            say(f"{rate.name}: {rate.flops_per_clip / 1e9:,.4g} GFLOP a clip, counted")
-    for name, value in found.ceilings.items():
-        what, unit = name.split(", ")
-        say(f"{what}: {value / 1e9:,.4g} G{unit}")
-    for count, together in found.processes.items():
-        say(f"{count} processes at once: {_number(together)} clips/s together")
-    for name, fact in found.facts.items():
-        say(f"{name}: {fact}")
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.3g} %"

@@ -205,6 +205,7 @@ def _facts(plan: RunPlan, machine: Machine, *, resident: bool) -> dict[str, str]
     height, width = reader.frame_size
     batch = min(protocol.batch_size, len(plan.fold.train))
     cuda = machine.device.type == "cuda"
+    readers = f"{machine.workers} workers" if machine.workers else "the process that trains"
     used = f"{peak_bytes(machine.device) / 1e9:.2f} GB at most"
     return {
         "device": torch.cuda.get_device_name(machine.device) if cuda else "cpu",
@@ -217,9 +218,7 @@ def _facts(plan: RunPlan, machine: Machine, *, resident: bool) -> dict[str, str]
         f" fold {plan.fold.name}, {plan.arm.precision}, random weights",
         "step": f"{batch} clips of {protocol.clip_length} x {protocol.crop} x {protocol.crop}"
         f" through {len(plan.modalities)} networks",
-        "clips": "live in the device's memory"
-        if resident
-        else f"streamed by {machine.workers} workers",
+        "clips": "live in the device's memory" if resident else f"streamed by {readers}",
         "clips/s": "clips times networks, per second",
         "memory": used + (", last window" if cuda else ", this process, all loops together"),
     }

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from mtut_bench.cli.benching import _counts, _print
+from mtut_bench.cli.benching import _counts
+from mtut_bench.cli.speed_table import print_speed
 from mtut_bench.errors import UsageError
 from mtut_bench.speed import Rate, SpeedReport, Window
 
@@ -87,7 +88,7 @@ def test_a_row_that_was_not_run_shows_why_and_no_number(capsys):
         {"float32 product, FLOP/s": 120e9, "copy, bytes/s": 8e9},
         {2: 5.5},
     )
-    _print(report, as_json=False)
+    print_speed(report, as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == ["plain", "loop", "2", "1", "8.33", "%", "3.00", "GB"]
     assert lines[2].strip().startswith("eager [bf16]")
