@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mtut_bench.errors import RunError, UsageError
+from mtut_bench.learner import network_spec
 from mtut_bench.method import Method
 from mtut_bench.protocol import Protocol
 from mtut_bench.report.manifest import CURE, Manifest, read_manifest
-from mtut_bench.trainer import network_spec
 
 __all__ = ["TrainedRun", "find_run", "open_run"]
 

@@ -85,6 +85,14 @@ class Precision(StrEnum):
     BF16 = "bf16"
 
 
+class Resident(StrEnum):
+    """Where clips live while networks train and are tested."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 class Subject(StrEnum):
     """What ``list`` can list."""
 
@@ -124,6 +132,13 @@ TableOption = Annotated[
 ]
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=0, help="Processes; changes no result.")
+]
+ResidentOption = Annotated[
+    Resident,
+    typer.Option(
+        "--resident",
+        help="Clips live in the device's memory: auto does what fits into half of a GPU's.",
+    ),
 ]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")
@@ -275,3 +290,10 @@ def open_trained(text: str, runs: Path, method: str) -> "TrainedRun":
         own = load_method(method, METHODS)
         methods[own.name] = own
     return open_run(find_run(text, runs), methods)
+
+
+def readers(workers: int | None, device: str) -> int:
+    """Return how many processes read clips: the user's number, or up to eight beside a GPU."""
+    if workers is not None:
+        return workers
+    return min(8, cores(None)) if device == "cuda" else 0

@@ -1,5 +1,4 @@
 import json
-import shutil
 from dataclasses import replace
 
 import numpy as np
