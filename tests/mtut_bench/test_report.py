@@ -307,7 +307,7 @@ def test_a_spoilt_run_is_named_with_its_cure(tmp_path, spoil, words):
 
 def test_predictions_of_other_clips_are_refused(tmp_path):
     folder = add_run(tmp_path / "runs")
-    edit(folder, test_clips=["somebody-else"])
+    edit(folder, test_clips=["somebody-else", *(f"fold1-{n}" for n in range(1, 10))])
     with pytest.raises(PredictionError, match=folder.name):
         report(tmp_path)
 
