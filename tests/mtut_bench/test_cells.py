@@ -148,14 +148,6 @@ def test_wilson_of_uneven_folds_has_the_variance_of_their_mean(tmp_path):
     assert cell.wilson == pytest.approx((30.4, 69.6), abs=0.1)
 
 
-def altered(folder, **identity):
-    """Change a run after it was written."""
-    path = folder / "manifest.json"
-    content = json.loads(path.read_text())
-    content["identity"] |= identity
-    path.write_text(json.dumps(content))
-
-
 def refusal(rows):
     (table,) = own_tables(rows)
     assert table.rows == (("MTUT", "-", "-", "-"),)
@@ -165,8 +157,7 @@ def refusal(rows):
 
 def test_two_runs_of_one_fold_and_seed_are_not_chosen_between(tmp_path):
     names = [write_run(tmp_path, "1101", seed=seed, **OFFICIAL) for seed in (0, 1)]
-    altered(names[1], seed=0)
-    said = refusal(rows_of(tmp_path))
+    said = refusal([{**row, "seed": 0} for row in rows_of(tmp_path)])
     assert said.endswith("are both of fold official and seed 0: neither is chosen.")
     assert all(folder.name in said for folder in names)
 

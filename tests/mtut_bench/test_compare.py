@@ -300,21 +300,9 @@ def test_a_printed_p_is_on_the_side_of_the_level_on_which_it_is(value, text):
     assert comparison._p(value) == text
 
 
-def test_two_runs_of_one_fold_and_seed_are_not_chosen_between(tmp_path):
-    other()(tmp_path)
-    path = write_run(tmp_path, "1111", seed=7, **OFFICIAL) / "manifest.json"
-    content = json.loads(path.read_text())
-    content["identity"]["seed"] = 0
-    path.write_text(json.dumps(content))
-    with pytest.raises(ComparisonError, match="fold official and seed 0: neither is chosen") as f:
-        compared(tmp_path)
-    assert path.parent.name in f.value.what
-
-
 @pytest.mark.parametrize(
     ("part", "change", "words"),
     [
-        ("protocol", {"version": 2}, "protocol version"),
         ("store", {"folds": ["official", "more"]}, "num folds"),
         ("store", {"complete": False}, "complete"),
     ],

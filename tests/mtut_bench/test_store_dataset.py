@@ -57,7 +57,7 @@ def test_a_fixed_length_is_the_middle_or_stands_between_zeros(store):
 
 def test_network_input_is_that_of_the_test(store, tiny_protocol, tiny_methods):
     """A network on the items gives the scores of the project's own test, bit for bit."""
-    from mtut_bench.trainer import network_spec
+    from mtut_bench.learner import network_spec
 
     reader, rules = StoreReader(store), replace(tiny_protocol, evaluation_batch=1)
     network = tiny_methods["i3d"].build_network(network_spec("depth", 3, rules)).eval()
