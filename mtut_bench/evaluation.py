@@ -1,17 +1,20 @@
 """Whole-clip test: centre crop, the network convolved over all frames, each clip exactly once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
+from mtut_bench.learner import autocast
 from mtut_bench.predictions import Predictions, check_complete
 from mtut_bench.protocol import Protocol
+from mtut_bench.resident import Held, Residence
 from mtut_bench.sampling import length_batches
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.trainer import autocast
 from mtut_bench.transforms import centre_crop, to_input
 
 __all__ = ["clip_logits", "clips_below_minimum", "predict", "to_probabilities"]
@@ -25,6 +28,8 @@ def predict(
     device: torch.device,
     *,
     precision: str = "fp32",
+    residence: Residence | None = None,
+    workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Predictions:
     """Return logits and probabilities of every class, for each clip and modality.
@@ -39,11 +44,14 @@ def predict(
         protocol: sizes and batch.
         device: of the networks.
         precision: 'fp32', or 'bf16' for autocast.
+        residence: where clips may live in the device's memory; None: they are read.
+        workers: processes that read ahead what is read; changes no logit.
         progress: called with (clips done, clips in all), counted once per modality.
 
     Raises:
         PredictionError: a clip would be missing or doubled (a defect of ours).
         StoreError: frames are damaged.
+        RunError: the clips must live in memory and do not fit.
     """
     table = reader.table
     indices = [table.index[clip_id] for clip_id in clip_ids]
@@ -53,14 +61,16 @@ def predict(
     # A batch of long clips holds no more frames than a batch of training clips.
     batches = length_batches(lengths, most, most * protocol.clip_length)
     num_classes = len(reader.attributes["classes"])
+    held = residence.hold(reader.path, tuple(networks)) if residence else None
     logits = np.full((len(networks), len(indices), num_classes), np.nan, np.float32)
     total, done = len(networks) * len(indices), 0
+    keys = [(modality, [indices[i] for i in batch]) for modality in networks for batch in batches]
+    clips = _whole_clips(reader, held, keys, workers, pin=device.type == "cuda")
     for number, (modality, network) in enumerate(networks.items()):
         network.eval()
         for batch in batches:
-            frames = np.stack([reader.read(indices[i], modality) for i in batch])
             logits[number, batch] = clip_logits(
-                network, frames, modality, protocol, device, precision=precision
+                network, next(clips), modality, protocol, device, precision=precision
             )
             done += len(batch)
             if progress:
@@ -74,7 +84,7 @@ def predict(
 
 def clip_logits(
     network: nn.Module,
-    frames_NTHWC: NDArray[np.uint8],
+    frames_NTHWC: torch.Tensor,
     modality: str,
     protocol: Protocol,
     device: torch.device,
@@ -85,7 +95,7 @@ def clip_logits(
 
     Args:
         network: in evaluation mode.
-        frames_NTHWC: uint8, as a store keeps them.
+        frames_NTHWC: uint8, as a store keeps them, on any device.
         modality: of the network.
         protocol: sizes.
         device: of the network.
@@ -94,7 +104,7 @@ def clip_logits(
     height, width = frames_NTHWC.shape[2:4]
     crop = centre_crop(height, width, protocol)
     with torch.inference_mode(), autocast(device, precision):
-        frames = torch.from_numpy(frames_NTHWC).to(device)
+        frames = frames_NTHWC.to(device, non_blocking=True)
         clip = to_input(frames, modality, [crop] * len(frames), protocol)
         logits_NK: NDArray[np.float32] = network(clip).logits_NKT.float().mean(dim=2).cpu().numpy()
     return logits_NK
@@ -106,6 +116,51 @@ def to_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     wide = torch.from_numpy(logits).double()
     probabilities: NDArray[np.float32] = torch.softmax(wide, dim=-1).float().numpy()
     return probabilities
+
+
+_Key = tuple[str, list[int]]
+"""A modality and the table's positions of clips of equal length."""
+
+
+def _whole_clips(
+    reader: StoreReader, held: Held | None, keys: Sequence[_Key], workers: int, *, pin: bool
+) -> Iterator[torch.Tensor]:
+    """Return batches of whole clips, uint8 (N, T, H, W, C): from where they live, or read."""
+    if held is not None:
+        return (_held_clips(reader, held[modality], indices) for modality, indices in keys)
+    clips = _WholeClips(reader.path)
+    if workers == 0:
+        return (clips[key] for key in keys)
+    return iter(
+        DataLoader(
+            clips,
+            batch_size=None,
+            sampler=keys,
+            num_workers=workers,
+            pin_memory=pin,
+            multiprocessing_context="spawn",
+        )
+    )
+
+
+def _held_clips(reader: StoreReader, frames_THWC: torch.Tensor, indices: list[int]) -> torch.Tensor:
+    starts = [reader.table.offsets[index] for index in indices]
+    length = reader.table.rows[indices[0]].num_frames
+    return torch.stack([frames_THWC[start : start + length] for start in starts])
+
+
+class _WholeClips(Dataset[torch.Tensor]):
+    """Batches of clips of equal length; the store is opened in each process for itself."""
+
+    def __init__(self, store: Path) -> None:
+        self.store = store
+        self._reader: StoreReader | None = None
+
+    def __getitem__(self, key: _Key) -> torch.Tensor:
+        if self._reader is None:
+            self._reader = StoreReader(self.store)
+        modality, indices = key
+        return torch.from_numpy(np.stack([self._reader.read(i, modality) for i in indices]))
 
 
 def clips_below_minimum(

@@ -98,7 +98,8 @@ def read_json(path: Path, error: type[MtutBenchError], cure: str) -> Any:  # noq
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise error(f"{path} does not exist", cure) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as fault:
+    # ValueError: other encodings, no JSON, numbers of thousands of digits.
+    except (OSError, ValueError, RecursionError) as fault:
         raise error(f"{path} cannot be read as JSON: {fault}", cure) from fault
 
 

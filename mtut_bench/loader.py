@@ -1,7 +1,7 @@
 """Batches of training clips as uint8: windows read from the store, nothing scaled here."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mtut_bench.protocol import Protocol
-from mtut_bench.sampling import draw_clip, epoch_order, place_window
+from mtut_bench.sampling import Window, draw_clip, epoch_order, place_window
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.transforms import Crop, choose_crop
 
-__all__ = ["Batch", "EpochSampler", "TrainingClips", "make_loader", "split_batch"]
+__all__ = ["Batch", "EpochSampler", "Placed", "TrainingClips", "make_loader", "split_batch"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,51 @@ class Batch:
     crops: list[Crop]
     labels_N: Tensor
     clip_ids: list[str]
+
+    def tensors(self) -> list[Tensor]:
+        """Return all tensors of the batch."""
+        return [*self.frames.values(), self.valid_NT, self.labels_N]
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        """Return the batch with every tensor changed."""
+        return replace(
+            self,
+            frames={modality: change(frames) for modality, frames in self.frames.items()},
+            valid_NT=change(self.valid_NT),
+            labels_N=change(self.labels_N),
+        )
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch on a device; from pinned memory the copy may still be under way."""
+        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "Batch":
+        """Return the batch in memory that a GPU copies from by itself; DataLoader calls it."""
+        return self.each(torch.Tensor.pin_memory)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where a training clip of one epoch comes from; the same for all modalities.
+
+    Attributes:
+        index: of the clip in the store's table.
+        window: its frames, and where they stand in the network's input.
+        crop: in the resized frame.
+        label: after mirroring.
+        clip_id: of the clip table.
+    """
+
+    index: int
+    window: Window
+    crop: Crop
+    label: int
+    clip_id: str
+
+    @property
+    def slots(self) -> slice:
+        """Frames of the network's input that are not padding."""
+        return slice(self.window.before, self.window.before + self.window.stop - self.window.start)
 
 
 @dataclass(frozen=True)
@@ -75,38 +120,50 @@ class TrainingClips(Dataset[_Item]):
     def __len__(self) -> int:
         return len(self.clip_ids)
 
-    def __getitem__(self, key: tuple[int, int]) -> _Item:
+    @property
+    def reader(self) -> StoreReader:
+        """The store, opened where it is needed first: in each worker for itself."""
         if self._reader is None:
             self._reader = StoreReader(self.store)
-        reader = self._reader
-        epoch, position = key
+        return self._reader
+
+    def place(self, epoch: int, position: int) -> Placed:
+        """Return window, crop and label of a clip in an epoch; reads no frame.
+
+        Args:
+            epoch: counted over both stages.
+            position: of the clip in the fold's training side.
+        """
+        reader = self.reader
         clip_id = self.clip_ids[position]
         index = reader.table.index[clip_id]
         row = reader.table.rows[index]
-        length = self.protocol.clip_length
         draw = draw_clip(self.seed, epoch, clip_id)
-        window = place_window(row.num_frames, length, draw.time)
-        placed = slice(window.before, window.before + window.stop - window.start)
+        window = place_window(row.num_frames, self.protocol.clip_length, draw.time)
+        flip, label = self._mirror(row.label, draw.flip)
+        height, width = reader.frame_size
+        crop = choose_crop(height, width, self.protocol, draw.top, draw.left, flip)
+        return Placed(index, window, crop, label, clip_id)
+
+    def __getitem__(self, key: tuple[int, int]) -> _Item:
+        placed = self.place(*key)
+        length, window = self.protocol.clip_length, placed.window
         frames: dict[str, Tensor] = {}
         for modality in self.modalities:
-            stored = reader.read(index, modality, window.start, window.stop)
+            stored = self.reader.read(placed.index, modality, window.start, window.stop)
             if len(stored) == length:
                 frames[modality] = torch.from_numpy(stored)
                 continue
             padded = np.zeros((length, *stored.shape[1:]), np.uint8)
-            padded[placed] = stored
+            padded[placed.slots] = stored
             frames[modality] = torch.from_numpy(padded)
         valid = torch.zeros(length, dtype=torch.bool)
-        valid[placed] = True
-        flip, label = self._mirror(row.label, draw.flip)
-        height, width = reader.frame_size
-        crop = choose_crop(height, width, self.protocol, draw.top, draw.left, flip)
-        return _Item(frames, valid, crop, label, clip_id)
+        valid[placed.slots] = True
+        return _Item(frames, valid, placed.crop, placed.label, placed.clip_id)
 
     def _mirror(self, label: int, draw: float) -> tuple[bool, int]:
         """Return (flip, label): the class of the mirrored clip, by the store's own table."""
-        assert self._reader is not None
-        mirror = self._reader.attributes["mirror"]
+        mirror = self.reader.attributes["mirror"]
         rule = self.protocol.flip
         if rule == "none" or mirror is None or draw >= 0.5:
             return False, label
@@ -139,19 +196,23 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
             yield [(self.epoch, index) for index in order[start : start + self.batch_size]]
 
 
-def make_loader(clips: TrainingClips, sampler: EpochSampler, workers: int) -> "DataLoader[Any]":
+def make_loader(
+    clips: TrainingClips, sampler: EpochSampler, workers: int, *, pin: bool = False
+) -> "DataLoader[Any]":
     """Return the loader of a training stage; set ``sampler.epoch`` before each epoch.
 
     Args:
         clips: the training clips.
         sampler: batches.
         workers: processes that read; 0 reads in this one. Changes no byte.
+        pin: into memory that a GPU copies from by itself.
     """
     return DataLoader(
         clips,
         batch_sampler=sampler,
         num_workers=workers,
         collate_fn=_collate,
+        pin_memory=pin,
         persistent_workers=workers > 0,
         multiprocessing_context="spawn" if workers > 0 else None,
     )

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from mtut_bench.errors import RunError, UsageError
 from mtut_bench.identity import RunPlan
+from mtut_bench.learner import Learner, autocast, build_learner
+from mtut_bench.resident import Residence
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.trainer import Learner, autocast, build_learner
 from mtut_bench.transforms import centre_crop, network_channels, to_input
 
 __all__ = ["Machine", "check_precision", "choose_device", "clips_that_fit", "out_of_memory"]
@@ -32,12 +33,19 @@ class Machine:
         workers: processes that read clips.
         recompute: save memory by computing activations twice.
         command: what the user typed, for the manifest.
+        residence: where clips may live in the device's memory; None: they are streamed.
     """
 
     device: torch.device
     workers: int
     command: str
     recompute: bool = False
+    residence: Residence | None = None
+
+    @property
+    def test_workers(self) -> int:
+        """Processes that read ahead of the test; on a CPU starting them takes longer than it."""
+        return self.workers if self.device.type == "cuda" else 0
 
 
 def choose_device(name: str) -> torch.device:
@@ -152,6 +160,8 @@ def out_of_memory(plan: RunPlan, machine: Machine) -> RunError:
         )
     if fits == 0:
         ways.append("one clip does not fit: use a GPU with more memory")
+    if machine.residence is not None and machine.residence.mode != "never":
+        ways.append("--resident never keeps the clips out of the device's memory")
     ways.append("end other programs that use this GPU")
     return RunError(what, "; ".join(ways) + ".")
 

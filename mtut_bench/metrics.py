@@ -6,7 +6,7 @@ network that scores all classes alike predicts class 0.
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+from scipy.stats import norm
 
 __all__ = ["accuracy", "confusion", "num_correct", "per_class_accuracy", "wilson_interval"]
 
@@ -71,16 +71,29 @@ def per_class_accuracy(scores_NK: Scores, labels_N: Labels) -> NDArray[np.float6
     return result_K
 
 
-def wilson_interval(correct: int, total: int, level: float = 0.95) -> tuple[float, float]:
+def wilson_interval(correct: float, total: float, level: float = 0.95) -> tuple[float, float]:
     """Return the Wilson score interval of a share, without continuity correction.
 
     Args:
-        correct: successes, 0 <= correct <= total.
-        total: trials, > 0.
+        correct: successes, 0 <= correct <= total; a mean over seeds need not be a whole number.
+        total: trials, > 0; clips that count unlike are worth fewer than they are, not a whole
+            number either.
         level: confidence level in (0, 1).
 
     Returns:
         Lower and upper end, each in [0, 1].
+
+    Source: Wilson, J. Am. Stat. Assoc. 22 (1927).
     """
-    interval = binomtest(correct, total).proportion_ci(confidence_level=level, method="wilson")
-    return float(interval.low), float(interval.high)
+    if not 0.0 <= correct <= total or total <= 0.0:
+        raise ValueError(f"{correct} of {total} is no share")
+    z, share = float(norm.ppf((1.0 + level) / 2.0)), correct / total
+    centre = share + z * z / (2.0 * total)
+    margin = z * (share * (1.0 - share) / total + z * z / (4.0 * total * total)) ** 0.5
+    low, high = (centre - margin, centre + margin)
+    scale = 1.0 + z * z / total
+    # On paper the ends are 0 and 1 here; in floats they miss them by a last digit.
+    return (
+        0.0 if correct == 0 else max(0.0, low / scale),
+        1.0 if correct == total else min(1.0, high / scale),
+    )

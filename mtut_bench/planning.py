@@ -13,11 +13,11 @@ from mtut_bench.errors import FoldError, RunError, StoreError, UsageError
 from mtut_bench.files import read_json
 from mtut_bench.folds import FOLD_UNIT, choose_folds, make_folds, with_validation
 from mtut_bench.identity import Arm, RunPlan, Weights, plan_run
+from mtut_bench.learner import network_spec
 from mtut_bench.method import Method
 from mtut_bench.overrides import apply_overrides
 from mtut_bench.protocol import Protocol
 from mtut_bench.store_reader import StoreReader, list_stores
-from mtut_bench.trainer import network_spec
 from mtut_bench.types import MODALITIES, Fold, behaves_like, sort_modalities
 
 __all__ = ["Request", "Workload", "describe_plans", "measured_rate", "plan_runs"]

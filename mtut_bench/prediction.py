@@ -130,7 +130,7 @@ class Predictor:
         try:
             logits_NK = clip_logits(
                 self.network,
-                frames_THWC[None],
+                torch.from_numpy(frames_THWC[None]),
                 self.modality,
                 self.protocol,
                 self.device,

@@ -29,13 +29,15 @@ from mtut_bench.feature_maps import save_maps
 from mtut_bench.files import hold_lock, read_json, write_atomic, write_json
 from mtut_bench.folds import make_folds
 from mtut_bench.identity import RunPlan
+from mtut_bench.learner import Learner, build_learner
 from mtut_bench.loader import TrainingClips
 from mtut_bench.machine import Machine, check_precision, out_of_memory
 from mtut_bench.metrics import accuracy
 from mtut_bench.predictions import Predictions, check_complete, fuse, read, write
 from mtut_bench.progress import Reporter
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.trainer import Learner, Stage, build_learner, classification_losses, train
+from mtut_bench.trainer import Stage, train
+from mtut_bench.training_step import classification_losses
 
 __all__ = ["MANIFEST_VERSION", "command_line", "execute"]
 
@@ -179,6 +181,8 @@ def _predict(
             plan.protocol,
             machine.device,
             precision=plan.arm.precision,
+            residence=machine.residence,
+            workers=machine.test_workers,
             progress=ticker,
         )
 
@@ -228,6 +232,7 @@ def _stage_one(
                 machine.device,
                 precision=plan.arm.precision,
                 workers=machine.workers,
+                residence=machine.residence,
                 progress=ticker,
             )
         if not shared:
@@ -267,6 +272,7 @@ def _stage_two(
             machine.device,
             precision=plan.arm.precision,
             workers=machine.workers,
+            residence=machine.residence,
             progress=ticker,
         )
 

@@ -1,7 +1,7 @@
 """Intervals and paired tests on predictions: pure functions of counts.
 
-Axis letters (suffixes of array names): S seed, P person, N clip, R resample. Wilson's interval of
-one share stands in ``metrics``.
+Axis letters (suffixes of array names): S seed, P person, F fold, N clip, R resample. Wilson's
+interval of one share stands in ``metrics``.
 
 The unit matters: clips of one person are dependent, and seeds predict the same clips. So intervals
 resample persons and seeds, never clips pooled over seeds; tests take differences that are already
@@ -185,28 +185,46 @@ def bootstrap_difference(
 
 
 def bonett_price_interval(
-    only_a: float, only_b: float, total: int, level: float = 0.95
+    only_a_F: NDArray[np.floating],
+    only_b_F: NDArray[np.floating],
+    total_F: Counts,
+    level: float = 0.95,
 ) -> tuple[float, float]:
-    """Return the adjusted Wald interval of a difference of two paired shares.
+    """Return the adjusted Wald interval of a mean over folds of a difference of two paired shares.
+
+    Of one fold it is Bonett and Price's. Of F folds, each counted alike whatever its clips, each
+    has its own variance, and their one clip more for a and for b is shared out, 1/F to each fold:
+    folds that are alike give the interval of all their clips as one fold. One whole clip more in
+    each of many small folds would pull the interval to zero, away from the difference it is of; so
+    it always contains that (at levels of 0.85 and more). In a simulation of eight folds it covered
+    94 to 96 % with 110 clips each, or with 500 in one and 20 in each other, and more where nearly
+    every clip was alike.
 
     It treats clips as independent and never has no width. Means over seeds of the two counts give
     an interval that is, if anything, too wide: a mean over seeds varies no more than one seed.
 
     Args:
-        only_a: clips that only a has right.
-        only_b: clips that only b has right.
-        total: all clips, > 0.
+        only_a_F: clips of each fold that only a has right, (F,).
+        only_b_F: clips of each fold that only b has right, (F,).
+        total_F: all clips of each fold, int64, (F,), > 0.
         level: in (0, 1).
 
     Returns:
         Lower and upper end of share a minus share b, in [-1, 1].
 
     Source: Bonett and Price, Adjusted Wald confidence interval for a difference of binomial
-    proportions based on paired data, J. Educ. Behav. Stat. 37 (2012), equation 3.
+    proportions based on paired data, J. Educ. Behav. Stat. 37 (2012), equation 3; several strata,
+    which share what is added: Price and Bonett, An improved confidence interval for a linear
+    function of binomial proportions, Comput. Stat. Data Anal. 45 (2004). That the two go together
+    is our step.
     """
-    a, b = (only_a + 1.0) / (total + 2.0), (only_b + 1.0) / (total + 2.0)
-    margin = norm.ppf((1.0 + level) / 2.0) * np.sqrt((a + b - (a - b) ** 2) / (total + 2.0))
-    return float(max(-1.0, a - b - margin)), float(min(1.0, a - b + margin))
+    num_folds = len(total_F)
+    more, trials_F = 1.0 / num_folds, total_F + 2.0 / num_folds
+    a_F, b_F = (only_a_F + more) / trials_F, (only_b_F + more) / trials_F
+    lead_F = a_F - b_F
+    variance = float(((a_F + b_F - lead_F**2) / trials_F).sum()) / num_folds**2
+    lead, margin = float(lead_F.mean()), float(norm.ppf((1.0 + level) / 2.0)) * variance**0.5
+    return max(-1.0, lead - margin), min(1.0, lead + margin)
 
 
 @dataclass(frozen=True)

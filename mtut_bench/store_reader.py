@@ -102,6 +102,11 @@ class StoreReader:
         _, height, width, _ = self._array(f"frames/{self.modalities[0]}").shape
         return height, width
 
+    def frames_shape(self, modality: str) -> tuple[int, int, int, int]:
+        """Return the (T, H, W, C) of all clips of a modality, one after the other."""
+        length, height, width, channels = self._array(f"frames/{modality}").shape
+        return length, height, width, channels
+
     @cached_property
     def table(self) -> ClipTable:
         """The clip table.

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from mtut_bench.errors import UsageError
+from mtut_bench.identity import RunPlan
 from mtut_bench.method import Method
+from mtut_bench.planning import Workload, measured_rate
 from mtut_bench.protocol import Protocol
 from mtut_bench.report.published import Published, PublishedRow, PublishedTable, load_published
 from mtut_bench.types import sort_modalities
 
-__all__ = ["Need", "choose_tables", "needed_runs"]
+__all__ = ["Need", "choose_tables", "describe_tables", "needed_runs"]
 
 
 @dataclass(frozen=True, order=True)
@@ -43,6 +45,29 @@ def choose_tables(text: str) -> list[str]:
     if unknown or not numbers:
         raise UsageError(f"there is no table {text!r}", f"Choose from {', '.join(known)}, or all.")
     return numbers
+
+
+def describe_tables(
+    plans: Mapping[str, Sequence[RunPlan]], clips_per_s: float | None = None
+) -> list[str]:
+    """Return what is left to do for each table by itself, one line each.
+
+    Tables share runs and first stages, so the sum of the lines is more than all of them need.
+
+    Args:
+        plans: the runs of each table, by its number.
+        clips_per_s: clips that one network trains on per second; None: as measured by earlier runs
+            of the same protocols and networks, if any.
+    """
+    lines: list[str] = []
+    for number, needed in plans.items():
+        passes = Workload.of(needed).clip_passes
+        rate = clips_per_s or measured_rate(needed)
+        text = f"table {number} by itself: {len(needed):,} runs, {passes:,} clip passes"
+        if rate:
+            text += f", about {passes / rate / 3600:,.1f} hours at {rate:,.2f} clips/s"
+        lines.append(text)
+    return lines
 
 
 def needed_runs(

@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from mtut_bench.errors import RunError, UsageError
+from mtut_bench.learner import network_spec
 from mtut_bench.method import Method
 from mtut_bench.protocol import Protocol
 from mtut_bench.report.manifest import CURE, Manifest, read_manifest
-from mtut_bench.trainer import network_spec
 
 __all__ = ["TrainedRun", "find_run", "open_run"]
 
@@ -134,8 +134,8 @@ def open_run(folder: Path, methods: Mapping[str, Method]) -> TrainedRun:
         manifest=manifest,
         method=method,
         protocol=_protocol(manifest, {**rules, **objective}),
-        modalities=tuple(manifest.get("identity.modalities", list)),
-        classes=tuple(manifest.get("store.classes", list)),
+        modalities=tuple(manifest.items("identity.modalities", str)),
+        classes=tuple(manifest.items("store.classes", str)),
         frame_size=(int(height), int(width)),
     )
 

@@ -5,6 +5,7 @@ so blocks of their feature maps show the same place and time.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -119,11 +120,12 @@ def to_input(
     size = protocol.crop
     cut = torch.stack(
         [
-            clip[..., crop.top : crop.top + size, crop.left : crop.left + size]
+            _mirror(clip[..., crop.top : crop.top + size, crop.left : crop.left + size], modality)
+            if crop.flip
+            else clip[..., crop.top : crop.top + size, crop.left : crop.left + size]
             for clip, crop in zip(clips, crops, strict=True)
         ]
     )
-    cut = _mirror(cut, modality, crops)
     if valid_NT is not None:
         black = protocol.pad_value == "black" and behaves_like(modality) != "flow"
         pad = _scale(torch.zeros_like(cut[:1, 0, :, :1, :1]), modality, protocol) if black else 0.0
@@ -139,22 +141,25 @@ def _scale(
     if behaves_like(modality) != "flow" and protocol.scaling == "unit":
         return images / 127.5 - 1.0
     if behaves_like(modality) != "flow":
-        mean = torch.tensor(BGR_MEAN, device=images.device)
+        mean = _constant(BGR_MEAN, images.device)
         mean = mean if images.shape[1] == 3 else mean.mean(dim=0, keepdim=True)
         return images.flip(1) - mean.view(1, -1, 1, 1)
     # The code is affine, so interpolating it and then decoding is interpolating the flow.
-    unit = torch.tensor(factors, device=images.device).view(1, 2, 1, 1) * (FLOW_LIMIT_PX / 127.0)
+    unit = _constant(factors, images.device).view(1, 2, 1, 1) * (FLOW_LIMIT_PX / 127.0)
     pixels = (images - 128.0) * unit
     return pixels.clamp(-FLOW_LIMIT_PX, FLOW_LIMIT_PX) / FLOW_LIMIT_PX
 
 
-def _mirror(clips_NTCHW: Tensor, modality: str, crops: list[Crop]) -> Tensor:
-    flips = [crop.flip for crop in crops]
-    if not any(flips):
-        return clips_NTCHW
-    mirrored = clips_NTCHW.flip(-1)
+def _mirror(clip_TCHW: Tensor, modality: str) -> Tensor:
+    mirrored = clip_TCHW.flip(-1)
     if behaves_like(modality) == "flow":
-        sign = torch.tensor([-1.0, 1.0], device=clips_NTCHW.device)
-        mirrored = mirrored * sign.view(1, 1, 2, 1, 1)
-    chosen = torch.tensor(flips, device=clips_NTCHW.device).view(-1, 1, 1, 1, 1)
-    return torch.where(chosen, mirrored, clips_NTCHW)
+        return mirrored * _constant((-1.0, 1.0), clip_TCHW.device).view(1, 2, 1, 1)
+    return mirrored
+
+
+@lru_cache(maxsize=64)
+def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Return float32 values on a device; kept, because every copy to a GPU waits for its work."""
+    # A tensor made while testing could not be used while training.
+    with torch.inference_mode(False):
+        return torch.tensor(values, device=device)

@@ -12,6 +12,7 @@ import typer
 
 from mtut_bench import __version__
 from mtut_bench.cli.bench import bench_app
+from mtut_bench.cli.benching import evaluate, loader, train
 from mtut_bench.cli.comparing import compare, score
 from mtut_bench.cli.data import inspect, prepare, synth, verify
 from mtut_bench.cli.exchange import export, import_
@@ -85,6 +86,14 @@ app.command(
 )(predict)
 app.command(name="list", epilog=_examples("list datasets", "list runs"))(list_)
 app.add_typer(weights_app, name="weights")
+bench_app.command(
+    epilog=_examples(
+        "bench train --dataset viva-synthetic --protocol demo",
+        "bench train --dataset nvgesture --modalities rgb,depth --processes 1,2,4 --json",
+    )
+)(train)
+bench_app.command(epilog=_examples("bench loader --dataset nvgesture --resident always"))(loader)
+bench_app.command(epilog=_examples("bench evaluate --dataset nvgesture"))(evaluate)
 app.add_typer(bench_app, name="bench")
 
 

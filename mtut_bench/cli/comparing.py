@@ -19,6 +19,7 @@ from mtut_bench.cli.options import (
     SizeOption,
     StoreOption,
     console,
+    refuse_missing_runs,
     store_path,
 )
 from mtut_bench.errors import UsageError
@@ -49,6 +50,7 @@ def compare(
     from mtut_bench.report.compare import compare as compare_runs
     from mtut_bench.report.finished import find_runs
 
+    refuse_missing_runs(runs)
     found = find_runs(runs).runs
     result = compare_runs(found, a, b, dataset=dataset, store=store, protocol=protocol)
     if as_json:
@@ -130,14 +132,19 @@ def _refuse_options_before(context: typer.Context) -> None:
 
 def _notes(notes: Iterable[str]) -> None:
     """Print notes, each once."""
+    from mtut_bench.report.plaintext import plain
+
     for note in dict.fromkeys(notes):
-        text = Padding(Text(note, style="dim"), (0, 0, 0, 2), expand=False)
+        text = Padding(Text(plain(note), style="dim"), (0, 0, 0, 2), expand=False)
         console.print(text)
 
 
 def _paragraphs(*texts: str) -> None:
+    # Names of methods, classes and predictions are the user's, and may hold a terminal's commands.
+    from mtut_bench.report.plaintext import plain
+
     for text in texts:
-        console.print(text, markup=False, highlight=False)
+        console.print(plain(text), markup=False, highlight=False)
         console.print()
 
 

@@ -27,9 +27,15 @@ def say(text: str) -> None:
 def show_error(error: MtutBenchError) -> None:
     """Print what is wrong and its cure to the error output."""
     screen = Console(stderr=True)
-    screen.print(f"[bold red]error:[/] {escape(error.what)}", highlight=False, soft_wrap=True)
-    if error.cure:
-        screen.print(f"  {escape(error.cure)}", highlight=False, soft_wrap=True)
+    what, cure = escape(_harmless(error.what)), escape(_harmless(error.cure))
+    screen.print(f"[bold red]error:[/] {what}", highlight=False, soft_wrap=True)
+    if cure:
+        screen.print(f"  {cure}", highlight=False, soft_wrap=True)
+
+
+def _harmless(text: str) -> str:
+    """Return a text without characters that steer a terminal; faults quote what the user gave."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
 class Size(StrEnum):
@@ -79,6 +85,14 @@ class Precision(StrEnum):
     BF16 = "bf16"
 
 
+class Resident(StrEnum):
+    """Where clips live while networks train and are tested."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
 class Subject(StrEnum):
     """What ``list`` can list."""
 
@@ -119,10 +133,40 @@ TableOption = Annotated[
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=0, help="Processes; changes no result.")
 ]
+ResidentOption = Annotated[
+    Resident,
+    typer.Option(
+        "--resident",
+        help="Clips live in the device's memory: auto does what fits into half of a GPU's.",
+    ),
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")
 ]
 DATA, RUNS = Path("data"), Path("runs")
+
+
+def folder_to_write(text: str) -> Path:
+    """Return the folder that an option names; an empty text names none, not the current one.
+
+    Raises:
+        UsageError: the text is empty.
+    """
+    if not text.strip():
+        raise UsageError("--out is empty.", "Name a folder; '.' is the current one.")
+    return Path(text)
+
+
+def refuse_missing_runs(runs: Path) -> None:
+    """Ensure that a folder of runs is there.
+
+    Raises:
+        UsageError: it is not, or it is a file.
+    """
+    if runs.is_dir():
+        return
+    what = f"{runs} is a file, no folder of runs." if runs.exists() else f"no folder of runs {runs}"
+    raise UsageError(what, "Give the folder that `mtut-bench run` wrote to: --runs DIR.")
 
 
 def find_dataset(name: str) -> "Dataset":
@@ -246,3 +290,10 @@ def open_trained(text: str, runs: Path, method: str) -> "TrainedRun":
         own = load_method(method, METHODS)
         methods[own.name] = own
     return open_run(find_run(text, runs), methods)
+
+
+def readers(workers: int | None, device: str) -> int:
+    """Return how many processes read clips: the user's number, or up to eight beside a GPU."""
+    if workers is not None:
+        return workers
+    return min(8, cores(None)) if device == "cuda" else 0

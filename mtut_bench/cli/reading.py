@@ -7,7 +7,17 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mtut_bench.cli.options import DATA, RUNS, DataOption, RunsOption, Subject, console, say
+from mtut_bench.cli.options import (
+    DATA,
+    RUNS,
+    DataOption,
+    RunsOption,
+    Subject,
+    console,
+    folder_to_write,
+    refuse_missing_runs,
+    say,
+)
 
 __all__ = ["list_", "report"]
 
@@ -16,7 +26,13 @@ def report(
     context: typer.Context,
     runs: RunsOption = RUNS,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where to write; default <runs>/report.")
+        Path | None,
+        typer.Option(
+            "--out",
+            parser=folder_to_write,
+            metavar="DIRECTORY",
+            help="Where to write; default <runs>/report.",
+        ),
     ] = None,
     tables: Annotated[
         str,
@@ -44,6 +60,7 @@ def report(
     from mtut_bench.table_plan import choose_tables
 
     folder, numbers = out or runs / "report", choose_tables(tables)
+    _refuse_misspelt(context, runs, out)
     if check:
         checked = check_report(folder, numbers)
         say(f"{folder}: {len(checked.names)} files are what its {checked.num_rows} rows give")
@@ -52,6 +69,17 @@ def report(
             means = Illustration(focal_weight(), data / "stores", ticker)
             result = write_report(runs, folder, numbers, means)
         result.print(console)
+
+
+def _refuse_misspelt(context: typer.Context, runs: Path, out: Path | None) -> None:
+    """Refuse a folder of runs that somebody named and that is not there, without `--out`.
+
+    Without runs a report can be of the rows in `--out`; the default folder may be absent, and then
+    the tables hold the printed numbers alone.
+    """
+    source = context.get_parameter_source("runs")
+    if runs.exists() or (out is None and source and source.name != "DEFAULT"):
+        refuse_missing_runs(runs)
 
 
 def list_(

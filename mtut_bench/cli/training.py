@@ -13,14 +13,16 @@ from mtut_bench.cli.options import (
     DryRunOption,
     FoldUnit,
     Precision,
+    Resident,
+    ResidentOption,
     RunsOption,
     Size,
     SizeOption,
     StoreOption,
     WorkersOption,
     console,
-    cores,
     find_dataset,
+    readers,
     say,
     store_path,
 )
@@ -64,6 +66,7 @@ def run(
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Less memory, more time, the same numbers.")
     ] = False,
+    resident: ResidentOption = Resident.AUTO,
     data: DataOption = DATA,
     runs: RunsOption = RUNS,
     store: StoreOption = None,
@@ -104,12 +107,16 @@ def run(
         for text in describe_plans(plans, clips_per_second or measured_rate(plans)):
             say(text)
     if dry_run:
+        if table:
+            _say_tables(table, dataset, protocol, common, clips_per_second)
         return
+    from mtut_bench.resident import Residence
     from mtut_bench.runs import command_line, execute
 
-    readers = min(8, cores(None)) if chosen.type == "cuda" else 0
-    machine = Machine(chosen, readers if workers is None else workers, command_line(), recompute)
-    execute(plans, machine, Reporter(console))
+    reporter = Reporter(console)
+    residence = Residence(resident.value, chosen, reporter.line)
+    machine = Machine(chosen, readers(workers, chosen.type), command_line(), recompute, residence)
+    execute(plans, machine, reporter)
     text = f"tables: mtut-bench report --runs {runs}"
     say(text)
 
@@ -176,6 +183,24 @@ def _table_requests(
         _request(need.method, need.dataset, need.protocol, ",".join(need.modalities), common)
         for need in needs
     ]
+
+
+def _say_tables(
+    table: str,
+    dataset: str | None,
+    protocol: str | None,
+    common: _Choice,
+    clips_per_second: float | None,
+) -> None:
+    from mtut_bench.planning import plan_runs
+    from mtut_bench.table_plan import choose_tables, describe_tables
+
+    plans = {
+        number: plan_runs(_table_requests(number, dataset, protocol, common))
+        for number in choose_tables(table)
+    }
+    for text in describe_tables(plans, clips_per_second):
+        say(text)
 
 
 def _precision(precision: Precision, device: str) -> str:

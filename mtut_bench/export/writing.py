@@ -20,9 +20,9 @@ from mtut_bench.export.model_card import Exported, card_text
 from mtut_bench.export.onnx_file import convert, require_onnx, run_onnx
 from mtut_bench.export.tensor_file import encode_network, run_tensors
 from mtut_bench.files import write_atomic
+from mtut_bench.learner import network_spec
 from mtut_bench.predictions import check_complete, read
 from mtut_bench.trained import TrainedRun
-from mtut_bench.trainer import network_spec
 
 __all__ = ["FORMATS", "export_networks"]
 

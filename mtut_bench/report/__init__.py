@@ -6,20 +6,22 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mtut_bench.errors import MtutBenchError, UsageError
-from mtut_bench.files import write_atomic
-from mtut_bench.report.contents import contents_of, count, stale_files
+from mtut_bench.errors import MtutBenchError, ReportError, UsageError
+from mtut_bench.report.contents import contents_of, count
 from mtut_bench.report.finished import Found, find_runs
-from mtut_bench.report.illustrated import (
+from mtut_bench.report.folder import (
     FIGURES,
     PAGE,
-    Illustration,
-    illustrated_files,
-    stale_figures,
+    ensure_ours,
+    ensure_writable,
+    illustrations_that_stay,
+    replace_files,
 )
+from mtut_bench.report.illustrated import Illustration, illustrated_files
 from mtut_bench.report.published import load_published
+from mtut_bench.report.record import RECORD, Record, read_record, rows_digest
 from mtut_bench.report.render import print_table
-from mtut_bench.report.row_files import FOLDER, read_rows, row_files
+from mtut_bench.report.row_files import FOLDER, parse_rows, read_rows, row_files
 from mtut_bench.report.rows import ResultRow, result_rows
 from mtut_bench.report.tables import Table
 
@@ -73,8 +75,9 @@ def write_report(
     """Write the rows and all that follows from them; trains nothing.
 
     Where no run is found, the rows that ``out`` holds are taken instead: a report that was kept can
-    be written anew without its runs. Otherwise ``out`` holds what the runs give and nothing else:
-    tables and rows of an earlier report that they no longer give are removed.
+    be written anew without its runs; where it holds none, nothing is drawn. Otherwise ``out`` holds
+    what the runs give: files of an earlier report that they no longer give are removed, and of
+    nobody else.
 
     Args:
         runs: folder of runs; may be absent or empty.
@@ -89,28 +92,37 @@ def write_report(
         UsageError: there is no published table of such a number.
         RunError: a run that cannot be read; names it and the cure.
         PredictionError: predictions that are corrupt or belong to other clips.
-        ReportError: rows of ``out`` that are needed and damaged.
+        ReportError: ``out`` cannot be written to, holds files that no report wrote where this one
+            has its own, or rows that are needed and damaged.
     """
     numbers = _known(tables)
+    ensure_writable(out)
+    before = read_record(out)
     found = find_runs(runs)
-    rows = result_rows(found.runs) if found.runs else read_rows(out / FOLDER)
+    rows = _measured(found) if found.runs else _kept_rows(out, before)
     contents = contents_of(rows, numbers)
     # What a page may keep names no folder of a machine.
-    lasting = (*contents.remarks, *_in_progress(found))
+    lasting = (*contents.remarks, *_not_counted(found, runs))
     remarks = (*lasting, _about_runs(found, runs), *_about_kept(found, rows, out))
-    # Rows first: whoever finds them with older tables can write these anew.
     files = {**row_files(rows), **contents.files}
-    # Figures are of runs: where only rows are left, those of an earlier report stay.
-    drawn = illustration is not None and not (rows and not found.runs)
-    if illustration and drawn:
-        files |= illustrated_files(found.runs, contents.tables, lasting, illustration)
-    for name, content in files.items():
-        write_atomic(out / name, content)
-    removed = stale_files(out, files) + (stale_figures(out, files) if drawn else ())
-    for path in removed:
-        path.unlink(missing_ok=True)
-    paths = tuple(out / name for name in files)
-    return Report(contents.tables, rows, remarks, out, paths, removed)
+    drawing = illustration if found.runs else None
+    # Drawing takes a while: what can be refused is refused before.
+    ensure_ours(out, {**files, **({PAGE: None} if drawing else {})}, before)
+    if drawing:
+        files |= illustrated_files(found.runs, contents.tables, lasting, drawing)
+        ensure_ours(out, files, before)
+    kept = illustrations_that_stay(out, before) if rows and not drawing else ()
+    replaced = replace_files(out, files, before, kept)
+    remarks += tuple(f"Changed since it was written, so it stays: {p}" for p in replaced.changed)
+    paths = tuple(out / name for name in (*files, RECORD))
+    return Report(contents.tables, rows, remarks, out, paths, replaced.removed)
+
+
+def _measured(found: Found) -> tuple[ResultRow, ...]:
+    """Return the rows of runs; ones that nobody could read again are not written."""
+    rows = result_rows(found.runs)
+    parse_rows({Path(name): content for name, content in row_files(rows).items()})
+    return rows
 
 
 def _about_runs(found: Found, runs: Path) -> str:
@@ -119,9 +131,24 @@ def _about_runs(found: Found, runs: Path) -> str:
     return f"No runs were found in {runs}. How to make one: mtut-bench run --help"
 
 
-def _in_progress(found: Found) -> list[str]:
+def _kept_rows(out: Path, before: Record | None) -> tuple[ResultRow, ...]:
+    """Return the rows that a folder holds, unless they may be of two reports."""
+    rows = read_rows(out / FOLDER)
+    if before and not before.complete and before.rows != rows_digest(row_files(rows)):
+        raise ReportError(
+            f"The report in {out} was stopped while it was written, and there are no runs.",
+            "Write it from its runs: mtut-bench report --runs DIR.",
+        )
+    return rows
+
+
+def _not_counted(found: Found, runs: Path) -> list[str]:
     number = found.num_in_progress
-    return [f"Not finished, not counted: {count(number, 'run')}."] if number else []
+    remarks = [f"Not finished, not counted: {count(number, 'run')}."] if number else []
+    if found.copies:
+        places = ", ".join(path.relative_to(runs).as_posix() for path in found.copies)
+        remarks.append(f"There twice, counted once; passed over: {places}.")
+    return remarks
 
 
 def _about_kept(found: Found, rows: Sequence[ResultRow], out: Path) -> list[str]:

@@ -32,6 +32,8 @@ _CONDITIONS = {
     "precision": "precision",
     "modalities": "modalities trained on",
 }
+# What runs of one side share beside their family, unless one was altered.
+_ONE_KIND = ("family", "protocol_version", "num_folds", "origin", "complete")
 _CURE = (
     "Compare runs of one kind: choose with --store and --protocol, name runs by their ids (see "
     "`list runs`), or repeat one side under the other's conditions."
@@ -79,7 +81,7 @@ def gather(name: str, runs: Iterable[FinishedRun]) -> Arm:
     """
     found = {run.manifest.get("id", str): run for run in runs}
     rows = [result_rows([run])[0] for run in found.values()]
-    if len({row["family"] for row in rows}) > 1:
+    if len({tuple(dict(row)[name] for name in _ONE_KIND) for row in rows}) > 1:
         raise ComparisonError(
             f"The runs of {name} differ in {differences(rows)}: they are not one method under one "
             "set of conditions.",
@@ -93,7 +95,13 @@ def gather(name: str, runs: Iterable[FinishedRun]) -> Arm:
         )
     by_seed: dict[int, dict[str, FinishedRun]] = defaultdict(dict)
     for row, run in zip(rows, found.values(), strict=True):
-        by_seed[row["seed"]][row["fold"]] = run
+        other = by_seed[row["seed"]].setdefault(row["fold"], run)
+        if other is not run:
+            raise ComparisonError(
+                f"Runs {run_id(other)} and {run_id(run)} of {name} are both of fold {row['fold']} "
+                f"and seed {row['seed']}: neither is chosen.",
+                "One of them was altered: move it out of the runs, or repeat it.",
+            )
     return Arm(name, rows[0], dict(by_seed))
 
 

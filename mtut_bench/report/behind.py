@@ -17,6 +17,9 @@ _DIFFERENCES = (
     "weights_digest",
     "precision",
     "device",
+    "num_folds",
+    "origin",
+    "complete",
 )
 # What the paper prints of an objective's settings; another value, and all others, are our choice.
 _PRINTED = {"lambda": 0.05, "beta": 2.0, "ssa_reduction": "sum"}

@@ -50,7 +50,8 @@ class Cell:
         total: clips tested, over all folds done.
         num_persons: persons (or users, where the persons are unknown) tested.
         wilson: 95 percent interval of the clips, lower and upper end: Wilson's for the mean, as if
-            it were one share of ``total`` independent clips.
+            it were one share of independent clips: as many as give a mean over these folds, each
+            counted alike, its variance; that is ``total`` where folds are of one size.
         bootstrap: the same over persons and seeds; None for one person and one seed.
         chance: accuracy of guessing.
         runs: runs behind it, sorted.
@@ -126,17 +127,43 @@ def not_mixed(rows: Sequence[ResultRow]) -> str:
     """Return why some rows may not share a cell, or "".
 
     Runs of different families (protocol versions among them) are different experiments; runs of
-    different devices differ in ways that no fold or seed stands for.
+    different devices differ in ways that no fold or seed stands for. Runs that were altered may
+    claim the same fold and seed, or other clips or persons for one fold.
 
     Args:
         rows: candidates for one cell.
     """
     kinds = {(row["family"], row["protocol_version"], row["device"]) for row in rows}
     if len(kinds) < 2:
-        return ""
+        return _contradiction(rows)
     devices = sorted({row["device"] for row in rows})
     names = f" ({', '.join(devices)})" if len(devices) > 1 else ""
     return f"Runs that differ in {differences(rows)}{names} fit here: not mixed."
+
+
+def _contradiction(rows: Sequence[ResultRow]) -> str:
+    """Return what runs of one kind cannot both be, or ""."""
+    owners: dict[tuple[str, int, str], ResultRow] = {}
+    tested: dict[str, ResultRow] = {}
+    for row in rows:
+        fold, seed = row["fold"], row["seed"]
+        owner = owners.setdefault((fold, seed, row["modalities"]), row)
+        first = tested.setdefault(fold, row)
+        if owner is not row:
+            other, words = owner, f"are both of fold {fold} and seed {seed}: neither is chosen"
+        elif _persons(first) != _persons(row):
+            other, words = first, f"tested other clips or persons of fold {fold}: not mixed"
+        elif rows[0]["num_folds"] != row["num_folds"]:
+            other, words = rows[0], "disagree on how many folds there are: not mixed"
+        else:
+            continue
+        return f"Runs {other['run']} and {row['run']} {words}."
+    return ""
+
+
+def _persons(row: ResultRow) -> dict[str, int]:
+    """Return the clips tested of each person."""
+    return {subject: count[1] for subject, count in json.loads(row["per_subject"]).items()}
 
 
 def aggregate(rows: Iterable[ResultRow]) -> Cell:
@@ -185,11 +212,19 @@ def _cell(
         correct=correct,
         total=total,
         num_persons=num_persons,
-        wilson=_percent(wilson_interval(round(mean * total), total)),
+        wilson=_percent(_wilson(mean, [row["total"] for row in rows_SF[0]])),
         bootstrap=_percent(bootstrap) if bootstrap else None,
         chance=100.0 / used[0]["num_classes"],
         runs=tuple(sorted({row["run"] for row in used})),
     )
+
+
+def _wilson(mean: float, totals: Sequence[int]) -> tuple[float, float]:
+    """Return the interval of a mean over folds of some numbers of clips, as shares."""
+    # The variance of the mean is p (1 - p) sum(1 / n) / F^2, that of a share p (1 - p) / n. Few
+    # clips in one fold make it large, however many the others have.
+    worth = len(totals) ** 2 / sum(1.0 / total for total in totals)
+    return wilson_interval(min(mean, 1.0) * worth, worth)
 
 
 def _bootstrap(

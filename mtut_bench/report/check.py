@@ -1,18 +1,27 @@
-"""Whether the tables that a folder keeps are what its rows give; reads no run, writes nothing."""
+"""Whether a folder holds a whole report whose tables are what its rows give.
 
-from collections.abc import Sequence
+Reads no run, writes nothing. Figures and page come from runs: they are compared with the record.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
 from mtut_bench.errors import ReportError
-from mtut_bench.report.contents import contents_of, stale_files
+from mtut_bench.report.contents import contents_of
+from mtut_bench.report.differences import first_difference
+from mtut_bench.report.folder import is_illustration
 from mtut_bench.report.published import load_published
-from mtut_bench.report.row_files import FOLDER, read_rows
+from mtut_bench.report.record import RECORD, Record, digest_of, read_record, rows_digest
+from mtut_bench.report.row_files import FOLDER, read_rows, row_files
 
 __all__ = ["Checked", "check_report"]
 
-_SHOWN = 60
+_ROWS = "Restore the file, or write the report anew from its runs: mtut-bench report --runs DIR."
+_ILLUSTRATED = (
+    "Write it anew from the runs: mtut-bench report --runs DIR; or delete it and write the tables "
+    "anew from the rows."
+)
 
 
 @dataclass(frozen=True)
@@ -29,61 +38,70 @@ class Checked:
 
 
 def check_report(out: Path, numbers: Sequence[str]) -> Checked:
-    """Ensure that a report's tables are, byte for byte, what its rows give.
+    """Ensure that a report is whole, and its tables, byte for byte, what its rows give.
 
     Args:
         out: folder of a report.
         numbers: of the published tables that it shows.
 
     Raises:
-        ReportError: a table is missing, differs or is one too many, or the rows are damaged; names
-            file, line and cure.
+        ReportError: the record, a table, a figure or the page is missing, differs or is one too
+            many, or the rows are damaged; names file, line and cure.
     """
-    rows = read_rows(out / FOLDER)
-    files = contents_of(rows, numbers).files
     cure = (
         f"Write it anew: mtut-bench report --out {out}{_tables_option(numbers)}; where there are "
         "no runs, it takes the rows that the folder holds."
     )
+    record = _complete_record(out, cure)
+    rows = read_rows(out / FOLDER)
+    files = contents_of(rows, numbers).files
     for name, expected in files.items():
         path = out / name
         if not path.is_file():
             raise ReportError(f"{path} is missing.", cure)
-        difference = _first_difference(path.read_bytes(), expected)
+        difference = first_difference(path.read_bytes(), expected)
         if difference:
             raise ReportError(f"{path} is not what its rows give: {difference}.", cure)
-    kept = [path for path in stale_files(out, files) if path.parent == out]
-    if kept:
-        raise ReportError(f"{kept[0]} belongs to no table of this report.", cure)
+    _check_recorded(out, record, {**row_files(rows), **files}, cure)
     return Checked(len(rows), tuple(files))
+
+
+def _complete_record(out: Path, cure: str) -> Record:
+    """Return the record of a report whose rows are all there."""
+    record = read_record(out)
+    if record is None:
+        raise ReportError(
+            f"{out / RECORD}, which every report writes last, is missing: there is no whole report "
+            "here.",
+            cure,
+        )
+    if not record.complete:
+        raise ReportError(f"The report in {out} was stopped while it was written.", cure)
+    for name in record.files:
+        if name.startswith(f"{FOLDER}/") and not (out / name).is_file():
+            raise ReportError(f"{out / name} is missing: rows from which the tables follow.", _ROWS)
+    return record
+
+
+def _check_recorded(out: Path, record: Record, files: Mapping[str, bytes], cure: str) -> None:
+    """Refuse a report whose record tells of other rows, or of files that are not there."""
+    if record.rows != rows_digest(files):
+        raise ReportError(f"{out / RECORD} was written for other rows than {out / FOLDER}.", cure)
+    for name, content in files.items():
+        if record.files.get(name) != digest_of(content):
+            raise ReportError(f"{out / RECORD} does not list {name} as it is.", cure)
+    for name, digest in record.files.items():
+        path = out / name
+        if name in files:
+            continue
+        if not is_illustration(name):
+            raise ReportError(f"{path} belongs to no table of this report.", cure)
+        if not path.is_file():
+            raise ReportError(f"{path} is missing.", _ILLUSTRATED)
+        if digest_of(path.read_bytes()) != digest:
+            raise ReportError(f"{path} is not as it was written.", _ILLUSTRATED)
 
 
 def _tables_option(numbers: Sequence[str]) -> str:
     everything = list(numbers) == list(load_published().tables)
     return "" if everything else f" --tables {','.join(numbers)}"
-
-
-def _first_difference(found: bytes, expected: bytes) -> str:
-    """Return in words where two contents differ first, or ""."""
-    if found == expected:
-        return ""
-    one, other = (text.decode(errors="replace").split("\n") for text in (found, expected))
-    pairs = list(zip_longest(one, other))
-    index = next(i for i, (here, wanted) in enumerate(pairs) if here != wanted)
-    here, wanted = pairs[index]
-    place = _common(here or "", wanted or "")
-    return f"line {index + 1} has {_excerpt(here, place)}, the rows give {_excerpt(wanted, place)}"
-
-
-def _common(one: str, other: str) -> int:
-    """Return how many characters two lines share at their start."""
-    pairs = zip(one, other, strict=False)
-    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
-
-
-def _excerpt(line: str | None, place: int) -> str:
-    if line is None:
-        return "nothing more"
-    start = max(0, place - _SHOWN // 3)
-    text = line[start : start + _SHOWN]
-    return f"{'...' if start else ''}{text!r}{'...' if start + _SHOWN < len(line) else ''}"

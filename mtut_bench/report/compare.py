@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
-from mtut_bench.errors import ComparisonError
+from mtut_bench.errors import ComparisonError, UsageError
 from mtut_bench.report.arms import Arm, Paired, gather, pair, run_id
 from mtut_bench.report.comparison import Comparison, describe, not_compared
 from mtut_bench.report.finished import FinishedRun
@@ -17,7 +17,7 @@ from mtut_bench.report.rows import ResultRow, modality_order, result_rows
 
 __all__ = ["all_comparisons", "compare", "method_name"]
 
-_RUN_IDS = re.compile(r"[0-9a-f]{12}(,[0-9a-f]{12})*")
+_RUN_ID = re.compile(r"[0-9a-f]{4,64}")
 _CONDITIONS = (
     "store",
     "store_digest",
@@ -43,7 +43,8 @@ def compare(
 
     Args:
         runs: all finished runs.
-        a: name of a method, or ids of runs of one (12 digits, joined by commas).
+        a: name of a method, or ids of runs of one, joined by commas: as many digits of each,
+            at least 4, as tell it from others.
         b: the same, of the other side.
         dataset: only runs on this dataset.
         store: only runs on the store of this name.
@@ -51,7 +52,14 @@ def compare(
 
     Raises:
         ComparisonError: there are no such runs, or they were not made under the same conditions.
+        UsageError: a side is empty.
     """
+    if not (a.strip() and b.strip()):
+        raise UsageError(
+            "Two methods are compared, and one has no name.",
+            "Give two names or ids: mtut-bench report compare mtut i3d. What there is: mtut-bench "
+            "list runs.",
+        )
     limits = {"dataset": dataset, "store": store, "protocol": protocol}
     kept = [run for run in runs if _within(run, limits)]
     arms_a, arms_b = _arms(kept, a, limits), _arms(kept, b, limits)
@@ -122,11 +130,11 @@ def _arms(
 ) -> dict[str, Arm]:
     """Return one side for each set of modalities that a method was trained on."""
     runs = list(runs)
-    ids = name.split(",") if _RUN_IDS.fullmatch(name) else []
-    chosen = [run for run in runs if (run_id(run) in ids if ids else method_name(run) == name)]
-    absent = [one for one in ids if one not in {run_id(run) for run in chosen}]
-    if not chosen or absent:
-        raise _nothing(runs, ", ".join(absent) or name, limits)
+    chosen = [run for run in runs if method_name(run) == name]
+    if not chosen and ("," in name or _RUN_ID.fullmatch(name.lower())):
+        chosen = [_by_id(runs, start.strip().lower(), limits) for start in name.split(",")]
+    if not chosen:
+        raise _nothing(runs, name, limits)
     methods = sorted({method_name(run) for run in chosen})
     if len(methods) > 1:
         raise ComparisonError(
@@ -144,15 +152,40 @@ def method_name(run: FinishedRun) -> str:
     return str(run.manifest.get("method.name", str))
 
 
+def _by_id(
+    runs: Sequence[FinishedRun], start: str, limits: Mapping[str, str | None]
+) -> FinishedRun:
+    """Return the run whose id begins with some digits."""
+    known = runs if _RUN_ID.fullmatch(start) else ()
+    found = [run for run in known if run.manifest.get("id", str).startswith(start)]
+    if not found:
+        raise ComparisonError(
+            f"There is no finished run whose id begins with {start!r}{_where(limits)}, and no "
+            "method of that name.",
+            "Give a method, or at least 4 digits of an id. What there is: mtut-bench list runs.",
+        )
+    if len(found) > 1:
+        raise ComparisonError(
+            f"The ids of {len(found)} runs begin with {start}: "
+            f"{', '.join(run_id(run) for run in found[:5])}{', ...' if len(found) > 5 else ''}.",
+            "Give more digits of the one that is meant.",
+        )
+    return found[0]
+
+
+def _where(limits: Mapping[str, str | None]) -> str:
+    where = ", ".join(f"{limit} {value}" for limit, value in limits.items() if value)
+    return f" with {where}" if where else ""
+
+
 def _nothing(
     runs: Sequence[FinishedRun], name: str, limits: Mapping[str, str | None]
 ) -> ComparisonError:
-    where = ", ".join(f"{limit} {value}" for limit, value in limits.items() if value)
     found = sorted({method_name(run) for run in runs})
     options = " ".join(f"--{limit} {value}" for limit, value in limits.items() if value)
     there = f"; there are runs of {', '.join(found)}" if found else ""
     return ComparisonError(
-        f"There is no finished run of {name}{f' with {where}' if where else ''}{there}.",
+        f"There is no finished run of {name}{_where(limits)}{there}.",
         f"Make one: mtut-bench run --method {name} {options}".rstrip()
         + ". What there is: mtut-bench list runs.",
     )

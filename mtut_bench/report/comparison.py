@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from mtut_bench.report.arms import Paired
 from mtut_bench.report.own import heading
-from mtut_bench.report.paired import ComparisonRow
+from mtut_bench.report.paired import LEVEL, ComparisonRow, doubts
 from mtut_bench.report.rows import ResultRow
 from mtut_bench.report.tables import NOTHING, Table
 from mtut_bench.statistics import MIN_UNITS
@@ -15,16 +17,18 @@ __all__ = ["RULES", "Comparison", "describe", "not_compared"]
 RULES = (
     "Differences are of mean accuracies over seeds, each seed on the same clips on both sides. "
     "Several folds: every fold (a person) counts alike; one test set: every clip.",
-    "Interval: the wider of two. The bootstrap (expanded percentile) draws persons and seeds, "
-    "since clips of one person are dependent; few persons make it too short, and then Bonett and "
-    "Price's interval of the clips is shown. One seed says nothing about others.",
+    "Interval: the wider of two, both of the printed difference. The bootstrap (expanded "
+    "percentile) draws persons and seeds, since clips of one person are dependent; few persons "
+    "make it too short, and then Bonett and Price's interval of the clips is shown, with the "
+    "variance of each fold where there are several. One seed says nothing about others.",
     f"The primary test flips signs over persons, where there are {MIN_UNITS} or more: it speaks of "
     "other people. Fewer cannot reach p = 0.05; then the test over clips is primary, which speaks "
     "of other clips of these people alone. Only the primary tests are corrected (Holm).",
     "Over clips: the exact McNemar test of one seed; of several seeds the permutation of each "
     "clip's mean over seeds, which is the same test for one seed. Seeds are never pooled as if "
     "they were new clips.",
-    "'Established' wants both: a corrected p of at most 0.05 and an interval without 0.",
+    "'Established' wants a corrected p of at most 0.05 and 0 outside both intervals, the one that "
+    "is not shown too.",
 )
 """How a comparison is made, in sentences for its readers."""
 
@@ -161,12 +165,18 @@ def _tests(row: ComparisonRow) -> str:
 def _p(value: float, name: str = "p") -> str:
     if value < 0.001:
         return f"{name} < 0.001".strip()
-    return f"{f'{name} = ' if name else ''}{value:.2g}"
+    texts = (f"{value:.{digits}g}" for digits in range(2, 18))
+    # Rounding never carries a p over the level that it is read against, nor onto it.
+    side = np.sign(value - LEVEL)
+    text = next(text for text in texts if np.sign(float(text) - LEVEL) == side)
+    return f"{name} = {text}" if name else text
 
 
 def _verdict(row: ComparisonRow) -> str:
     if not row["established"]:
-        return "the difference is not established"
+        # Where p and the shown interval would say otherwise, the reader must see what does not.
+        doubt = doubts(row) if row["p_holm"] <= LEVEL else ""
+        return f"the difference is not established{f': {doubt}' if doubt else ''}"
     if row["primary"] == "clips":
         who = f"this {row['unit']}" if row["num_units"] == 1 else f"these {_units(row)}"
         return f"the difference is established for clips of {who} alone"

@@ -1,8 +1,7 @@
 """Tables and the files that show them, from rows alone: what rows give never depends on runs."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mtut_bench.report.cells import CellRow
 from mtut_bench.report.latex import to_latex_document
@@ -10,18 +9,16 @@ from mtut_bench.report.markdown import to_markdown_document
 from mtut_bench.report.own import own_tables
 from mtut_bench.report.published import Published, load_published
 from mtut_bench.report.render import to_csv
-from mtut_bench.report.row_files import FOLDER, sort_rows
+from mtut_bench.report.row_files import sort_rows
 from mtut_bench.report.rows import ResultRow
 from mtut_bench.report.slips import figure_notes
 from mtut_bench.report.tables import Table, placed, published_table
 
-__all__ = ["Contents", "contents_of", "count", "stale_files"]
+__all__ = ["Contents", "contents_of", "count"]
 
 _CELL_COLUMNS = tuple(CellRow.__annotations__)
 # Cells are made of this metric; the other rows are for whoever reads the files.
 _METRIC = "accuracy"
-# What earlier releases wrote beside the tables.
-_FORMER = ("rows.csv",)
 
 
 @dataclass(frozen=True)
@@ -64,21 +61,6 @@ def count(number: int, noun: str) -> str:
         noun: in the singular; takes an s.
     """
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def stale_files(out: Path, names: Collection[str]) -> tuple[Path, ...]:
-    """Return files of an earlier report that do not belong to this one.
-
-    Only files under names that a report gives are looked at: tables, and all CSV files of the rows.
-
-    Args:
-        out: folder of the report.
-        names: of the files that belong there, below it.
-    """
-    tables = [out / f"table-{number}.csv" for number in load_published().tables]
-    candidates = [*tables, *(out / name for name in _FORMER), *(out / FOLDER).glob("*.csv")]
-    belongs = {out / name for name in names}
-    return tuple(sorted(path for path in candidates if path.is_file() and path not in belongs))
 
 
 def _remarks(rows: Sequence[ResultRow], elsewhere: Sequence[str]) -> tuple[str, ...]:

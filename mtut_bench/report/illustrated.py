@@ -1,6 +1,6 @@
 """Figures and page of a report: what runs show beyond the numbers of their rows."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,13 +9,12 @@ from mtut_bench.report.confused import most_confused
 from mtut_bench.report.figure import Figure
 from mtut_bench.report.figures import FocalWeight, draw_figures
 from mtut_bench.report.finished import FinishedRun
+from mtut_bench.report.folder import FIGURES, PAGE
 from mtut_bench.report.page import render_page
 from mtut_bench.report.tables import Table
 
-__all__ = ["FIGURES", "PAGE", "Illustration", "illustrated_files", "stale_figures"]
+__all__ = ["Illustration", "illustrated_files"]
 
-FIGURES = "figures"
-PAGE = "index.html"
 _SUFFIXES = (".svg", ".png")
 
 
@@ -70,15 +69,3 @@ def _drawings(figures: Sequence[Figure]) -> dict[str, bytes]:
         for suffix, content in zip(_SUFFIXES, (figure.svg, figure.png), strict=True):
             files[f"{FIGURES}/{figure.key}{suffix}"] = content
     return files
-
-
-def stale_figures(out: Path, names: Collection[str]) -> tuple[Path, ...]:
-    """Return drawings of an earlier report that do not belong to this one.
-
-    Args:
-        out: folder of the report.
-        names: of the files that belong there, below it.
-    """
-    belongs = {out / name for name in names}
-    found = (path for suffix in _SUFFIXES for path in (out / FIGURES).glob(f"*{suffix}"))
-    return tuple(sorted(path for path in found if path not in belongs))

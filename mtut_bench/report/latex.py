@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise, zip_longest
 
 from mtut_bench.report.plaintext import aligned, parts, plain, split_marks
 from mtut_bench.report.published import NOTHING
@@ -71,7 +72,8 @@ _PIECE = re.compile(r".{15}")
 def escape(text: str, *, breakable: bool = False) -> str:
     """Return a text that LaTeX shows as it is, on one line.
 
-    A letter that Western fonts lack is shown by its number, as in 'U+4E2D': it would stop LaTeX.
+    A letter that Western fonts lack is shown by its number, as in 'U+4E2D', apart from others: it
+    would stop LaTeX.
 
     Args:
         text: any text.
@@ -79,17 +81,33 @@ def escape(text: str, *, breakable: bool = False) -> str:
     """
     words = _OPENING_QUOTE.sub("\u2018", plain(text))
     words = _LIGATURES.sub(f"\\1{_APART}", words)
+    words = _spaced(words)
     if breakable:
         words = _LONG_WORD.sub(lambda word: _PIECE.sub(f"\\g<0>{_BREAK}", word[0]), words)
     return "".join(map(_escape_one, words))
 
 
+def _spaced(text: str) -> str:
+    """Return a text with letters apart whose numbers would run into each other or into a word."""
+    pairs = pairwise(text)
+    spaced = (" " if _run_together(one, other) else "" for one, other in pairs)
+    return "".join(map("".join, zip_longest(text, spaced, fillvalue="")))
+
+
+def _run_together(one: str, other: str) -> bool:
+    return not (_is_known(one) and _is_known(other)) and all(
+        character.isalnum() or not _is_known(character) for character in (one, other)
+    )
+
+
+def _is_known(character: str) -> bool:
+    return character in _SPECIAL or character.isascii() or bool(_LETTERS.match(character))
+
+
 def _escape_one(character: str) -> str:
     if character in _SPECIAL:
         return _SPECIAL[character]
-    if character.isascii() or _LETTERS.match(character):
-        return character
-    return rf"\texttt{{U+{ord(character):04X}}}"
+    return character if _is_known(character) else rf"\texttt{{U+{ord(character):04X}}}"
 
 
 def to_latex(table: Table) -> str:

@@ -1,7 +1,8 @@
 """The numbers of a comparison: two methods on the same clips, persons and seeds.
 
-Axis letters (suffixes of array names): S seed, N clip, U unit: a fold where there are several (it
-leaves one person out, and every fold counts alike), otherwise a person of the one test set.
+Axis letters (suffixes of array names): S seed, N clip, F fold, U unit: a fold where there are
+several (it leaves one person out, and every fold counts alike), otherwise a person of the one test
+set.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from mtut_bench.statistics import (
     wilcoxon_test,
 )
 
-__all__ = ["LEVEL", "ComparisonRow", "correct_for_family", "measure"]
+__all__ = ["LEVEL", "ComparisonRow", "correct_for_family", "doubts", "measure"]
 
 LEVEL = 0.05
 """Of the tests; the intervals cover 1 - LEVEL."""
@@ -59,12 +60,14 @@ class ComparisonRow(_Intervals, _Tests):
 
     Keys that need words: ``unit``: whom intervals and tests take as independent, 'person', 'user'
     or 'fold'. ``ci_kind``: 'bootstrap' over units and seeds, or 'clips' (Bonett and Price): the
-    wider of the two, which follow; None where there is nothing to resample. ``only_a``: clips that
+    wider of the two, which follow; None where there is nothing to resample. Both are of
+    ``difference``, where several folds count alike whatever their clips. ``only_a``: clips that
     only a has right, mean over seeds. ``p_clips``: permutation over clips of the mean over seeds;
     of one seed the exact McNemar test. ``p_mcnemar``: exact McNemar of each seed. ``p_units``:
     permutation over units, ``p_wilcoxon``: over folds, both of the mean over seeds. ``primary``:
     'units' or 'clips', the test whose p ``p_holm`` corrects, over the ``family_size`` primary tests
-    made together. ``established``: corrected p at most 0.05, and an interval without 0.
+    made together. ``established``: corrected p at most 0.05, and 0 outside both intervals, on the
+    same side; where the test over clips is primary, the clips that it counts lead to that side too.
     """
 
     a: str
@@ -114,7 +117,7 @@ def measure(paired: Paired, tested_on: str) -> ComparisonRow:
         "unit": unit,
         "num_units": len(total_U),
         "num_clips": a_SN.shape[1],
-        **_intervals(a_SU, b_SU, total_U, average, each),
+        **_intervals(a_SU, b_SU, total_U, average, _of_clips(a_SN, b_SN, unit_N, average)),
         **_tests(a_SU - b_SU, total_U, (a_SN.astype(np.int64) - b_SN).sum(axis=0), average, each),
         "p_holm": 1.0,
         "family_size": 1,
@@ -132,12 +135,31 @@ def correct_for_family(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
     corrected = holm([row["p_primary"] for row in rows])
     result = []
     for row, p in zip(rows, corrected, strict=True):
-        without_zero = row["ci_low"] > 0.0 or row["ci_high"] < 0.0
         new = row.copy()
         new["p_holm"], new["family_size"] = p, len(rows)
-        new["established"] = p <= LEVEL and without_zero
+        new["established"] = p <= LEVEL and not doubts(row)
         result.append(new)
     return result
+
+
+def doubts(row: ComparisonRow) -> str:
+    """Return what speaks against a difference beside its p, in words; "" if nothing does.
+
+    Args:
+        row: the comparison; its p and what follows from it play no part.
+    """
+    intervals = {"of the clips": (row["clips_low"], row["clips_high"])}
+    if row["bootstrap_low"] is not None and row["bootstrap_high"] is not None:
+        intervals["of the bootstrap"] = (row["bootstrap_low"], row["bootstrap_high"])
+    with_zero = [name for name, (low, high) in intervals.items() if low <= 0.0 <= high]
+    if with_zero:
+        return f"the interval {' and that '.join(with_zero)} contains 0"
+    # Over folds of unlike size, the clips of a large one may outvote the folds.
+    leads = [low for low, _ in intervals.values()]
+    if row["primary"] == "clips":
+        leads.append(row["only_a"] - row["only_b"])
+    alike = len({lead > 0.0 for lead in leads}) == 1
+    return "" if alike else "the clips and the folds, counted alike, do not lean to the same side"
 
 
 def _units(paired: Paired) -> tuple[NDArray[np.int64], str]:
@@ -165,11 +187,21 @@ def _mean(correct_SU: Counts, total_U: Counts, average: Average) -> float:
     return float(correct_SU.sum() / (len(correct_SU) * total_U.sum()))
 
 
+def _of_clips(
+    a_SN: NDArray[np.bool_], b_SN: NDArray[np.bool_], unit_N: Counts, average: Average
+) -> tuple[float, float]:
+    """Return the interval of the clips, of the difference that is printed."""
+    # Several folds count alike and are the units; one test set is one fold, whoever is in it.
+    fold_N = unit_N if average == "persons" else np.zeros_like(unit_N)
+    only_a_F, only_b_F = (
+        _counts(right_SN, fold_N).mean(axis=0) for right_SN in (a_SN & ~b_SN, b_SN & ~a_SN)
+    )
+    return bonett_price_interval(only_a_F, only_b_F, np.bincount(fold_N))
+
+
 def _intervals(
-    a_SU: Counts, b_SU: Counts, total_U: Counts, average: Average, each: Sequence[McNemar]
+    a_SU: Counts, b_SU: Counts, total_U: Counts, average: Average, clips: tuple[float, float]
 ) -> _Intervals:
-    only_a, only_b = _unlike(each)
-    clips = bonett_price_interval(only_a, only_b, int(total_U.sum()))
     bootstrap = (
         bootstrap_difference(a_SU, b_SU, total_U, average=average) if a_SU.size > 1 else None
     )

@@ -5,6 +5,7 @@ Axis letters (suffixes of array names): N clip, K class.
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ __all__ = ["read_predicted"]
 
 _CLIP, _PREDICTED = "clip_id", "predicted"
 _NUM_NAMED = 5
+_LONGEST_SHOWN = 60
+# What float() takes beside these (1_000, other scripts' digits, nan) is more often a slip.
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _FORMAT = (
     "A line for each test clip: clip_id, and either predicted (a class's name or 0-based number) "
     "or one column of scores for each class, headed by its name or number."
@@ -58,15 +62,14 @@ def read_predicted(
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the head, and the lines with their numbers; empty lines are passed over."""
+    """Return the head, and the lines with their numbers; blank lines are passed over."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        lines = [(reader.line_num, [cell.strip() for cell in line]) for line in reader if line]
     except OSError as fault:
         raise PredictionError(f"{path} cannot be read: {fault.strerror}.", _FORMAT) from fault
-    except (UnicodeDecodeError, csv.Error) as fault:
+    except UnicodeDecodeError as fault:
         raise PredictionError(f"{path} is no CSV file in UTF-8: {fault}.", _FORMAT) from fault
+    lines = _lines(path, text)
     if not lines:
         raise _fault(path, "is empty")
     head = lines[0][1]
@@ -74,6 +77,23 @@ def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         if len(line) != len(head):
             raise _fault(path, f"line {at} has {len(line)} values, the head {len(head)}")
     return head, lines[1:]
+
+
+def _lines(path: Path, text: str) -> list[tuple[int, list[str]]]:
+    """Return the cells of each line that has some, with the number of the line they begin on."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines: list[tuple[int, list[str]]] = []
+    at = 1
+    try:
+        for line in reader:
+            cells = [cell.strip() for cell in line]
+            if cells not in ([], [""]):
+                lines.append((at, cells))
+            at = reader.line_num + 1
+    except csv.Error as fault:
+        # A quote that is never closed is found at the end of the file, or when it grew too long.
+        raise _fault(path, f"is no CSV from line {at} on: {fault} (a quote may be open)") from fault
+    return lines
 
 
 def _check_clips(path: Path, found: Sequence[str], expected: Sequence[str]) -> None:
@@ -94,20 +114,26 @@ def _check_clips(path: Path, found: Sequence[str], expected: Sequence[str]) -> N
 def _class(path: Path, at: int, text: str, classes: Sequence[str]) -> int:
     if text in classes:
         return classes.index(text)
-    if text.isascii() and text.isdigit() and int(text) < len(classes):
-        return int(text)
+    numbers = _numbers(classes)
+    if text in numbers:
+        return numbers.index(text)
     raise _fault(
         path,
-        f"line {at} predicts {text!r}, which is neither a class ({_named(classes)}) nor one of the "
-        f"numbers 0 to {len(classes) - 1}",
+        f"line {at} predicts {_excerpt(text)!r}, which is neither a class ({_named(classes)}) nor "
+        f"one of the numbers 0 to {len(classes) - 1}",
     )
+
+
+def _numbers(classes: Sequence[str]) -> list[str]:
+    """Return the number of each class as it is written: 7 is one, 007 is a text."""
+    return [str(index) for index in range(len(classes))]
 
 
 def _class_columns(
     path: Path, head: Sequence[str], columns: Sequence[str], classes: Sequence[str]
 ) -> list[int]:
     """Return the place of each class's column."""
-    for names in (list(classes), [str(index) for index in range(len(classes))]):
+    for names in (list(classes), _numbers(classes)):
         if set(columns) == set(names):
             return [head.index(name) for name in names]
     missing = [name for name in classes if name not in columns]
@@ -120,17 +146,24 @@ def _class_columns(
 
 
 def _highest(path: Path, at: int, texts: Sequence[str]) -> int:
-    try:
-        scores_K = np.array([float(text) for text in texts])
-    except ValueError as fault:
-        raise _fault(path, f"line {at}: {fault}") from fault
+    scores_K = np.array([float(text) if _NUMBER.fullmatch(text) else np.nan for text in texts])
     if not np.isfinite(scores_K).all():
-        raise _fault(path, f"line {at} has a score that is not finite")
+        first = texts[int(np.isfinite(scores_K).argmin())]
+        raise _fault(
+            path,
+            f"line {at} has the score {_excerpt(first)!r}, which is no finite number such as 0.25 "
+            "or -1.5e-3",
+        )
     return int(scores_K.argmax())
 
 
 def _named(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NUM_NAMED]) + (", ..." if len(names) > _NUM_NAMED else "")
+    shown = ", ".join(_excerpt(name) for name in names[:_NUM_NAMED])
+    return shown + (", ..." if len(names) > _NUM_NAMED else "")
+
+
+def _excerpt(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 
 def _fault(path: Path, complaint: str) -> PredictionError:

@@ -6,7 +6,6 @@ written: floats are written with all their digits.
 
 import csv
 import io
-import json
 import math
 import re
 from collections import defaultdict
@@ -15,10 +14,12 @@ from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 from mtut_bench.errors import ReportError
+from mtut_bench.report.differences import first_difference
 from mtut_bench.report.render import to_csv
+from mtut_bench.report.row_checks import disagreement, implausible
 from mtut_bench.report.rows import ResultRow, modality_order
 
-__all__ = ["FOLDER", "ROW_COLUMNS", "read_rows", "row_files", "sort_rows"]
+__all__ = ["FOLDER", "ROW_COLUMNS", "parse_rows", "read_rows", "row_files", "sort_rows"]
 
 FOLDER = "rows"
 """Folder of the files, below that of the report."""
@@ -29,9 +30,6 @@ ROW_COLUMNS = tuple(ResultRow.__annotations__)
 _CURE = "Restore the file as it was written, or write it anew from the runs: mtut-bench report."
 # One number of one run: no two rows may agree in all of these.
 _KEY = ("store", "run", "tested_on", "metric")
-_SHARES = ("value", "ci_low", "ci_high", "macro")
-_JSON_OBJECTS = ("overrides", "settings", "per_subject")
-_AT_LEAST_ONE = ("num_clips", "expected_clips", "num_classes", "num_folds", "total")
 _INTEGER = re.compile(r"-?\d+")
 
 
@@ -84,13 +82,34 @@ def read_rows(folder: Path) -> tuple[ResultRow, ...]:
         folder: ``rows`` of a report; may be absent, which is the same as empty.
 
     Raises:
-        ReportError: a file with other columns, a value of another type or out of its range, or a
-            number that is there twice; names file and line.
+        ReportError: a file with other columns, a value of another type or that no run could have
+            given, a number that is there twice, or a file that is not as it was written; names
+            file and line.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ReportError(f"{folder} is a file, no folder of rows.", _CURE)
+    contents: dict[Path, bytes] = {}
+    for path in sorted(folder.glob("*.csv")):
+        try:
+            contents[path] = path.read_bytes()
+        except OSError as fault:
+            raise ReportError(f"{path} cannot be read: {fault.strerror or fault}.", _CURE) from None
+    return parse_rows(contents)
+
+
+def parse_rows(contents: Mapping[Path, bytes]) -> tuple[ResultRow, ...]:
+    """Return the rows of some files, in their order.
+
+    Args:
+        contents: of each file by its path, whose last part counts.
+
+    Raises:
+        ReportError: as for :func:`read_rows`.
     """
     rows: list[ResultRow] = []
     seen: dict[tuple[object, ...], str] = {}
-    for path in sorted(folder.glob("*.csv")):
-        for line, row in _read_file(path):
+    for path, content in contents.items():
+        for line, row in _parse(path, content):
             where = f"{path}, line {line}"
             key = tuple(dict(row)[name] for name in _KEY)
             if key in seen:
@@ -101,17 +120,35 @@ def read_rows(folder: Path) -> tuple[ResultRow, ...]:
                 )
             seen[key] = where
             rows.append(row)
+    contradiction = disagreement(rows)
+    if contradiction:
+        raise ReportError(
+            f"{contradiction}.",
+            "Leave out the runs that are not of this store: move their folders out of the runs.",
+        )
+    _check_bytes(contents, row_files(rows))
     return sort_rows(rows)
 
 
-def _read_file(path: Path) -> list[tuple[int, ResultRow]]:
+def _check_bytes(contents: Mapping[Path, bytes], expected: Mapping[str, bytes]) -> None:
+    """Refuse what says the same in other bytes, as an editor or a spreadsheet writes it."""
+    for path, content in contents.items():
+        wanted = expected.get(f"{FOLDER}/{path.name}")
+        if wanted is None:
+            raise ReportError(f"{path} holds no rows that belong under its name.", _CURE)
+        difference = first_difference(content, wanted)
+        if difference:
+            raise ReportError(f"{path} is not as it was written: {difference}.", _CURE)
+
+
+def _parse(path: Path, content: bytes) -> list[tuple[int, ResultRow]]:
     """Return each row with the number of the line it ends on."""
     try:
-        # Not read_text: newlines inside a value stay what they were.
-        text = path.read_bytes().decode()
+        # Decoded, not read as text: newlines inside a value stay what they were.
+        text = content.decode()
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         lines = [(reader.line_num, fields) for fields in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as fault:
+    except (UnicodeDecodeError, csv.Error) as fault:
         raise ReportError(f"{path} cannot be read as CSV: {fault}.", _CURE) from fault
     if not lines or tuple(lines[0][1]) != ROW_COLUMNS:
         raise ReportError(f"{path}, line 1: {_wrong_columns(lines)}.", _CURE)
@@ -139,7 +176,7 @@ def _row(where: str, fields: Sequence[str]) -> ResultRow:
             row[name] = _READERS[kinds[name]](text)
         except ValueError as fault:
             raise ReportError(f"{where}: {name} is {text!r}; {fault}.", _CURE) from None
-    complaint = _out_of_range(row)
+    complaint = implausible(row)
     if complaint:
         raise ReportError(f"{where}: {complaint}.", _CURE)
     return cast("ResultRow", row)
@@ -173,42 +210,3 @@ _READERS: dict[type, Callable[[str], object]] = {
     float: _number,
     str: str,
 }
-
-
-def _out_of_range(row: Mapping[str, Any]) -> str:
-    """Return what no run could have given, or ""."""
-    for name in _SHARES:
-        if not 0.0 <= row[name] <= 1.0:
-            return f"{name} is {row[name]}, outside 0..1"
-    for name in _AT_LEAST_ONE:
-        if row[name] < 1:
-            return f"{name} is {row[name]}, less than 1"
-    for name in _JSON_OBJECTS:
-        if not _is_json_object(row[name]):
-            return f"{name} is {row[name]!r}, no JSON object"
-    if not 0 <= row["correct"] <= row["total"]:
-        return f"correct is {row['correct']} of total {row['total']}"
-    if row["metric"] == "accuracy" and row["value"] != row["correct"] / row["total"]:
-        return f"value is {row['value']}, not {row['correct']} / {row['total']}"
-    if not _adds_up(json.loads(row["per_subject"]), row["correct"], row["total"]):
-        return f"per_subject does not add up to {row['correct']} of {row['total']}"
-    if not set(row["tested_on"].split("+")) <= set(row["modalities"].split("+")):
-        return f"tested on {row['tested_on']}, trained on {row['modalities']} only"
-    return ""
-
-
-def _adds_up(counts: Mapping[str, Any], correct: int, total: int) -> bool:
-    """Return whether [right, tested] of each person give the numbers of all clips."""
-    try:
-        pairs = [(int(right), int(tested)) for right, tested in counts.values()]
-    except (TypeError, ValueError):
-        return False
-    sums = [sum(column) for column in zip(*pairs, strict=True)]
-    return sums == [correct, total] and all(0 <= right <= tested for right, tested in pairs)
-
-
-def _is_json_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
-        return False

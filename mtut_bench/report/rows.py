@@ -14,6 +14,7 @@ from mtut_bench import metrics, predictions
 from mtut_bench.files import canonical_json, sha256_of_json
 from mtut_bench.report.finished import FinishedRun
 from mtut_bench.report.manifest import Manifest
+from mtut_bench.report.row_checks import implausible
 from mtut_bench.types import MODALITIES
 
 __all__ = ["ResultRow", "modality_order", "result_rows"]
@@ -78,7 +79,8 @@ def result_rows(runs: Iterable[FinishedRun]) -> tuple[ResultRow, ...]:
         runs: as ``find_runs`` returns them.
 
     Raises:
-        RunError: a manifest without a field; names it and the cure.
+        RunError: a manifest without a field, or with one that gives a row which cannot be; names
+            it and the cure.
     """
     return tuple(row for run in runs for row in _rows(run))
 
@@ -107,12 +109,15 @@ def _rows(run: FinishedRun) -> list[ResultRow]:
         row["printed_as"] = manifest.get(
             "method.fusion_title" if len(tested) > 1 else "method.title", str
         )
-        rates = manifest.get("joint_learning_rate", dict)
-        row["learning_rate"] = " ".join(f"{rates[name]:g}" for name in tested)
+        rates = (manifest.get(f"joint_learning_rate.{name}", int, float) for name in tested)
+        row["learning_rate"] = " ".join(f"{rate:g}" for rate in rates)
         row["correct"], row["total"], row["value"] = correct, total, correct / total
         row["ci_low"], row["ci_high"] = low, high
         row["macro"] = float(np.nanmean(metrics.per_class_accuracy(fused_NK, scores.labels_N)))
         row["per_subject"] = _per_subject(run.subjects, fused_NK.argmax(axis=1) == scores.labels_N)
+        complaint = implausible(row)
+        if complaint:
+            manifest.refuse(f"gives a row that cannot be: {complaint}")
         rows.append(row)
     return rows
 
@@ -129,9 +134,6 @@ def _per_subject(subjects: Sequence[str], right_N: NDArray[np.bool_]) -> str:
 def _common(manifest: Manifest) -> ResultRow:
     get = manifest.get
     identity: dict[str, Any] = get("identity", dict)
-    folds, fold = get("store.folds", list), get("identity.fold", str)
-    if fold not in folds:
-        manifest.refuse(f"has fold {fold!r}, which is none of the store's {folds}")
     shared = {k: v for k, v in identity.items() if k not in ("fold", "seed", "modalities")}
     settings = {k: v for k, v in get("identity.method", dict).items() if k != "name"}
     return ResultRow(
@@ -143,22 +145,22 @@ def _common(manifest: Manifest) -> ResultRow:
         complete=get("store.complete", bool),
         num_clips=get("store.num_clips", int),
         expected_clips=get("store.expected_clips", int),
-        num_classes=len(get("store.classes", list)),
+        num_classes=len(manifest.items("store.classes", str)),
         protocol=get("protocol.name", str),
         protocol_version=get("protocol.version", int),
-        tables=" ".join(str(number) for number in get("protocol.tables", list)),
+        tables=" ".join(map(str, manifest.items("protocol.tables", str, int))),
         overrides=canonical_json(get("identity.overrides", dict)),
         method=get("method.name", str),
         title=get("method.title", str),
         printed_as="",
         settings=canonical_json(settings),
-        modalities="+".join(sorted(get("identity.modalities", list), key=modality_order)),
-        fold=fold,
-        num_folds=len(folds),
+        modalities="+".join(sorted(manifest.items("identity.modalities", str), key=modality_order)),
+        fold=get("identity.fold", str),
+        num_folds=len(manifest.items("store.folds", str)),
         seed=get("identity.seed", int),
         precision=get("identity.precision", str),
         weights_digest=get("identity.weights_digest", str, type(None)) or "",
-        padded_clips=len(get("padded_clips", list)),
+        padded_clips=len(manifest.items("padded_clips", str)),
         learning_rate="",
         family=sha256_of_json(shared)[:12],
         metric="accuracy",

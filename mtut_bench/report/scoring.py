@@ -77,7 +77,7 @@ def score(
 
     Raises:
         PredictionError: the file is unreadable, incomplete, or names unknown clips or classes.
-        UsageError: there is no such fold.
+        UsageError: there is no such fold or modality.
         StoreError: the store cannot be read.
     """
     attributes = reader.attributes
@@ -89,6 +89,7 @@ def score(
             f"{reader.name} has no fold {fold!r}",
             f"Choose the one whose test clips were predicted: --fold {', '.join(named)}.",
         )
+    _check_modality(modality, reader)
     chosen = named[fold]
     clips = [rows[reader.table.index[clip]] for clip in sorted(chosen.test)]
     classes = list(attributes["classes"])
@@ -112,6 +113,17 @@ def score(
         ),
         notes,
     )
+
+
+def _check_modality(modality: str | None, reader: StoreReader) -> None:
+    if modality is None:
+        return
+    names = modality.split("+")
+    if len(set(names)) < len(names) or not set(names) <= set(reader.modalities):
+        raise UsageError(
+            f"--modality {modality!r} does not name modalities of {reader.name}, each once",
+            f"Choose from {', '.join(reader.modalities)}; several are joined by '+'.",
+        )
 
 
 def _score(
@@ -204,7 +216,7 @@ def _beside(
     arm = gather(label, runs)
     names = sorted(arm.row["modalities"].split("+"), key=modality_order)
     tested = [[one] for one in names] + ([names] if len(names) > 1 else [])
-    if modality:
+    if modality is not None:
         tested = [[*sorted(modality.split("+"), key=modality_order)]]
         if not set(tested[0]) <= set(names):
             return []

@@ -223,7 +223,22 @@ def _measured(rows: Sequence[ResultRow]) -> tuple[Cell | None, str]:
             f"{len(cell.folds)} of {cell.num_folds} folds are done; "
             "a mean stands here when all are."
         )
+    missing = _not_all_clips(cell, rows[0])
+    if missing:
+        return None, missing
     return cell, seeds_left_out(cell)
+
+
+def _not_all_clips(cell: Cell, row: ResultRow) -> str:
+    """Return how many clips folds that leave someone out have tested, if not all; "" if all."""
+    # One fold is the dataset's own split: its test clips are a part by intention.
+    if cell.num_folds == 1 or cell.total == row["num_clips"]:
+        return ""
+    return (
+        f"All folds are done and together test {cell.total:,} of the store's "
+        f"{row['num_clips']:,} clips, where each clip belongs to one fold: the runs are not of "
+        "whole folds."
+    )
 
 
 def _raw(

@@ -8,6 +8,23 @@ from typer.main import get_command
 
 from mtut_bench.cli import app
 
+MEASURED = {
+    "--dataset",
+    "--store",
+    "--size",
+    "--data",
+    "--method",
+    "--protocol",
+    "--modalities",
+    "--fold",
+    "--set",
+    "--device",
+    "--resident",
+    "--workers",
+    "--seconds",
+    "--repeats",
+    "--json",
+}
 OPTIONS = {
     "prepare": {
         "--data",
@@ -67,6 +84,7 @@ OPTIONS = {
         "--set",
         "--precision",
         "--recompute",
+        "--resident",
         "--clips-per-second",
         "--method",
         "--dataset",
@@ -126,6 +144,9 @@ OPTIONS = {
         "--repeats",
         "--json",
     },
+    "bench train": {*MEASURED, "--precision", "--recompute", "--processes"},
+    "bench loader": MEASURED,
+    "bench evaluate": {*MEASURED, "--precision"},
     "bench twin": {"--real", "--raw", "--size", "--json"},
     "bench store": {"--clips", "--repeats", "--keep", "--workers", "--json"},
 }

@@ -5,6 +5,7 @@ import json
 import numpy as np
 
 from mtut_bench import predictions
+from mtut_bench.files import sha256_of_json
 from mtut_bench.report.finished import FinishedRun
 from mtut_bench.report.manifest import Manifest
 
@@ -43,21 +44,23 @@ def make_run(
     scores = make_scores(labels, said, len(classes), clip_ids)
     path = folder / f"{method}-{fold}-{seed}-{'+'.join(said)}"
     path.mkdir(parents=True, exist_ok=True)
+    identity = {
+        "protocol": {"name": "demo", "version": 1},
+        "method": {"name": method},
+        "modalities": list(said),
+        "fold": fold,
+        "seed": seed,
+        "store_digest": "d" * 64,
+        "num_classes": len(classes),
+        "weights_digest": None,
+        "precision": "fp32",
+        "overrides": {},
+    } | dict(identity)
     content = {
         "format_version": 2,
-        "id": f"{method}{fold}{seed}".ljust(64, "0"),
+        "id": sha256_of_json(identity),
         "state": "complete",
-        "identity": {
-            "method": {"name": method},
-            "modalities": list(said),
-            "fold": fold,
-            "seed": seed,
-            "store_digest": "d" * 64,
-            "weights_digest": None,
-            "precision": "fp32",
-            "overrides": {},
-        }
-        | dict(identity),
+        "identity": identity,
         "method": {"name": method, "title": TITLES[method], "fusion_title": TITLES[method]},
         "protocol": {"name": "demo", "version": 1, "tables": []},
         "store": {

@@ -1,11 +1,11 @@
 """Runs written by hand, clip by clip, for the tests of comparisons."""
 
-import hashlib
 import json
 
 import numpy as np
 
 from mtut_bench import predictions
+from mtut_bench.files import sha256_of_json
 from mtut_bench.report.finished import find_runs
 
 CLASSES = ('say "up"', "left & right", "<down>")
@@ -60,8 +60,8 @@ def write_run(runs, right, method="mtut", fold="1", seed=0, modalities=("rgb",),
     for part in (identity, store, provenance):
         part |= {key: changes.pop(key) for key in list(changes) if key in part}
     assert not changes, changes
-    identity["store_digest"] = store["digest"]
-    run_id = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+    identity |= {"store_digest": store["digest"], "num_classes": len(store["classes"])}
+    run_id = sha256_of_json(identity)
     manifest = {
         "format_version": 2,
         "id": run_id,

@@ -138,6 +138,63 @@ def test_devices_are_never_mixed_beside_a_printed_number(tmp_path):
     assert any("differ in device (NVIDIA H200, cpu)" in note for note in table.notes)
 
 
+def test_wilson_of_uneven_folds_has_the_variance_of_their_mean(tmp_path):
+    write_folds(tmp_path, ["1" * 40 + "0" * 40, "1100", "1100", "1100"], folds=list("1234"))
+    cell = cell_of(tmp_path)
+    # Worth 16 / (1/80 + 3/4) = 20.98 clips, not 92: p (1 - p) sum(1 / n) / 16 = p (1 - p) / 20.98.
+    n, z2 = 16 / (1 / 80 + 3 / 4), 3.841458820694124
+    half = (z2 * (0.25 / n + z2 / (4 * n * n))) ** 0.5 / (1 + z2 / n)
+    assert cell.wilson == pytest.approx((50 - 100 * half, 50 + 100 * half))
+    assert cell.wilson == pytest.approx((30.4, 69.6), abs=0.1)
+
+
+def altered(folder, **identity):
+    """Change a run after it was written."""
+    path = folder / "manifest.json"
+    content = json.loads(path.read_text())
+    content["identity"] |= identity
+    path.write_text(json.dumps(content))
+
+
+def refusal(rows):
+    (table,) = own_tables(rows)
+    assert table.rows == (("MTUT", "-", "-", "-"),)
+    assert {cell["measured"] for cell in table.cells} == {""}
+    return table.cells[0]["note"]
+
+
+def test_two_runs_of_one_fold_and_seed_are_not_chosen_between(tmp_path):
+    names = [write_run(tmp_path, "1101", seed=seed, **OFFICIAL) for seed in (0, 1)]
+    altered(names[1], seed=0)
+    said = refusal(rows_of(tmp_path))
+    assert said.endswith("are both of fold official and seed 0: neither is chosen.")
+    assert all(folder.name in said for folder in names)
+
+
+def test_seeds_that_tested_other_persons_are_not_mixed(tmp_path):
+    for seed, subjects in enumerate(("aabb", "aabc")):
+        write_run(tmp_path, "1101", seed=seed, subjects=subjects, **OFFICIAL)
+    assert "tested other clips or persons of fold official" in refusal(rows_of(tmp_path))
+
+
+def test_runs_that_disagree_on_the_folds_are_not_mixed(tmp_path):
+    write_run(tmp_path, "1101", fold="1", folds=["1", "2"])
+    write_run(tmp_path, "1101", fold="2", folds=["1", "2", "3"])
+    assert "disagree on how many folds there are" in refusal(rows_of(tmp_path))
+
+
+@pytest.mark.parametrize("clips", [31, 33])
+def test_folds_that_do_not_hold_all_clips_fill_no_published_cell(tmp_path, clips):
+    published = load_published()
+    write_folds(tmp_path / "whole", ["1101"] * 8, modalities=("rgb", "depth"), num_clips=32)
+    table = published_table(published.tables["1"], rows_of(tmp_path / "whole"), published)
+    assert [cell["measured"] for cell in table.cells if cell["measured"] != ""] == [75.0] * 2
+    write_folds(tmp_path / "part", ["1101"] * 8, modalities=("rgb", "depth"), num_clips=clips)
+    table = published_table(published.tables["1"], rows_of(tmp_path / "part"), published)
+    assert all(cell["measured"] == "" for cell in table.cells)
+    assert any(f"test 32 of the store's {clips} clips" in note for note in table.notes)
+
+
 def test_the_lines_that_share_a_name_say_what_differs(tmp_path):
     write_run(tmp_path, "1101", **OFFICIAL)
     write_run(tmp_path, "1101", precision="bf16", **OFFICIAL)

@@ -1,13 +1,17 @@
 """Comparisons of stored runs: hand-counted sentences, and everything that is refused."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from paired_runs import found, write_folds, write_run
 
-from mtut_bench.errors import ComparisonError, RunError
-from mtut_bench.report.compare import all_comparisons, compare
+from mtut_bench.errors import ComparisonError, RunError, UsageError
+from mtut_bench.report import comparison
+from mtut_bench.report.compare import _by_id, all_comparisons, compare
+from mtut_bench.report.manifest import Manifest
+from mtut_bench.report.paired import correct_for_family, doubts
 from mtut_bench.report.tables import Table
 
 OFFICIAL = {"folds": ["official"], "fold": "official"}
@@ -208,10 +212,157 @@ def test_a_side_may_be_runs_by_id(tmp_path):
     assert "mtut 75.0 % against i3d 50.0 %" in compared(tmp_path, plain).sentences[0]
     with pytest.raises(ComparisonError, match="overridden options"):
         compared(tmp_path, variant.name)
-    with pytest.raises(ComparisonError, match="no finished run of 0123456789ab"):
+    with pytest.raises(
+        ComparisonError, match="no finished run whose id begins with '0123456789ab'"
+    ):
         compared(tmp_path, f"{plain},0123456789ab")
     with pytest.raises(ComparisonError, match="share a run"):
         compared(tmp_path, plain, plain)
+
+
+def contrast(both, only_a, only_b, neither):
+    """Return the patterns of two methods with so many clips of each kind."""
+    a = "1" * (both + only_a) + "0" * (only_b + neither)
+    return a, "1" * both + "0" * only_a + "1" * only_b + "0" * neither
+
+
+def write_contrasts(runs, contrasts):
+    folds = [str(n) for n in range(1, len(contrasts) + 1)]
+    for method, rights in zip(("mtut", "i3d"), zip(*contrasts, strict=True), strict=True):
+        write_folds(runs, rights, method=method, folds=folds)
+
+
+def test_the_interval_of_uneven_folds_is_of_the_printed_difference(tmp_path):
+    small = contrast(6, 5, 6, 3)
+    write_contrasts(tmp_path, [contrast(166, 125, 80, 129), *[small] * 7])
+    result = compared(tmp_path)
+    (row,) = result.rows
+    # Folds: 45 / 500 and seven times -1 / 20; the pooled clips lead the other way.
+    assert row["difference"] == pytest.approx((45 / 500 - 7 / 20) / 8)
+    assert row["only_a"] > row["only_b"]
+    assert (row["clips_low"], row["clips_high"]) == pytest.approx((-0.1393, 0.0754), abs=1e-4)
+    assert row["ci_low"] < row["difference"] < row["ci_high"]
+    assert "-3.2 points (95 % interval [-13.9, 7.5], Bonett-Price" in result.sentences[0]
+    assert not row["established"]
+
+
+def test_a_wider_interval_without_0_does_not_hide_a_narrower_one_with_0():
+    row = {"clips_low": 0.01, "clips_high": 0.3, "bootstrap_low": -0.01, "bootstrap_high": 0.1}
+    row |= {"primary": "units", "p_primary": 0.01, "only_a": 5.0, "only_b": 1.0}
+    row |= {"ci_low": 0.01, "ci_high": 0.3}
+    (corrected,) = correct_for_family([row])
+    assert not corrected["established"]
+    assert doubts(row) == "the interval of the bootstrap contains 0"
+    (other,) = correct_for_family([row | {"bootstrap_low": 0.001}])
+    assert other["established"]
+    (alone,) = correct_for_family([row | {"bootstrap_low": None, "bootstrap_high": None}])
+    assert alone["established"]
+    (opposite,) = correct_for_family([row | {"bootstrap_low": -0.2, "bootstrap_high": -0.1}])
+    assert not opposite["established"]
+
+
+def test_clips_that_outvote_their_folds_establish_nothing(tmp_path):
+    # Three folds, too few for a test over them: 60 clips lead to mtut, two whole folds to i3d.
+    all_i3d = contrast(0, 0, 6, 0)
+    write_contrasts(tmp_path, [contrast(0, 60, 0, 140), all_i3d, all_i3d])
+    result = compared(tmp_path)
+    (row,) = result.rows
+    assert row["p_clips"] < 0.001
+    assert row["difference"] == pytest.approx((0.3 - 2) / 3)
+    assert not row["established"]
+    assert doubts(row | {"bootstrap_low": -0.9, "bootstrap_high": -0.1}).startswith("the clips and")
+
+
+def test_what_speaks_against_a_small_p_is_said(tmp_path):
+    # Seven folds lean to mtut by one clip of 100 each: p = 2 / 2**7, but few clips say so.
+    write_contrasts(tmp_path, [contrast(50, 1, 0, 49)] * 6 + [contrast(50, 10, 9, 31)])
+    (row,) = compared(tmp_path).rows
+    assert row["p_holm"] == pytest.approx(2 / 2**7)
+    assert row["clips_low"] < 0.0 < row["bootstrap_low"]
+    (sentence,) = compared(tmp_path).sentences
+    assert sentence.endswith("is not established: the interval of the clips contains 0.")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0504, "p = 0.0504"),
+        (0.05, "p = 0.05"),
+        (0.0496, "p = 0.0496"),
+        (0.050001, "p = 0.050001"),
+        (0.0078125, "p = 0.0078"),
+        (0.125, "p = 0.12"),
+        (0.0009, "p < 0.001"),
+        (1.0, "p = 1"),
+    ],
+)
+def test_a_printed_p_is_on_the_side_of_the_level_on_which_it_is(value, text):
+    assert comparison._p(value) == text
+
+
+def test_two_runs_of_one_fold_and_seed_are_not_chosen_between(tmp_path):
+    other()(tmp_path)
+    path = write_run(tmp_path, "1111", seed=7, **OFFICIAL) / "manifest.json"
+    content = json.loads(path.read_text())
+    content["identity"]["seed"] = 0
+    path.write_text(json.dumps(content))
+    with pytest.raises(ComparisonError, match="fold official and seed 0: neither is chosen") as f:
+        compared(tmp_path)
+    assert path.parent.name in f.value.what
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "words"),
+    [
+        ("protocol", {"version": 2}, "protocol version"),
+        ("store", {"folds": ["official", "more"]}, "num folds"),
+        ("store", {"complete": False}, "complete"),
+    ],
+)
+def test_runs_of_one_side_that_contradict_each_other_are_refused(tmp_path, part, change, words):
+    other()(tmp_path)
+    path = write_run(tmp_path, "1111", seed=7, **OFFICIAL) / "manifest.json"
+    content = json.loads(path.read_text())
+    content[part] |= change
+    path.write_text(json.dumps(content))
+    with pytest.raises(ComparisonError, match=f"The runs of mtut differ in {words}"):
+        compared(tmp_path)
+
+
+def test_ids_may_be_shortened_and_written_in_capitals(tmp_path):
+    other()(tmp_path)
+    full = {run.manifest.get("method.name", str): run.manifest for run in found(tmp_path)}
+    a, b = (full[name].get("id", str) for name in ("mtut", "i3d"))
+    for names in ((a[:4], b[:5]), (a[:12].upper(), b), (f"{a[:6]}, {a}", "i3d")):
+        assert "mtut 75.0 % against i3d 50.0 %" in compared(tmp_path, *names).sentences[0]
+
+
+def test_what_is_no_id_is_refused_as_one(tmp_path):
+    other()(tmp_path)
+    start = found(tmp_path)[0].manifest.get("id", str)[:12]
+    for name, words in (("ffff0000", "ffff0000"), (f"{start},zz", "zz"), (f"{start[:3]},", "")):
+        with pytest.raises(ComparisonError, match="no finished run whose id begins with") as fault:
+            compared(tmp_path, name)
+        assert words in fault.value.what
+        assert "--method" not in fault.value.cure
+
+
+def test_digits_that_several_ids_begin_with_are_refused():
+    class Run:
+        def __init__(self, run_id):
+            self.folder, self.manifest = Path(run_id[:12]), Manifest(Path(), {"id": run_id})
+
+    runs = [Run(f"abcd{n}".ljust(64, "0")) for n in range(2)]
+    assert _by_id(runs, "abcd1", {}) is runs[1]
+    with pytest.raises(ComparisonError, match="ids of 2 runs begin with abcd: abcd0000"):
+        _by_id(runs, "abcd", {})
+
+
+@pytest.mark.parametrize("names", [("", ""), ("mtut", " "), ("", "i3d")])
+def test_a_side_without_a_name_is_a_usage_error(tmp_path, names):
+    other()(tmp_path)
+    with pytest.raises(UsageError, match="one has no name"):
+        compared(tmp_path, *names)
 
 
 def test_other_devices_and_weights_on_the_two_sides_are_said(tmp_path):

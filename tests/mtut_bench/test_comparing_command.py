@@ -8,6 +8,7 @@ from paired_runs import write_run
 from typer.testing import CliRunner
 
 from mtut_bench.cli import app
+from mtut_bench.cli.options import show_error
 from mtut_bench.errors import ComparisonError, UsageError
 from mtut_bench.store_reader import StoreReader
 
@@ -43,7 +44,7 @@ def test_compare_gives_raw_numbers(runs):
 
 def test_report_itself_still_writes_tables(runs, tmp_path):
     assert "Table 1." in call("report", "--runs", runs, "--out", tmp_path / "out")
-    assert list((tmp_path / "out" / "rows").glob("*.csv"))
+    assert (tmp_path / "out" / "rows" / "viva-paper.csv").exists()
     assert not (runs / "report").exists()
 
 
@@ -77,3 +78,29 @@ def test_score_of_a_file(make_store, tmp_path):
     assert "No stored run of this store and fold" in text
     found = json.loads(call("score", path, *options, "--json"))
     assert (found["correct"], found["total"], found["macro"], found["rows"]) == (4, 4, 1.0, [])
+
+
+def test_names_cannot_steer_the_terminal(make_store, tmp_path):
+    reader = StoreReader(make_store("mine"))
+    path = tmp_path / "guess.csv"
+    clips = [row for row in reader.table.rows if row.subject == "2"]
+    path.write_text("clip_id,predicted\n" + "".join(f"{c.clip_id},{c.label}\n" for c in clips))
+    options = ["--fold", "2", "--store", "mine", "--data", tmp_path, "--runs", tmp_path / "runs"]
+    text = call("score", path, *options, "--name", "a\nb\x1b[31mred\x07")
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "a b\ufffd[31mred\ufffd on mine" in " ".join(text.split())
+
+
+def test_methods_of_a_run_cannot_steer_the_terminal(runs):
+    write_run(runs, "0000000000", method="x\x1b[2J", **OFFICIAL)
+    text = call("report", "compare", "mtut", "x\x1b[2J", "--runs", runs)
+    assert "\x1b" not in text
+    assert "x\ufffd[2J" in text
+
+
+def test_errors_cannot_steer_the_terminal(capsys):
+    show_error(UsageError("no \x1b[2Jname\nof it", "try \x9b[bold]"))
+    said = capsys.readouterr().err
+    assert "no \ufffd[2Jname\nof it" in said
+    assert "try \ufffd[bold]" in said

@@ -6,9 +6,9 @@ import torch
 
 from mtut_baselines.i3d import build_i3d
 from mtut_bench.evaluation import clips_below_minimum, predict
+from mtut_bench.learner import build_learner
 from mtut_bench.method import NetworkOutput
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.trainer import build_learner
 
 # float32 convolutions add the same products in another order for another batch.
 BATCH_ATOL = 1e-5
@@ -55,6 +55,13 @@ def test_equals_a_plain_loop_over_clips(reader, networks, ids, tiny_protocol, cp
     for m, (modality, network) in enumerate(networks.items()):
         expected = [slow_logits(network, reader, i, modality) for i in ids]
         np.testing.assert_allclose(found.logits_MNK[m], expected, rtol=0, atol=BATCH_ATOL)
+
+
+def test_two_workers_read_the_clips_of_none(reader, networks, ids, tiny_protocol, cpu):
+    first, second = (
+        predict(networks, reader, ids, tiny_protocol, cpu, workers=workers) for workers in (0, 2)
+    )
+    np.testing.assert_array_equal(first.logits_MNK, second.logits_MNK)
 
 
 def test_every_clip_once_in_the_order_asked_for(reader, networks, ids, tiny_protocol, cpu):

@@ -6,10 +6,10 @@ from safetensors.torch import load_file
 
 from mtut_baselines.alignment import correlation
 from mtut_bench.feature_maps import fixed_clips
+from mtut_bench.learner import network_spec
 from mtut_bench.planning import plan_runs
 from mtut_bench.runs import execute
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.trainer import network_spec
 from mtut_bench.transforms import centre_crop, to_input
 
 

@@ -21,6 +21,7 @@ from mtut_bench.machine import (
 from mtut_bench.method import NetworkOutput
 from mtut_bench.planning import plan_runs
 from mtut_bench.protocol import PROTOCOLS
+from mtut_bench.resident import Residence
 from mtut_bench.runs import execute
 from mtut_bench.store_reader import StoreReader
 
@@ -138,6 +139,14 @@ def test_out_of_memory_with_recomputation_does_not_name_it(plan, monkeypatch):
     error = told(plan(), 1, monkeypatch, recompute=True)
     assert "--recompute" not in error.cure
     assert "accumulation=3" in error.cure
+
+
+@pytest.mark.parametrize("mode", ["auto", "always", "never"])
+def test_out_of_memory_names_clips_that_may_live_elsewhere(plan, monkeypatch, mode):
+    monkeypatch.setattr(machine, "_measure_fit", lambda plan, machine: 99)
+    where = replace(MACHINE, residence=Residence(mode, MACHINE.device))
+    cure = out_of_memory(plan(), where).cure
+    assert ("--resident never" in cure) == (mode != "never")
 
 
 def test_out_of_memory_where_no_clip_fits(plan, monkeypatch):

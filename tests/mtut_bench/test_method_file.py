@@ -16,7 +16,7 @@ from mtut_bench.runs import execute
 OWN = """\
 import torch
 from mtut_bench.method import Method, NetworkOutput
-from mtut_bench.trainer import classification_losses
+from mtut_bench.training_step import classification_losses
 
 
 class Mean(torch.nn.Module):

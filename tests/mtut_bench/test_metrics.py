@@ -54,3 +54,13 @@ def test_a_higher_level_gives_a_wider_interval():
     low, high = metrics.wilson_interval(3, 5)
     lower, higher = metrics.wilson_interval(3, 5, level=0.99)
     assert lower < low < high < higher
+
+
+def test_wilson_interval_of_a_mean_over_seeds_needs_no_whole_numbers():
+    low, high = metrics.wilson_interval(2.5, 7.5)
+    below, above = metrics.wilson_interval(2, 6), metrics.wilson_interval(3, 9)
+    assert below[0] < low < above[0] < 1 / 3 < above[1] < high < below[1]
+    assert metrics.wilson_interval(0, 0.5)[0] == 0.0
+    assert metrics.wilson_interval(0.5, 0.5)[1] == 1.0
+    with pytest.raises(ValueError, match="no share"):
+        metrics.wilson_interval(3, 2)

@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import re
+import unicodedata
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -119,6 +120,18 @@ def test_hostile_names_stay_text():
     assert page.all("img")[0]["alt"] == HOSTILE
     assert "".join(page.text).count(HOSTILE) >= 10
     assert hostile.count("<script") == 1
+
+
+def test_characters_that_html_may_not_hold_are_replaced():
+    name = "a\0b\x07c\x1bd\x7fe\x85f\u202eg\ufffeh\ud800i\tj k\u00a0l\u4e2d"
+    html = whole_page(render_page, name)
+    kinds = {unicodedata.category(character) for character in html} - {"Cc"}
+    assert not kinds & {"Cf", "Cs", "Cn"}
+    assert {c for c in html if unicodedata.category(c) == "Cc"} <= set("\n\t")
+    seven = "\ufffd".join("abcdefghi")
+    assert html.count(f"{seven}\tj k\u00a0l\u4e2d") > 5
+    html.encode()
+    assert Page(html).faults == []
 
 
 def test_every_table_has_caption_and_scopes(html, page):

@@ -37,7 +37,7 @@ def pretrained(tiny_methods, tiny_protocol, make_request, tmp_path):
 @pytest.fixture
 def weight_file(tmp_path, tiny_methods, tiny_protocol):
     """Write the weights of a tiny network, all of one value."""
-    from mtut_bench.trainer import network_spec
+    from mtut_bench.learner import network_spec
 
     def write(value=0.5, name="tiny-rgb"):
         network = tiny_methods["i3d"].build_network(network_spec("rgb", 3, tiny_protocol))

@@ -5,8 +5,8 @@ import torch
 
 from mtut_baselines import METHODS
 from mtut_bench.files import sha256_of_json
+from mtut_bench.learner import network_spec
 from mtut_bench.protocol import PROTOCOLS, Protocol, scaled_lambda
-from mtut_bench.trainer import network_spec
 from mtut_bench.transforms import resized_size
 
 # By hand from section 4 and reading.md.

@@ -58,8 +58,8 @@ def test_complete_recorded_runs_of_the_papers_protocol_stand_beside_it(tmp_path)
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"origin": "synthetic"}, "Synthetic recordings (viva, 885 of 885 clips), protocol paper"),
-        ({"complete": False, "num_clips": 25}, "Recorded but partial: 25 of 885 clips"),
+        ({"origin": "synthetic"}, "Synthetic recordings (viva, 80 of 80 clips), protocol paper"),
+        ({"complete": False, "num_clips": 25}, "Recorded but partial: 25 of 80 clips"),
         ({"protocol": {"name": "demo", "tables": []}}, "Protocol demo, not the paper's"),
         ({"protocol": {"tables": ["7"], "name": "scratch"}, "dataset": "other"}, "nothing printed"),
         ({"dataset": "viva-like"}, "nothing printed"),
@@ -289,7 +289,7 @@ def test_runs_in_progress_are_counted_and_other_folders_passed_over(tmp_path):
         (lambda folder: (folder / "manifest.json").write_text('{"format_'), "manifest.json"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "format version None"),
         (lambda folder: (folder / "predictions.npz").unlink(), "predictions.npz is missing"),
-        (lambda folder: edit(folder, store={}), "store.classes"),
+        (lambda folder: edit(folder, store={}), "store.digest"),
         (lambda folder: edit(folder, id="f" * 64), "belongs to run ffffffffffff"),
         (lambda folder: edit(folder, provenance={"device": 3}), "device' = 3"),
     ],
@@ -307,7 +307,7 @@ def test_a_spoilt_run_is_named_with_its_cure(tmp_path, spoil, words):
 
 def test_predictions_of_other_clips_are_refused(tmp_path):
     folder = add_run(tmp_path / "runs")
-    edit(folder, test_clips=["somebody-else"])
+    edit(folder, test_clips=["somebody-else", *(f"fold1-{n}" for n in range(1, 10))])
     with pytest.raises(PredictionError, match=folder.name):
         report(tmp_path)
 
@@ -373,3 +373,16 @@ def test_what_the_paper_prints_and_what_is_our_choice_is_said(tmp_path):
     notes = " ".join(report(tmp_path).tables[-1].notes)
     assert "The paper prints beta, lambda; our choice: rho_max, target." in notes
     assert "source" not in notes
+
+
+def test_two_labels_of_one_clip_are_refused(tmp_path):
+    folders = [add_run(tmp_path / "runs", seed=seed) for seed in (0, 1)]
+    path = folders[1] / "predictions.npz"
+    found = predictions.read(path)
+    labels = found.labels_N.copy()
+    labels[3] = 0
+    predictions.write(path, replace(found, labels_N=labels))
+    with pytest.raises(RunError, match="clip 'fold1-3' has label") as fault:
+        report(tmp_path)
+    assert all(str(folder) in fault.value.what for folder in folders)
+    assert not (tmp_path / "out").exists()

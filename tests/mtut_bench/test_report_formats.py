@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 import shutil
 import subprocess
 
@@ -226,3 +227,25 @@ def test_no_line_is_wider_than_the_terminal_and_no_number_is_cut(tmp_path, width
     lines = printed(report(tmp_path), width).splitlines()
     assert max(len(line.rstrip()) for line in lines if not line.startswith("wrote")) <= width
     assert not any("\u2026" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\u4e2d\u6587", "U+4E2D U+6587"),
+        ("a\u4e2db", "a U+4E2D b"),
+        ("\u00e9\u4e2d1", "\u00e9 U+4E2D 1"),
+        ("\u4e2d \u6587", "U+4E2D U+6587"),
+        ("(\u4e2d), \u6587.", "(U+4E2D), U+6587."),
+        ("\u4e2d", "U+4E2D"),
+        ("ab", "ab"),
+        ("", ""),
+    ],
+)
+def test_latex_keeps_unknown_letters_apart(text, shown):
+    assert re.sub(r"\\texttt\{(U\+\w+)\}", r"\1", latex.escape(text)) == shown
+
+
+def test_a_long_name_of_unknown_letters_can_break():
+    text = latex.escape("\u4e2d" * 40, breakable=True)
+    assert max(map(len, text.split(" "))) < 30

@@ -1,11 +1,24 @@
 import csv
+import json
 import sys
 
 import pytest
-from report_bench import MTUT, add_folds, add_run, edit, measured, own, printed, report
+from report_bench import (
+    MTUT,
+    add_folds,
+    add_run,
+    edit,
+    measured,
+    names_in,
+    own,
+    printed,
+    report,
+)
 
 from mtut_bench import cli
 from mtut_bench.errors import MtutBenchError, ReportError
+from mtut_bench.metrics import wilson_interval
+from mtut_bench.report import write_report
 from mtut_bench.report.check import check_report
 from mtut_bench.report.contents import contents_of
 from mtut_bench.report.row_files import ROW_COLUMNS, read_rows, row_files, sort_rows
@@ -97,12 +110,25 @@ def test_no_path_of_this_machine_is_in_a_file(tmp_path):
         ({"ci_high": "1.5"}, "ci_high is 1.5, outside 0..1"),
         ({"total": "0"}, "total is 0, less than 1"),
         ({"complete": "yes"}, "complete is 'yes'; True or False is wanted"),
+        ({"ci_low": "0.38"}, "ci_low is 0.38, not 0.39"),
+        ({"ci_high": "0.9"}, "ci_high is 0.9, not 0.89"),
+        ({"macro": "0.99"}, "macro is 0.99, which 7 of 10 clips cannot give"),
+        ({"macro": "1.0"}, "macro is 1.0, which 7 of 10 clips cannot give"),
+        ({"macro": "0.1"}, "macro is 0.1, which 7 of 10 clips cannot give"),
+        ({"macro": "0.0"}, "macro is 0.0, which 7 of 10 clips cannot give"),
+        ({"padded_clips": "11"}, "padded_clips is 11 of total 10"),
         ({"overrides": "{"}, "overrides is '{', no JSON object"),
         ({"settings": "[]"}, "settings is '[]', no JSON object"),
         ({"macro": "-0.1"}, "macro is -0.1, outside 0..1"),
         ({"per_subject": "{}"}, "per_subject does not add up to 7 of 10"),
         ({"per_subject": '{"1":[7,9]}'}, "per_subject does not add up to 7 of 10"),
         ({"per_subject": '{"1":[11,3],"2":[-4,7]}'}, "per_subject does not add up to 7 of 10"),
+        ({"per_subject": '{"1":[7.0,10]}'}, "per_subject does not add up to 7 of 10"),
+        ({"per_subject": '{"1":["7","10"]}'}, "per_subject does not add up to 7 of 10"),
+        ({"per_subject": '{"1":[7,10,0]}'}, "per_subject does not add up to 7 of 10"),
+        ({"per_subject": '{"1":[7,10],"2":[0,0]}'}, "per_subject does not add up to 7 of 10"),
+        ({"per_subject": '{"1": [7, 10]}'}, "per_subject is '{\"1\": [7, 10]}', not written as"),
+        ({"per_subject": '{"1":[0,10],"1":[7,10]}'}, 'per_subject is \'{"1":[0,10],"1":[7,1'),
         ({"per_subject": '{"1":7}'}, "per_subject does not add up to 7 of 10"),
         ({"tested_on": "flow"}, "tested on flow, trained on rgb+depth only"),
     ],
@@ -113,6 +139,74 @@ def test_a_damaged_value_is_named_with_file_and_line(kept, changes, words):
         read_rows(kept / "rows")
     assert f"{path}, line 4: {words}" in fault.value.what
     assert fault.value.cure
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (b"\n", b"\r\n", "line 1 has"),
+        (b",7,10,0.7,", b",07,10,0.7,", "line 2 has"),
+        (b",7,10,0.7,", b",7,10,7e-1,", "line 2 has"),
+        (b"0.7,", b"0.70,", "line 2 has"),
+        (b",7,10,", b",7,\xd9\xa1\xd9\xa0,", "line 2 has"),
+        (b",mtut,", b',"mtut",', "line 2 has"),
+    ],
+)
+def test_rows_that_say_the_same_in_other_bytes_are_refused(kept, old, new, words):
+    path = rows_file(kept)
+    content = path.read_bytes()
+    assert old in content
+    path.write_bytes(content.replace(old, new))
+    for read in (lambda: read_rows(kept / "rows"), lambda: check_report(kept, ALL)):
+        with pytest.raises(ReportError) as fault:
+            read()
+        assert f"{path} is not as it was written: {words}" in fault.value.what
+
+
+def test_rows_in_another_order_or_file_are_refused(kept):
+    path = rows_file(kept)
+    head, *lines = path.read_text().splitlines(keepends=True)
+    whole = path.read_bytes()
+    path.write_text("".join([head, *lines[::-1]]))
+    with pytest.raises(ReportError, match="is not as it was written: line 2"):
+        read_rows(kept / "rows")
+    path.write_bytes(whole)
+    path.rename(path.with_name("other.csv"))
+    with pytest.raises(ReportError, match=r"other\.csv holds no rows that belong under its name"):
+        read_rows(kept / "rows")
+
+
+def test_all_right_or_none_leaves_one_macro_accuracy(tmp_path):
+    for right, wrong in ((10, "0.9999999999"), (0, "1e-10")):
+        add_run(tmp_path / str(right), right, origin="synthetic")
+        write_report(tmp_path / str(right), tmp_path / f"out{right}")
+        read_rows(tmp_path / f"out{right}" / "rows")
+        edit_row(tmp_path / f"out{right}", 2, macro=wrong)
+        with pytest.raises(ReportError, match=f"macro is {wrong}, which {right} of 10"):
+            read_rows(tmp_path / f"out{right}" / "rows")
+
+
+@pytest.mark.parametrize("number", ["1", "8"])
+def test_fewer_folds_than_runs_are_of_are_refused(tmp_path, number):
+    add_folds(tmp_path / "runs", [5, 6], origin="synthetic")
+    report(tmp_path)
+    path = rows_file(tmp_path / "out")
+    text = path.read_text()
+    assert text.count(",8,0,fp32,") == 6
+    path.write_text(text.replace(",8,0,fp32,", f",{number},0,fp32,"))
+    if number == "8":
+        assert len(read_rows(path.parent)) == 6
+        return
+    with pytest.raises(ReportError, match=r"store viva has 1 folds, its runs 1, 2\."):
+        read_rows(path.parent)
+
+
+def test_runs_that_count_the_folds_of_a_store_differently_are_refused(tmp_path):
+    add_run(tmp_path / "runs", fold="1")
+    add_run(tmp_path / "runs", fold="2", folds=list("12"))
+    with pytest.raises(ReportError, match=r"differ in how many folds it has: run .* says 2, run"):
+        report(tmp_path)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_number_that_is_there_twice_is_refused(kept):
@@ -163,7 +257,9 @@ def test_check_of_what_was_written_passes(kept):
 
 
 def test_check_reads_rows_alone(kept):
-    edit_row(kept, 2, correct="8", value="0.8", per_subject='{"1":[8,10]}')
+    low, high = wilson_interval(8, 10)
+    ends = {"ci_low": repr(low), "ci_high": repr(high)}
+    edit_row(kept, 2, correct="8", value="0.8", per_subject='{"1":[8,10]}', **ends)
     with pytest.raises(ReportError, match="is not what its rows give") as fault:
         check_report(kept, ALL)
     assert str(kept / "tables.md") in fault.value.what
@@ -199,9 +295,14 @@ def test_check_finds_a_missing_table(kept):
 
 def test_check_finds_a_table_that_the_report_no_longer_has(tmp_path):
     report(tmp_path, tables=("1",))
-    (tmp_path / "out" / "table-2.csv").write_text("left over")
+    out = tmp_path / "out"
+    (out / "table-2.csv").write_text("mine")
+    check_report(out, ("1",))
+    record = json.loads((out / "report.json").read_text())
+    record["files"]["table-2.csv"] = "0" * 64
+    (out / "report.json").write_text(json.dumps(record))
     with pytest.raises(ReportError, match=r"table-2\.csv belongs to no table") as fault:
-        check_report(tmp_path / "out", ("1",))
+        check_report(out, ("1",))
     assert "--tables 1;" in fault.value.cure
 
 
@@ -212,23 +313,21 @@ def test_check_writes_nothing(kept):
 
 
 def test_check_of_an_empty_folder_fails(tmp_path):
-    with pytest.raises(ReportError, match=r"tables\.md is missing"):
+    with pytest.raises(ReportError, match=r"report\.json, which .* is missing: there is no whole"):
         check_report(tmp_path, ALL)
 
 
-def test_files_of_an_earlier_report_are_removed_and_said(tmp_path):
+def test_files_of_an_earlier_report_are_removed_and_said_and_no_others(tmp_path):
     add_run(tmp_path / "runs", origin="synthetic")
     report(tmp_path)
     out = tmp_path / "out"
-    for name in ("rows.csv", "notes.csv", "table-8.csv"):
-        (out / name).write_text("mine?")
+    mine = {"rows.csv", "notes.csv", "table-8.csv", "rows/notes.txt"}
+    for name in mine:
+        (out / name).write_text("mine")
     result = report(tmp_path, tables=("1",))
-    assert sorted(path.name for path in out.iterdir()) == [
-        *("notes.csv", "own.csv", "rows", "table-1.csv", "table-8.csv", "tables.md", "tables.tex")
-    ]
-    assert [path.name for path in result.removed] == [
-        *("rows.csv", *(f"table-{number}.csv" for number in "234567"))
-    ]
+    ours = {"own.csv", "rows/viva-paper.csv", "table-1.csv", "tables.md", "tables.tex"}
+    assert names_in(out) == mine | ours | {"report.json"}
+    assert [path.name for path in result.removed] == [f"table-{n}.csv" for n in "234567"]
     assert f"removed {out / 'table-2.csv'}" in printed(result)
     check_report(out, ("1",))
 
@@ -238,7 +337,7 @@ def test_rows_whose_runs_are_gone_are_removed_and_said(tmp_path):
     old = add_run(tmp_path / "runs", origin="synthetic", name="second")
     report(tmp_path)
     old.rename(tmp_path / "elsewhere")
-    add_run(tmp_path / "runs", origin="synthetic", name="third")
+    add_run(tmp_path / "runs", origin="synthetic", name="third", fold="2")
     result = report(tmp_path)
     assert [path.name for path in result.removed] == ["second-paper.csv"]
     assert "1 run of an earlier report" in " ".join(result.remarks)
@@ -299,3 +398,57 @@ def test_the_command_writes_beside_the_runs_if_not_told_otherwise(tmp_path, benc
     assert (tmp_path / "runs" / "report" / "tables.tex").is_file()
     assert bench("report", "--runs", tmp_path / "runs", "--check")[0] == 0
     assert bench("report", "--runs", tmp_path / "runs", "--tables", "8")[0] == 2
+
+
+def test_without_a_folder_of_runs_the_printed_numbers_stand_alone(tmp_path, bench, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, output = bench("report")
+    assert code == 0
+    assert "81.33" in output
+    assert "Nothing has been measured" in output
+    assert names_in(tmp_path / "runs" / "report") == {
+        *("own.csv", "report.json", "tables.md", "tables.tex"),
+        *(f"table-{number}.csv" for number in ALL),
+    }
+    assert bench("report", "--check")[0] == 0
+
+
+@pytest.mark.parametrize("more", [(), ("--check",), ("--tables", "1")])
+def test_a_misspelt_folder_of_runs_is_refused(tmp_path, bench, more):
+    code, output = bench("report", "--runs", tmp_path / "typo", *more)
+    assert code == 2
+    assert f"no folder of runs {tmp_path / 'typo'}" in output
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_folder_of_runs_from_the_environment_is_no_default(tmp_path, bench, monkeypatch):
+    monkeypatch.setenv("MTUT_BENCH_RUNS", str(tmp_path / "typo"))
+    assert bench("report")[0] == 2
+    assert not (tmp_path / "typo").exists()
+
+
+def test_with_out_the_runs_may_be_gone(kept, bench):
+    assert bench("report", "--runs", kept.parent / "gone", "--out", kept)[0] == 0
+
+
+def test_runs_that_are_a_file_are_refused(tmp_path, bench):
+    (tmp_path / "file").write_text("")
+    for out in ((), ("--out", tmp_path / "out")):
+        code, output = bench("report", "--runs", tmp_path / "file", *out)
+        assert code == 2
+        assert "is a file, no folder of runs" in output
+
+
+def test_compare_says_that_there_is_no_folder_of_runs(tmp_path, bench):
+    code, output = bench("report", "compare", "a", "b", "--runs", tmp_path / "typo")
+    assert code == 2
+    assert f"no folder of runs {tmp_path / 'typo'}" in output
+
+
+@pytest.mark.parametrize("out", ["", " "])
+def test_an_empty_folder_to_write_to_is_refused(tmp_path, bench, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    code, output = bench("report", "--out", out)
+    assert code == 2
+    assert "--out is empty" in output
+    assert list(tmp_path.iterdir()) == []

@@ -63,8 +63,14 @@ GOOD = [["a", "0"], ["b", "0"], ["c", "0"]]
         ([["clip_id"], *GOOD], "values, the head 1"),
         ([["clip_id", "left"], *GOOD], '2 missing (2, say, "up"), 0 unknown ()'),
         ([["clip_id", "0", "1", "2", "3"]], "3 missing (a, b, c)"),
-        ([["clip_id", "0", "1", "2"], *([c, "1", "nan", "0"] for c in CLIPS)], "not finite"),
-        ([["clip_id", "0", "1", "2"], *([c, "1", "x", "0"] for c in CLIPS)], "line 2: could not"),
+        (
+            [["clip_id", "0", "1", "2"], *([c, "1", "nan", "0"] for c in CLIPS)],
+            "line 2 has the score 'nan'",
+        ),
+        (
+            [["clip_id", "0", "1", "2"], *([c, "1", "x", "0"] for c in CLIPS)],
+            "line 2 has the score 'x'",
+        ),
         ([], "is empty"),
     ],
 )
@@ -74,6 +80,54 @@ def test_a_spoilt_file_is_named_with_its_cure(tmp_path, lines, words):
     assert words in fault.value.what
     assert "mine.csv" in fault.value.what
     assert "clip_id, and either predicted" in fault.value.cure
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "007", "+1", "1.0", "\u0661"])
+def test_a_class_is_a_number_only_as_it_is_written_in_a_head(tmp_path, text):
+    with pytest.raises(PredictionError) as fault:
+        read(tmp_path, HEAD, *GOOD[:2], ["c", text])
+    assert "line 4 predicts" in fault.value.what
+    assert text[:60] in fault.value.what
+    assert text[:61] == text or text[:61] not in fault.value.what
+
+
+@pytest.mark.parametrize("text", ["1_000", "\u0661", "0x10", "inf", "1e999", "", "9" * 5000, "1,5"])
+def test_a_score_is_a_finite_decimal(tmp_path, text):
+    lines = [["a", "0", "1", "2"], ["b", "0", "1", text], ["c", "0", "1", "2"]]
+    with pytest.raises(PredictionError, match="line 3 has the score") as fault:
+        read(tmp_path, ["clip_id", "0", "1", "2"], *lines)
+    assert len(fault.value.what) < len(str(tmp_path)) + 200
+
+
+def test_scores_may_be_written_in_any_decimal_form(tmp_path):
+    lines = [["a", "1.", "+.5", "-2"], ["b", "1E1", "11.0", "9e+0"], ["c", "1e-3", "2e-3", "0"]]
+    assert read(tmp_path, ["clip_id", "0", "1", "2"], *lines) == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('clip_id,predicted\na,0\nb,"0\nc,0\n', "no CSV from line 3 on: unexpected end"),
+        (f"clip_id,predicted\na,0\nb,{'x' * 200_000}\n", "no CSV from line 3 on: field larger"),
+        (f"clip_id,predicted\na,{'x' * 100_000}\n", "2 missing (b, c)"),
+        (f"clip_id,predicted\na,0\nb,0\n{'x' * 100_000},0\n", f"({'x' * 60}...)"),
+    ],
+)
+def test_a_broken_line_is_named_and_a_long_value_is_cut(tmp_path, text, words):
+    (tmp_path / "mine.csv").write_text(text)
+    with pytest.raises(PredictionError) as fault:
+        read_predicted(tmp_path / "mine.csv", CLIPS, CLASSES)
+    assert words in fault.value.what
+    assert len(fault.value.what) < len(str(tmp_path)) + 300
+
+
+def test_blank_lines_are_passed_over_but_counted(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("clip_id,predicted\n\na,0\n  \nb,0\nc,left\n   ")
+    assert read_predicted(path, CLIPS, CLASSES).tolist() == [0, 0, 0]
+    path.write_text("clip_id,predicted\n\na,0\n  \nb,wrong\nc,1\n   ")
+    with pytest.raises(PredictionError, match="line 5 predicts 'wrong'"):
+        read_predicted(path, CLIPS, CLASSES)
 
 
 def test_no_file_and_no_text_are_refused(tmp_path):
@@ -124,6 +178,13 @@ def test_an_unknown_fold_is_refused(scored):
         with pytest.raises(UsageError, match=r"has no fold") as fault:
             scored(1, fold=fold)
         assert "--fold 1, 2" in fault.value.cure
+
+
+@pytest.mark.parametrize("modality", ["RGB", "rgb,depth", "+", "", "rgb+", "rgb+rgb", "flow"])
+def test_an_unknown_modality_is_refused_with_the_choices(scored, modality):
+    with pytest.raises(UsageError, match="does not name modalities of tiny") as fault:
+        scored(1, modality=modality)
+    assert "rgb, depth" in fault.value.cure
 
 
 def beside(tmp_path, scored, ids, right, **changes):

@@ -126,7 +126,7 @@ def test_recomputation_is_a_fact_of_the_machine(make_request, tmp_path):
 OWN = """\
 import torch
 from mtut_bench.method import Method, NetworkOutput
-from mtut_bench.trainer import classification_losses
+from mtut_bench.training_step import classification_losses
 
 
 class Small(torch.nn.Module):

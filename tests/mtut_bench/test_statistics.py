@@ -158,11 +158,57 @@ def test_what_is_hard_for_both_cancels_in_a_paired_difference():
 
 def test_bonett_price_by_hand():
     # 8 and 2 of 40: 9/42 and 3/42, difference 1/7; margin 1.959964 * sqrt((12/42 - 1/49) / 42).
-    low, high = bonett_price_interval(8, 2, 40)
+    low, high = bonett_price_interval(*whole([8], [2], [40]))
     margin = 1.959963984540054 * ((12 / 42 - 1 / 49) / 42) ** 0.5
     assert (low, high) == pytest.approx((1 / 7 - margin, 1 / 7 + margin))
-    assert bonett_price_interval(0, 0, 10)[1] > 0.0
-    assert bonett_price_interval(2, 8, 40) == pytest.approx((-high, -low))
+    assert bonett_price_interval(*whole([0], [0], [10]))[1] > 0.0
+    assert bonett_price_interval(*whole([2], [8], [40])) == pytest.approx((-high, -low))
+
+
+def uneven():
+    """Eight folds: 125 to 80 of 500 clips in one, 5 to 6 of 20 in each of the others."""
+    return whole(125, *[5] * 7), whole(80, *[6] * 7), whole(500, *[20] * 7)
+
+
+def test_an_interval_over_uneven_folds_is_of_their_mean_by_hand():
+    # 1/8 clip more for a and for b in each fold: leads 45 / 500.25 and -1 / 20.25.
+    large = (205.25 / 500.25 - (45 / 500.25) ** 2) / 500.25
+    small = (11.25 / 20.25 - (1 / 20.25) ** 2) / 20.25
+    lead = (45 / 500.25 - 7 / 20.25) / 8
+    margin = 1.959963984540054 * ((large + 7 * small) / 64) ** 0.5
+    low, high = bonett_price_interval(*uneven())
+    assert (low, high) == pytest.approx((lead - margin, lead + margin))
+    # The mean of folds is -3.2 points; the pooled clips lead by 5.9: another quantity.
+    assert (low, high) == pytest.approx((-0.1393, 0.0754), abs=1e-4)
+    assert low < (45 / 500 - 7 / 20) / 8 < high
+
+
+def test_folds_that_are_alike_give_the_interval_of_all_their_clips():
+    expected = bonett_price_interval(*whole([16], [4], [80]))
+    assert bonett_price_interval(*whole([4] * 4, [1] * 4, [20] * 4)) == pytest.approx(expected)
+
+
+def test_an_interval_of_clips_contains_the_difference_that_it_is_of():
+    rng = np.random.default_rng(4)
+    for count in (1, 2, 3, 8, 30):
+        for total_F in (np.full(count, 1), np.full(count, 20), rng.integers(1, 300, count)):
+            none_F = np.zeros(count, dtype=np.int64)
+            some_F = rng.integers(0, total_F + 1)
+            for a_F, b_F in ((total_F, none_F), (some_F, total_F - some_F), (none_F, none_F)):
+                low, high = bonett_price_interval(a_F, b_F, total_F)
+                assert low <= ((a_F - b_F) / total_F).mean() <= high
+
+
+def test_the_interval_of_uneven_folds_covers_the_mean_of_their_differences():
+    rng = np.random.default_rng(0)
+    total_F, chance = whole(500, *[20] * 7), np.array([0.2, 0.1, 0.7])
+    drawn = np.stack([rng.multinomial(n, chance, 2000) for n in total_F], axis=1)
+    covered = [
+        low <= 0.1 <= high
+        for low, high in (bonett_price_interval(d[:, 0], d[:, 1], total_F) for d in drawn)
+    ]
+    # 2,000 draws: a standard error of half a point.
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.02)
 
 
 def test_mcnemar_by_hand():

@@ -4,9 +4,10 @@ import pytest
 
 from mtut_baselines import METHODS
 from mtut_bench.errors import UsageError
+from mtut_bench.planning import plan_runs
 from mtut_bench.protocol import PROTOCOLS
 from mtut_bench.report.published import load_published
-from mtut_bench.table_plan import Need, choose_tables, needed_runs
+from mtut_bench.table_plan import Need, choose_tables, describe_tables, needed_runs
 
 RGB, DEPTH, FLOW = "rgb", "depth", "flow"
 BOTH, ALL = (RGB, DEPTH), (RGB, DEPTH, FLOW)
@@ -89,3 +90,15 @@ def test_a_table_without_a_method_or_a_protocol_of_ours_is_refused():
         needs(["7"], {})
     with pytest.raises(UsageError, match="no protocol may fill table 7"):
         needed_runs(["7"], METHODS, {"demo": PROTOCOLS["demo"]})
+
+
+def test_the_work_of_each_table_by_itself(make_request):
+    # 4 training clips, 2 modalities, 3 + 2 epochs: 24 passes alone, 16 jointly for each method.
+    alone = plan_runs([make_request("i3d")])
+    both = plan_runs([make_request("i3d"), make_request("mtut")])
+    found = describe_tables({"3": alone, "7": both}, 0.01)
+    assert found == [
+        "table 3 by itself: 1 runs, 40 clip passes, about 1.1 hours at 0.01 clips/s",
+        "table 7 by itself: 2 runs, 56 clip passes, about 1.6 hours at 0.01 clips/s",
+    ]
+    assert "hours" not in describe_tables({"7": both})[0]

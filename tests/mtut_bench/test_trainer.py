@@ -15,7 +15,8 @@ from mtut_bench.method import NetworkOutput, ObjectiveOutput
 from mtut_bench.metrics import accuracy
 from mtut_bench.sampling import epoch_order, keyed_seed
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.trainer import Stage, classification_losses, train
+from mtut_bench.trainer import Stage, train
+from mtut_bench.training_step import classification_losses
 from mtut_bench.transforms import to_input
 
 
@@ -76,7 +77,7 @@ def test_stage_two_interrupted_and_resumed_ends_with_the_same_bytes(bench, epoch
 
 def test_a_stop_within_an_epoch_goes_back_to_its_start(bench, monkeypatch):
     undisturbed, _ = bench.alone(("rgb",), "a")
-    step, calls = trainer._step, []
+    step, calls = trainer.train_step, []
 
     def failing(*arguments):
         calls.append(1)
@@ -84,7 +85,7 @@ def test_a_stop_within_an_epoch_goes_back_to_its_start(bench, monkeypatch):
             raise Interrupted
         return step(*arguments)
 
-    monkeypatch.setattr(trainer, "_step", failing)
+    monkeypatch.setattr(trainer, "train_step", failing)
     with pytest.raises(Interrupted):
         bench.alone(("rgb",), "b")
     resumed, _ = bench.alone(("rgb",), "b")
@@ -94,7 +95,7 @@ def test_a_stop_within_an_epoch_goes_back_to_its_start(bench, monkeypatch):
 
 def test_finished_stage_is_taken_up_without_a_step(bench, monkeypatch):
     first, log = bench.alone(("rgb",))
-    monkeypatch.setattr("mtut_bench.trainer._step", None)
+    monkeypatch.setattr("mtut_bench.trainer.train_step", None)
     second, again = bench.alone(("rgb",))
     assert state_bytes(first["rgb"]) == state_bytes(second["rgb"])
     assert log == again
@@ -311,13 +312,14 @@ def plain_step(learners, parts, objective, protocol, seed, step, device, precisi
         result.losses[modality].backward(retain_graph=True)
         nn.utils.clip_grad_norm_(learner.network.parameters(), protocol.gradient_clip)
         learner.optimiser.step()
-    return [(result, len(batch.labels_N))]
+    terms = {m: {"loss": result.losses[m].item(), **result.log[m]} for m in learners}
+    return [(terms, len(batch.labels_N))]
 
 
 def test_an_undivided_batch_trains_as_written_down_plainly(bench, monkeypatch):
     found, _ = bench.alone(("rgb", "depth"), "a")
     bench.joint(found, name="b")
-    monkeypatch.setattr(trainer, "_step", plain_step)
+    monkeypatch.setattr(trainer, "train_step", plain_step)
     expected, _ = bench.alone(("rgb", "depth"), "c")
     bench.joint(expected, name="d")
     assert all(state_bytes(found[m]) == state_bytes(expected[m]) for m in found)

@@ -4,9 +4,11 @@ import json
 
 import torch
 
+from mtut_bench.learner import build_learner
 from mtut_bench.loader import TrainingClips
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.trainer import Stage, build_learner, classification_losses, train
+from mtut_bench.trainer import Stage, train
+from mtut_bench.training_step import classification_losses
 
 
 class Interrupted(Exception):

@@ -6,6 +6,7 @@ handler or script that slipped in through a name would not run even if it were n
 
 import base64
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -114,8 +115,26 @@ def _environment() -> Environment:
         loader=PackageLoader(__name__, ""),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_clean,
         trim_blocks=True,
         lstrip_blocks=True,
+    )
+
+
+def _clean(value: object) -> object:
+    """Return what a template prints, a text without characters that HTML may not hold.
+
+    Names are the user's: control characters, halves of characters and invisible marks are shown
+    as U+FFFD. What is HTML already (style, script, macros) is ours.
+    """
+    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
+        return value
+    return "".join(c if _may_stand(c) else "\ufffd" for c in value)
+
+
+def _may_stand(character: str) -> bool:
+    return (
+        character.isprintable() or character in "\t\n\r" or unicodedata.category(character) == "Zs"
     )
 
 
