@@ -229,8 +229,7 @@ class ClassificationObjective:
             valid_NT: of no influence: padding frames count in the logits.
         """
         losses = {
-            name: F.cross_entropy(clip_logits(output), labels_N)
-            for name, output in outputs.items()
+            name: F.cross_entropy(clip_logits(output), labels_N) for name, output in outputs.items()
         }
         values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
         log = {name: {"cross_entropy": value} for name, value in zip(losses, values, strict=True)}
