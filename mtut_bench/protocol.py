@@ -68,6 +68,8 @@ class Protocol:
         lambda_, beta: of equations 3 and 4.
         target, rho_grad, rho_per, ssa_reduction, ssa_padding, rho_max: open points of the
             objective; their defaults are not yet run at the paper's size.
+        rho_constant, joint_seed: of controls alone: the gate that is one number for every clip;
+            what keys stage two's draws, with the seed, of a method that repeats itself.
         networks: what is different for a network of this name (C3D has a geometry of its own);
             see :meth:`for_network`.
         evaluation_batch: clips of equal length per forward pass; changes no logit.
@@ -112,6 +114,8 @@ class Protocol:
     ssa_reduction: Literal["sum", "mean", "rms"] = "sum"
     ssa_padding: Literal["keep", "mask"] = "keep"
     rho_max: float | None = None
+    rho_constant: float = 1.0
+    joint_seed: int = 1
     evaluation_batch: int = 6
     networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -134,6 +138,8 @@ class Protocol:
             "ssa_reduction": self.ssa_reduction,
             "ssa_padding": self.ssa_padding,
             "rho_max": self.rho_max,
+            "rho_constant": self.rho_constant,
+            "joint_seed": self.joint_seed,
         }
 
     def identity(self) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from mtut_bench.machine import Machine, check_precision, out_of_memory
 from mtut_bench.metrics import accuracy
 from mtut_bench.predictions import Predictions, check_complete, fuse, read, write
 from mtut_bench.progress import Reporter
+from mtut_bench.sampling import keyed_seed
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.trainer import Stage, train
 from mtut_bench.training_step import classification_losses
@@ -226,7 +227,7 @@ def _stage_one(
         with reporter.ticker(f"  {modality} alone, epochs") as ticker:
             log = train(
                 {modality: learner},
-                _training_clips(plan, (modality,)),
+                _training_clips(plan, (modality,), plan.seed),
                 stage,
                 protocol,
                 machine.device,
@@ -266,7 +267,7 @@ def _stage_two(
     with reporter.ticker(f"  {plan.method.name} objective, epochs") as ticker:
         return train(
             learners,
-            _training_clips(plan, plan.modalities),
+            _training_clips(plan, plan.modalities, _joint_seed(plan)),
             stage,
             protocol,
             machine.device,
@@ -283,8 +284,15 @@ def _sweep(folder: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def _training_clips(plan: RunPlan, modalities: tuple[str, ...]) -> TrainingClips:
-    return TrainingClips(plan.store, plan.fold.train, modalities, plan.protocol, plan.seed)
+def _joint_seed(plan: RunPlan) -> int:
+    """Return the seed of stage two's draws: the run's own, but for a method that repeats itself."""
+    if "joint_seed" not in plan.method.settings:
+        return plan.seed
+    return keyed_seed("joint", plan.seed, plan.protocol.joint_seed)
+
+
+def _training_clips(plan: RunPlan, modalities: tuple[str, ...], seed: int) -> TrainingClips:
+    return TrainingClips(plan.store, plan.fold.train, modalities, plan.protocol, seed)
 
 
 def _manifest(plan: RunPlan, reader: StoreReader, machine: Machine) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""The players: I3D and C3D alone, aligned, and aligned behind the focal gate (MTUT)."""
+"""The players: I3D and C3D alone, aligned, and aligned behind the focal gate (MTUT); controls."""
 
+from mtut_baselines.control_methods import CONTROLS
 from mtut_baselines.methods import (
     c3d_method,
     c3d_ssa_method,
@@ -19,5 +20,6 @@ METHODS: dict[str, Method] = {
     "c3d": c3d_method(),
     "c3d+ssa": c3d_ssa_method(),
     "mtut-c3d": mtut_c3d_method(),
+    **CONTROLS,
 }
 """Every method by the name that users type."""

@@ -11,7 +11,7 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -24,7 +24,9 @@ __all__ = [
     "AlignmentObjective",
     "AlignmentOptions",
     "ClassificationObjective",
+    "Rival",
     "alignment_loss",
+    "clip_logits",
     "correlation",
     "focal_weight",
     "valid_blocks",
@@ -227,12 +229,23 @@ class ClassificationObjective:
             valid_NT: of no influence: padding frames count in the logits.
         """
         losses = {
-            name: F.cross_entropy(_clip_logits(output), labels_N)
-            for name, output in outputs.items()
+            name: F.cross_entropy(clip_logits(output), labels_N) for name, output in outputs.items()
         }
         values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
         log = {name: {"cross_entropy": value} for name, value in zip(losses, values, strict=True)}
         return ObjectiveOutput(losses, log)
+
+
+class Rival(NamedTuple):
+    """What one network sees of another.
+
+    Attributes:
+        loss_N: the other's losses that rho compares, (N,) or (1,).
+        corr_NDD: the other's correlations, (N, D, D).
+    """
+
+    loss_N: Tensor
+    corr_NDD: Tensor
 
 
 class AlignmentObjective:
@@ -280,7 +293,7 @@ class AlignmentObjective:
                 f"An alignment needs two modalities; this run has {', '.join(outputs) or 'none'}.",
                 "Name at least two modalities, or choose the method i3d.",
             )
-        logits = {name: _clip_logits(output) for name, output in outputs.items()}
+        logits = {name: clip_logits(output) for name, output in outputs.items()}
         means = {name: F.cross_entropy(logits_NK, labels_N) for name, logits_NK in logits.items()}
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.options.is_active):
             corrs = {name: correlation(output.features_NCTHW) for name, output in outputs.items()}
@@ -295,6 +308,22 @@ class AlignmentObjective:
         if self.options.is_active:
             losses = {name: mean + terms[name] for name, mean in means.items()}
         return ObjectiveOutput(losses, _log(means, terms, pairs))
+
+    def rival(self, rival: Rival) -> Rival:
+        """Return what a network sees of another: the same clips; controls change it."""
+        return rival
+
+    def gate(self, loss_m: Tensor, loss_n: Tensor) -> Tensor:
+        """Return rho; controls change it.
+
+        Args:
+            loss_m: losses of the network in training, (N,) or (1,).
+            loss_n: losses of the other, same shape.
+
+        Source: equation 3; with focal off 1, the paper's '+SSA'.
+        """
+        rho = focal_weight(loss_m, loss_n, self.options.beta, self.options.rho_max)
+        return rho if self.options.focal else torch.ones_like(rho)
 
     def _valid_ND(
         self, outputs: Mapping[str, NetworkOutput], valid_NT: Tensor | None
@@ -331,12 +360,10 @@ class AlignmentObjective:
         others = [other for other in corrs if other != name]
         rhos, ssas = [], []
         for other in others:
-            loss_m, loss_n, corr_n = rivals[name], rivals[other], corrs[other]
+            loss_n, corr_n = self.rival(Rival(rivals[other], corrs[other]))
             if options.target == "detach":
                 loss_n, corr_n = loss_n.detach(), corr_n.detach()
-            rho = focal_weight(loss_m, loss_n, options.beta, options.rho_max)
-            if not options.focal:
-                rho = torch.ones_like(rho)
+            rho = self.gate(rivals[name], loss_n)
             rhos.append(rho if options.rho_grad == "through" else rho.detach())
             ssas.append(
                 alignment_loss(corrs[name], corr_n, options.ssa_reduction, valid_ND=valid_ND)
@@ -344,7 +371,7 @@ class AlignmentObjective:
         return torch.stack(rhos), torch.stack(ssas)
 
 
-def _clip_logits(output: NetworkOutput) -> Tensor:
+def clip_logits(output: NetworkOutput) -> Tensor:
     """Return logits averaged over time, (N, K), at least float32 also under autocast."""
     logits_NKT = output.logits_NKT
     return logits_NKT.to(torch.promote_types(logits_NKT.dtype, torch.float32)).mean(dim=2)

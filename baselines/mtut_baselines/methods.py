@@ -26,6 +26,7 @@ from mtut_bench.method import Method, NetworkSpec, Objective
 __all__ = [
     "ALIGNMENT_SETTINGS",
     "SSA_SETTINGS",
+    "alignment_options",
     "c3d_method",
     "c3d_ssa_method",
     "i3d_method",
@@ -212,7 +213,12 @@ def _classification(settings: Mapping[str, Any]) -> Objective:
 
 
 def _alignment(settings: Mapping[str, Any], *, focal: bool) -> Objective:
-    """Return the alignment objective.
+    """Return the alignment objective."""
+    return AlignmentObjective(alignment_options(settings, focal=focal))
+
+
+def alignment_options(settings: Mapping[str, Any], *, focal: bool) -> AlignmentOptions:
+    """Return what the alignment adds.
 
     Args:
         settings: the protocol's objective settings; every one that changes this method's numbers,
@@ -233,4 +239,4 @@ def _alignment(settings: Mapping[str, Any], *, focal: bool) -> Objective:
     chosen = {name: settings[name] for name in names}
     # Without the gate there is no beta; any value gives the same losses.
     beta = chosen.pop("beta", 0.0)
-    return AlignmentObjective(AlignmentOptions(chosen.pop("lambda"), beta, focal=focal, **chosen))
+    return AlignmentOptions(chosen.pop("lambda"), beta, focal=focal, **chosen)

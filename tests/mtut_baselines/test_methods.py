@@ -11,6 +11,7 @@ from mtut_baselines.alignment import (
     correlation,
 )
 from mtut_baselines.c3d import C3D
+from mtut_baselines.control_methods import CONTROLS
 from mtut_baselines.i3d import I3D
 from mtut_baselines.methods import ALIGNMENT_SETTINGS, SSA_SETTINGS
 from mtut_baselines.weights import WeightsError, convert
@@ -38,11 +39,13 @@ FOCAL = ("mtut", "mtut-c3d")
 
 
 def test_every_method_is_filed_under_its_own_name():
-    assert {key: method.name for key, method in METHODS.items()} == {name: name for name in NAMES}
+    assert {key: method.name for key, method in METHODS.items()} == {
+        name: name for name in (*NAMES, *CONTROLS)
+    }
 
 
 def test_titles_are_rows_of_the_published_tables():
-    titles = {name: (method.title, method.fusion_title) for name, method in METHODS.items()}
+    titles = {name: (METHODS[name].title, METHODS[name].fusion_title) for name in NAMES}
     assert titles == {
         "i3d": ("I3D", "I3D"),
         "i3d+ssa": ("I3D+SSA", "I3D+SSA"),
@@ -51,6 +54,14 @@ def test_titles_are_rows_of_the_published_tables():
         "c3d+ssa": ("C3D+SSA", "C3D+SSA"),
         "mtut-c3d": ("MTUT-C3D", "MTUT-C3D"),
     }
+
+
+def test_controls_are_no_rows_of_the_published_tables():
+    printed = {METHODS[name].title for name in NAMES} | {"MTUT-F"}
+    titles = [method.title for method in CONTROLS.values()]
+    assert not printed & {*titles, *(method.fusion_title for method in CONTROLS.values())}
+    assert len(set(titles)) == len(titles)
+    assert {method.network for method in CONTROLS.values()} == {"i3d"}
 
 
 @pytest.mark.parametrize("network", BACKBONES)

@@ -198,3 +198,26 @@ def test_two_processes_divide_the_folds_and_compute_each_once(make_store, make_r
     alone = plans(tmp_path, tmp_path / "alone")
     execute(alone, MACHINE, Lines())
     assert [predictions(p) for p in alone] == [predictions(p) for p in shared]
+
+
+def test_a_repetition_shares_the_first_stage_and_draws_stage_two_anew(do):
+    first, _ = do("i3d")
+    again, text = do("i3d-again")
+    other, _ = do("i3d-again", settings=("joint_seed=2",))
+    assert text.count("alone: shared") == 2
+    assert len({predictions(plan) for plan in (first, again, other)}) == 3
+    logs = [
+        [json.loads(line) for line in (plan.folder / "log.jsonl").read_text().splitlines()]
+        for plan in (first, again)
+    ]
+    alone = [[entry["loss"] for entry in log if entry["stage"] == "alone"] for log in logs]
+    joint = [[entry["loss"] for entry in log if entry["stage"] == "joint"] for log in logs]
+    assert alone[0] == alone[1]
+    assert joint[0] != joint[1]
+
+
+def test_what_keys_a_repetition_concerns_no_other_method(plan_with):
+    changed = plan_with(method="mtut", protocol={"joint_seed": 5, "rho_constant": 3.0})
+    assert changed.run_id == plan_with(method="mtut").run_id
+    repeated = plan_with(method="i3d-again", protocol={"joint_seed": 5})
+    assert repeated.run_id != plan_with(method="i3d-again").run_id
