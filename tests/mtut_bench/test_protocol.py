@@ -39,6 +39,8 @@ PAPER = {
     "ssa_reduction": "sum",
     "ssa_padding": "keep",
     "rho_max": None,
+    "rho_constant": 1.0,
+    "joint_seed": 1,
     "scaling": "unit",
     "depth_input": "replicate",
     "accumulation": 1,
@@ -50,7 +52,7 @@ CHANGES_NO_NUMBER = {"summary", "tables", "seeds", "evaluation_batch", "networks
 OBJECTIVE = {
     "lambda_": "lambda",
     **{n: n for n in ("beta", "target", "rho_grad", "rho_per", "rho_max")},
-    **{n: n for n in ("ssa_reduction", "ssa_padding")},
+    **{n: n for n in ("ssa_reduction", "ssa_padding", "rho_constant", "joint_seed")},
 }
 
 
