@@ -15,7 +15,7 @@ from mtut_bench.cli.bench import bench_app
 from mtut_bench.cli.benching import evaluate, loader, train
 from mtut_bench.cli.comparing import compare, score
 from mtut_bench.cli.data import inspect, prepare, synth, verify
-from mtut_bench.cli.exchange import export, import_
+from mtut_bench.cli.exchange import derive, export, import_
 from mtut_bench.cli.options import console, show_error
 from mtut_bench.cli.predicting import predict
 from mtut_bench.cli.reading import list_, report
@@ -59,6 +59,12 @@ app.command(
         "export 3f2a --format onnx --modality rgb",
     )
 )(export)
+app.command(
+    epilog=_examples(
+        "derive viva-synthetic --as copied --modalities rgb --copy rgb_copy=rgb",
+        "derive viva-synthetic --as partnered --partner depth",
+    )
+)(derive)
 app.command(name="import", epilog=_examples("import viva.h5 --store viva"))(import_)
 app.command(
     epilog=_examples(

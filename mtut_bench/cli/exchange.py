@@ -1,4 +1,4 @@
-"""Commands that take stores and networks elsewhere, and stores back: export, import."""
+"""Commands that make other things of stores and networks: export, import, derive."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,7 +25,7 @@ from mtut_bench.progress import Reporter
 if TYPE_CHECKING:
     from mtut_bench.trained import TrainedRun
 
-__all__ = ["export", "import_"]
+__all__ = ["derive", "export", "import_"]
 
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace what is there under this name.")
@@ -87,6 +87,48 @@ def import_(
     check_card(path)
     with reporter.ticker(f"import {file.name}", unit="clips") as ticker:
         digest = import_hdf5(file, path, overwrite=overwrite, progress=ticker)
+    card = write_card(path)
+    reporter.line(f"digest {digest[:12]} -> {path}, {card.name}")
+
+
+def derive(
+    new: Annotated[str, typer.Option("--as", help="Name of the new store.")],
+    dataset: Annotated[str, typer.Argument(help="See `list datasets`.")] = "viva",
+    data: DataOption = DATA,
+    store: StoreOption = None,
+    size: SizeOption = Size.TINY,
+    modalities: Annotated[
+        str, typer.Option("--modalities", help="Which to keep, such as rgb,depth; default all.")
+    ] = "",
+    copies: Annotated[
+        list[str] | None,
+        typer.Option("--copy", help="NEW=OLD: a modality that shows another one; repeatable."),
+    ] = None,
+    partnered: Annotated[
+        list[str] | None,
+        typer.Option("--partner", help="Show another clip of the class and person; repeatable."),
+    ] = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Make a store for controls of another one: a copied modality, or partner clips."""
+    from mtut_bench.data_card import check_card, write_card
+    from mtut_bench.derived import Derivation, derive_store
+    from mtut_bench.store_reader import StoreReader
+
+    pairs = [text.partition("=") for text in copies or ()]
+    if not all(old for _, _, old in pairs):
+        raise UsageError("--copy names no modality to show", "Write --copy NEW=OLD.")
+    reporter = Reporter(console)
+    reader = StoreReader(store_path(data, store, dataset, size))
+    path = store_path(data, new, "", Size.TINY)
+    check_card(path)
+    derivation = Derivation(
+        tuple(modalities.split(",")) if modalities else reader.modalities,
+        {name: old for name, _, old in pairs},
+        tuple(partnered or ()),
+    )
+    with reporter.ticker(f"derive {new}", unit="clips") as ticker:
+        digest = derive_store(reader, path, derivation, overwrite=overwrite, progress=ticker)
     card = write_card(path)
     reporter.line(f"digest {digest[:12]} -> {path}, {card.name}")
 

@@ -77,6 +77,16 @@ OPTIONS = {
         "--out",
         "--overwrite",
     },
+    "derive": {
+        "--as",
+        "--data",
+        "--store",
+        "--size",
+        "--modalities",
+        "--copy",
+        "--partner",
+        "--overwrite",
+    },
     "import": {"--data", "--store", "--overwrite"},
     "run": {
         "--table",

@@ -26,6 +26,7 @@ ORDER = (
     "store_benchmark",
     "verification",
     "folds",
+    "derived",
     "inspection",
     "data_card",
     "hdf5",
