@@ -77,15 +77,23 @@ def find_run(text: str, runs: Path) -> Path:
     """Return the folder of a run.
 
     Args:
-        text: a folder with a manifest, or the first digits of a run's id.
+        text: a folder with a manifest, '<store>/<id>' as `list runs` prints it, or the first digits
+            of a run's id.
         runs: root folder of runs.
 
     Raises:
-        UsageError: there is no such run, or several begin so.
+        UsageError: there is no such run, it is a first stage, or several begin so.
     """
-    folder = Path(text)
-    if (folder / "manifest.json").is_file():
-        return folder
+    for folder in (Path(text), runs / text):
+        if text and (folder / "manifest.json").is_file():
+            if folder.resolve().parent.name == "stages":
+                raise UsageError(
+                    f"{folder} is a first stage that runs share, not a run",
+                    "See `mtut-bench list runs`.",
+                )
+            return folder
+    if not runs.is_dir():
+        raise UsageError(f"there is no folder of runs {runs}", "Name it with --runs.")
     found = sorted(path.parent for path in runs.glob(f"*/{text}*/manifest.json")) if text else []
     found = [path for path in found if path.parent.name != "stages"]
     if len(found) == 1:

@@ -58,7 +58,8 @@ def predict(
         float | None,
         typer.Option(
             "--fps",
-            min=0.01,
+            min=1.0,
+            max=1000.0,
             help="Frame rate of the recordings, if their files are wrong or say nothing; that of"
             " the store takes each frame as it is.",
         ),

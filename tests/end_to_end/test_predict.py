@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 import torch
 from process import ROOT
+from typer.testing import CliRunner
 
 from mtut_baselines import METHODS
 from mtut_bench import cli
+from mtut_bench.cli import app
 from mtut_bench.machine import Machine
 from mtut_bench.planning import Request, plan_runs
 from mtut_bench.predictions import Predictions, read
@@ -307,6 +309,13 @@ def test_options_that_do_not_fit_are_refused(trained, predict, options, message)
     output = predict(trained().file(), "--run", trained().folder, *options, code=2)
     assert message in output.err
     assert output.out == ""
+
+
+@pytest.mark.parametrize("fps", ["inf", "nan", "0.3", "100000"])
+def test_what_is_no_frame_rate_is_refused(fps):
+    result = CliRunner().invoke(app, ["predict", "x.avi", "--run", "x", "--fps", fps])
+    assert result.exit_code == 2
+    assert "--fps" in result.output
 
 
 def test_runs_that_are_not_there_are_refused(trained, predict, tmp_path):

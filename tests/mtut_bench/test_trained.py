@@ -107,3 +107,20 @@ def test_a_beginning_of_several_runs_is_refused(tmp_path):
         (tmp_path / "viva" / name / "manifest.json").write_text("{}")
     with pytest.raises(UsageError, match=r"2 runs in .* begin with 'abc'"):
         find_run("abc", tmp_path)
+
+
+def test_a_run_is_found_by_the_name_that_the_list_prints(do):
+    plan, _ = do()
+    assert find_run(f"{plan.store.stem}/{plan.run_id[:12]}", plan.runs) == plan.folder
+
+
+def test_a_first_stage_is_no_run(do):
+    plan, _ = do()
+    for text in (str(plan.stage_folder("rgb")), f"stages/{plan.stage_folder('rgb').name}"):
+        with pytest.raises(UsageError, match="is a first stage that runs share"):
+            find_run(text, plan.runs)
+
+
+def test_a_folder_of_runs_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UsageError, match="there is no folder of runs"):
+        find_run("089", tmp_path / "nowhere")
