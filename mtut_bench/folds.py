@@ -13,6 +13,7 @@ __all__ = [
     "FOLD_UNIT",
     "check_fold",
     "choose_folds",
+    "inner_fold",
     "make_folds",
     "natural_order",
     "with_validation",
@@ -140,6 +141,43 @@ def with_validation(fold: Fold, rows: Sequence[ClipRow]) -> Fold:
         )
     side = {*fold.train, *fold.val}
     return replace(fold, train=_ids(row for row in rows if row.clip_id in side), val=())
+
+
+def inner_fold(fold: Fold, rows: Sequence[ClipRow], fold_rule: str) -> Fold:
+    """Return the fold on which options are chosen: persons of the training side are tested.
+
+    The fold's own test clips are on neither side, so nothing that is chosen here has seen them.
+    Where the dataset has its own validation split, that is tested; where each person is left out
+    in turn, the next one in natural order, so that every person chooses for one other; else the
+    last fifth of the training persons.
+
+    Args:
+        fold: one of :func:`make_folds`.
+        rows: the clip table.
+        fold_rule: that the fold was made by.
+
+    Raises:
+        UsageError: fewer than two persons are on the training side.
+    """
+    if fold.val:
+        return replace(fold, test=fold.val, val=())
+    side = set(fold.train)
+    subjects = sorted({row.subject for row in rows if row.clip_id in side}, key=natural_order)
+    if len(subjects) < 2:
+        raise UsageError(
+            f"fold {fold.name} trains on {len(subjects)} person, who cannot also be tested",
+            "Choosing options (train_on=inner) needs two persons on the training side.",
+        )
+    if fold_rule == "subject":
+        after = [s for s in subjects if natural_order(s) > natural_order(fold.name)]
+        tested = {(after or subjects)[0]}
+    else:
+        tested = set(subjects[-max(1, len(subjects) // 5) :])
+    return replace(
+        fold,
+        train=_ids(row for row in rows if row.clip_id in side and row.subject not in tested),
+        test=_ids(row for row in rows if row.clip_id in side and row.subject in tested),
+    )
 
 
 def _ids(rows: Iterable[ClipRow]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import torch
 
 from mtut_bench.errors import FoldError, RunError, StoreError, UsageError
 from mtut_bench.files import read_json
-from mtut_bench.folds import FOLD_UNIT, choose_folds, make_folds, with_validation
+from mtut_bench.folds import FOLD_UNIT, choose_folds, inner_fold, make_folds, with_validation
 from mtut_bench.identity import Arm, RunPlan, Weights, plan_run
 from mtut_bench.learner import network_spec
 from mtut_bench.method import Method
@@ -101,6 +101,9 @@ def _plan_request(request: Request, missing: dict[str, None]) -> list[RunPlan]:
         overrides[FOLD_UNIT] = request.fold_unit
     if reader and protocol.train_on == "train+val":
         folds = [with_validation(fold, reader.table.rows) for fold in folds]
+    if reader and protocol.train_on == "inner":
+        rule = reader.attributes["fold_rule"]
+        folds = [inner_fold(fold, reader.table.rows, rule) for fold in folds]
     weights = _find_weights(request, protocol, modalities, missing)
     if missing or reader is None:
         return []

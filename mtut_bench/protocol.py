@@ -40,8 +40,9 @@ class Protocol:
         tables: published tables that a run may fill (with a complete, recorded store).
         initialisation: 'pretrained' (the published weights of each network: ImageNet + Kinetics
             for I3D, Sports-1M for C3D) or 'scratch'.
-        train_on: 'train', or 'train+val' to train on the dataset's validation split too; then
-            nothing is validated.
+        train_on: 'train'; 'train+val' to train on the dataset's validation split too, then nothing
+            is validated; 'inner' to choose options: persons of the training side are tested
+            instead of the fold's own, see :func:`mtut_bench.folds.inner_fold`.
         seeds: seeds that a run may use.
         clip_length: consecutive frames of a training clip; shorter clips are padded on both sides.
         short_side, crop: frames are resized to this short side, then cropped to a square.
@@ -80,7 +81,7 @@ class Protocol:
     summary: str
     tables: tuple[str, ...]
     initialisation: Literal["pretrained", "scratch"]
-    train_on: Literal["train", "train+val"] = "train"
+    train_on: Literal["train", "train+val", "inner"] = "train"
     seeds: tuple[int, ...] = field(default=tuple(range(10)))
     clip_length: int = 64
     short_side: int = 256
