@@ -4,6 +4,8 @@ import fcntl
 import hashlib
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 from mtut_bench.errors import BusyError, MtutBenchError
 
 __all__ = [
+    "UNREADABLE_ARRAYS",
     "canonical_json",
     "hold_lock",
     "read_json",
@@ -21,6 +24,18 @@ __all__ = [
     "write_atomic",
     "write_json",
 ]
+
+UNREADABLE_ARRAYS = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    OverflowError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What reading a damaged .npz file raises."""
 
 
 def sync_folder(folder: Path) -> None:

@@ -113,18 +113,27 @@ def check_fold(fold: Fold, rows: Sequence[ClipRow]) -> None:
 
 
 def choose_folds(folds: Sequence[Fold], name: str) -> list[Fold]:
-    """Return the folds that a user named: all of them for 'all'.
+    """Return the folds that a user named, in the store's order: all of them for 'all'.
+
+    Args:
+        folds: of a store.
+        name: of one, or several joined by commas, or 'all'.
 
     Raises:
         UsageError: there is no such fold; names those there are.
     """
     if name == "all":
         return list(folds)
-    chosen = [fold for fold in folds if fold.name == name]
-    if not chosen:
-        known = ", ".join(fold.name for fold in folds)
-        raise UsageError(f"there is no fold {name!r}", f"Choose one of: {known}, or all.")
-    return chosen
+    known = [fold.name for fold in folds]
+    # A name may hold a comma itself: folds of a user's own recordings are named after persons.
+    wanted = [name] if name in known else [part.strip() for part in name.split(",")]
+    for one in wanted:
+        if one not in known:
+            raise UsageError(
+                f"there is no fold {one!r}",
+                f"Choose from: {', '.join(known)} (several joined by commas), or all.",
+            )
+    return [fold for fold in folds if fold.name in wanted]
 
 
 def with_validation(fold: Fold, rows: Sequence[ClipRow]) -> Fold:

@@ -20,7 +20,14 @@ from mtut_bench.protocol import Protocol
 from mtut_bench.store_reader import StoreReader, list_stores
 from mtut_bench.types import MODALITIES, Fold, behaves_like, sort_modalities
 
-__all__ = ["Request", "Workload", "describe_plans", "measured_rate", "plan_runs"]
+__all__ = [
+    "Request",
+    "Workload",
+    "describe_plans",
+    "measured_rate",
+    "plan_fold_by_fold",
+    "plan_runs",
+]
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Request:
         method: the player.
         protocol: the rules, before they are narrowed to the method's network.
         settings: ``name=value`` texts that change settings of the protocol.
-        fold: name of a fold, or 'all'.
+        fold: name of a fold, or several joined by commas, or 'all'.
         modalities: which networks; empty for all of the store's.
         seed: of every draw.
         runs: root folder of runs.
@@ -59,7 +66,19 @@ class Request:
 
 
 def plan_runs(requests: Sequence[Request]) -> list[RunPlan]:
-    """Return one plan per request and fold, none twice.
+    """Return one plan per request and fold, none twice, request by request.
+
+    Raises:
+        MtutBenchError: as :func:`plan_fold_by_fold`.
+    """
+    return plan_fold_by_fold([[request] for request in requests])
+
+
+def plan_fold_by_fold(groups: Sequence[Sequence[Request]]) -> list[RunPlan]:
+    """Return one plan per request and fold, none twice: of each group all that is on one fold.
+
+    Args:
+        groups: requests that are run together; those that share first stages are best in one.
 
     Raises:
         UsageError: seed, fold or modalities do not exist or fit.
@@ -68,9 +87,13 @@ def plan_runs(requests: Sequence[Request]) -> list[RunPlan]:
     """
     missing: dict[str, None] = {}
     plans: dict[str, RunPlan] = {}
-    for request in requests:
-        _check_seed(request)
-        for plan in _plan_request(request, missing):
+    for group in groups:
+        planned: list[RunPlan] = []
+        for request in group:
+            _check_seed(request)
+            planned += _plan_request(request, missing)
+        names = list(dict.fromkeys(plan.fold.name for plan in planned))
+        for plan in sorted(planned, key=lambda plan: names.index(plan.fold.name)):
             plans.setdefault(plan.run_id, plan)
     if missing:
         count = "one thing is" if len(missing) == 1 else f"{len(missing)} things are"

@@ -6,7 +6,6 @@ written beside its final name and moved there, so a reader sees all of it or not
 
 import io
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench.errors import PredictionError
-from mtut_bench.files import write_atomic
+from mtut_bench.files import UNREADABLE_ARRAYS, write_atomic
 
 __all__ = ["FORMAT_VERSION", "Predictions", "check_complete", "fuse", "read", "write"]
 
@@ -28,16 +27,6 @@ _SUM_TOLERANCE = 1e-4
 _NUM_NAMED = 5
 _CURE = "Delete the run's folder and repeat the run."
 _ARRAYS = ("clip_ids", "labels", "modalities", "logits", "probabilities")
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    OverflowError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +154,7 @@ def read(path: Path) -> Predictions:
             arrays = {name: archive[name] for name in _ARRAYS}
     except FileNotFoundError:
         raise PredictionError(f"{path}: no such file.", _CURE) from None
-    except _UNREADABLE as fault:
+    except UNREADABLE_ARRAYS as fault:
         raise PredictionError(f"{path}: truncated or corrupt ({fault}).", _CURE) from fault
     if version != FORMAT_VERSION:
         raise PredictionError(

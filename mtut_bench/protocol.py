@@ -163,6 +163,19 @@ _C3D_GEOMETRY: dict[str, Any] = {
     "resize": "stretch-4:3",
 }
 
+_STUDY: dict[str, Any] = {
+    "version": 1,
+    "tables": (),
+    "initialisation": "scratch",
+    "clip_length": 32,
+    # The whole width: a crop of printed proportions sees 40 % of VIVA's, and the hand leaves it.
+    "resize": "stretch",
+    # As in every short protocol; see demo.
+    "bn_momentum": 0.1,
+    "gradient_clip": 20.0,
+}
+"""What results/STUDY.md lays down for both of its protocols."""
+
 _PAPER = Protocol(
     name="paper",
     version=1,
@@ -191,6 +204,39 @@ PROTOCOLS: dict[str, Protocol] = {
         # The paper does not say what it trained on; a cell has one protocol.
         tables=(),
         train_on="train+val",
+    ),
+    "study": Protocol(
+        name="study",
+        summary="results/STUDY.md on a GPU: 32 x 112 x 112, 24 + 6 epochs, from scratch",
+        short_side=122,
+        crop=112,
+        epochs_alone=24,
+        epochs_joint=6,
+        lambda_=scaled_lambda(4 * 4 * 4),
+        networks={
+            # pool5 of 32 x 112 x 112 is 2 x 4 x 4.
+            "c3d": {"learning_rate": 3e-3, "lambda_": scaled_lambda(2 * 4 * 4, paper_blocks=64)}
+        },
+        **_STUDY,
+    ),
+    "study-cpu": Protocol(
+        name="study-cpu",
+        summary="results/STUDY.md reduced to a CPU: an eighth of the channels, 32 x 48 x 48,"
+        " 8 + 2 epochs; no ranking is drawn from it",
+        short_side=52,
+        crop=48,
+        epochs_alone=8,
+        epochs_joint=2,
+        width=0.125,
+        # Of 128 features half are too few to learn from within so few epochs.
+        dropout=0.0,
+        lambda_=scaled_lambda(4 * 2 * 2),
+        evaluation_batch=8,
+        # As in the demo: pool5 of 32 x 48 x 48 is 2 x 2 x 2 too.
+        networks={
+            "c3d": {"learning_rate": 3e-3, "lambda_": scaled_lambda(2 * 2 * 2, paper_blocks=64)}
+        },
+        **_STUDY,
     ),
     "demo": Protocol(
         name="demo",

@@ -112,20 +112,20 @@ def train(
 
     counts = _counts(processes)
     choice = Choice(
-        dataset,
-        store,
-        size,
-        data,
-        method,
-        protocol,
-        modalities,
-        fold,
-        tuple(settings or ()),
-        device,
-        precision,
-        resident,
-        workers,
-        recompute,
+        dataset=dataset,
+        store=store,
+        size=size,
+        data=data,
+        method=method,
+        protocol=protocol,
+        modalities=modalities,
+        fold=fold,
+        settings=tuple(settings or ()),
+        device=device,
+        precision=precision,
+        resident=resident,
+        workers=workers,
+        recompute=recompute,
     )
     reporter = _reporter(as_json)
     plan, machine = _prepare(choice)
@@ -166,20 +166,20 @@ def loader(
     from mtut_bench.speed import bench_loader
 
     choice = Choice(
-        dataset,
-        store,
-        size,
-        data,
-        method,
-        protocol,
-        modalities,
-        fold,
-        tuple(settings or ()),
-        device,
-        Precision.AUTO,
-        resident,
-        workers,
-        False,
+        dataset=dataset,
+        store=store,
+        size=size,
+        data=data,
+        method=method,
+        protocol=protocol,
+        modalities=modalities,
+        fold=fold,
+        settings=tuple(settings or ()),
+        device=device,
+        precision=Precision.AUTO,
+        resident=resident,
+        workers=workers,
+        recompute=False,
     )
     plan, machine = _prepare(choice)
     with _reporter(as_json).ticker("measure", unit="windows") as ticker:
@@ -216,20 +216,20 @@ def evaluate(
     from mtut_bench.speed import bench_evaluate
 
     choice = Choice(
-        dataset,
-        store,
-        size,
-        data,
-        method,
-        protocol,
-        modalities,
-        fold,
-        tuple(settings or ()),
-        device,
-        precision,
-        resident,
-        workers,
-        False,
+        dataset=dataset,
+        store=store,
+        size=size,
+        data=data,
+        method=method,
+        protocol=protocol,
+        modalities=modalities,
+        fold=fold,
+        settings=tuple(settings or ()),
+        device=device,
+        precision=precision,
+        resident=resident,
+        workers=workers,
+        recompute=False,
     )
     plan, machine = _prepare(choice)
     with _reporter(as_json).ticker("measure", unit="windows") as ticker:

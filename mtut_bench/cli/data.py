@@ -148,6 +148,10 @@ def synth(
     probes: Annotated[
         bool, typer.Option("--probes", help="Also measure what gives classes away but motion.")
     ] = False,
+    difficulty: Annotated[
+        list[str] | None,
+        typer.Option("--difficulty", help="name=value: a knob of the twin; repeatable."),
+    ] = None,
     workers: WorkersOption = None,
 ) -> None:
     """Generate synthetic recordings in a dataset's own raw layout. Resumes."""
@@ -157,7 +161,10 @@ def synth(
     if probes:
         _check_measurable(chosen.twin)
     folder = raw_folder(data, raw, chosen, size)
-    _generate(chosen, folder, size, cores(workers), reporter, seed=seed, whole=whole)
+    knobs = tuple(difficulty or ())
+    _generate(
+        chosen, folder, size, cores(workers), reporter, seed=seed, whole=whole, difficulty=knobs
+    )
     opened = open_raw(chosen, folder, Colour.SK_COLOR)
     if contact_sheet:
         _draw_raw(opened)
@@ -275,8 +282,10 @@ def _generate(
     *,
     seed: int = 0,
     whole: bool = False,
+    difficulty: tuple[str, ...] = (),
 ) -> None:
     from mtut_preprocess.synthetic import TWINS, generate
+    from mtut_preprocess.synthetic.difficulty import changed
 
     with reporter.ticker(f"generate {dataset.twin} ({size.value})") as ticker:
         count = generate(
@@ -285,6 +294,7 @@ def _generate(
             size=size.value,
             seed=seed,
             whole=whole,
+            difficulty=changed(dataset.twin, difficulty),
             workers=workers,
             progress=ticker,
         )

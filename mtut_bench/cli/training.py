@@ -1,6 +1,6 @@
 """The command that trains and tests: run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,6 +31,7 @@ from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
     from mtut_bench.planning import Request
+    from mtut_bench.study import Block, Study
 
 __all__ = ["run"]
 
@@ -40,7 +41,9 @@ def run(
         str, typer.Option("--method", help="See `list methods`; or your own: file.py:build.")
     ] = "mtut",
     dataset: Annotated[str | None, typer.Option("--dataset", help="Default viva.")] = None,
-    fold: Annotated[str, typer.Option("--fold", help="Name of a fold, or all.")] = "all",
+    fold: Annotated[
+        str, typer.Option("--fold", help="Name of a fold, or several: 1,2; or all.")
+    ] = "all",
     fold_unit: Annotated[
         FoldUnit,
         typer.Option("--fold-unit", help="Who is left out; user: a marked variant."),
@@ -50,6 +53,9 @@ def run(
     ] = "",
     protocol: Annotated[
         str | None, typer.Option("--protocol", help="See `list protocols`. Default paper.")
+    ] = None,
+    study: Annotated[
+        Path | None, typer.Option("--study", help="All runs of a study: its TOML file.")
     ] = None,
     table: Annotated[
         str, typer.Option("--table", "--tables", help="All that tables need: 7, or 1,4, or all.")
@@ -80,7 +86,8 @@ def run(
 ) -> None:
     """Train and test methods on a prepared store. Skips what is done, resumes what was killed."""
     from mtut_bench.machine import Machine, choose_device
-    from mtut_bench.planning import describe_plans, measured_rate, plan_runs
+    from mtut_bench.planning import describe_plans, measured_rate, plan_fold_by_fold
+    from mtut_bench.study import read_study
 
     if clips_per_second and not dry_run:
         raise UsageError("--clips-per-second forecasts hours", "Give it with --dry-run.")
@@ -96,14 +103,21 @@ def run(
         precision=_precision(precision, chosen.type),
         fold_unit=fold_unit.value,
     )
-    if table:
+    if study:
+        named = (method != "mtut", dataset, modalities, protocol, table, seed, settings, store)
+        if any(named):
+            raise UsageError(
+                f"the study {study} says what is run", "Beside it, choose folds and places alone."
+            )
+        groups = _study_requests(read_study(study), common)
+    elif table:
         if method != "mtut" or modalities:
             raise UsageError("--table chooses methods and modalities", "Leave those options out.")
-        requests = _table_requests(table, dataset, protocol, common)
+        groups = [[request] for request in _table_requests(table, dataset, protocol, common)]
     else:
-        requests = [_request(method, dataset, protocol or "paper", modalities, common)]
-    plans = plan_runs(requests)
-    if dry_run or table:
+        groups = [[_request(method, dataset, protocol or "paper", modalities, common)]]
+    plans = plan_fold_by_fold(groups)
+    if dry_run or table or study:
         for text in describe_plans(plans, clips_per_second or measured_rate(plans)):
             say(text)
     if dry_run:
@@ -183,6 +197,39 @@ def _table_requests(
         _request(need.method, need.dataset, need.protocol, ",".join(need.modalities), common)
         for need in needs
     ]
+
+
+def _study_requests(study: "Study", common: _Choice) -> list[list["Request"]]:
+    """Return the requests of each block and seed, whose runs share first stages."""
+    return [
+        [
+            _request(
+                method,
+                study.dataset or None,
+                study.protocol,
+                ",".join(block.modalities),
+                replace(
+                    common,
+                    fold=fold,
+                    seed=seed,
+                    store=block.store,
+                    settings=block.settings,
+                ),
+            )
+            for fold in _folds_of(block, common.fold)
+            for method in block.methods
+        ]
+        for block in study.blocks
+        for seed in block.seeds
+    ]
+
+
+def _folds_of(block: "Block", chosen: str) -> list[str]:
+    """Return the folds of a block that the user chose; the block's own for all of them."""
+    if chosen == "all" or not block.folds:
+        return list(block.folds) or [chosen]
+    wanted = [part.strip() for part in chosen.split(",")]
+    return [fold for fold in block.folds if fold in wanted]
 
 
 def _say_tables(

@@ -80,8 +80,9 @@ class Cell:
     def interval(self) -> tuple[float, float]:
         """The wider of the two 95 percent intervals, which is the one that is printed.
 
-        Where persons differ by 8 points (standard deviation, 110 clips each) it covered 96 % with
-        eight persons in a simulation, 90 % with four and 74 % with two; Wilson's alone 69, 64, 67.
+        Where persons differ by 8 points (standard deviation, 110 clips each) it covers 94 % with
+        eight persons, 88 % with four and 67 % with two; Wilson's alone 62, 64 and 60
+        (tests/mtut_bench/test_coverage.py).
         """
         if self.bootstrap and self.bootstrap[1] - self.bootstrap[0] > np.ptp(self.wilson):
             return self.bootstrap

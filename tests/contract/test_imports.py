@@ -51,6 +51,7 @@ ORDER = (
     "evaluation",
     "identity",
     "planning",
+    "study",
     "machine",
     "speed",
     "feature_maps",

@@ -5,8 +5,6 @@ S the thumbnails of a clip, evenly spread over it.
 """
 
 import io
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,23 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench.errors import RunError
+from mtut_bench.files import UNREADABLE_ARRAYS
 from mtut_bench.report.finished import FinishedRun
 from mtut_bench.report.manifest import CURE
 from mtut_bench.types import num_channels
 
 __all__ = ["KeptClip", "read_kept"]
-
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    OverflowError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +58,7 @@ def read_kept(run: FinishedRun) -> tuple[KeptClip, ...]:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         return ()
-    except _UNREADABLE as fault:
+    except UNREADABLE_ARRAYS as fault:
         raise RunError(f"{path} is truncated or corrupt ({fault}).", CURE) from fault
     clips: list[KeptClip] = []
     while f"{len(clips)}/id" in arrays:

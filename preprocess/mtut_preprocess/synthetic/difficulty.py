@@ -3,11 +3,16 @@
 The defaults were chosen without training anything; a study that needs other values states them.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
-__all__ = ["DIFFICULTY", "Difficulty", "Weakness", "draw_weakness"]
+from mtut_bench.errors import UsageError
+
+__all__ = ["DIFFICULTY", "Difficulty", "Weakness", "changed", "draw_weakness"]
+
+_SHARES = ("weak_share", "coincidence", "lag_share", "clutter")
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,8 @@ class Difficulty:
         lag_share: share of clips in which one stream lags a whole frame.
         person_spread: factor on all that tells persons apart.
         noise: factor on the noise of both sensors.
+        clutter: how far the walls behind the hand differ from one grey wall that is everyone's,
+            0 to 1.
     """
 
     version: int = 1
@@ -32,6 +39,7 @@ class Difficulty:
     lag_share: float = 0.0
     person_spread: float = 1.0
     noise: float = 1.0
+    clutter: float = 1.0
 
 
 DIFFICULTY: dict[str, Difficulty] = {
@@ -40,6 +48,37 @@ DIFFICULTY: dict[str, Difficulty] = {
     # Whole-frame lags in one recording of eight, as in the real logs.
     "nvgesture-synthetic": Difficulty(lag_share=1 / 8),
 }
+
+
+def changed(twin: str, texts: Sequence[str]) -> Difficulty:
+    """Return the difficulty of a twin with some knobs set otherwise.
+
+    Args:
+        twin: key of ``TWINS``.
+        texts: ``name=value`` each; later ones win.
+
+    Raises:
+        UsageError: no such knob, or a value that it does not take.
+    """
+    difficulty = DIFFICULTY.get(twin, Difficulty())
+    names = [name for name in asdict(difficulty) if name != "version"]
+    for text in texts:
+        name, _, value = text.partition("=")
+        if name not in names:
+            raise UsageError(
+                f"--difficulty {text!r} names no knob", f"Write name=value: {', '.join(names)}."
+            )
+        most = 1.0 if name in _SHARES else float("inf")
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if not 0.0 <= number <= most or number == float("inf"):
+            limits = "from 0 to 1" if name in _SHARES else "of at least 0"
+            raise UsageError(f"--difficulty {text!r}: {name} takes a number {limits}")
+        values = {**asdict(difficulty), name: number}
+        difficulty = Difficulty(**values)
+    return difficulty
 
 
 @dataclass(frozen=True)

@@ -218,6 +218,7 @@ def _pictures(
         weak=weakness.colour,
         torso_rgb=user,
         sheen=_SHEEN,
+        clutter=hard.clutter,
     )
     noise = draw_noise(
         rng,

@@ -20,6 +20,8 @@ _WEAK_EXPOSURES = ((0.30, 0.55), (1.35, 1.80))
 _HOLES = {False: 2.6, True: 0.9}
 """Standard deviations of a smooth field above which depth is lost, of fair and of weak clips."""
 _SHADE_SHARE = 0.3
+_GREY = 110.0
+"""Middle of the colours that walls are drawn from."""
 _PASSING_SHADE = 0.4
 
 
@@ -140,6 +142,7 @@ def draw_scene(
     weak: bool,
     torso_rgb: tuple[Floats, Floats] | None = None,
     sheen: float = 0.0,
+    clutter: float = 1.0,
 ) -> Scene:
     """Return the scene of one clip.
 
@@ -151,11 +154,14 @@ def draw_scene(
         weak: whether the clip is too dark or clipped.
         torso_rgb: (skin, clothing) of a user who sits in view, 0 to 255.
         sheen: of the light, 0 to 255.
+        clutter: how far walls differ from one grey wall that is everyone's, 0 to 1.
 
     Returns:
         A textured background with light and shadow, never empty and never alike twice.
     """
     picture = _wall(place, camera)
+    if clutter < 1.0:
+        picture = _GREY + clutter * (picture - _GREY)
     torso = np.zeros((camera.height, camera.width), dtype=np.uint8)
     if torso_rgb is not None:
         _sit(place, picture, torso, *torso_rgb)

@@ -134,7 +134,14 @@ def _frames(clip: Clip, settings: Settings) -> Iterator[tuple[np.ndarray, np.nda
     place = keyed_rng(*key, "seat", clip.user)
     hard = settings.difficulty
     weakness = draw_weakness(rng, hard)
-    scene = draw_scene(place, rng, _CAMERA, num_frames=num_frames, weak=weakness.colour)
+    scene = draw_scene(
+        place,
+        rng,
+        _CAMERA,
+        num_frames=num_frames,
+        weak=weakness.colour,
+        clutter=hard.clutter,
+    )
     noise = draw_noise(rng, _CAMERA, num_frames, level=hard.noise, weak=weakness.depth)
     apart = np.eye(2, 3)
     apart[:, 2] = rng.normal(0.0, 1.0, 2) * hard.misalignment_px
