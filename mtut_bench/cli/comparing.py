@@ -45,7 +45,7 @@ def compare(
     runs: RunsOption = RUNS,
     as_json: Annotated[bool, typer.Option("--json", help="Raw numbers.")] = False,
 ) -> None:
-    """Compare two methods on the same clips, persons and seeds: one sentence per modality."""
+    """Compare two methods on the same clips, persons and seeds, by modality and on average."""
     _refuse_options_before(context)
     from mtut_bench.report.compare import compare as compare_runs
     from mtut_bench.report.finished import find_runs

@@ -131,6 +131,11 @@ class Paired:
     notes: tuple[str, ...]
 
     @property
+    def single(self) -> tuple[str, ...]:
+        """What is one modality, not several fused, among what was tested on."""
+        return tuple(tested for tested in self.right_a if "+" not in tested)
+
+    @property
     def incomplete(self) -> str:
         """How many folds are done, in words; "" if all are."""
         done, all_folds = len(self.folds), self.row["num_folds"]

@@ -12,7 +12,7 @@ from mtut_bench.errors import ComparisonError, UsageError
 from mtut_bench.report.arms import Arm, Paired, gather, pair, run_id
 from mtut_bench.report.comparison import Comparison, describe, not_compared
 from mtut_bench.report.finished import FinishedRun
-from mtut_bench.report.paired import ComparisonRow, correct_for_family, measure
+from mtut_bench.report.paired import ComparisonRow, correct_two_families, measure_all
 from mtut_bench.report.rows import ResultRow, modality_order, result_rows
 
 __all__ = ["all_comparisons", "compare", "method_name"]
@@ -39,7 +39,10 @@ def compare(
     store: str | None = None,
     protocol: str | None = None,
 ) -> Comparison:
-    """Return two methods compared on what both were tested on; one family of tests.
+    """Return two methods compared on what both were tested on, first on the mean over modalities.
+
+    The means, one for each set of modalities trained on, are one family of tests, all others
+    another.
 
     Args:
         runs: all finished runs.
@@ -71,15 +74,15 @@ def compare(
             "Repeat one of them on the other's: mtut-bench run --modalities.",
         )
     pairs = [pair(*_named(arms_a[key], arms_b[key])) for key in common]
-    rows = correct_for_family([measure(two, tested) for two in pairs for tested in two.right_a])
+    rows = correct_two_families([row for two in pairs for row in measure_all(two)])
     return describe(pairs, rows)
 
 
 def all_comparisons(runs: Sequence[FinishedRun]) -> list[Comparison]:
     """Return every two methods of the same store, conditions and modalities, compared.
 
-    All tests of one such group are one family. Two that cannot be compared (other folds, several
-    settings, mixed devices) say so in their notes.
+    The means over modalities of one such group are one family of tests, all its others another. Two
+    that cannot be compared (other folds, several settings, mixed devices) say so in their notes.
 
     Args:
         runs: all finished runs.
@@ -106,9 +109,9 @@ def _group(methods: Mapping[str, Sequence[FinishedRun]], row: ResultRow) -> list
         except ComparisonError as fault:
             found.append(not_compared((b, a), row, fault.what))
         else:
-            found.append((two, [measure(two, tested) for tested in two.right_a]))
+            found.append((two, measure_all(two)))
     measured = [entry for entry in found if not isinstance(entry, Comparison)]
-    corrected = iter(correct_for_family([row for _, rows in measured for row in rows]))
+    corrected = iter(correct_two_families([row for _, rows in measured for row in rows]))
     return [
         entry
         if isinstance(entry, Comparison)

@@ -27,6 +27,12 @@ RULES = (
     "Over clips: the exact McNemar test of one seed; of several seeds the permutation of each "
     "clip's mean over seeds, which is the same test for one seed. Seeds are never pooled as if "
     "they were new clips.",
+    "The mean over modalities, where a row has it, is of the networks of single modalities, each "
+    "counted alike, fusions not. A clip is still one clip: it counts by its mean over modalities "
+    "and seeds, always by permutation, and the interval of the clips is of that many clips, as if "
+    "all modalities said the same of each, which can only widen it. It is one question of its "
+    "own, asked before the others: the means that are compared together are corrected as one "
+    "family, all other tests as another, each at the 5 % level.",
     "'Established' wants a corrected p of at most 0.05 and 0 outside both intervals, the one that "
     "is not shown too.",
 )
@@ -39,7 +45,8 @@ class Comparison:
 
     Attributes:
         title: which methods, on what.
-        sentences: one for each modality and the fusion of all; none where they cannot be compared.
+        sentences: one for the mean over modalities where there are several, for each of them and
+            for their fusion; none where they cannot be compared.
         table: the same numbers.
         notes: what they rest on, or why there are none.
         rows: raw numbers.
@@ -146,8 +153,13 @@ def _tests(row: ComparisonRow) -> str:
         f"{row['only_a']:{form}} clips only {row['a']} has right, {row['only_b']:{form}} only "
         f"{row['b']}"
     )
-    if len(row["seeds"]) > 1:
-        clips += f" (means of {len(row['seeds'])} seeds): permutation over clips"
+    over = [
+        f"{len(many)} {word}"
+        for many, word in ((row["mean_of"], "modalities"), (row["seeds"], "seeds"))
+        if len(many) > 1
+    ]
+    if over:
+        clips += f" (means of {' and '.join(over)}): permutation over clips"
     else:
         clips += ": exact McNemar"
     clips += f" {_p(row['p_clips'])}"
@@ -192,7 +204,7 @@ def _by_seed(rows: Sequence[ComparisonRow]) -> list[str]:
         )
         + " (not corrected)."
         for row in rows
-        if len(row["seeds"]) > 1
+        if len(row["p_mcnemar"]) > 1
     ]
 
 
@@ -244,5 +256,5 @@ def _line(row: ComparisonRow) -> tuple[str, ...]:
 
 
 def _count_form(row: ComparisonRow) -> str:
-    """Return the format of clips counted: means over seeds have a digit after the point."""
-    return ".1f" if len(row["seeds"]) > 1 else ".0f"
+    """Return the format of clips counted: a mean of counts has a digit after the point."""
+    return ".1f" if row["mean_of"] or len(row["seeds"]) > 1 else ".0f"

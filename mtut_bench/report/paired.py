@@ -1,8 +1,11 @@
 """The numbers of a comparison: two methods on the same clips, persons and seeds.
 
-Axis letters (suffixes of array names): S seed, N clip, F fold, U unit: a fold where there are
-several (it leaves one person out, and every fold counts alike), otherwise a person of the one test
-set.
+Axis letters (suffixes of array names): M modality, S seed, N clip, F fold, U unit: a fold where
+there are several (it leaves one person out, and every fold counts alike), otherwise a person of the
+one test set.
+
+A mean over modalities is measured like a single one, which is a mean over M = 1: what is right is
+summed over modalities, out of M for each clip.
 """
 
 from collections.abc import Sequence
@@ -17,7 +20,6 @@ from mtut_bench.statistics import (
     Average,
     Counts,
     FoldTest,
-    McNemar,
     bonett_price_interval,
     bootstrap_difference,
     holm,
@@ -26,7 +28,15 @@ from mtut_bench.statistics import (
     wilcoxon_test,
 )
 
-__all__ = ["LEVEL", "ComparisonRow", "correct_for_family", "doubts", "measure"]
+__all__ = [
+    "LEVEL",
+    "ComparisonRow",
+    "correct_for_family",
+    "correct_two_families",
+    "doubts",
+    "measure",
+    "measure_all",
+]
 
 LEVEL = 0.05
 """Of the tests; the intervals cover 1 - LEVEL."""
@@ -43,10 +53,7 @@ class _Intervals(TypedDict):
 
 
 class _Tests(TypedDict):
-    only_a: float
-    only_b: float
     p_clips: float
-    p_mcnemar: list[float]
     p_units: float
     p_units_exact: bool
     p_wilcoxon: float | None
@@ -58,22 +65,26 @@ class _Tests(TypedDict):
 class ComparisonRow(_Intervals, _Tests):
     """One comparison in raw numbers: accuracies and their difference as shares, never rounded.
 
-    Keys that need words: ``unit``: whom intervals and tests take as independent, 'person', 'user'
-    or 'fold'. ``ci_kind``: 'bootstrap' over units and seeds, or 'clips' (Bonett and Price): the
-    wider of the two, which follow; None where there is nothing to resample. Both are of
-    ``difference``, where several folds count alike whatever their clips. ``only_a``: clips that
-    only a has right, mean over seeds. ``p_clips``: permutation over clips of the mean over seeds;
-    of one seed the exact McNemar test. ``p_mcnemar``: exact McNemar of each seed. ``p_units``:
-    permutation over units, ``p_wilcoxon``: over folds, both of the mean over seeds. ``primary``:
-    'units' or 'clips', the test whose p ``p_holm`` corrects, over the ``family_size`` primary tests
-    made together. ``established``: corrected p at most 0.05, and 0 outside both intervals, on the
-    same side; where the test over clips is primary, the clips that it counts lead to that side too.
+    Keys that need words: ``mean_of``: the modalities over which everything is a mean, each counted
+    alike; empty where ``tested_on`` is one of them or their fusion. ``unit``: whom intervals and
+    tests take as independent, 'person', 'user' or 'fold'. ``ci_kind``: 'bootstrap' over units and
+    seeds, or 'clips' (Bonett and Price): the wider of the two, which follow; None where there is
+    nothing to resample. Both are of ``difference``, where several folds count alike whatever their
+    clips. ``only_a``: clips that only a has right, mean over seeds and the modalities of
+    ``mean_of``. ``p_clips``: permutation over clips of that mean; of one seed the exact McNemar
+    test, unless it is a mean over modalities. ``p_mcnemar``: exact McNemar of each seed; empty for
+    a mean over modalities, of which a clip may have one right and another wrong. ``p_units``:
+    permutation over units, ``p_wilcoxon``: over folds, both of the same mean. ``primary``: 'units'
+    or 'clips', the test whose p ``p_holm`` corrects, over the ``family_size`` primary tests made
+    together. ``established``: corrected p at most 0.05, and 0 outside both intervals, on the same
+    side; where the test over clips is primary, the clips that it counts lead to that side too.
     """
 
     a: str
     b: str
     trained_on: str
     tested_on: str
+    mean_of: list[str]
     accuracy_a: float
     accuracy_b: float
     difference: float
@@ -83,6 +94,9 @@ class ComparisonRow(_Intervals, _Tests):
     unit: str
     num_units: int
     num_clips: int
+    only_a: float
+    only_b: float
+    p_mcnemar: list[float]
     p_holm: float
     family_size: int
     established: bool
@@ -95,19 +109,44 @@ def measure(paired: Paired, tested_on: str) -> ComparisonRow:
         paired: the two sides.
         tested_on: modalities, as keys of their right clips.
     """
-    a_SN, b_SN = paired.right_a[tested_on], paired.right_b[tested_on]
+    return _measured(paired, [tested_on])
+
+
+def measure_all(paired: Paired) -> list[ComparisonRow]:
+    """Return the numbers of the mean over modalities, where there are several, and of each test.
+
+    Args:
+        paired: the two sides; what is right in a single modality is of its own network.
+    """
+    mean = [_measured(paired, paired.single)] if len(paired.single) > 1 else []
+    return mean + [measure(paired, tested_on) for tested_on in paired.right_a]
+
+
+def _measured(paired: Paired, tested: Sequence[str]) -> ComparisonRow:
+    """Return the numbers of one comparison; of several things tested on, of their mean."""
+    a_MSN, b_MSN = (
+        np.stack([right[name] for name in tested]) for right in (paired.right_a, paired.right_b)
+    )
+    several_modalities = len(tested) > 1
     unit_N, unit = _units(paired)
-    a_SU, b_SU = _counts(a_SN, unit_N), _counts(b_SN, unit_N)
-    total_U = np.bincount(unit_N)
-    several = len(paired.folds) > 1
-    average: Average = "persons" if several else "clips"
+    a_SU, b_SU = _counts(a_MSN, unit_N), _counts(b_MSN, unit_N)
+    total_U = len(tested) * np.bincount(unit_N)
+    average: Average = "persons" if len(paired.folds) > 1 else "clips"
     accuracy_a, accuracy_b = _mean(a_SU, total_U, average), _mean(b_SU, total_U, average)
-    each = [mcnemar(a_N, b_N) for a_N, b_N in zip(a_SN, b_SN, strict=True)]
+    only_a_MSN, only_b_MSN = a_MSN & ~b_MSN, b_MSN & ~a_MSN
+    # A clip is not simply right or wrong in several modalities at once: no McNemar test of them.
+    p_mcnemar = (
+        []
+        if several_modalities
+        else [mcnemar(a_N, b_N).p for a_N, b_N in zip(a_MSN[0], b_MSN[0], strict=True)]
+    )
+    lead_N = (a_MSN.astype(np.int64) - b_MSN).sum(axis=(0, 1))
     row: ComparisonRow = {
         "a": paired.names[0],
         "b": paired.names[1],
         "trained_on": paired.row["modalities"],
-        "tested_on": tested_on,
+        "tested_on": f"mean of {', '.join(tested)}" if several_modalities else tested[0],
+        "mean_of": list(tested) if several_modalities else [],
         "accuracy_a": accuracy_a,
         "accuracy_b": accuracy_b,
         "difference": accuracy_a - accuracy_b,
@@ -116,9 +155,14 @@ def measure(paired: Paired, tested_on: str) -> ComparisonRow:
         "seeds": list(paired.seeds),
         "unit": unit,
         "num_units": len(total_U),
-        "num_clips": a_SN.shape[1],
-        **_intervals(a_SU, b_SU, total_U, average, _of_clips(a_SN, b_SN, unit_N, average)),
-        **_tests(a_SU - b_SU, total_U, (a_SN.astype(np.int64) - b_SN).sum(axis=0), average, each),
+        "num_clips": len(unit_N),
+        **_intervals(
+            a_SU, b_SU, total_U, average, _of_clips(only_a_MSN, only_b_MSN, unit_N, average)
+        ),
+        "only_a": _mean_count(only_a_MSN),
+        "only_b": _mean_count(only_b_MSN),
+        "p_mcnemar": p_mcnemar,
+        **_tests(a_SU - b_SU, total_U, lead_N, average, p_mcnemar),
         "p_holm": 1.0,
         "family_size": 1,
         "established": False,
@@ -140,6 +184,20 @@ def correct_for_family(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
         new["established"] = p <= LEVEL and not doubts(row)
         result.append(new)
     return result
+
+
+def correct_two_families(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
+    """Return rows corrected as two families, in their order: means over modalities, all others.
+
+    The mean is a question of its own, asked first: what else is tested does not weaken it, nor does
+    it change what is said of a modality or a fusion.
+
+    Args:
+        rows: of all tests that were made together.
+    """
+    means = iter(correct_for_family([row for row in rows if row["mean_of"]]))
+    others = iter(correct_for_family([row for row in rows if not row["mean_of"]]))
+    return [next(means if row["mean_of"] else others) for row in rows]
 
 
 def doubts(row: ComparisonRow) -> str:
@@ -175,10 +233,15 @@ def _units(paired: Paired) -> tuple[NDArray[np.int64], str]:
     return np.unique(named, return_inverse=True)[1], persons if one_each else "fold"
 
 
-def _counts(right_SN: NDArray[np.bool_], unit_N: Counts) -> Counts:
-    """Return the clips right of each seed and unit, int64, (S, U)."""
+def _counts(right_MSN: NDArray[np.bool_], unit_N: Counts) -> Counts:
+    """Return the clips right of each seed and unit, summed over modalities, int64, (S, U)."""
     num_units = int(unit_N.max()) + 1
-    return np.stack([np.bincount(unit_N[right_N], minlength=num_units) for right_N in right_SN])
+    return np.array(
+        [
+            [np.bincount(unit_N[right_N], minlength=num_units) for right_N in right_SN]
+            for right_SN in right_MSN
+        ]
+    ).sum(axis=0)
 
 
 def _mean(correct_SU: Counts, total_U: Counts, average: Average) -> float:
@@ -187,14 +250,29 @@ def _mean(correct_SU: Counts, total_U: Counts, average: Average) -> float:
     return float(correct_SU.sum() / (len(correct_SU) * total_U.sum()))
 
 
+def _mean_count(right_MSN: NDArray[np.bool_]) -> float:
+    return float(right_MSN.sum() / (right_MSN.shape[0] * right_MSN.shape[1]))
+
+
 def _of_clips(
-    a_SN: NDArray[np.bool_], b_SN: NDArray[np.bool_], unit_N: Counts, average: Average
+    only_a_MSN: NDArray[np.bool_],
+    only_b_MSN: NDArray[np.bool_],
+    unit_N: Counts,
+    average: Average,
 ) -> tuple[float, float]:
-    """Return the interval of the clips, of the difference that is printed."""
+    """Return the interval of the clips, of the difference that is printed.
+
+    Modalities show the same clips, so M of them are no M * N independent clips: the mean of their
+    counts is taken out of N, as if each clip had the same outcome in all of them. That can
+    only widen it: with d a clip's difference in one modality, -1, 0 or 1, the variance taken is the
+    mean of d**2 over modalities less the square of the mean lead, and the square of a clip's mean
+    of d, which belongs there, is at most its mean of d**2.
+    """
     # Several folds count alike and are the units; one test set is one fold, whoever is in it.
     fold_N = unit_N if average == "persons" else np.zeros_like(unit_N)
     only_a_F, only_b_F = (
-        _counts(right_SN, fold_N).mean(axis=0) for right_SN in (a_SN & ~b_SN, b_SN & ~a_SN)
+        _counts(only_MSN, fold_N).mean(axis=0) / len(only_MSN)
+        for only_MSN in (only_a_MSN, only_b_MSN)
     )
     return bonett_price_interval(only_a_F, only_b_F, np.bincount(fold_N))
 
@@ -217,29 +295,23 @@ def _intervals(
     )
 
 
-def _unlike(each: Sequence[McNemar]) -> tuple[float, float]:
-    """Return the clips that only a, and only b, has right: means over seeds."""
-    only_a = np.mean([test.only_a for test in each])
-    return float(only_a), float(np.mean([test.only_b for test in each]))
-
-
 def _tests(
-    lead_SU: Counts, total_U: Counts, lead_N: Counts, average: Average, each: Sequence[McNemar]
+    lead_SU: Counts,
+    total_U: Counts,
+    lead_N: Counts,
+    average: Average,
+    p_mcnemar: Sequence[float],
 ) -> _Tests:
     """Return all tests of a lead of a over b, in clips, of each seed and unit and of each clip."""
     several = average == "persons"
     by_unit_U = (lead_SU / total_U).mean(axis=0)
     # In one test set every clip counts alike, and whole numbers are tested exactly.
     over_units = sign_flip_test(by_unit_U if several else lead_SU.sum(axis=0))
-    p_clips = each[0].p if len(each) == 1 else sign_flip_test(lead_N).p
+    p_clips = p_mcnemar[0] if len(p_mcnemar) == 1 else sign_flip_test(lead_N).p
     over_folds = wilcoxon_test(by_unit_U) if several else FoldTest(None, 1, reason="one test set")
     primary = "units" if len(total_U) >= MIN_UNITS else "clips"
-    only_a, only_b = _unlike(each)
     return _Tests(
-        only_a=only_a,
-        only_b=only_b,
         p_clips=p_clips,
-        p_mcnemar=[test.p for test in each],
         p_units=over_units.p,
         p_units_exact=over_units.exact,
         p_wilcoxon=over_folds.p,

@@ -11,27 +11,27 @@ from mtut_bench.report.finished import find_runs
 CLASSES = ('say "up"', "left & right", "<down>")
 
 
-def predict(right, modalities):
-    """Predictions whose clip n has label n mod 3 and is right where the pattern has a 1."""
-    num_clips, num_classes = len(right), len(CLASSES)
+def predict(rights):
+    """Predictions by a pattern for each modality: clip n has label n mod 3, right at a 1."""
+    num_clips, num_classes = len(rights[0]), len(CLASSES)
     labels = np.arange(num_clips, dtype=np.int64) % num_classes
-    said = np.where(np.array([mark == "1" for mark in right]), labels, (labels + 1) % num_classes)
-    scores = np.full((num_clips, num_classes), 0.1, dtype=np.float32)
-    scores[np.arange(num_clips), said] = 0.8
-    stack = np.stack([scores] * len(modalities))
+    stack = np.full((len(rights), num_clips, num_classes), 0.1, dtype=np.float32)
+    for scores, right in zip(stack, rights, strict=True):
+        marks = np.array([mark == "1" for mark in right])
+        scores[np.arange(num_clips), np.where(marks, labels, (labels + 1) % num_classes)] = 0.8
     return labels, stack
 
 
 def write_run(runs, right, method="mtut", fold="1", seed=0, modalities=("rgb",), **changes):
-    """Write a run; ``right`` is a text of 0 and 1 per clip.
+    """Write a run; ``right`` is a text of 0 and 1 per clip, or such a text for each modality.
 
     ``subjects`` (a letter per clip; default the fold's name), ``prefix`` of the clip ids; anything
     else goes to the identity, the store or the provenance, wherever such a key is.
     """
-    subjects = changes.pop("subjects", None) or [fold] * len(right)
+    labels, stack = predict([right] * len(modalities) if isinstance(right, str) else right)
+    subjects = changes.pop("subjects", None) or [fold] * len(labels)
     prefix = changes.pop("prefix", f"fold{fold}-")
-    labels, stack = predict(right, modalities)
-    ids = [f"{prefix}{n:03d}" for n in range(len(right))]
+    ids = [f"{prefix}{n:03d}" for n in range(len(labels))]
     identity = {
         "protocol": {"name": "paper", "version": 1},
         "method": {"name": method},
@@ -72,7 +72,7 @@ def write_run(runs, right, method="mtut", fold="1", seed=0, modalities=("rgb",),
         "store": store,
         "test_clips": ids,
         "test_subjects": list(subjects),
-        "test_frames": [40] * len(right),
+        "test_frames": [40] * len(labels),
         "padded_clips": [],
         "joint_learning_rate": dict.fromkeys(modalities, 0.001),
         "provenance": provenance,

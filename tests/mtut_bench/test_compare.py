@@ -106,16 +106,18 @@ def test_only_seeds_that_both_have_count(tmp_path):
     assert "seed 2 of i3d" in " ".join(result.notes)
 
 
-def test_every_modality_and_the_fusion_are_one_family(tmp_path):
+def test_every_modality_and_the_fusion_are_one_family_beside_their_mean(tmp_path):
     kinds = {"modalities": ("depth", "rgb"), **OFFICIAL}
     write_run(tmp_path, "1111110", **kinds)
     write_run(tmp_path, "0000000", method="i3d", **kinds)
     result = compared(tmp_path)
-    assert [row["tested_on"] for row in result.rows] == ["rgb", "depth", "rgb+depth"]
-    # Six to none: p = 2 / 2**6; Holm over three equal ones: times three.
-    assert [row["p_holm"] for row in result.rows] == pytest.approx([3 / 32] * 3)
-    assert "p = 0.031, Holm-corrected over 3 tests 0.094" in result.sentences[0]
-    assert result.sentences[2].startswith("rgb+depth (fusion): ")
+    names = ["mean of rgb, depth", "rgb", "depth", "rgb+depth"]
+    assert [row["tested_on"] for row in result.rows] == names
+    # Six to none: p = 2 / 2**6; Holm over three equal ones: times three. The mean is asked alone.
+    assert [row["p_holm"] for row in result.rows] == pytest.approx([1 / 32, *[3 / 32] * 3])
+    assert "p = 0.031, Holm-corrected over 3 tests 0.094" in result.sentences[1]
+    assert "Holm" not in result.sentences[0]
+    assert result.sentences[3].startswith("rgb+depth (fusion): ")
 
 
 def test_incomplete_folds_and_data_that_prove_nothing_are_said(tmp_path):
