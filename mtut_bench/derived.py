@@ -36,7 +36,8 @@ class Derivation:
     Attributes:
         modalities: which of the store's are kept.
         copies: new modality -> the store's modality that it shows.
-        partnered: of ``modalities``, those that show the clip's partner, see :func:`partners`.
+        partnered: of these and of ``modalities``, those that show the clip's partner, see
+            :func:`partners`.
     """
 
     modalities: tuple[str, ...]
@@ -120,7 +121,8 @@ def derive_store(
 
 
 def _check(reader: StoreReader, derivation: Derivation) -> None:
-    wanted = (*derivation.modalities, *derivation.copies.values(), *derivation.partnered)
+    wanted = [*derivation.modalities, *derivation.copies.values()]
+    wanted += [name for name in derivation.partnered if name not in derivation.copies]
     strange = [name for name in wanted if name not in reader.modalities]
     if strange:
         raise UsageError(
