@@ -17,7 +17,19 @@ from numpy.typing import NDArray
 from mtut_bench.errors import PredictionError
 from mtut_bench.files import UNREADABLE_ARRAYS, write_atomic
 
-__all__ = ["FORMAT_VERSION", "Predictions", "check_complete", "fuse", "read", "write"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Predictions",
+    "Probabilities",
+    "average",
+    "check_complete",
+    "fuse",
+    "read",
+    "write",
+]
+
+Probabilities = NDArray[np.float64]
+"""Of each clip and class, (N, K)."""
 
 FORMAT_VERSION = 1
 """Version of the file's layout."""
@@ -203,7 +215,7 @@ def _count(kind: str, clips: Sequence[str]) -> str:
     return f"{len(clips)} {kind} ({named}{', ...' if len(clips) > _NUM_NAMED else ''})"
 
 
-def fuse(predictions: Predictions, modalities: Sequence[str]) -> NDArray[np.float64]:
+def fuse(predictions: Predictions, modalities: Sequence[str]) -> Probabilities:
     """Return the mean of the probabilities over modalities, the paper's fusion.
 
     Args:
@@ -224,3 +236,35 @@ def fuse(predictions: Predictions, modalities: Sequence[str]) -> NDArray[np.floa
         )
     wanted = [index for index, name in enumerate(predictions.modalities) if name in modalities]
     return predictions.probabilities_MNK[wanted].mean(axis=0, dtype=np.float64)
+
+
+def average(members: Sequence[Predictions], modality: str) -> Probabilities:
+    """Return the mean of the probabilities over runs, by the rule of :func:`fuse`.
+
+    Args:
+        members: what some runs predicted, one or more; of the same clips, each in its own order.
+        modality: one that every run has.
+
+    Returns:
+        Probabilities, float64, (N, K), in the order of the first run's clips.
+
+    Raises:
+        PredictionError: a run without the modality, or of other clips, labels or classes.
+    """
+    first = members[0]
+    labels = dict(zip(first.clip_ids, first.labels_N.tolist(), strict=True))
+    aligned = []
+    for member in members:
+        check_complete(member, first.clip_ids)
+        place = {clip: index for index, clip in enumerate(member.clip_ids)}
+        order_N = [place[clip] for clip in first.clip_ids]
+        for clip, label in zip(first.clip_ids, member.labels_N[order_N].tolist(), strict=True):
+            if label != labels[clip]:
+                raise PredictionError(
+                    f"Clip {clip!r} has label {labels[clip]} in one run and {label} in another.",
+                    _CURE,
+                )
+        aligned.append(fuse(member, [modality])[order_N])
+    if len({scores_NK.shape for scores_NK in aligned}) > 1:
+        raise PredictionError("The runs differ in the number of classes.", _CURE)
+    return np.mean(aligned, axis=0, dtype=np.float64)

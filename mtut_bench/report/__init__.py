@@ -8,6 +8,7 @@ from rich.console import Console
 
 from mtut_bench.errors import MtutBenchError, ReportError, UsageError
 from mtut_bench.report.contents import contents_of, count
+from mtut_bench.report.ensembles import ensemble_rows, is_ensemble
 from mtut_bench.report.finished import Found, find_runs
 from mtut_bench.report.folder import (
     FIGURES,
@@ -120,7 +121,7 @@ def write_report(
 
 def _measured(found: Found) -> tuple[ResultRow, ...]:
     """Return the rows of runs; ones that nobody could read again are not written."""
-    rows = result_rows(found.runs)
+    rows = result_rows(found.runs) + ensemble_rows(found.runs)
     parse_rows({Path(name): content for name, content in row_files(rows).items()})
     return rows
 
@@ -161,11 +162,16 @@ def _about_kept(found: Found, rows: Sequence[ResultRow], out: Path) -> list[str]
             "runs: if they are there, an earlier report wrote them."
         ]
     try:
-        before = {row["run"] for row in read_rows(out / FOLDER)}
+        before = _run_ids(read_rows(out / FOLDER))
     except MtutBenchError:
         return [f"The rows in {out / FOLDER} could not be read; they were written anew."]
-    lost = len(before - {row["run"] for row in rows})
+    lost = len(before - _run_ids(rows))
     return [f"No longer in {out}: {count(lost, 'run')} of an earlier report."] if lost else []
+
+
+def _run_ids(rows: Sequence[ResultRow]) -> set[str]:
+    """Return the runs of some rows; an ensemble is none."""
+    return {row["run"] for row in rows if not is_ensemble(row)}
 
 
 def _known(tables: Sequence[str] | None) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mtut_bench.report.cells import CellRow
+from mtut_bench.report.ensembles import is_ensemble
 from mtut_bench.report.latex import to_latex_document
 from mtut_bench.report.markdown import to_markdown_document
 from mtut_bench.report.own import own_tables
@@ -66,8 +67,11 @@ def count(number: int, noun: str) -> str:
 def _remarks(rows: Sequence[ResultRow], elsewhere: Sequence[str]) -> tuple[str, ...]:
     remarks = []
     if rows:
-        runs = len({(row["store"], row["run"]) for row in rows})
-        remarks.append(f"Measured: {count(runs, 'run')}, {count(len(rows), 'number')}.")
+        ids = {(row["store"], row["run"], is_ensemble(row)) for row in rows}
+        num_pairs = sum(averaged for _, _, averaged in ids)
+        pairs = f"{count(num_pairs, 'pair')} of seeds, " if num_pairs else ""
+        runs = count(len(ids) - num_pairs, "run")
+        remarks.append(f"Measured: {runs}, {pairs}{count(len(rows), 'number')}.")
     else:
         remarks.append("Nothing has been measured: the tables hold the printed numbers alone.")
     remarks += _changed_stores(rows)
@@ -79,6 +83,7 @@ def _remarks(rows: Sequence[ResultRow], elsewhere: Sequence[str]) -> tuple[str, 
 def _changed_stores(rows: Sequence[ResultRow]) -> list[str]:
     """Return a sentence on each store whose content differs between runs."""
     remarks = []
+    rows = [row for row in rows if not is_ensemble(row)]
     for store in sorted({row["store"] for row in rows}):
         found = {(row["store_digest"], row["run"]) for row in rows if row["store"] == store}
         digests = sorted({digest for digest, _ in found})

@@ -18,6 +18,7 @@ from mtut_bench.report.cells import (
     not_mixed,
     seeds_left_out,
 )
+from mtut_bench.report.ensembles import ensemble_notes, members_title
 from mtut_bench.report.published import NOTHING
 from mtut_bench.report.rows import ResultRow, modality_order
 from mtut_bench.report.tables import Table
@@ -115,7 +116,9 @@ def _table(key: str, title: str, rows: Sequence[ResultRow]) -> Table:
                 raws.append(cell_row(key, title, cell, some))
                 raws[-1]["note"] = seeds_left_out(cell) if cell else why
         cells += [cell for cell in measured if cell]
-        refused += [f"{line[0]['title']}: {why}" for why in sorted(set(mixed) - {""})]
+        # With the line's name: a seed of an ensemble is a pair, and another one than a run's.
+        reasons = {*mixed, *(seeds_left_out(cell) for cell in measured if cell)} - {""}
+        refused += [f"{line[0]['title']}: {why}" for why in sorted(reasons)]
     labels = ("Method", "Trained on") if with_sets else ("Method",)
     return Table(
         key=key,
@@ -180,5 +183,6 @@ def _notes(
         words = legend(cells)
         notes.append(f"{words[0].upper()}{words[1:]}.")
     notes += _alike(lines)
-    notes += sorted({seeds_left_out(cell) for cell in cells} - {""})
-    return notes + setting_notes(rows) + source_notes(rows)
+    # An ensemble has its members' settings: said once.
+    members: list[ResultRow] = [{**row, "title": members_title(row)} for row in rows]
+    return notes + ensemble_notes(rows) + setting_notes(members) + source_notes(rows)

@@ -97,7 +97,10 @@ def disagreement(rows: Sequence[Mapping[str, Any]]) -> str:
         unit = str(json.loads(row["overrides"]).get(FOLD_UNIT, ""))
         groups[row["store"], row["store_digest"], unit].append(row)
     for (store, _, _), alike in groups.items():
-        said = {row["num_folds"]: row["run"] for row in alike}
+        said: dict[int, str] = {}
+        for row in alike:
+            # The first is of a run; an ensemble, which stands behind it, has an id of no folder.
+            said.setdefault(row["num_folds"], row["run"])
         if len(said) > 1:
             parts = [f"run {run} says {number}" for number, run in sorted(said.items())]
             return f"runs on {store} differ in how many folds it has: {', '.join(parts)}"

@@ -17,20 +17,21 @@ from mtut_bench.report.manifest import Manifest
 from mtut_bench.report.row_checks import implausible
 from mtut_bench.types import MODALITIES
 
-__all__ = ["ResultRow", "modality_order", "result_rows"]
+__all__ = ["ResultRow", "modality_order", "result_rows", "with_numbers"]
 
 
 class ResultRow(TypedDict):
-    """One number of one run; raw, never rounded.
+    """One number of one run, or of two that are averaged; raw, never rounded.
 
-    Keys that need words: ``complete``: the store holds every clip of its dataset. ``tables``:
-    published tables that the protocol may fill, separated by spaces. ``overrides`` and ``settings``
-    (of the method): canonical JSON. ``printed_as``: the name under which published tables print
-    this number. ``modalities`` (trained on) and ``tested_on``: joined with '+'. ``padded_clips``:
-    test clips shorter than the network's minimum, which were padded to it. ``learning_rate``: of
-    stage two, for each modality tested on. ``family``: digest of all of the run's identity but
-    fold, seed and modalities; numbers of different families are never averaged. ``value``,
-    ``ci_low``, ``ci_high``: in [0, 1], Wilson 95 percent interval of the clips.
+    Keys that need words: ``run``, ``seed``, ``family``: of an ensemble, see
+    :mod:`mtut_bench.report.ensembles`. ``complete``: the store holds every clip of its dataset.
+    ``tables``: published tables that the protocol may fill, separated by spaces. ``overrides`` and
+    ``settings`` (of the method): canonical JSON. ``printed_as``: the name under which published
+    tables print this number. ``modalities`` (trained on) and ``tested_on``: joined with '+'.
+    ``padded_clips``: test clips shorter than the network's minimum, which were padded to it.
+    ``learning_rate``: of stage two, for each modality tested on. ``family``: digest of all of the
+    run's identity but fold, seed and modalities; numbers of different families are never averaged.
+    ``value``, ``ci_low``, ``ci_high``: in [0, 1], Wilson 95 percent interval of the clips.
     """
 
     run: str
@@ -101,9 +102,6 @@ def _rows(run: FinishedRun) -> list[ResultRow]:
     common = _common(manifest)
     rows = []
     for tested in _subsets(scores.modalities):
-        fused_NK = predictions.fuse(scores, tested)
-        correct, total = metrics.num_correct(fused_NK, scores.labels_N), len(scores.clip_ids)
-        low, high = metrics.wilson_interval(correct, total)
         row = common.copy()
         row["tested_on"] = "+".join(tested)
         row["printed_as"] = manifest.get(
@@ -111,15 +109,37 @@ def _rows(run: FinishedRun) -> list[ResultRow]:
         )
         rates = (manifest.get(f"joint_learning_rate.{name}", int, float) for name in tested)
         row["learning_rate"] = " ".join(f"{rate:g}" for rate in rates)
-        row["correct"], row["total"], row["value"] = correct, total, correct / total
-        row["ci_low"], row["ci_high"] = low, high
-        row["macro"] = float(np.nanmean(metrics.per_class_accuracy(fused_NK, scores.labels_N)))
-        row["per_subject"] = _per_subject(run.subjects, fused_NK.argmax(axis=1) == scores.labels_N)
+        fused_NK = predictions.fuse(scores, tested)
+        row = with_numbers(row, fused_NK, scores.labels_N, run.subjects)
         complaint = implausible(row)
         if complaint:
             manifest.refuse(f"gives a row that cannot be: {complaint}")
         rows.append(row)
     return rows
+
+
+def with_numbers(
+    row: ResultRow,
+    scores_NK: NDArray[np.float64],
+    labels_N: NDArray[np.int64],
+    subjects: Sequence[str],
+) -> ResultRow:
+    """Return a row with the numbers that follow from scores.
+
+    Args:
+        row: its other facts.
+        scores_NK: of each class, (N, K).
+        labels_N: true classes, (N,).
+        subjects: who is seen in each clip, (N,).
+    """
+    correct, total = metrics.num_correct(scores_NK, labels_N), len(labels_N)
+    low, high = metrics.wilson_interval(correct, total)
+    row = row.copy()
+    row["correct"], row["total"], row["value"] = correct, total, correct / total
+    row["ci_low"], row["ci_high"] = low, high
+    row["macro"] = float(np.nanmean(metrics.per_class_accuracy(scores_NK, labels_N)))
+    row["per_subject"] = _per_subject(subjects, scores_NK.argmax(axis=1) == labels_N)
+    return row
 
 
 def _per_subject(subjects: Sequence[str], right_N: NDArray[np.bool_]) -> str:

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from mtut_baselines import METHODS
+from mtut_baselines.alignment import ClassificationObjective
 from mtut_bench.method import Method, NetworkSpec
 from mtut_bench.protocol import PROTOCOLS
+from mtut_bench.report.ensembles import ENSEMBLED
 from mtut_bench.types import MODALITIES
 
 SPEC = NetworkSpec(
@@ -72,3 +74,14 @@ def test_network_output_has_the_stated_axes(method):
     output = network(torch.zeros(2, 3, 12, 40, 40))
     assert output.logits_NKT.shape[:2] == (2, 5)
     assert output.features_NCTHW.ndim == 5
+
+
+def test_the_report_averages_seeds_of_the_plain_methods_alone():
+    settings = PROTOCOLS["demo"].objective_settings()
+    # Not of the A/A control, whose two runs are there to be told from I3D's.
+    plain = {
+        name
+        for name, method in METHODS.items()
+        if type(method.build_objective(settings)) is ClassificationObjective and not method.settings
+    }
+    assert set(ENSEMBLED) == plain
