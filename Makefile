@@ -8,13 +8,15 @@ BENCH := $(BIN)/mtut-bench
 AT := --data $(DEMO)/data --runs $(DEMO)/runs
 TWIN := --dataset viva-synthetic --size tiny --protocol demo
 
-.PHONY: help install demo test lint crash browser clean
+.PHONY: help install demo test lint crash browser clean study study-stores study-cpu
 help:
 	@echo "make demo     synthetic recordings -> store -> i3d and mtut -> tables, in minutes"
 	@echo "make test     lint, types, all tests"
 	@echo "make crash    ten kill -9 in prepare and in run, same bytes as undisturbed"
 	@echo "make browser  the report's page in Debian's Chromium"
 	@echo "make lint     ruff and mypy alone"
+	@echo "make study-cpu  the reduced study of results/STUDY.md again, 2 hours on two cores; resumes"
+	@echo "make study    the study itself, on a GPU; resumes"
 	@echo "make clean    delete .venv and $(DEMO)"
 
 install: $(READY)
@@ -57,6 +59,41 @@ browser: $(READY)
 	  $(BIN)/python -m pip install --quiet --editable '.[browser]'
 	CHROMIUM="$(CHROMIUM)" CHROMEDRIVER="$(CHROMEDRIVER)" \
 	  $(BIN)/python -m pytest -m browser tests/browser
+
+# The study of results/STUDY.md. Every line does what is missing and skips what is done.
+STUDY := study
+TWIN_FULL := viva-synthetic --size full --data $(STUDY)/data
+STUDY_RUN := $(BENCH) run --data $(STUDY)/data --runs $(STUDY)/runs
+# Colour does not learn at this size: depth and flow. One process and thread for each of two cores.
+CPU_RUN := OMP_NUM_THREADS=1 $(STUDY_RUN) --device cpu --resident always
+study-cpu: $(READY)
+	$(BENCH) prepare $(TWIN_FULL) --flow farneback --store study-flow
+	test -d $(STUDY)/data/stores/study-cpu.zarr || $(BENCH) derive $(TWIN_FULL) --store study-flow \
+	  --as study-cpu --modalities depth,flow --copy depth_copy=depth \
+	  --copy flow_partner=flow --partner flow_partner
+	for part in cpu-tuning cpu; do \
+	  $(CPU_RUN) --study results/studies/$$part.toml --fold 1,2,3,4 & first=$$!; \
+	  $(CPU_RUN) --study results/studies/$$part.toml --fold 5,6,7,8; second=$$?; \
+	  wait $$first && test $$second -eq 0 || exit 1; \
+	done
+	$(BENCH) report --runs $(STUDY)/runs --out $(STUDY)/report
+
+study-stores: $(READY)
+	$(BENCH) prepare $(TWIN_FULL)
+	test -d $(STUDY)/data/stores/study.zarr || $(BENCH) derive $(TWIN_FULL) --as study \
+	  --copy rgb_copy=rgb --copy depth_partner=depth --partner depth_partner
+	set -e; while read name options; do \
+	  $(BENCH) synth $(TWIN_FULL) --raw $(STUDY)/data/raw/$$name $$options; \
+	  $(BENCH) prepare $(TWIN_FULL) --raw $(STUDY)/data/raw/$$name --store $$name; \
+	done < results/studies/twins.txt
+	$(BENCH) prepare nvgesture-synthetic --size full --data $(STUDY)/data
+
+# First the constants: rule 4 of results/STUDY.md says how tuning.toml sets those of the protocol.
+study: study-stores
+	set -e; for part in tuning study confirmation dose options nvgesture paper-geometry; do \
+	  $(STUDY_RUN) --study results/studies/$$part.toml; \
+	done
+	$(BENCH) report --runs $(STUDY)/runs --out $(STUDY)/report
 
 clean:
 	rm -rf $(VENV) $(DEMO)

@@ -122,13 +122,16 @@ def derive_store(
 
 def _check(reader: StoreReader, derivation: Derivation) -> None:
     wanted = [*derivation.modalities, *derivation.copies.values()]
-    wanted += [name for name in derivation.partnered if name not in derivation.copies]
+    wanted += [name for name in derivation.partnered if name not in derivation.names()]
     strange = [name for name in wanted if name not in reader.modalities]
     if strange:
         raise UsageError(
             f"the store {reader.name} holds no {strange[0]!r}",
             f"Choose among: {', '.join(reader.modalities)}.",
         )
+    lost = [name for name in derivation.partnered if name not in derivation.names()]
+    if lost:
+        raise UsageError(f"{lost[0]!r} is not kept", f"Keep it too: --modalities ...,{lost[0]}.")
     for name, source in derivation.copies.items():
         if name in reader.modalities or not is_modality_name(name):
             raise UsageError(f"{name!r} cannot name a copy", "Take a new name, such as rgb_copy.")

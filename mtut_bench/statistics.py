@@ -87,9 +87,9 @@ def bootstrap_over_persons_and_seeds(
     Persons and seeds are crossed (every seed predicts every person), so each resample draws seeds
     and, independently, persons, with replacement, and takes every drawn seed on every drawn person.
     What there is one of is not resampled. The plain percentile interval is too short for few
-    persons (with eight it covers 88 %, see tests/mtut_bench/test_coverage.py), so its level is expanded as Student's t
-    would ask for. Even so two or three persons give too short an interval, at most from the lowest
-    to the highest of them: callers show it beside one of the clips.
+    persons (with eight it covers 88 %, see tests/mtut_bench/test_coverage.py), so its level is
+    expanded as Student's t would ask for. Even so two or three persons give too short an interval,
+    at most from the lowest to the highest of them: callers show it beside one of the clips.
 
     Args:
         correct_SP: clips right, of each seed and person; a difference of two counts is as good.

@@ -52,6 +52,7 @@ OPTIONS = {
         "--whole",
         "--contact-sheet",
         "--probes",
+        "--difficulty",
         "--workers",
     },
     "verify": {
@@ -89,6 +90,7 @@ OPTIONS = {
     },
     "import": {"--data", "--store", "--overwrite"},
     "run": {
+        "--study",
         "--table",
         "--tables",
         "--set",

@@ -58,6 +58,16 @@ def test_a_partnered_modality_shows_the_partner_at_the_clips_own_length(reader):
         assert all(frame.tobytes() in frames for frame in shown)
 
 
+def test_a_copy_may_show_the_partner_beside_its_source(reader):
+    found = derived(reader, Derivation(("rgb",), {"rgb_partner": "rgb"}, ("rgb_partner",)))
+    other = partners(reader.table.rows)
+    assert found.modalities == ("rgb", "rgb_partner")
+    for index, partner in enumerate(other):
+        np.testing.assert_array_equal(found.read(index, "rgb"), reader.read(index, "rgb"))
+        shown, source = found.read(index, "rgb_partner"), reader.read(partner, "rgb")
+        np.testing.assert_array_equal(shown[[0, -1]], source[[0, -1]])
+
+
 def test_a_derived_store_is_never_complete_and_says_what_it_is(reader):
     found = derived(reader, PARTNER)
     assert found.attributes["complete"] is False
@@ -75,6 +85,7 @@ def test_a_derived_store_is_never_complete_and_says_what_it_is(reader):
     [
         (Derivation(("rgb",), {"rgb_copy": "flow"}), "holds no 'flow'"),
         (Derivation(("rgb",), {}, ("flow",)), "holds no 'flow'"),
+        (Derivation(("rgb",), {}, ("depth",)), "'depth' is not kept"),
         (Derivation(("rgb",), {"depth": "rgb"}), "'depth' cannot name a copy"),
         (Derivation(("rgb",), {"Copy!": "rgb"}), "'Copy!' cannot name a copy"),
         (Derivation(("rgb",), {"again": "rgb"}), "would be taken for pictures of 1 channels"),

@@ -1,7 +1,7 @@
 import pytest
 
 from mtut_bench.errors import FoldError, UsageError
-from mtut_bench.folds import check_fold, choose_folds, make_folds, with_validation
+from mtut_bench.folds import check_fold, choose_folds, inner_fold, make_folds, with_validation
 from mtut_bench.types import ClipRow, Fold
 
 
@@ -152,3 +152,49 @@ def test_without_validation_clips_there_are_none_to_train_on():
     with pytest.raises(UsageError, match="official has no validation clip") as caught:
         with_validation(fold, LISTED)
     assert "--protocol paper" in caught.value.cure
+
+
+def test_several_folds_are_named_with_commas_in_the_stores_order():
+    folds = make_folds(PERSONS, "subject", "person")
+    assert [f.name for f in choose_folds(folds, "anna, 1")] == ["1", "anna"]
+    with pytest.raises(UsageError, match="no fold '3'"):
+        choose_folds(folds, "1,3")
+
+
+def test_a_fold_whose_name_holds_a_comma_is_found():
+    folds = [Fold("a,b", ("x",), ("y",)), Fold("a", ("y",), ("x",))]
+    assert choose_folds(folds, "a,b") == folds[:1]
+
+
+def test_inner_folds_test_each_person_for_one_other_and_leave_the_tested_one_out():
+    folds = make_folds(PERSONS, "subject", "person")
+    subject = {one.clip_id: one.subject for one in PERSONS}
+    inner = [inner_fold(fold, PERSONS, "subject") for fold in folds]
+    tested = [{subject[clip] for clip in fold.test} for fold in inner]
+    assert [fold.name for fold in inner] == ["1", "2", "10", "anna"]
+    assert tested == [{"2"}, {"10"}, {"anna"}, {"1"}]
+    for fold, outer in zip(inner, folds, strict=True):
+        assert not {*fold.train, *fold.test} & set(outer.test)
+        assert {*fold.train, *fold.test} == set(outer.train)
+        check_fold(fold, PERSONS)
+
+
+def test_the_inner_fold_of_a_split_with_a_validation_side_tests_that():
+    rows = [row("d", "3", "val"), *LISTED[:3]]
+    (fold,) = make_folds(rows, "split", "person")
+    assert inner_fold(fold, rows, "split") == Fold("official", train=fold.train, test=("d",))
+
+
+def test_the_inner_fold_of_a_split_without_one_tests_the_last_fifth_of_the_persons():
+    rows = [row(f"c{n}", str(n), "train") for n in range(1, 12)] + [row("t", "99", "test")]
+    (fold,) = make_folds(rows, "split", "person")
+    inner = inner_fold(fold, rows, "split")
+    assert inner.test == ("c10", "c11")
+    assert inner.train == tuple(f"c{n}" for n in range(1, 10))
+
+
+def test_one_person_cannot_be_divided():
+    rows = [row("a", "1", "train"), row("t", "2", "test")]
+    (fold,) = make_folds(rows, "split", "person")
+    with pytest.raises(UsageError, match="trains on 1 person"):
+        inner_fold(fold, rows, "split")

@@ -9,7 +9,13 @@ from safetensors.torch import load_file, save_file
 from mtut_baselines import METHODS
 from mtut_bench.errors import RunError, UsageError
 from mtut_bench.identity import Weights
-from mtut_bench.planning import Workload, describe_plans, measured_rate, plan_runs
+from mtut_bench.planning import (
+    Workload,
+    describe_plans,
+    measured_rate,
+    plan_fold_by_fold,
+    plan_runs,
+)
 from mtut_bench.protocol import PROTOCOLS
 from mtut_bench.runs import execute
 
@@ -364,3 +370,26 @@ def test_work_counts_validation_clips_where_they_are(make_request, validated, ti
     assert Workload.of(plans).test_clips == 3 * 2
     assert Workload.of(plans).clip_passes == 6 * 5 * 2
     assert "6 train, 3 test clips" in describe_plans(plans)[0]
+
+
+def test_inner_folds_are_another_run_and_leave_the_tested_person_out(
+    make_request, make_store, make_rows
+):
+    store = make_store("three", rows=make_rows(9, subjects=("1", "2", "3")))
+    (plain,) = plan_runs([make_request(store=store)])
+    (inner,) = plan_runs([make_request(store=store, settings=("train_on=inner",))])
+    assert inner.run_id != plain.run_id
+    assert inner.stage_id("rgb") != plain.stage_id("rgb")
+    assert not {*inner.fold.train, *inner.fold.test} & set(plain.fold.test)
+    assert inner.identity["overrides"] == {"train_on": "inner"}
+
+
+def test_a_group_is_planned_fold_by_fold_and_nothing_twice(make_request):
+    requests = [make_request(name, fold="all") for name in ("i3d", "mtut")]
+    plans = plan_fold_by_fold([requests, [requests[1]]])
+    folds = [plan.fold.name for plan in plan_runs(requests[:1])]
+    assert len(folds) > 1
+    assert [(p.fold.name, p.method.name) for p in plans] == [
+        (fold, name) for fold in folds for name in ("i3d", "mtut")
+    ]
+    assert {plan.run_id for plan in plans} == {plan.run_id for plan in plan_runs(requests)}

@@ -131,10 +131,18 @@ def test_lambda_grows_with_the_square_of_fewer_blocks():
     assert scaled_lambda(64) == pytest.approx(0.05 * 37.515625)
 
 
-def test_demo_lambda_fits_its_map():
-    demo = PROTOCOLS["demo"]
-    blocks = -(-demo.clip_length // 8) * (-(-demo.crop // 32)) ** 2
-    assert demo.lambda_ == scaled_lambda(blocks)
+@pytest.mark.parametrize("name", ["demo", "study", "study-cpu"])
+def test_lambda_of_a_small_protocol_fits_its_map(name):
+    protocol = PROTOCOLS[name]
+    blocks = -(-protocol.clip_length // 8) * (-(-protocol.crop // 32)) ** 2
+    assert protocol.lambda_ == scaled_lambda(blocks)
+
+
+@pytest.mark.parametrize("name", ["study", "study-cpu"])
+def test_the_study_keeps_the_papers_proportion_of_its_stages(name):
+    study, paper = PROTOCOLS[name], PROTOCOLS["paper"]
+    assert study.epochs_alone * paper.epochs_joint == study.epochs_joint * paper.epochs_alone
+    assert (study.initialisation, study.tables) == ("scratch", ())
 
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Protocol)])
@@ -187,7 +195,7 @@ def test_the_map_of_c3d_has_the_blocks_that_lambda_is_made_for(name):
         network = METHODS["c3d"].build_network(spec)
         clip = torch.zeros(1, 3, protocol.clip_length, protocol.crop, protocol.crop)
     blocks = network(clip).features_NCTHW[0, 0].numel()
-    assert blocks == {"demo": 8}.get(name, 64)
+    assert blocks == {"demo": 8, "study": 32, "study-cpu": 8}.get(name, 64)
     assert protocol.lambda_ == scaled_lambda(blocks, paper_blocks=64)
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
+from mtut_bench.errors import UsageError
 from mtut_preprocess.synthetic import generate
 from mtut_preprocess.synthetic.camera import (
     Camera,
@@ -13,7 +14,7 @@ from mtut_preprocess.synthetic.camera import (
     rasterise,
     shade,
 )
-from mtut_preprocess.synthetic.difficulty import DIFFICULTY, Difficulty, draw_weakness
+from mtut_preprocess.synthetic.difficulty import DIFFICULTY, Difficulty, changed, draw_weakness
 from mtut_preprocess.synthetic.scene import draw_noise, draw_scene
 
 CAMERA = Camera(width=120, height=90, focal_px=100.0, centre_px=(60.0, 45.0))
@@ -70,6 +71,22 @@ def scene(weak, seed=0, frames=20):
     return draw_scene(rng(1), rng(seed), CAMERA, num_frames=frames, weak=weak)
 
 
+def test_clutter_draws_walls_towards_one_grey():
+    def wall(clutter, place):
+        scene = draw_scene(rng(place), rng(7), CAMERA, num_frames=2, weak=False, clutter=clutter)
+        return scene.background.astype(float)
+
+    plain = [wall(0.0, place) for place in (1, 2)]
+    np.testing.assert_array_equal(plain[0], plain[1])
+    assert plain[0].std() == 0
+    whole, half = wall(1.0, 1), wall(0.5, 1)
+    np.testing.assert_array_equal(
+        whole, draw_scene(rng(1), rng(7), CAMERA, num_frames=2, weak=False).background
+    )
+    # Half way, but for rounding down and what is clipped at 255.
+    assert half.std() == pytest.approx(whole.std() / 2, rel=0.1)
+
+
 def test_weak_clips_are_dark_or_clipped_and_others_fair():
     fair = [scene(False, seed).exposure.mean() for seed in range(40)]
     weak = np.array([scene(True, seed).exposure.mean() for seed in range(40)])
@@ -123,3 +140,17 @@ def test_the_difficulty_is_part_of_a_folders_identity(tmp_path):
     other = replace(DIFFICULTY["viva-synthetic"], noise=2.0)
     with pytest.raises(Exception, match="difficulty"):
         generate("viva-synthetic", tmp_path, size="tiny", difficulty=other, workers=1)
+
+
+def test_knobs_are_changed_by_name():
+    found = changed("viva-synthetic", ["clutter=0.2", "noise=3", "clutter=0.3"])
+    assert found == replace(DIFFICULTY["viva-synthetic"], clutter=0.3, noise=3.0)
+    assert changed("viva-synthetic", []) == DIFFICULTY["viva-synthetic"]
+
+
+@pytest.mark.parametrize(
+    "text", ["clutter", "clutter=", "clutter=2", "noise=-1", "noise=inf", "noise=nan", "version=2"]
+)
+def test_knobs_that_are_none_are_refused(text):
+    with pytest.raises(UsageError, match=text.split("=")[0]):
+        changed("viva-synthetic", [text])
