@@ -12,10 +12,13 @@ from mtut_bench.report.finished import FinishedRun
 from mtut_bench.report.folder import FIGURES, PAGE
 from mtut_bench.report.page import render_page
 from mtut_bench.report.tables import Table
+from mtut_bench.report.training_rows import training_csv
 
 __all__ = ["Illustration", "illustrated_files"]
 
 _SUFFIXES = (".svg", ".png")
+_TRAINING = f"{FIGURES}/stage-two.csv"
+"""What all methods logged in stage two, as numbers."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ def illustrated_files(
     remarks: Sequence[str],
     means: Illustration,
 ) -> dict[str, bytes]:
-    """Return the figures (SVG and PNG) and the page, by their names below the report's folder.
+    """Return the figures (SVG and PNG), the log of stage two as numbers, and the page, by names.
 
     Args:
         runs: finished runs; may be empty.
@@ -60,7 +63,9 @@ def illustrated_files(
         runs=runs,
         confused=most_confused(runs, means.stores),
     )
-    return {**_drawings(drawn.figures), PAGE: page.encode()}
+    training = training_csv(runs)
+    logged = {_TRAINING: training} if training else {}
+    return {**_drawings(drawn.figures), **logged, PAGE: page.encode()}
 
 
 def _drawings(figures: Sequence[Figure]) -> dict[str, bytes]:

@@ -237,13 +237,24 @@ def test_curves_follow_the_log_and_leave_out_what_it_lacks(tmp_path):
         log_entry("alone", 0, "rgb", 2.0),
         log_entry("alone", 0, "depth", 9.0),
         log_entry("joint", 1, "rgb", 1.0, ssa_term=3.0, rho_mean=0.5),
-        log_entry("joint", 2, "rgb", float("nan"), ssa_term=float("nan"), rho_mean=0.25),
+        log_entry(
+            "joint",
+            2,
+            "rgb",
+            float("nan"),
+            ssa_term=float("nan"),
+            rho_mean=0.25,
+            ssa=7.0,
+            rho_open=0.125,
+        ),
     ]
     log = read_log(add_log(run, entries).folder)
     assert run_curve(log, "rgb", "cross-entropy") == Curve((0, 1), (2.0, 1.0))
     assert run_curve(log, "rgb", "mean \u03c1") == Curve((1, 2), (0.5, 0.25))
     assert run_curve(log, "rgb", "SSA share") == Curve((1,), (0.75,))
     assert run_curve(log, "depth", "SSA share") == Curve((), ())
+    assert run_curve(log, "rgb", "distance") == Curve((2,), (7.0,))
+    assert run_curve(log, "rgb", "\u03c1 open") == Curve((2,), (0.125,))
     assert joint_start([arm_of(run)], {run.folder: log}) == 1
 
 

@@ -48,9 +48,19 @@ def _ssa_share(entry: Entry) -> float | None:
     return term / (term + entropy)
 
 
+def _distance(entry: Entry) -> float | None:
+    return _number(entry, "ssa")
+
+
+def _open_share(entry: Entry) -> float | None:
+    return _number(entry, "rho_open")
+
+
 QUANTITIES: dict[str, Callable[[Entry], float | None]] = {
     "cross-entropy": _cross_entropy,
     "mean \u03c1": _rho,
+    "\u03c1 open": _open_share,
+    "distance": _distance,
     "SSA share": _ssa_share,
 }
 """What is drawn of a log, by name; None where an entry does not have it."""

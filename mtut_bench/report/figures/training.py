@@ -130,7 +130,7 @@ def _name_stage(axes: Axes, start: int | None) -> None:
 
 
 def _scale(axes: Axes, quantity: str, curves: Sequence[Curve]) -> None:
-    if quantity == "SSA share":
+    if quantity in ("SSA share", "\u03c1 open"):
         axes.set_ylim(-0.03, 1.03)
     elif max(value for curve in curves for value in curve.values) > _LINEAR_UP_TO:
         axes.set_yscale("symlog", linthresh=1.0)
@@ -145,6 +145,10 @@ def _caption(group: Group, shown: Sequence[str], start: int | None) -> str:
     words = ["Training cross-entropy of each network, mean of an epoch"]
     if "mean \u03c1" in shown:
         words.append("\u03c1, mean over clips and other networks")
+    if "\u03c1 open" in shown:
+        words.append("share of clips for which \u03c1 is above 0, the other network being better")
+    if "distance" in shown:
+        words.append("squared distance of the correlation matrices, unweighted")
     if "SSA share" in shown:
         words.append("share of the alignment term in the loss")
     runs = any(len(arm.runs) > 1 for arm in group.arms)
