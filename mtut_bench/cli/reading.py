@@ -77,12 +77,18 @@ def _refuse_misspelt(context: typer.Context, runs: Path, out: Path | None) -> No
     Without runs a report can be of the rows in `--out`; the default folder may be absent, and then
     the tables hold the printed numbers alone.
     """
-    source = context.get_parameter_source("runs")
-    if runs.exists() or (out is None and source and source.name != "DEFAULT"):
+    if runs.exists() or (out is None and not _is_default(context, "runs")):
         refuse_missing_runs(runs)
 
 
+def _is_default(context: typer.Context, name: str) -> bool:
+    """Return whether the user, or the environment, gave no value for an option."""
+    source = context.get_parameter_source(name)
+    return source is None or source.name == "DEFAULT"
+
+
 def list_(
+    context: typer.Context,
     subject: Annotated[Subject, typer.Argument()],
     data: DataOption = DATA,
     runs: RunsOption = RUNS,
@@ -105,6 +111,8 @@ def list_(
     elif subject is Subject.PROTOCOLS:
         lines = list_protocols()
     else:
+        if subject is Subject.RUNS and not _is_default(context, "runs"):
+            refuse_missing_runs(runs)
         lines = list_runs(runs) if subject is Subject.RUNS else list_stores(data / "stores")
     table = Table(subject.value, "", show_edge=False)
     for name, text in lines:

@@ -439,6 +439,14 @@ def test_runs_that_are_a_file_are_refused(tmp_path, bench):
         assert "is a file, no folder of runs" in output
 
 
+def test_list_says_that_there_is_no_folder_of_runs(tmp_path, bench):
+    code, output = bench("list", "runs", "--runs", tmp_path / "typo")
+    assert code == 2
+    assert f"no folder of runs {tmp_path / 'typo'}" in output
+    # Nothing was named, and nothing was run yet.
+    assert bench("list", "runs")[0] == 0
+
+
 def test_compare_says_that_there_is_no_folder_of_runs(tmp_path, bench):
     code, output = bench("report", "compare", "a", "b", "--runs", tmp_path / "typo")
     assert code == 2
