@@ -63,20 +63,23 @@ browser: $(READY)
 # The study of results/STUDY.md. Every line does what is missing and skips what is done.
 STUDY := study
 TWIN_FULL := viva-synthetic --size full --data $(STUDY)/data
-STUDY_RUN := $(BENCH) run --data $(STUDY)/data --runs $(STUDY)/runs
+STUDY_RUN := $(BENCH) run --data $(STUDY)/data --runs $(STUDY)/
 # Colour does not learn at this size: depth and flow. One process and thread for each of two cores.
-CPU_RUN := OMP_NUM_THREADS=1 $(STUDY_RUN) --device cpu --resident always
+CPU_RUN := OMP_NUM_THREADS=1 $(BENCH) run --data $(STUDY)/data --device cpu --resident always \
+  --runs $(STUDY)/
 study-cpu: $(READY)
 	$(BENCH) prepare $(TWIN_FULL) --flow farneback --store study-flow
 	test -d $(STUDY)/data/stores/study-cpu.zarr || $(BENCH) derive $(TWIN_FULL) --store study-flow \
 	  --as study-cpu --modalities depth,flow --copy depth_copy=depth \
 	  --copy flow_partner=flow --partner flow_partner
 	for part in cpu-tuning cpu; do \
-	  $(CPU_RUN) --study results/studies/$$part.toml --fold 1,2,3,4 & first=$$!; \
-	  $(CPU_RUN) --study results/studies/$$part.toml --fold 5,6,7,8; second=$$?; \
+	  $(CPU_RUN)$$part --study results/studies/$$part.toml --fold 1,2,3,4 & first=$$!; \
+	  $(CPU_RUN)$$part --study results/studies/$$part.toml --fold 5,6,7,8; second=$$?; \
 	  wait $$first && test $$second -eq 0 || exit 1; \
 	done
-	$(BENCH) report --runs $(STUDY)/runs --out $(STUDY)/report
+	for part in cpu-tuning cpu; do \
+	  $(BENCH) report --runs $(STUDY)/$$part --out $(STUDY)/report/$$part || exit 1; \
+	done
 
 study-stores: $(READY)
 	$(BENCH) prepare $(TWIN_FULL)
@@ -91,9 +94,9 @@ study-stores: $(READY)
 # First the constants: rule 4 of results/STUDY.md says how tuning.toml sets those of the protocol.
 study: study-stores
 	set -e; for part in tuning study confirmation dose options nvgesture paper-geometry; do \
-	  $(STUDY_RUN) --study results/studies/$$part.toml; \
+	  $(STUDY_RUN)$$part --study results/studies/$$part.toml; \
+	  $(BENCH) report --runs $(STUDY)/$$part --out $(STUDY)/report/$$part; \
 	done
-	$(BENCH) report --runs $(STUDY)/runs --out $(STUDY)/report
 
 clean:
 	rm -rf $(VENV) $(DEMO)
