@@ -62,14 +62,16 @@ browser: $(READY)
 
 # The study of results/STUDY.md. Every line does what is missing and skips what is done.
 STUDY := study
-TWIN_FULL := viva-synthetic --size full --data $(STUDY)/data
+# SIZE=mini tries the path in minutes; numbers are of the full twins.
+SIZE := full
+VIVA := viva-synthetic --size $(SIZE) --data $(STUDY)/data
 STUDY_RUN := $(BENCH) run --data $(STUDY)/data --runs $(STUDY)/
 # Colour does not learn at this size: depth and flow. One process and thread for each of two cores.
 CPU_RUN := OMP_NUM_THREADS=1 $(BENCH) run --data $(STUDY)/data --device cpu --resident always \
   --runs $(STUDY)/
 study-cpu: $(READY)
-	$(BENCH) prepare $(TWIN_FULL) --flow farneback --store study-flow
-	test -d $(STUDY)/data/stores/study-cpu.zarr || $(BENCH) derive $(TWIN_FULL) --store study-flow \
+	$(BENCH) prepare $(VIVA) --flow farneback --store study-flow
+	test -d $(STUDY)/data/stores/study-cpu.zarr || $(BENCH) derive $(VIVA) --store study-flow \
 	  --as study-cpu --modalities depth,flow --copy depth_copy=depth \
 	  --copy flow_partner=flow --partner flow_partner
 	for part in cpu-tuning cpu; do \
@@ -82,14 +84,14 @@ study-cpu: $(READY)
 	done
 
 study-stores: $(READY)
-	$(BENCH) prepare $(TWIN_FULL)
-	test -d $(STUDY)/data/stores/study.zarr || $(BENCH) derive $(TWIN_FULL) --as study \
-	  --copy rgb_copy=rgb --copy depth_partner=depth --partner depth_partner
+	$(BENCH) prepare $(VIVA) --store study-whole
+	test -d $(STUDY)/data/stores/study.zarr || $(BENCH) derive $(VIVA) --store study-whole \
+	  --as study --copy rgb_copy=rgb --copy depth_partner=depth --partner depth_partner
 	set -e; while read name options; do \
-	  $(BENCH) synth $(TWIN_FULL) --raw $(STUDY)/data/raw/$$name $$options; \
-	  $(BENCH) prepare $(TWIN_FULL) --raw $(STUDY)/data/raw/$$name --store $$name; \
+	  $(BENCH) synth $(VIVA) --raw $(STUDY)/data/raw/$$name $$options; \
+	  $(BENCH) prepare $(VIVA) --raw $(STUDY)/data/raw/$$name --store $$name; \
 	done < results/studies/twins.txt
-	$(BENCH) prepare nvgesture-synthetic --size full --data $(STUDY)/data
+	$(BENCH) prepare nvgesture-synthetic --size $(SIZE) --data $(STUDY)/data --store study-nvgesture
 
 # First the constants: rule 4 of results/STUDY.md says how tuning.toml sets those of the protocol.
 study: study-stores

@@ -19,10 +19,15 @@ def test_committed_tables_are_what_the_committed_rows_give():
     assert {f"table-{number}.csv" for number in "1234567"} < set(checked.names)
 
 
+def test_committed_tables_of_the_tuning_are_what_its_rows_give():
+    checked = check_report(RESULTS / "tuning", ("7",))
+    assert checked.num_rows == 72
+
+
 def test_committed_record_lists_the_committed_report_and_no_folder_of_a_machine():
     record = read_record(RESULTS)
     files = {path.relative_to(RESULTS).as_posix() for path in RESULTS.glob("*.*")}
-    assert set(record.files) | {RECORD, "README.md", "realism.md"} >= files
+    assert set(record.files) | {RECORD, "README.md", "STUDY.md", "realism.md"} >= files
     assert str(RESULTS.parent) not in (RESULTS / RECORD).read_text()
 
 
