@@ -21,7 +21,7 @@ def test_committed_tables_are_what_the_committed_rows_give():
 
 def test_committed_tables_of_the_tuning_are_what_its_rows_give():
     checked = check_report(RESULTS / "tuning", ("7",))
-    assert checked.num_rows == 72
+    assert checked.num_rows == 84
 
 
 def test_committed_record_lists_the_committed_report_and_no_folder_of_a_machine():

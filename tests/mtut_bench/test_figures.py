@@ -10,7 +10,7 @@ from figure_runs import add_log, add_maps, log_entry, make_run, make_scores
 from mtut_bench.cli.figures import focal_weight
 from mtut_bench.errors import RunError
 from mtut_bench.report.figures import canvas, draw_figures
-from mtut_bench.report.figures.canvas import clean, style
+from mtut_bench.report.figures.canvas import clean, legend_columns, style
 from mtut_bench.report.figures.confusions import called_out, confusion_figure
 from mtut_bench.report.figures.curves import Curve, joint_start, mean_curve, read_log, run_curve
 from mtut_bench.report.figures.evidence import (
@@ -256,6 +256,13 @@ def test_curves_follow_the_log_and_leave_out_what_it_lacks(tmp_path):
     assert run_curve(log, "rgb", "distance") == Curve((2,), (7.0,))
     assert run_curve(log, "rgb", "\u03c1 open") == Curve((2,), (0.125,))
     assert joint_start([arm_of(run)], {run.folder: log}) == 1
+
+
+def test_legends_stay_within_the_figure():
+    assert legend_columns(["I3D", "MTUT"]) == 2
+    assert legend_columns(["I3D"] * 9) == 9
+    assert legend_columns([*["I3D"] * 8, "Deep mutual learning"]) == 4
+    assert legend_columns(["x" * 300]) == 1
 
 
 def test_mean_curve_takes_epochs_that_every_run_has():

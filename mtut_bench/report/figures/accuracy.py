@@ -9,7 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from mtut_bench.report.figure import Figure
-from mtut_bench.report.figures.canvas import COLOURS, GREY, MARKERS, clean, finish, new_canvas
+from mtut_bench.report.figures.canvas import (
+    COLOURS,
+    GREY,
+    MARKERS,
+    clean,
+    finish,
+    legend_columns,
+    new_canvas,
+)
 from mtut_bench.report.figures.evidence import (
     Share,
     class_shares,
@@ -192,7 +200,7 @@ def _draw_shares(
 
 def _legend(canvas: Canvas, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    canvas.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 6))
+    canvas.legend(handles, labels, loc="outside upper center", ncols=legend_columns(labels))
 
 
 def _finish(canvas: Canvas, group: Group, *, key: str, what: str, remark: str) -> Figure:

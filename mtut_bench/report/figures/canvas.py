@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,7 @@ __all__ = [
     "blank_ticks",
     "clean",
     "finish",
+    "legend_columns",
     "new_canvas",
     "style",
 ]
@@ -46,6 +47,8 @@ MAGNITUDE = "cividis"
 SHARE = "Blues"
 DIFFERENCE = "PuOr_r"
 
+# What fits side by side at the legend's size, a line or marker being as wide as so many letters.
+_LEGEND_CHARS, _HANDLE_CHARS = 108, 7
 _DPI = 200
 _LAYOUT_PASSES = 2
 _PAD_IN = 0.06
@@ -129,6 +132,15 @@ def finish(canvas: Canvas, key: str, *, title: str, caption: str, alt: str) -> F
         svg, dpi=_DPI, format="svg", metadata={"Date": None, "Creator": None}
     )
     return Figure(key, title, caption, alt, svg.getvalue(), png.getvalue())
+
+
+def legend_columns(labels: Sequence[str]) -> int:
+    """Return how many columns a legend of some labels may have and stay within the figure.
+
+    Args:
+        labels: of the legend, at least one; a column is as wide as the longest.
+    """
+    return max(1, min(len(labels), _LEGEND_CHARS // (max(map(len, labels)) + _HANDLE_CHARS)))
 
 
 def clean(text: str, length: int = 28) -> str:

@@ -2,13 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter
 
 from mtut_bench.report.figure import Figure
-from mtut_bench.report.figures.canvas import COLOURS, GREY, clean, finish, new_canvas
+from mtut_bench.report.figures.canvas import (
+    COLOURS,
+    GREY,
+    clean,
+    finish,
+    legend_columns,
+    new_canvas,
+)
 from mtut_bench.report.figures.curves import (
     QUANTITIES,
     Curve,
@@ -88,7 +96,7 @@ def _canvas(
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    canvas.legend(handles, labels, loc="outside upper center", ncols=min(len(labels), 6))
+    canvas.legend(handles, labels, loc="outside upper center", ncols=legend_columns(labels))
     return canvas
 
 
@@ -110,7 +118,15 @@ def _draw(axes: Axes, curves: Sequence[Curve], label: str, number: int, count: i
     width = 1.3 + (count - 1 - number) * min(1.0, 2.5 / max(count - 1, 1))
     x = [epoch + 1 for epoch in mean.epochs]
     marker = "o" if len(x) < 4 else ""
-    axes.plot(x, mean.values, color=colour, linewidth=width, label=label, marker=marker, ms=3.5)
+    # Colours come round again; then the line is broken.
+    style = "solid" if number < len(COLOURS) else "dashed"
+    look: dict[str, Any] = {
+        "color": colour,
+        "linewidth": width,
+        "linestyle": style,
+        "marker": marker,
+    }
+    axes.plot(x, mean.values, label=label, markersize=3.5, **look)
 
 
 def _name_stage(axes: Axes, start: int | None) -> None:
