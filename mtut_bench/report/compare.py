@@ -6,6 +6,7 @@ The numbers come from ``paired``, what is refused from ``arms``, the words from 
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from mtut_bench.errors import ComparisonError, UsageError
@@ -47,7 +48,8 @@ def compare(
     Args:
         runs: all finished runs.
         a: name of a method, or ids of runs of one, joined by commas: as many digits of each,
-            at least 4, as tell it from others.
+            at least 4, as tell it from others. A name means the protocol's own runs where there
+            are any, and runs with changed options where there are none; a note says so.
         b: the same, of the other side.
         dataset: only runs on this dataset.
         store: only runs on the store of this name.
@@ -75,7 +77,9 @@ def compare(
         )
     pairs = [pair(*_named(arms_a[key], arms_b[key])) for key in common]
     rows = correct_two_families([row for two in pairs for row in measure_all(two)])
-    return describe(pairs, rows)
+    result = describe(pairs, rows)
+    left_out = _left_out(kept, a) + _left_out(kept, b)
+    return replace(result, notes=(*result.notes, *dict.fromkeys(left_out)))
 
 
 def all_comparisons(runs: Sequence[FinishedRun]) -> list[Comparison]:
@@ -134,6 +138,7 @@ def _arms(
     """Return one side for each set of modalities that a method was trained on."""
     runs = list(runs)
     chosen = [run for run in runs if method_name(run) == name]
+    chosen = _unchanged(chosen) or chosen
     if not chosen and ("," in name or _RUN_ID.fullmatch(name.lower())):
         chosen = [_by_id(runs, start.strip().lower(), limits) for start in name.split(",")]
     if not chosen:
@@ -148,6 +153,22 @@ def _arms(
     for run in chosen:
         sets[result_rows([run])[0]["modalities"]].append(run)
     return {key: gather(methods[0], some) for key, some in sets.items()}
+
+
+def _unchanged(runs: Iterable[FinishedRun]) -> list[FinishedRun]:
+    """Return the runs whose protocol is as it is written, without `--set` and other fold units."""
+    return [run for run in runs if not run.manifest.get("identity.overrides", dict)]
+
+
+def _left_out(runs: Iterable[FinishedRun], name: str) -> list[str]:
+    """Return a sentence on runs of a method that its name does not mean, or nothing."""
+    named = [run for run in runs if method_name(run) == name]
+    count = len(named) - len(_unchanged(named))
+    if count in (0, len(named)):
+        return []
+    return [
+        f"Not compared: {count} of {name}'s runs, with changed options; name them by their ids."
+    ]
 
 
 def method_name(run: FinishedRun) -> str:

@@ -204,8 +204,10 @@ def test_runs_of_an_older_format_are_refused(tmp_path):
 def test_a_side_may_be_runs_by_id(tmp_path):
     other()(tmp_path)
     variant = write_run(tmp_path, "1111", overrides={"beta": 3.0}, **OFFICIAL)
-    with pytest.raises(ComparisonError, match="runs of mtut differ in their identity"):
-        compared(tmp_path)
+    # A name means the protocol's own runs, and says which it leaves out.
+    named = compared(tmp_path)
+    assert "mtut 75.0 % against i3d 50.0 %" in named.sentences[0]
+    assert any("1 of mtut's runs, with changed options" in note for note in named.notes)
     plain = next(
         run.folder.name
         for run in found(tmp_path)
