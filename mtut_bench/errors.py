@@ -13,6 +13,7 @@ __all__ = [
     "FoldError",
     "InterruptedRunError",
     "MtutBenchError",
+    "PrecisionError",
     "PredictionError",
     "ReportError",
     "RunError",
@@ -69,6 +70,10 @@ class FoldError(MtutBenchError):
 
 class RunError(MtutBenchError):
     """A run that cannot start or be read: missing parts, a half-written or foreign folder."""
+
+
+class PrecisionError(RunError):
+    """A device that computes something else in a precision than in fp32."""
 
 
 class ExportError(MtutBenchError):

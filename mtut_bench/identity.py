@@ -183,7 +183,7 @@ def plan_run(
             "overrides": {k: v for k, v in arm.overrides.items() if k not in joint_names},
             "weights_digest": digests.get(modality),
             "network": method.network,
-            "source": method.source,
+            "source": method.network_source,
             "modality": modality,
         }
         for modality in modalities

@@ -1,24 +1,28 @@
-"""The machine: its device, what its precision costs, and what fits into its memory."""
+"""The machine: its device, and what fits into its memory."""
 
 import gc
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from mtut_bench.errors import RunError, UsageError
 from mtut_bench.identity import RunPlan
 from mtut_bench.learner import Learner, autocast, build_learner
 from mtut_bench.resident import Residence
-from mtut_bench.store_reader import StoreReader
-from mtut_bench.transforms import centre_crop, network_channels, to_input
+from mtut_bench.transforms import network_channels
 
-__all__ = ["Machine", "check_precision", "choose_device", "clips_that_fit", "out_of_memory"]
+__all__ = [
+    "Machine",
+    "choose_device",
+    "clips_that_fit",
+    "explain_memory",
+    "fresh_learner",
+    "out_of_memory",
+]
 
-_LARGEST_DISAGREEMENT = 0.05
-"""bfloat16 keeps 8 bits, roundings of up to 0.4 %: I3D's map is off by 1.0 to 1.4 %, C3D's by 0.5 %
-(CPU, 16 x 32 x 32 to 64 x 224 x 224); a wrong kernel gives tens (pytorch/pytorch#163539)."""
+_T = TypeVar("_T")
 
 _USABLE_SHARE = 0.92
 """Share of a GPU's memory that a training may plan with; fragments and the driver take the rest."""
@@ -70,48 +74,16 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def check_precision(
-    plan: RunPlan, reader: StoreReader, machine: Machine
-) -> dict[str, float] | None:
-    """Compare the run's precision with fp32 on two clips, before anything is trained.
-
-    A fresh network in evaluation mode: the relative difference (L2) of its feature map. In training
-    mode each batch norm of a fresh network enlarges the roundings before it, to 20 or 50 % in I3D,
-    and a wrong kernel could not be told from them.
+def fresh_learner(plan: RunPlan, modality: str, machine: Machine, **options: bool) -> Learner:
+    """Return the network of a modality as the run's first stage starts it.
 
     Args:
         plan: the run.
-        reader: its store.
-        machine: device.
-
-    Returns:
-        Relative difference per modality; None where the run is in fp32.
-
-    Raises:
-        RunError: they differ by more than 5 %.
+        modality: one of its modalities.
+        machine: device, and whether activations are recomputed.
+        options: ``recompute`` instead of the machine's.
     """
-    if plan.arm.precision == "fp32":
-        return None
-    found: dict[str, float] = {}
-    for modality in plan.modalities:
-        network = _fresh(plan, modality, machine).network.eval()
-        clip = _two_clips(plan, reader, modality, machine.device)
-        maps = []
-        for precision in ("fp32", plan.arm.precision):
-            with torch.no_grad(), autocast(machine.device, precision):
-                maps.append(network(clip).features_NCTHW.float())
-        difference = float((maps[1] - maps[0]).norm() / maps[0].norm())
-        if not difference <= _LARGEST_DISAGREEMENT:
-            raise RunError(
-                f"{plan.arm.precision} differs from fp32 by {difference:.1%} on {modality}: this"
-                " device and this torch compute something else",
-                "Run with --precision fp32, or with another version of torch or cuDNN.",
-            )
-        found[modality] = difference
-    return found
-
-
-def _fresh(plan: RunPlan, modality: str, machine: Machine) -> Learner:
+    weights = plan.arm.weights.get(modality)
     return build_learner(
         plan.method,
         modality,
@@ -119,20 +91,28 @@ def _fresh(plan: RunPlan, modality: str, machine: Machine) -> Learner:
         plan.protocol,
         plan.seed,
         machine.device,
-        recompute=machine.recompute,
+        weights=weights.path if weights else None,
+        **{"recompute": machine.recompute, **options},
     )
 
 
-def _two_clips(plan: RunPlan, reader: StoreReader, modality: str, device: torch.device) -> Tensor:
-    length = plan.protocol.clip_length
-    crop = centre_crop(*reader.frame_size, plan.protocol)
-    clips = []
-    for clip_id in plan.fold.train[:2]:
-        frames = reader.read(reader.table.index[clip_id], modality, 0, length)
-        pad = [(0, length - len(frames)), (0, 0), (0, 0), (0, 0)]
-        clips.append(np.pad(frames, pad, mode="edge"))
-    stacked = torch.from_numpy(np.stack(clips)).to(device)
-    return to_input(stacked, modality, [crop] * len(clips), plan.protocol)
+def explain_memory(plan: RunPlan, machine: Machine, work: Callable[[], _T]) -> _T:
+    """Return what some work for a run returns.
+
+    Args:
+        plan: the run.
+        machine: device.
+        work: uses the device's memory.
+
+    Raises:
+        RunError: it does not fit; says what would.
+    """
+    try:
+        return work()
+    except torch.OutOfMemoryError as error:
+        # The frames of its traceback hold the tensors that are in the way of a measurement.
+        failed = error.with_traceback(None)
+    raise out_of_memory(plan, machine) from failed
 
 
 def out_of_memory(plan: RunPlan, machine: Machine) -> RunError:
@@ -185,7 +165,7 @@ def _measure_fit(plan: RunPlan, machine: Machine) -> int:
     torch.cuda.reset_peak_memory_stats(device)
     try:
         before = torch.cuda.memory_allocated(device)
-        networks = {m: _fresh(plan, m, machine).network.train() for m in plan.modalities}
+        networks = {m: fresh_learner(plan, m, machine).network.train() for m in plan.modalities}
         weights = torch.cuda.memory_allocated(device) - before
         with autocast(device, plan.arm.precision):
             loss = torch.zeros((), device=device)

@@ -105,6 +105,9 @@ class Method:
             ('i3d-rgb' is i3d-rgb.safetensors); empty where there are none.
         load_weights: fill a network from such a file; returns one line per remarkable thing.
         source: SHA-256 of the file that a user's own method came from; "" for ours.
+        network_source: the same of a user's own network; "" for a built-in one, whose first stages
+            are shared whoever names it.
+        location: 'path/to/file.py:function' of a user's own method; "" for ours.
     """
 
     name: str
@@ -119,3 +122,5 @@ class Method:
     weights: Mapping[str, str] = field(default_factory=dict)
     load_weights: Callable[[nn.Module, Path], Sequence[str]] | None = None
     source: str = ""
+    network_source: str = ""
+    location: str = ""

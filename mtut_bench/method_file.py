@@ -11,13 +11,14 @@ from types import ModuleType
 from mtut_bench.errors import UsageError
 from mtut_bench.method import Method
 
-__all__ = ["load_method"]
+__all__ = ["load_method", "where"]
 
 
 def load_method(text: str, known: Mapping[str, Method]) -> Method:
     """Return the method of ``path/to/file.py:function``, or the one known by a name.
 
-    The file's SHA-256 becomes part of every run's identity: a changed file is another method.
+    The file's SHA-256 becomes part of every run's identity: a changed file is another method. Of a
+    first stage only where the network is the file's own; one of ours is shared.
 
     Args:
         text: what the user typed.
@@ -54,7 +55,21 @@ def load_method(text: str, known: Mapping[str, Method]) -> Method:
             f"{text} calls its method {taken[0]!r}, which is one of ours",
             "Give it another name and title.",
         )
-    return replace(method, source=digest)
+    return replace(
+        method,
+        source=digest,
+        network_source="" if _is_known_network(method, known) else digest,
+        location=text,
+    )
+
+
+def _is_known_network(method: Method, known: Mapping[str, Method]) -> bool:
+    """Return whether the networks are those of one of our methods, built and filled alike."""
+    return any(
+        (method.network, method.build_network) == (ours.network, ours.build_network)
+        and method.load_weights in (None, ours.load_weights)
+        for ours in known.values()
+    )
 
 
 def _call(path: Path, source: bytes, name: str, function: str) -> object:
@@ -66,18 +81,18 @@ def _call(path: Path, source: bytes, name: str, function: str) -> object:
     try:
         exec(compile(source, str(path), "exec"), module.__dict__)
     except Exception as error:
-        raise UsageError(_where(path, error), "Correct the file.") from error
+        raise UsageError(where(path, error), "Correct the file.") from error
     build = getattr(module, function, None)
     if not callable(build):
         raise UsageError(f"{path} has no function {function!r}", f"Define it: def {function}():")
     try:
         return build()
     except Exception as error:
-        raise UsageError(_where(path, error), "Correct the file.") from error
+        raise UsageError(where(path, error), "Correct the file.") from error
 
 
-def _where(path: Path, error: Exception) -> str:
-    """Return the error with the last line of the user's file that it passed."""
+def where(path: Path, error: Exception) -> str:
+    """Return an error with the last line of a user's file that it passed."""
     lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
     place = f"{path}:{lines[-1].lineno}" if lines else str(path)
     return f"{place}: {type(error).__name__}: {error}"

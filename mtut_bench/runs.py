@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,10 +30,12 @@ from mtut_bench.feature_maps import save_maps
 from mtut_bench.files import hold_lock, read_json, write_atomic, write_json
 from mtut_bench.folds import make_folds
 from mtut_bench.identity import RunPlan
-from mtut_bench.learner import Learner, build_learner
+from mtut_bench.learner import Learner
 from mtut_bench.loader import TrainingClips
-from mtut_bench.machine import Machine, check_precision, out_of_memory
+from mtut_bench.machine import Machine, explain_memory, fresh_learner
+from mtut_bench.method_trial import distinct_trials, try_method
 from mtut_bench.metrics import accuracy
+from mtut_bench.precision import PrecisionChecks
 from mtut_bench.predictions import Predictions, check_complete, fuse, read, write
 from mtut_bench.progress import Reporter
 from mtut_bench.sampling import keyed_seed
@@ -47,20 +50,30 @@ MANIFEST_VERSION = 2
 _DAMAGED = "Delete the run's folder and repeat the run."
 
 
-def execute(plans: Sequence[RunPlan], machine: Machine, reporter: Reporter) -> None:
+def execute(
+    plans: Sequence[RunPlan],
+    machine: Machine,
+    reporter: Reporter,
+    checks: PrecisionChecks | None = None,
+) -> None:
     """Do every run that is not done yet. Several processes may share a runs folder.
 
-    A run that another process is at is left to it; at the end its result is waited for.
+    Before anything is trained each method is tried on a made-up batch, and each network's precision
+    compared with fp32. A run that another process is at is left to it; at the end its result is
+    waited for.
 
     Args:
         plans: runs; several may share first stages.
         machine: device, workers, command.
         reporter: where progress goes.
+        checks: what has been compared already, if anything.
 
     Raises:
         StoreError: the store is damaged.
         RunError: a finished result or a checkpoint is damaged; names the file.
         PredictionError: the predictions of a finished run are damaged.
+        PrecisionError: bfloat16 is wrong on this device.
+        UsageError: a user's own method fails.
         TrainingDivergedError: a loss is not finite.
     """
     titles = {
@@ -68,19 +81,35 @@ def execute(plans: Sequence[RunPlan], machine: Machine, reporter: Reporter) -> N
         f" {plan.fold_title}, {'+'.join(plan.modalities)}, seed {plan.seed}"
         for number, plan in enumerate(plans, start=1)
     }
+    checks = checks or PrecisionChecks(machine)
+    _check_before_training([plan for plan in plans if not plan.done()], machine, checks)
     deferred: list[RunPlan] = []
     for plan in plans:
         try:
-            _run_once(plan, titles[plan.run_id], machine, reporter, wait=False)
+            _run_once(plan, titles[plan.run_id], machine, reporter, checks, wait=False)
         except BusyError as error:
             reporter.line(f"  {error.what}; left to it for now")
             deferred.append(plan)
     for plan in deferred:
-        _run_once(plan, titles[plan.run_id], machine, reporter, wait=True)
+        _run_once(plan, titles[plan.run_id], machine, reporter, checks, wait=True)
+
+
+def _check_before_training(
+    plans: Sequence[RunPlan], machine: Machine, checks: PrecisionChecks
+) -> None:
+    for plan in distinct_trials(plans):
+        explain_memory(plan, machine, partial(try_method, plan, machine))
+        checks.check([plan])
 
 
 def _run_once(
-    plan: RunPlan, title: str, machine: Machine, reporter: Reporter, *, wait: bool
+    plan: RunPlan,
+    title: str,
+    machine: Machine,
+    reporter: Reporter,
+    checks: PrecisionChecks,
+    *,
+    wait: bool,
 ) -> None:
     reporter.line(title)
     what = f"the run {plan.run_id[:12]}"
@@ -89,20 +118,9 @@ def _run_once(
             _check_result(plan)
             reporter.line(f"  done already -> {plan.folder}")
         else:
-            _run_in_memory(plan, machine, reporter)
+            explain_memory(plan, machine, lambda: _run(plan, machine, reporter, checks))
         # A kill after the manifest leaves it behind.
         (plan.folder / "checkpoint.pt").unlink(missing_ok=True)
-
-
-def _run_in_memory(plan: RunPlan, machine: Machine, reporter: Reporter) -> None:
-    """Do a run; if it does not fit into the device's memory, say what would."""
-    try:
-        _run(plan, machine, reporter)
-        return
-    except torch.OutOfMemoryError as error:
-        # The frames of its traceback hold the tensors that are in the way of a measurement.
-        failed = error.with_traceback(None)
-    raise out_of_memory(plan, machine) from failed
 
 
 def _check_result(plan: RunPlan) -> None:
@@ -114,7 +132,7 @@ def _check_result(plan: RunPlan) -> None:
     check_complete(read(plan.folder / "predictions.npz"), plan.fold.test)
 
 
-def _run(plan: RunPlan, machine: Machine, reporter: Reporter) -> None:
+def _run(plan: RunPlan, machine: Machine, reporter: Reporter, checks: PrecisionChecks) -> None:
     started, clock = datetime.now(UTC), time.monotonic()
     resumed = plan.begun()
     _sweep(plan.folder)
@@ -123,12 +141,11 @@ def _run(plan: RunPlan, machine: Machine, reporter: Reporter) -> None:
         reporter.line("  no clip is mirrored: the store's mirror pairs are unknown")
     if plan.fold_unit != "person":
         reporter.line(f"  folds by {plan.fold_unit}: one person may be on both sides")
-    num_classes = len(reader.attributes["classes"])
-    agreement = check_precision(plan, reader, machine)
+    agreement = checks.of(plan)
     log: list[dict[str, Any]] = []
     learners: dict[str, Learner] = {}
     for modality in plan.modalities:
-        learner, entries = _stage_one(plan, modality, num_classes, machine, reporter)
+        learner, entries = _stage_one(plan, modality, machine, reporter)
         learners[modality] = learner
         log += entries
     log += _stage_two(plan, learners, machine, reporter)
@@ -189,22 +206,12 @@ def _predict(
 
 
 def _stage_one(
-    plan: RunPlan, modality: str, num_classes: int, machine: Machine, reporter: Reporter
+    plan: RunPlan, modality: str, machine: Machine, reporter: Reporter
 ) -> tuple[Learner, list[dict[str, Any]]]:
     """Return the network after stage one, trained now or taken from a run that shares it."""
     folder = plan.stage_folder(modality)
     protocol = plan.protocol
-    weights = plan.arm.weights.get(modality)
-    learner = build_learner(
-        plan.method,
-        modality,
-        num_classes,
-        protocol,
-        plan.seed,
-        machine.device,
-        weights=weights.path if weights else None,
-        recompute=machine.recompute,
-    )
+    learner = fresh_learner(plan, modality, machine)
     lock = plan.runs / ".locks" / folder.name
     with ExitStack() as stack:
         try:

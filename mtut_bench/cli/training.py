@@ -1,5 +1,6 @@
 """The command that trains and tests: run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,7 +31,9 @@ from mtut_bench.errors import UsageError
 from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
+    from mtut_bench.identity import RunPlan
     from mtut_bench.planning import Request
+    from mtut_bench.precision import PrecisionChecks
     from mtut_bench.study import Block, Study
 
 __all__ = ["run"]
@@ -67,7 +70,10 @@ def run(
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N.")] = "auto",
     precision: Annotated[
-        Precision, typer.Option("--precision", help="auto: bf16 on a GPU, fp32 elsewhere.")
+        Precision,
+        typer.Option(
+            "--precision", help="auto: bf16 on a GPU that computes it rightly, else fp32."
+        ),
     ] = Precision.AUTO,
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Less memory, more time, the same numbers.")
@@ -124,13 +130,17 @@ def run(
         if table:
             _say_tables(table, dataset, protocol, common, clips_per_second)
         return
+    from mtut_bench.precision import PrecisionChecks
     from mtut_bench.resident import Residence
     from mtut_bench.runs import command_line, execute
 
     reporter = Reporter(console)
     residence = Residence(resident.value, chosen, reporter.line)
     machine = Machine(chosen, readers(workers, chosen.type), command_line(), recompute, residence)
-    execute(plans, machine, reporter)
+    checks = PrecisionChecks(machine)
+    if precision is Precision.AUTO:
+        plans = _right_precision(plans, groups, checks)
+    execute(plans, machine, reporter, checks)
     text = f"tables: mtut-bench report --runs {runs}"
     say(text)
 
@@ -248,6 +258,22 @@ def _say_tables(
     }
     for text in describe_tables(plans, clips_per_second):
         say(text)
+
+
+def _right_precision(
+    plans: "list[RunPlan]", groups: "Sequence[Sequence[Request]]", checks: "PrecisionChecks"
+) -> "list[RunPlan]":
+    """Return the plans, in fp32 where this device is wrong in the precision that 'auto' chose."""
+    from mtut_bench.errors import PrecisionError
+    from mtut_bench.planning import plan_fold_by_fold
+
+    try:
+        checks.check(plan for plan in plans if not plan.done())
+    except PrecisionError as error:
+        say(f"--precision auto takes fp32: {error.what}")
+        exact = [[replace(request, precision="fp32") for request in group] for group in groups]
+        return plan_fold_by_fold(exact)
+    return plans
 
 
 def _precision(precision: Precision, device: str) -> str:

@@ -53,6 +53,8 @@ ORDER = (
     "planning",
     "study",
     "machine",
+    "method_trial",
+    "precision",
     "speed",
     "feature_maps",
     "progress",

@@ -13,12 +13,11 @@ from mtut_bench.errors import RunError, UsageError
 from mtut_bench.evaluation import predict
 from mtut_bench.machine import (
     Machine,
-    check_precision,
     choose_device,
     clips_that_fit,
+    fresh_learner,
     out_of_memory,
 )
-from mtut_bench.method import NetworkOutput
 from mtut_bench.planning import plan_runs
 from mtut_bench.protocol import PROTOCOLS
 from mtut_bench.resident import Residence
@@ -37,14 +36,6 @@ def plan(make_request):
     return make
 
 
-def with_network(plan, build):
-    return replace(plan, arm=replace(plan.arm, method=replace(plan.method, build_network=build)))
-
-
-def check(plan):
-    return check_precision(plan, StoreReader(plan.store), MACHINE)
-
-
 @pytest.mark.parametrize("name", ["nonsense", "meta", "mps", "cuda:99", "cuda:-1"])
 def test_a_device_that_is_not_there_is_refused(name):
     with pytest.raises(UsageError):
@@ -54,54 +45,6 @@ def test_a_device_that_is_not_there_is_refused(name):
 def test_the_cpu_is_always_there():
     assert choose_device("cpu") == torch.device("cpu")
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def test_bfloat16_is_compared_with_float32_per_modality(plan):
-    found = check(plan())
-    assert found.keys() == {"rgb", "depth"}
-    assert all(0 < difference < 0.05 for difference in found.values())
-
-
-def test_bfloat16_of_i3d_passes_on_short_clips(make_request):
-    protocol = replace(PROTOCOLS["demo"], width=0.125, clip_length=16, short_side=32, crop=32)
-    request = replace(make_request(protocol=protocol, precision="bf16"), method=METHODS["mtut"])
-    assert all(0 < d < 0.05 for d in check(plan_runs([request])[0]).values())
-
-
-def test_float32_needs_no_comparison(plan):
-    assert check(with_network(plan(precision="fp32"), None)) is None
-
-
-class Misbehaving(torch.nn.Module):
-    """Another network under autocast."""
-
-    def __init__(self, network, factor):
-        super().__init__()
-        self.network, self.factor = network, factor
-
-    def forward(self, clip):
-        output = self.network(clip)
-        factor = self.factor if torch.is_autocast_enabled("cpu") else 1.0
-        return NetworkOutput(output.logits_NKT, output.features_NCTHW * factor)
-
-
-def misbehaving(plan, factor):
-    build = plan.method.build_network
-    return with_network(plan, lambda spec: Misbehaving(build(spec), factor))
-
-
-@pytest.mark.parametrize(("factor", "words"), [(1.2, r"(19|20)\.\d%"), (float("nan"), "nan%")])
-def test_a_device_that_computes_something_else_is_refused(plan, factor, words):
-    with pytest.raises(RunError, match=f"bf16 differs from fp32 by {words} on rgb") as caught:
-        check(misbehaving(plan(), factor))
-    assert "--precision fp32" in caught.value.cure
-
-
-def test_a_run_checks_before_it_trains(plan):
-    broken = misbehaving(plan(), float("nan"))
-    with pytest.raises(RunError, match="differs from fp32"):
-        execute([broken], MACHINE, Lines())
-    assert not (broken.runs / "stages").exists()
 
 
 def test_clips_that_fit_by_hand():
@@ -171,7 +114,7 @@ def test_out_of_memory_of_a_divided_batch_divides_it_further(plan, monkeypatch):
 def test_a_run_out_of_memory_is_one_error_measured_with_free_memory(plan, monkeypatch):
     kept = []
 
-    def full(plan, machine, reporter):
+    def full(plan, machine, reporter, checks):
         tensor = torch.zeros(3)
         kept.append(weakref.ref(tensor))
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -212,16 +155,6 @@ GPU = Machine(torch.device("cuda"), 0, "mtut-bench run")
 
 @pytest.mark.gpu
 @needs_gpu
-def test_bfloat16_of_i3d_passes_on_a_gpu(make_request):
-    protocol = replace(PROTOCOLS["demo"], width=1.0, clip_length=64, short_side=224, crop=224)
-    request = replace(make_request(protocol=protocol, precision="bf16"), method=METHODS["mtut"])
-    plan = plan_runs([request])[0]
-    found = check_precision(plan, StoreReader(plan.store), GPU)
-    assert all(0 < difference < 0.05 for difference in found.values())
-
-
-@pytest.mark.gpu
-@needs_gpu
 @pytest.mark.parametrize("method", ["i3d", "c3d"])
 def test_logits_of_a_gpu_are_those_of_the_cpu(make_request, method):
     request = replace(make_request(protocol=PROTOCOLS["demo"]), method=METHODS[method])
@@ -230,7 +163,7 @@ def test_logits_of_a_gpu_are_those_of_the_cpu(make_request, method):
     found = []
     for device in ("cpu", "cuda"):
         here = replace(MACHINE, device=torch.device(device))
-        networks = {m: machine._fresh(plan, m, here).network for m in plan.modalities}
+        networks = {m: fresh_learner(plan, m, here).network for m in plan.modalities}
         found.append(predict(networks, reader, ids, plan.protocol, here.device).logits_MNK)
     scale = abs(found[0]).max()
     # cuDNN may use TF32, whose products keep 11 bits.

@@ -9,10 +9,12 @@ from training_bench import Bench, Interrupted, same, state_bytes, stop_after, we
 
 from mtut_baselines import METHODS
 from mtut_bench import trainer
-from mtut_bench.errors import RunError, TrainingDivergedError
+from mtut_bench.errors import PrecisionError, RunError, TrainingDivergedError
 from mtut_bench.evaluation import predict
+from mtut_bench.learner import network_spec
 from mtut_bench.method import NetworkOutput, ObjectiveOutput
 from mtut_bench.metrics import accuracy
+from mtut_bench.precision import compare_step, refuse_disagreement
 from mtut_bench.sampling import epoch_order, keyed_seed
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.trainer import Stage, train
@@ -535,9 +537,23 @@ def test_i3d_resumed_in_stage_two_ends_with_the_same_bytes(ten_clips):
     assert all(same(weights(resumed[m]), weights(undisturbed[m])) for m in resumed)
 
 
+def skip_where_wrong(protocol):
+    """Some CPUs compute garbage in bf16, another one at every call: nothing to compare then."""
+    spec = network_spec("rgb", 2, protocol)
+    clip = torch.rand(5, 3, protocol.clip_length, protocol.crop, protocol.crop) * 2 - 1
+    network = METHODS["i3d"].build_network(spec)
+    try:
+        agreement = compare_step(network, clip, torch.arange(5) % 2, "bf16")
+        refuse_disagreement(agreement, "bf16", "i3d", torch.device("cpu"))
+    except PrecisionError as error:
+        pytest.skip(error.what)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_recomputing_changes_no_byte_of_i3d(ten_clips, precision):
     protocol = replace(ten_clips.protocol, epochs_alone=1, epochs_joint=1, batch_size=5)
+    if precision == "bf16":
+        skip_where_wrong(protocol)
     found = []
     for recompute in (False, True):
         learners, _ = ten_clips.alone(
