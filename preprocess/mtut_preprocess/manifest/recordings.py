@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtut_bench.errors import ClipError, DatasetError
-from mtut_preprocess.decode import MAX_OVERSHOOT_FRAMES, count_packets
+from mtut_preprocess.decode import MAX_OVERSHOOT_FRAMES, Timing, count_packets, read_timing
 from mtut_preprocess.images import is_image_pattern
 from mtut_preprocess.manifest.table import FIXED_COLUMNS, WINDOW_ENDS, Line, nearest_name
 
@@ -30,12 +30,14 @@ class Recording:
         name: the same, relative to the root.
         numbers: of its frames, ascending; at least one.
         is_images: whether the numbers are those of image files.
+        timing: what a video says about its rate; None of images.
     """
 
     path: Path
     name: str
     numbers: Sequence[int]
     is_images: bool
+    timing: Timing | None = None
 
 
 class Recordings:
@@ -129,7 +131,7 @@ class Recordings:
         count = count_packets(path)
         if not count:
             raise ClipError(f"{path} holds no frame", "Copy it again, or take the clip away.")
-        return Recording(path, name, range(count), is_images=False)
+        return Recording(path, name, range(count), is_images=False, timing=read_timing(path))
 
     def _locate(self, text: str) -> tuple[Path, str]:
         """Return the path below the root, and its name relative to the root."""
