@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mtut_bench.errors import PredictionError
 from mtut_bench.files import UNREADABLE_ARRAYS, write_atomic
+from mtut_bench.types import StrPath
 
 __all__ = [
     "FORMAT_VERSION",
@@ -122,7 +123,7 @@ class Predictions:
             )
 
 
-def write(path: Path, predictions: Predictions) -> None:
+def write(path: StrPath, predictions: Predictions) -> None:
     """Write predictions so that a reader sees all of them or the file is absent.
 
     Args:
@@ -150,7 +151,7 @@ def write(path: Path, predictions: Predictions) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def read(path: Path) -> Predictions:
+def read(path: StrPath) -> Predictions:
     """Return the predictions of a file.
 
     Args:
@@ -160,6 +161,7 @@ def read(path: Path) -> Predictions:
         PredictionError: missing, truncated, corrupt, incomplete or of another format version;
             repeat the run.
     """
+    path = Path(path)
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             version = int(archive["format_version"])

@@ -20,6 +20,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from mtut_bench.errors import ClipError
+from mtut_bench.types import StrPath
 from mtut_preprocess.frames import COPY_CURE, Plane, Shape
 
 __all__ = [
@@ -73,6 +74,10 @@ class VideoFrames:
     path: Path
     indices: Sequence[int]
     plane: Plane
+
+    def __post_init__(self) -> None:
+        # Whoever writes an adapter may give it as text.
+        object.__setattr__(self, "path", Path(self.path))
 
     def files(self) -> tuple[Path, list[str]]:
         """Return the folder and the name of the file."""
@@ -140,7 +145,7 @@ class VideoFrames:
         return frames
 
 
-def count_frames(path: Path) -> int:
+def count_frames(path: StrPath) -> int:
     """Return how many frames a file decodes to.
 
     Raises:
@@ -149,12 +154,13 @@ def count_frames(path: Path) -> int:
     return sum(1 for _ in decode_frames(path))
 
 
-def count_packets(path: Path) -> int:
+def count_packets(path: StrPath) -> int:
     """Return how many coded frames a file's container holds, without decoding them.
 
     Raises:
         ClipError: the file is missing or no video.
     """
+    path = Path(path)
     with _open(path) as container:
         try:
             return sum(1 for packet in container.demux(video=0) if packet.size)
@@ -162,8 +168,9 @@ def count_packets(path: Path) -> int:
             raise ClipError(f"{path} cannot be read: {error}", COPY_CURE) from error
 
 
-def stated_frames(path: Path) -> int | None:
+def stated_frames(path: StrPath) -> int | None:
     """Return how many frames the header of a file that may be cut short states, None if unknown."""
+    path = Path(path)
     try:
         with _open(path, whole=False) as container:
             return container.streams.video[0].frames or None
@@ -197,12 +204,13 @@ def same_rate(rate: float, other: float) -> bool:
     return abs(rate / other - 1) <= _RATE_TOLERANCE
 
 
-def read_timing(path: Path) -> Timing:
+def read_timing(path: StrPath) -> Timing:
     """Return what a file says about the time of its frames; decodes none.
 
     Raises:
         ClipError: the file is missing or no video.
     """
+    path = Path(path)
     with _open(path) as container:
         stated = float(container.streams.video[0].average_rate or 0)
         has_times = container.format.name != "avi"
@@ -239,7 +247,7 @@ def _even_rate(times_N: NDArray[np.float64]) -> tuple[float, float]:
     return (len(times_N) - 1) / span_s, float(np.abs(times_N - even_N).max())
 
 
-def check_bits(path: Path, frame: VideoFrame, plane: Plane) -> None:
+def check_bits(path: StrPath, frame: VideoFrame, plane: Plane) -> None:
     """Refuse luma of other than 8 bits.
 
     Raises:
@@ -332,12 +340,13 @@ def _file_state(path: Path) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
-def decode_frames(path: Path) -> Iterator[VideoFrame]:
+def decode_frames(path: StrPath) -> Iterator[VideoFrame]:
     """Yield the frames of a file from its beginning.
 
     Raises:
         ClipError: the file is missing, unreadable or damaged.
     """
+    path = Path(path)
     with _open(path) as container:
         # One process per core is faster than threads inside a decoder.
         container.streams.video[0].codec_context.thread_count = 1

@@ -19,7 +19,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from mtut_bench.errors import ClipError
-from mtut_bench.types import Moment, behaves_like
+from mtut_bench.types import Moment, StrPath, behaves_like
 from mtut_preprocess.decode import (
     MAX_OVERSHOOT_FRAMES,
     check_bits,
@@ -98,7 +98,7 @@ _Fitted = tuple[Moment, Callable[[Plane], NDArray[np.uint8]]]
 """A frame at the store's size, and how to see it as it was."""
 
 
-def stream_frames(path: Path, wanted: Wanted, say: Say) -> Iterator[Moment]:
+def stream_frames(path: StrPath, wanted: Wanted, say: Say) -> Iterator[Moment]:
     """Yield the frames of a recording as its store would keep them.
 
     Args:
@@ -111,6 +111,7 @@ def stream_frames(path: Path, wanted: Wanted, say: Say) -> Iterator[Moment]:
             range, changes its frame size, or plainly shows another modality. What was yielded
             before is sound.
     """
+    path = Path(path)
     is_images = path.is_dir() or is_image_pattern(path.name)
     if not is_images and not path.exists():
         raise ClipError(f"{path} does not exist", "Correct the path.")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from mtut_bench.errors import ClipError, DatasetError
-from mtut_bench.types import ClipRow, Origin, Split, behaves_like
+from mtut_bench.types import ClipRow, Origin, Split, StrPath, behaves_like
 from mtut_preprocess.adapter import DatasetFacts, RawClip, recording_origin
 from mtut_preprocess.decode import VideoFrames
 from mtut_preprocess.frames import FrameSource, Plane
@@ -56,9 +56,10 @@ class Manifest:
         name: of the dataset; "": the table's, without its ending.
     """
 
-    def __init__(self, table: Path, *, root: Path | None = None, name: str = "") -> None:
+    def __init__(self, table: StrPath, *, root: StrPath | None = None, name: str = "") -> None:
+        table = Path(table)
         self.table = table
-        self.root = table.parent if root is None else root
+        self.root = table.parent if root is None else Path(root)
         self.name = name or table.stem
 
     def read(self) -> tuple[DatasetFacts, list[RawClip]]:

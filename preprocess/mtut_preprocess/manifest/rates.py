@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median_low
 from typing import NamedTuple
 
+from mtut_bench.types import StrPath
 from mtut_preprocess.decode import same_rate
 from mtut_preprocess.manifest.recordings import Recording, Recordings
 from mtut_preprocess.manifest.table import Fault, Line, refuse
@@ -34,7 +35,7 @@ class _Use(NamedTuple):
 
 
 def find_rate(
-    lines: Sequence[Line], modalities: Sequence[str], recordings: Recordings, table: Path
+    lines: Sequence[Line], modalities: Sequence[str], recordings: Recordings, table: StrPath
 ) -> tuple[float, tuple[str, ...]]:
     """Return the frames per second of a table's recordings, and what is doubtful about them.
 
@@ -45,6 +46,7 @@ def find_rate(
     Raises:
         DatasetError: the table says nothing and the files have several rates.
     """
+    table = Path(table)
     uses = list(_uses(lines, modalities, recordings))
     text = lines[0].cells.get("fps")
     fps = float(text) if text else _rate_of_files(uses, table)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtut_bench.errors import ClipError, DatasetError
+from mtut_bench.types import StrPath
 from mtut_preprocess.decode import MAX_OVERSHOOT_FRAMES, Timing, count_packets, read_timing
 from mtut_preprocess.images import is_image_pattern
 from mtut_preprocess.manifest.table import FIXED_COLUMNS, WINDOW_ENDS, Line, nearest_name
@@ -43,8 +44,8 @@ class Recording:
 class Recordings:
     """The recordings that a table names: each video counted once, each folder listed once."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: StrPath) -> None:
+        self.root = Path(root)
         self._found: dict[str, Recording | DatasetError | ClipError] = {}
         self._listed: dict[Path, list[str]] = {}
 
@@ -186,7 +187,7 @@ def _frame_number(line: Line, column: str) -> int | None:
 
 
 def check_columns(
-    modalities: Sequence[str], lines: Sequence[Line], recordings: "Recordings", table: Path
+    modalities: Sequence[str], lines: Sequence[Line], recordings: "Recordings", table: StrPath
 ) -> None:
     """Refuse a column that leads to no file at all: it may be no modality but a slip."""
     for name in modalities:
