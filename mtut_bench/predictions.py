@@ -167,7 +167,14 @@ def read(path: StrPath) -> Predictions:
             version = int(archive["format_version"])
             arrays = {name: archive[name] for name in _ARRAYS}
     except FileNotFoundError:
-        raise PredictionError(f"{path}: no such file.", _CURE) from None
+        raise PredictionError(
+            f"{path}: no such file.",
+            "Correct the path; if the run has lost it, delete the run's folder and repeat the run.",
+        ) from None
+    except IsADirectoryError:
+        raise PredictionError(
+            f"{path} is a folder.", f"Name the file in it: {path / 'predictions.npz'}."
+        ) from None
     except UNREADABLE_ARRAYS as fault:
         raise PredictionError(f"{path}: truncated or corrupt ({fault}).", _CURE) from fault
     if version != FORMAT_VERSION:

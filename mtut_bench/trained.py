@@ -119,10 +119,16 @@ def open_run(folder: StrPath, methods: Mapping[str, Method]) -> TrainedRun:
         methods: ours by name; a user's own, which the run was trained with, by its name too.
 
     Raises:
-        RunError: the manifest is unreadable, of another format or not finished.
+        RunError: the folder is missing, or its manifest is unreadable, of another format or not
+            finished.
         UsageError: the run's method is not among ``methods``, or its file has changed since.
     """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise RunError(
+            f"there is no run's folder {folder}",
+            "Give its path; find_run returns that of the first digits of a run's id.",
+        )
     manifest = read_manifest(folder / "manifest.json")
     if manifest.get("state", str) != "complete":
         raise RunError(f"{folder} is not finished.", "Repeat the `mtut-bench run` that began it.")

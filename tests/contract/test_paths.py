@@ -254,6 +254,12 @@ def test_a_study(tmp_path, monkeypatch):
     assert read_study("study.toml") == read_study(Path("study.toml"))
 
 
+def test_a_folder_in_place_of_predictions_is_said(tmp_path):
+    with pytest.raises(MtutBenchError, match="is a folder") as caught:
+        read(str(tmp_path))
+    assert f"{tmp_path}/predictions.npz" in caught.value.cure
+
+
 @pytest.mark.parametrize(
     "call",
     [
