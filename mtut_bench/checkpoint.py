@@ -11,11 +11,12 @@ from torch import Tensor
 
 from mtut_bench.errors import RunError
 from mtut_bench.files import write_atomic
+from mtut_bench.types import StrPath
 
 __all__ = ["load_checkpoint", "save_checkpoint", "save_network"]
 
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+def save_checkpoint(path: StrPath, state: dict[str, Any]) -> None:
     """Write a training state in one step; a kill leaves the one before.
 
     Args:
@@ -27,12 +28,13 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: StrPath) -> dict[str, Any]:
     """Return a training state, its tensors on the CPU; code in the file is never run.
 
     Raises:
         RunError: the file is damaged.
     """
+    path = Path(path)
     try:
         state = _read(path)
     except MemoryError:
@@ -56,7 +58,7 @@ def _read(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def save_network(path: Path, tensors: dict[str, Tensor]) -> None:
+def save_network(path: StrPath, tensors: dict[str, Tensor]) -> None:
     """Write a network's parameters and buffers as safetensors."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_atomic(path, encode_tensors(plain))

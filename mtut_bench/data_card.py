@@ -19,7 +19,7 @@ from mtut_bench.errors import StoreError
 from mtut_bench.files import write_atomic
 from mtut_bench.store import CHUNK_FRAMES, FLOW_LIMIT_PX, MAX_SHORT_SIDE_PX, SHARD_FRAMES
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.types import ClipRow, num_channels
+from mtut_bench.types import ClipRow, StrPath, num_channels
 
 __all__ = ["card_text", "check_card", "write_card"]
 
@@ -38,12 +38,13 @@ _SPECIAL = re.compile(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)")
 _FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/]+/)+")
 
 
-def check_card(store: Path) -> Path:
+def check_card(store: StrPath) -> Path:
     """Return where the card of a store goes, unless something else is there.
 
     Raises:
         StoreError: a folder, or a text that is no data card.
     """
+    store = Path(store)
     path = store.with_suffix(".md")
     if path.is_dir() or (path.exists() and not path.read_bytes().startswith(_TITLE.encode())):
         raise StoreError(
@@ -53,7 +54,7 @@ def check_card(store: Path) -> Path:
     return path
 
 
-def write_card(store: Path) -> Path:
+def write_card(store: StrPath) -> Path:
     """Write the card of a store, ``<name>.md`` beside ``<name>.zarr``; return where it is.
 
     Raises:

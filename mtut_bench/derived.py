@@ -20,7 +20,7 @@ from mtut_bench.files import canonical_json
 from mtut_bench.store import Geometry, StorePlan
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.store_writer import StoreWriter, write_unit
-from mtut_bench.types import ClipRow, is_modality_name, num_channels, sort_modalities
+from mtut_bench.types import ClipRow, StrPath, is_modality_name, num_channels, sort_modalities
 
 __all__ = ["Derivation", "derive_store", "partners"]
 
@@ -75,7 +75,7 @@ def partners(rows: Sequence[ClipRow]) -> list[int]:
 
 def derive_store(
     reader: StoreReader,
-    path: Path,
+    path: StrPath,
     derivation: Derivation,
     *,
     overwrite: bool = False,
@@ -100,6 +100,7 @@ def derive_store(
             store are damaged.
         BusyError: another process writes it.
     """
+    path = Path(path)
     _check(reader, derivation)
     if path.resolve() == reader.path.resolve():
         raise StoreError(f"{path} cannot be derived from itself", "Give it another name.")

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -15,6 +14,7 @@ from mtut_bench.files import write_atomic
 from mtut_bench.identity import RunPlan
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.transforms import centre_crop, to_input
+from mtut_bench.types import StrPath
 
 __all__ = ["fixed_clips", "save_maps"]
 
@@ -31,7 +31,7 @@ def fixed_clips(clip_ids: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def save_maps(
-    path: Path,
+    path: StrPath,
     networks: Mapping[str, nn.Module],
     reader: StoreReader,
     plan: RunPlan,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mtut_bench.errors import BusyError, MtutBenchError
+from mtut_bench.types import StrPath
 
 __all__ = [
     "UNREADABLE_ARRAYS",
@@ -38,12 +39,12 @@ UNREADABLE_ARRAYS = (
 """What reading a damaged .npz file raises."""
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: StrPath) -> None:
     """Make the names in a folder survive a power cut."""
     sync_file(folder)
 
 
-def sync_file(path: Path) -> None:
+def sync_file(path: StrPath) -> None:
     """Make the content of a file that is written already survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -52,7 +53,7 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: StrPath, data: bytes) -> None:
     """Write a file that a reader sees whole or not at all.
 
     Args:
@@ -62,6 +63,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         MtutBenchError: the disk is full or the folder is not writable; nothing is left behind.
     """
+    path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,17 +100,18 @@ def sha256_of_json(value: Any) -> str:  # noqa: ANN401 - any JSON value
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
-def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - any JSON value
+def write_json(path: StrPath, value: Any) -> None:  # noqa: ANN401 - any JSON value
     """Write a value as indented JSON, atomically."""
     write_atomic(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def read_json(path: Path, error: type[MtutBenchError], cure: str) -> Any:  # noqa: ANN401
+def read_json(path: StrPath, error: type[MtutBenchError], cure: str) -> Any:  # noqa: ANN401
     """Return the value of a JSON file.
 
     Raises:
         MtutBenchError: of the given type, naming the file, with the given cure.
     """
+    path = Path(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -119,7 +122,7 @@ def read_json(path: Path, error: type[MtutBenchError], cure: str) -> Any:  # noq
 
 
 @contextmanager
-def hold_lock(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
+def hold_lock(path: StrPath, what: str, *, wait: bool = False) -> Iterator[None]:
     """Hold an exclusive lock for the duration of a block.
 
     The lock is the kernel's (``flock``): it ends with its process, however that ends, so a dead
@@ -134,6 +137,7 @@ def hold_lock(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
         BusyError: another process holds it and ``wait`` is False.
         MtutBenchError: the folder of the lock file cannot be made or written.
     """
+    path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         opened = path.open("a+")

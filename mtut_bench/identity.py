@@ -10,7 +10,7 @@ from mtut_bench.folds import FOLD_UNIT
 from mtut_bench.method import Method
 from mtut_bench.protocol import Protocol
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.types import Fold
+from mtut_bench.types import Fold, StrPath
 
 __all__ = ["Arm", "RunPlan", "Weights", "plan_run"]
 
@@ -134,7 +134,7 @@ class RunPlan:
 
 
 def plan_run(
-    reader: StoreReader, fold: Fold, arm: Arm, modalities: tuple[str, ...], runs: Path
+    reader: StoreReader, fold: Fold, arm: Arm, modalities: tuple[str, ...], runs: StrPath
 ) -> RunPlan:
     """Return the plan of a run.
 
@@ -146,6 +146,7 @@ def plan_run(
         modalities: networks, in the project's order.
         runs: root folder of runs.
     """
+    runs = Path(runs)
     method = arm.method
     rules = arm.protocol.identity()
     settings = arm.protocol.objective_settings()

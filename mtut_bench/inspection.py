@@ -15,7 +15,7 @@ from mtut_bench.files import read_json, write_atomic, write_json
 from mtut_bench.folds import natural_order
 from mtut_bench.store import decode_flow
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.types import behaves_like
+from mtut_bench.types import StrPath, behaves_like
 
 __all__ = [
     "SheetRow",
@@ -138,7 +138,7 @@ def motion_in_centre(reader: StoreReader) -> float:
     return inside / total if total else 0.0
 
 
-def contact_sheet(reader: StoreReader, path: Path) -> None:
+def contact_sheet(reader: StoreReader, path: StrPath) -> None:
     """Write a PNG: one row per class, eight moments of its first clip, every modality.
 
     Args:
@@ -151,13 +151,14 @@ def contact_sheet(reader: StoreReader, path: Path) -> None:
     draw_sheet(_sheet_rows(reader), path)
 
 
-def draw_sheet(rows: Iterable[SheetRow], path: Path) -> None:
+def draw_sheet(rows: Iterable[SheetRow], path: StrPath) -> None:
     """Write a PNG: eight moments of each row, modality beside modality.
 
     Args:
         rows: at least one; all of the same modalities and frame sizes.
         path: picture to write.
     """
+    path = Path(path)
     strips: list[NDArray[np.uint8]] = []
     for lines, frames in rows:
         if not strips:
@@ -166,7 +167,7 @@ def draw_sheet(rows: Iterable[SheetRow], path: Path) -> None:
     _write_picture(np.concatenate(strips), path)
 
 
-def user_sheet(reader: StoreReader, path: Path) -> None:
+def user_sheet(reader: StoreReader, path: StrPath) -> None:
     """Write a PNG to tell persons by: one row per user, the middle of eight of its clips.
 
     Args:
@@ -176,6 +177,7 @@ def user_sheet(reader: StoreReader, path: Path) -> None:
     Raises:
         StoreError: frames are damaged.
     """
+    path = Path(path)
     unit, clips = _clips_by_user(reader)
     colours = [name for name in reader.modalities if behaves_like(name) == "rgb"]
     modality = (colours or reader.modalities)[0]
@@ -205,7 +207,7 @@ def person_table(reader: StoreReader) -> dict[str, dict[str, str]]:
     return {"persons": dict.fromkeys(clips, "")}
 
 
-def write_person_table(reader: StoreReader, path: Path) -> None:
+def write_person_table(reader: StoreReader, path: StrPath) -> None:
     """Write the table of persons to fill in; other settings that the file has are kept.
 
     Args:
@@ -216,6 +218,7 @@ def write_person_table(reader: StoreReader, path: Path) -> None:
         UsageError: the file names persons already, or the store has none to name.
         StoreError: the file is no JSON object.
     """
+    path = Path(path)
     table: dict[str, Any] = {"_persons": _PERSONS_REMARK, **person_table(reader)}
     if path.exists():
         cure = "Move it away, or fill it in by hand."

@@ -15,6 +15,7 @@ from mtut_bench.method import Method, NetworkSpec
 from mtut_bench.protocol import Protocol
 from mtut_bench.sampling import keyed_seed
 from mtut_bench.transforms import network_channels
+from mtut_bench.types import StrPath
 
 __all__ = ["Learner", "autocast", "build_learner", "network_spec", "seeded"]
 
@@ -77,7 +78,7 @@ def build_learner(
     seed: int,
     device: torch.device,
     *,
-    weights: Path | None = None,
+    weights: StrPath | None = None,
     recompute: bool = False,
 ) -> Learner:
     """Return a freshly initialised network with its optimiser and plateau rule.
@@ -104,7 +105,7 @@ def build_learner(
             raise RunError(
                 f"method {method.name} cannot load weights", "Use a protocol from scratch."
             )
-        notes = tuple(method.load_weights(network, weights))
+        notes = tuple(method.load_weights(network, Path(weights)))
     network.to(device)
     optimiser = torch.optim.SGD(
         network.parameters(),

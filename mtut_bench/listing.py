@@ -6,6 +6,7 @@ from mtut_bench import store_reader
 from mtut_bench.errors import RunError, StoreError
 from mtut_bench.files import read_json
 from mtut_bench.protocol import PROTOCOLS
+from mtut_bench.types import StrPath
 
 __all__ = ["list_protocols", "list_runs", "list_stores"]
 
@@ -24,7 +25,7 @@ def list_protocols() -> list[tuple[str, str]]:
     ]
 
 
-def list_stores(folder: Path) -> list[tuple[str, str]]:
+def list_stores(folder: StrPath) -> list[tuple[str, str]]:
     """Return the stores of a folder; one that cannot be read says so."""
     lines = []
     for path in store_reader.list_stores(folder):
@@ -43,8 +44,9 @@ def list_stores(folder: Path) -> list[tuple[str, str]]:
     return lines
 
 
-def list_runs(folder: Path) -> list[tuple[str, str]]:
+def list_runs(folder: StrPath) -> list[tuple[str, str]]:
     """Return the runs of a folder, finished and not; one that cannot be read says so."""
+    folder = Path(folder)
     lines = []
     for path in sorted(folder.glob("*/*")):
         if not path.is_dir() or path.parent.name in ("stages", "report", ".locks"):

@@ -14,6 +14,7 @@ from mtut_bench.protocol import Protocol
 from mtut_bench.sampling import Window, draw_clip, epoch_order, place_window
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.transforms import Crop, choose_crop
+from mtut_bench.types import StrPath
 
 __all__ = ["Batch", "EpochSampler", "Placed", "TrainingClips", "make_loader", "split_batch"]
 
@@ -104,13 +105,13 @@ class TrainingClips(Dataset[_Item]):
 
     def __init__(
         self,
-        store: Path,
+        store: StrPath,
         clip_ids: Sequence[str],
         modalities: Sequence[str],
         protocol: Protocol,
         seed: int,
     ) -> None:
-        self.store = store
+        self.store = Path(store)
         self.clip_ids = tuple(clip_ids)
         self.modalities = tuple(modalities)
         self.protocol = protocol

@@ -7,10 +7,11 @@ types, so it cannot favour one.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
+
+from mtut_bench.types import StrPath
 
 __all__ = ["Method", "NetworkOutput", "NetworkSpec", "Objective", "ObjectiveOutput"]
 
@@ -120,7 +121,7 @@ class Method:
     min_modalities: int = 1
     correlate: Callable[[Tensor], Tensor] | None = None
     weights: Mapping[str, str] = field(default_factory=dict)
-    load_weights: Callable[[nn.Module, Path], Sequence[str]] | None = None
+    load_weights: Callable[[nn.Module, StrPath], Sequence[str]] | None = None
     source: str = ""
     network_source: str = ""
     location: str = ""

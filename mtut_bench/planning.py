@@ -18,7 +18,7 @@ from mtut_bench.method import Method
 from mtut_bench.overrides import apply_overrides
 from mtut_bench.protocol import Protocol
 from mtut_bench.store_reader import StoreReader, list_stores
-from mtut_bench.types import MODALITIES, Fold, behaves_like, sort_modalities
+from mtut_bench.types import MODALITIES, Fold, StrPath, behaves_like, sort_modalities
 
 __all__ = [
     "Request",
@@ -50,16 +50,16 @@ class Request:
         fold_unit: who is left out, 'person' or 'user'; 'user' is a marked variant.
     """
 
-    store: Path
+    store: StrPath
     method: Method
     protocol: Protocol
     fold: str
     modalities: tuple[str, ...]
     seed: int
-    runs: Path
+    runs: StrPath
     store_cure: str
     dataset: str = ""
-    weights: Path = Path("weights")
+    weights: StrPath = "weights"
     settings: tuple[str, ...] = ()
     precision: str = "fp32"
     fold_unit: str = "person"
@@ -151,7 +151,7 @@ def _find_weights(
         if name is None:
             missing[f"weights: method {method.name} has none for {modality}."] = None
             continue
-        path = request.weights / f"{name}.safetensors"
+        path = Path(request.weights) / f"{name}.safetensors"
         if path.is_file():
             found[modality] = Weights(path, hashlib.sha256(path.read_bytes()).hexdigest())
         else:
@@ -174,8 +174,8 @@ def _weights_name(method: Method, modality: str) -> str | None:
 
 
 def _open(request: Request, missing: dict[str, None]) -> tuple[StoreReader | None, list[Fold]]:
-    if not request.store.exists():
-        known = [path.stem for path in list_stores(request.store.parent)]
+    if not Path(request.store).exists():
+        known = [path.stem for path in list_stores(Path(request.store).parent)]
         there = ", ".join(known) if known else "none"
         missing[
             f"store: {request.store} does not exist (stores there: {there}).\n"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mtut_bench.errors import PredictionError
 from mtut_bench.files import UNREADABLE_ARRAYS, write_atomic
+from mtut_bench.types import StrPath
 
 __all__ = [
     "FORMAT_VERSION",
@@ -122,7 +123,7 @@ class Predictions:
             )
 
 
-def write(path: Path, predictions: Predictions) -> None:
+def write(path: StrPath, predictions: Predictions) -> None:
     """Write predictions so that a reader sees all of them or the file is absent.
 
     Args:
@@ -150,7 +151,7 @@ def write(path: Path, predictions: Predictions) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def read(path: Path) -> Predictions:
+def read(path: StrPath) -> Predictions:
     """Return the predictions of a file.
 
     Args:
@@ -160,12 +161,20 @@ def read(path: Path) -> Predictions:
         PredictionError: missing, truncated, corrupt, incomplete or of another format version;
             repeat the run.
     """
+    path = Path(path)
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             version = int(archive["format_version"])
             arrays = {name: archive[name] for name in _ARRAYS}
     except FileNotFoundError:
-        raise PredictionError(f"{path}: no such file.", _CURE) from None
+        raise PredictionError(
+            f"{path}: no such file.",
+            "Correct the path; if the run has lost it, delete the run's folder and repeat the run.",
+        ) from None
+    except IsADirectoryError:
+        raise PredictionError(
+            f"{path} is a folder.", f"Name the file in it: {path / 'predictions.npz'}."
+        ) from None
     except UNREADABLE_ARRAYS as fault:
         raise PredictionError(f"{path}: truncated or corrupt ({fault}).", _CURE) from fault
     if version != FORMAT_VERSION:

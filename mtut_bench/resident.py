@@ -13,6 +13,7 @@ from torch import Tensor
 from mtut_bench.errors import RunError
 from mtut_bench.loader import Batch, EpochSampler, Placed, TrainingClips
 from mtut_bench.store_reader import StoreReader
+from mtut_bench.types import StrPath
 
 __all__ = ["AUTO_SHARE", "Held", "Mode", "Residence", "free_bytes", "gather", "resident_batches"]
 
@@ -47,7 +48,7 @@ class Residence:
         self._store: Path | None = None
         self._held: dict[str, Tensor] = {}
 
-    def hold(self, store: Path, modalities: Sequence[str]) -> Held | None:
+    def hold(self, store: StrPath, modalities: Sequence[str]) -> Held | None:
         """Return the frames of a store on the device, or None where they are to be streamed.
 
         Args:
@@ -58,6 +59,7 @@ class Residence:
             RunError: 'always', and they do not fit.
             StoreError: frames are damaged.
         """
+        store = Path(store)
         if self.mode == "never" or (self.mode == "auto" and self.device.type == "cpu"):
             return None
         if store != self._store:

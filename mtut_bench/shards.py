@@ -15,6 +15,7 @@ from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
 from mtut_bench.store import CHUNK_FRAMES, SHARD_FRAMES
+from mtut_bench.types import StrPath
 
 __all__ = ["pack_frames", "write_shard"]
 
@@ -36,13 +37,14 @@ def pack_frames(frames_THWC: NDArray[np.uint8]) -> list[bytes]:
     return [bytes(_CODEC.encode(np.ascontiguousarray(chunk))) for chunk in chunks]
 
 
-def write_shard(path: Path, chunks: Sequence[bytes]) -> None:
+def write_shard(path: StrPath, chunks: Sequence[bytes]) -> None:
     """Write a shard file that survives a power cut: chunks, their places, CRC-32C of the places.
 
     Args:
         path: the file; its folders are made.
         chunks: those of the shard, in order; fewer in the last shard of an array.
     """
+    path = Path(path)
     sizes = np.array([len(chunk) for chunk in chunks], "<u8")
     # The largest number stands for a chunk beyond the end of the array.
     places = np.full((SHARD_FRAMES // CHUNK_FRAMES, 2), np.iinfo(np.uint64).max, "<u8")

@@ -22,7 +22,7 @@ from mtut_bench.measurement import Benchmark, Measure, interleave, machine_facts
 from mtut_bench.store import Geometry, StorePlan, Unit
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.store_writer import Frames, StoreWriter, write_unit
-from mtut_bench.types import ClipRow, Split
+from mtut_bench.types import ClipRow, Split, StrPath
 
 __all__ = ["EGOGESTURE_CLIPS", "bench_store"]
 
@@ -41,7 +41,7 @@ MakeFrames = Callable[[int, tuple[int, int, int, int]], NDArray[np.uint8]]
 
 
 def bench_store(
-    folder: Path,
+    folder: StrPath,
     *,
     num_clips: int = EGOGESTURE_CLIPS,
     workers: int = 1,
@@ -57,6 +57,7 @@ def bench_store(
         repeats: of every measurement; the medians count.
         progress: called with (units written, units in all).
     """
+    folder = Path(folder)
     facts = machine_facts(_PACKAGES)
     many = folder / f"clips-{num_clips}.zarr"
     _build(many, _plan(_lengths(num_clips), _TINY), _flat_frames, workers, progress)

@@ -14,6 +14,7 @@ from mtut_bench.protocol import Protocol
 from mtut_bench.sampling import place_window
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.transforms import centre_crop, to_input
+from mtut_bench.types import StrPath
 
 __all__ = ["StoreDataset", "StoreItem"]
 
@@ -58,7 +59,7 @@ class StoreDataset(Dataset[StoreItem]):
 
     def __init__(
         self,
-        store: Path | str,
+        store: StrPath,
         modalities: Sequence[str] | None = None,
         clip_ids: Sequence[str] | None = None,
         *,

@@ -16,7 +16,7 @@ from mtut_bench.store import (
     StoreAttributes,
     content_digest,
 )
-from mtut_bench.types import ClipRow
+from mtut_bench.types import ClipRow, StrPath
 
 __all__ = ["ClipTable", "StoreReader", "list_stores"]
 
@@ -51,7 +51,8 @@ class StoreReader:
         StoreError: there is none, it is not one of ours, or of a newer format.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: StrPath) -> None:
+        path = Path(path)
         self.path = path
         if not path.is_dir():
             raise StoreError(f"there is no store at {path}", "Make it with `mtut-bench prepare`.")
@@ -260,6 +261,7 @@ class StoreReader:
         return self._read_array(f"clips/{name}")
 
 
-def list_stores(folder: Path) -> list[Path]:
+def list_stores(folder: StrPath) -> list[Path]:
     """Return the finished stores of a folder, sorted by name."""
+    folder = Path(folder)
     return sorted(path for path in folder.glob("*.zarr") if path.is_dir())

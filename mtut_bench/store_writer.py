@@ -43,6 +43,7 @@ from mtut_bench.store import (
     content_digest,
     layout_clips,
 )
+from mtut_bench.types import StrPath
 
 __all__ = ["Frames", "StoreWriter", "UnitRecord", "read_unit_record", "write_unit"]
 
@@ -78,7 +79,8 @@ class StoreWriter:
     :meth:`pending`, :meth:`finish`.
     """
 
-    def __init__(self, path: Path, plan: StorePlan, stamps: Sequence[str] | None = None) -> None:
+    def __init__(self, path: StrPath, plan: StorePlan, stamps: Sequence[str] | None = None) -> None:
+        path = Path(path)
         self.path = path
         self.plan = plan
         self.stamps = stamps
@@ -237,8 +239,9 @@ class StoreWriter:
         return digest
 
 
-def read_unit_record(partial: Path, geometry: Geometry, unit: Unit) -> UnitRecord | None:
+def read_unit_record(partial: StrPath, geometry: Geometry, unit: Unit) -> UnitRecord | None:
     """Return what is known of a unit; None where it is not written, or not as it was recorded."""
+    partial = Path(partial)
     try:
         record = read_json(_done_file(partial, unit), StoreError, "")
         files = _shard_files(partial / "store.zarr", geometry.modalities, unit)
@@ -253,7 +256,7 @@ def read_unit_record(partial: Path, geometry: Geometry, unit: Unit) -> UnitRecor
 
 
 def write_unit(
-    partial: Path,
+    partial: StrPath,
     geometry: Geometry,
     unit: Unit,
     clips: Iterable[tuple[int, Frames | str]],
@@ -271,6 +274,7 @@ def write_unit(
             packed at once; frames are uint8 (T, H, W, C) per modality.
         stamps: what the files of these clips are, to notice that they were exchanged.
     """
+    partial = Path(partial)
     known = read_unit_record(partial, geometry, unit)
     hashes: dict[int, str | None] = dict.fromkeys(unit.places)
     reasons: dict[int, str] = {}

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from mtut_bench.errors import UsageError
+from mtut_bench.types import StrPath
 
 __all__ = ["Block", "Study", "read_study"]
 
@@ -83,7 +84,7 @@ class Study:
     blocks: tuple[Block, ...]
 
 
-def read_study(path: Path) -> Study:
+def read_study(path: StrPath) -> Study:
     """Return the study that a file describes.
 
     Whether its stores, methods and folds exist is seen when it is planned.
@@ -95,6 +96,7 @@ def read_study(path: Path) -> Study:
         UsageError: unreadable, a key that is missing, unknown or of another kind, an empty list,
             or a value that is listed twice; names it.
     """
+    path = Path(path)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

@@ -1,6 +1,7 @@
 """A finished run's networks, ready to be used: for prediction, export and a user's own code."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from mtut_bench.learner import network_spec
 from mtut_bench.method import Method
 from mtut_bench.protocol import Protocol
 from mtut_bench.report.manifest import CURE, Manifest, read_manifest
+from mtut_bench.types import StrPath
 
 __all__ = ["TrainedRun", "find_run", "open_run"]
 
@@ -73,7 +75,7 @@ class TrainedRun:
         return network.to(device or torch.device("cpu")).eval()
 
 
-def find_run(text: str, runs: Path) -> Path:
+def find_run(text: StrPath, runs: StrPath) -> Path:
     """Return the folder of a run.
 
     Args:
@@ -84,6 +86,7 @@ def find_run(text: str, runs: Path) -> Path:
     Raises:
         UsageError: there is no such run, it is a first stage, or several begin so.
     """
+    text, runs = os.fspath(text), Path(runs)
     for folder in (Path(text), runs / text):
         if text and (folder / "manifest.json").is_file():
             if folder.resolve().parent.name == "stages":
@@ -108,7 +111,7 @@ def find_run(text: str, runs: Path) -> Path:
     )
 
 
-def open_run(folder: Path, methods: Mapping[str, Method]) -> TrainedRun:
+def open_run(folder: StrPath, methods: Mapping[str, Method]) -> TrainedRun:
     """Return a finished run; its networks are loaded when they are asked for.
 
     Args:
@@ -116,9 +119,16 @@ def open_run(folder: Path, methods: Mapping[str, Method]) -> TrainedRun:
         methods: ours by name; a user's own, which the run was trained with, by its name too.
 
     Raises:
-        RunError: the manifest is unreadable, of another format or not finished.
+        RunError: the folder is missing, or its manifest is unreadable, of another format or not
+            finished.
         UsageError: the run's method is not among ``methods``, or its file has changed since.
     """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise RunError(
+            f"there is no run's folder {folder}",
+            "Give its path; find_run returns that of the first digits of a run's id.",
+        )
     manifest = read_manifest(folder / "manifest.json")
     if manifest.get("state", str) != "complete":
         raise RunError(f"{folder} is not finished.", "Repeat the `mtut-bench run` that began it.")

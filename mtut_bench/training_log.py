@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mtut_bench.files import write_atomic
+from mtut_bench.types import StrPath
 
 __all__ = ["TrainingLog"]
 
@@ -19,8 +20,8 @@ class TrainingLog:
         folder: of a run or of a first stage; TensorBoard shows each as a curve of its own.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: StrPath) -> None:
+        self.folder = Path(folder)
         self._writer: Any = None
 
     def write(self, log: Sequence[dict[str, Any]], epoch: int) -> None:

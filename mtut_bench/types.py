@@ -8,6 +8,7 @@ is one division into training and test clips, a *method* is one network per moda
 objective, a *run* is one method on one fold with one seed, a *row* is one number in a result.
 """
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ __all__ = [
     "Moment",
     "Origin",
     "Split",
+    "StrPath",
     "behaves_like",
     "is_modality_name",
     "num_channels",
@@ -34,6 +36,9 @@ __all__ = [
 Modality = Literal["rgb", "depth", "flow"]
 Origin = Literal["recorded", "synthetic"]
 Split = Literal["train", "val", "test", ""]
+
+StrPath = str | os.PathLike[str]
+"""Where a file or folder lies; what public functions take."""
 
 MODALITIES: tuple[Modality, ...] = ("rgb", "depth", "flow")
 """The paper's modalities. A store may hold others, whose names say how they behave."""

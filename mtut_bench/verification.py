@@ -9,6 +9,7 @@ from mtut_bench.errors import StoreError
 from mtut_bench.findings import Fault, Histogram, Spread, check_rows, count_clips
 from mtut_bench.store import clip_sha256
 from mtut_bench.store_reader import StoreReader
+from mtut_bench.types import StrPath
 
 __all__ = ["StoreFindings", "verify_store"]
 
@@ -74,7 +75,9 @@ class StoreFindings:
         }
 
 
-def verify_store(path: Path, progress: Callable[[int, int], None] | None = None) -> StoreFindings:
+def verify_store(
+    path: StrPath, progress: Callable[[int, int], None] | None = None
+) -> StoreFindings:
     """Check a store's files and table, and read every frame to compare it with what was written.
 
     Args:
@@ -84,6 +87,7 @@ def verify_store(path: Path, progress: Callable[[int, int], None] | None = None)
     Raises:
         StoreError: there is no store, it is of a newer version, or its clip table is damaged.
     """
+    path = Path(path)
     reader = StoreReader(path)
     rows, attributes = reader.table.rows, reader.attributes
     aside = tuple((str(name), str(reason)) for name, reason in attributes.get("set_aside", []))

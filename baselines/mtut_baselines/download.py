@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 from mtut_baselines.weight_files import WeightsError, sha256_of_file
 from mtut_bench.errors import UsageError
 from mtut_bench.files import hold_lock, write_atomic
+from mtut_bench.types import StrPath
 
 __all__ = ["KNOWN", "KnownFile", "fetch"]
 
@@ -92,7 +93,9 @@ class _Answer:
     validator: str
 
 
-def fetch(url: str, path: Path, sha256: str | None = None, progress: Progress | None = None) -> str:
+def fetch(
+    url: str, path: StrPath, sha256: str | None = None, progress: Progress | None = None
+) -> str:
     """Download a file unless it is there, verify it, and return its SHA-256.
 
     The body goes to `<name>.part` and is renamed at the end. An interrupted download resumes where
@@ -113,6 +116,7 @@ def fetch(url: str, path: Path, sha256: str | None = None, progress: Progress | 
         UsageError: no http address, or no digest.
         BusyError: another process downloads the same file.
     """
+    path = Path(path)
     if urlsplit(url).scheme not in ("http", "https"):
         raise UsageError(f"'{url}' is no http address", "Give one that starts with https://.")
     if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):

@@ -6,7 +6,6 @@ Published accuracies, in per cent, are those of CVPR 2019's tables; columns as p
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -22,6 +21,7 @@ from mtut_baselines.i3d import I3D, build_i3d
 from mtut_baselines.weights import load
 from mtut_bench.errors import UsageError
 from mtut_bench.method import Method, NetworkSpec, Objective
+from mtut_bench.types import StrPath
 
 __all__ = [
     "ALIGNMENT_SETTINGS",
@@ -202,7 +202,7 @@ def _c3d_network(spec: NetworkSpec) -> C3D:
     )
 
 
-def _load_weights(network: nn.Module, path: Path) -> Sequence[str]:
+def _load_weights(network: nn.Module, path: StrPath) -> Sequence[str]:
     """Fill a network from a weight file; return what became of its tensors, line by line."""
     return load(network, path).lines()
 

@@ -1,6 +1,5 @@
 """What a weight file is, in words, and whether it computes what its authors published."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ from mtut_baselines.weight_files import WeightFile, WeightsError, read_weights
 from mtut_baselines.weight_placement import place
 from mtut_baselines.weights import build_for
 from mtut_bench.errors import UsageError
+from mtut_bench.types import StrPath
 
 __all__ = ["PUBLISHED_NORMS", "CheckResult", "check"]
 
@@ -40,11 +40,11 @@ class CheckResult(NamedTuple):
 
 
 def check(
-    path: Path,
-    demo_rgb: Path | None = None,
-    demo_flow: Path | None = None,
+    path: StrPath,
+    demo_rgb: StrPath | None = None,
+    demo_flow: StrPath | None = None,
     *,
-    partner: Path | None = None,
+    partner: StrPath | None = None,
     source: str = "auto",
 ) -> CheckResult:
     """Return what a weight file holds and expects, and run the public demo clip through it.
@@ -110,7 +110,7 @@ def _describe(file: WeightFile, source: str) -> tuple[list[str], str]:
     return lines, _CHANNELS.get(report.channels, "") if kinetics else ""
 
 
-def _run(file: WeightFile, source: str, clip: Path, modality: str) -> Tensor:
+def _run(file: WeightFile, source: str, clip: StrPath, modality: str) -> Tensor:
     """Return the logits of a demo clip, (K,)."""
     network = build_for(file, source).eval()
     values, _ = place(file, network.state_dict(), source)
@@ -120,7 +120,7 @@ def _run(file: WeightFile, source: str, clip: Path, modality: str) -> Tensor:
     return output.logits_NKT.mean(dim=2)[0]
 
 
-def _read_clip(path: Path, modality: str) -> Tensor:
+def _read_clip(path: StrPath, modality: str) -> Tensor:
     """Return a demo clip, float, (1, C, T, H, W)."""
     cure = "Give data/v_CricketShot_g04_c01_rgb.npy or _flow.npy of kinetics-i3d."
     try:
@@ -143,7 +143,7 @@ def _compare(name: str, logits_K: Tensor) -> tuple[str, bool]:
     return f"demo clip, {name}: norm of logits {norm:.6f}, published {published}: {verdict}", agrees
 
 
-def _why_not(clips: dict[str, Path | None]) -> str:
+def _why_not(clips: dict[str, StrPath | None]) -> str:
     if any(clips.values()):
         return "the clips given are not for this network"
     return "give v_CricketShot_g04_c01_rgb.npy or _flow.npy from kinetics-i3d's data folder"

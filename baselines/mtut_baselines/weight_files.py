@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mtut_bench.errors import MtutBenchError
+from mtut_bench.types import StrPath
 
 __all__ = ["WeightFile", "WeightsError", "read_weights", "sha256_of_file"]
 
@@ -46,13 +47,14 @@ class WeightFile:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
-def sha256_of_file(path: Path) -> str:
+def sha256_of_file(path: StrPath) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits."""
+    path = Path(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_weights(path: Path) -> WeightFile:
+def read_weights(path: StrPath) -> WeightFile:
     """Return the tensors of a safetensors file or of one written by ``torch.save``.
 
     Every tensor must be finite where it is floating point.
@@ -64,6 +66,7 @@ def read_weights(path: Path) -> WeightFile:
         WeightsError: the file is missing, truncated, a web page, a Git LFS pointer, holds
             something else than named tensors, or would run code when unpickled.
     """
+    path = Path(path)
     try:
         with path.open("rb") as file:
             head = file.read(512)

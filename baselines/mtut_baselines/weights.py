@@ -13,11 +13,12 @@ from mtut_baselines.key_maps import FIRST_LAYERS, LOGITS, InputCard, card
 from mtut_baselines.weight_files import WeightFile, WeightsError, read_weights
 from mtut_baselines.weight_placement import LoadReport, first_channels, own_names, place
 from mtut_bench.files import write_atomic
+from mtut_bench.types import StrPath
 
 __all__ = ["InputCard", "LoadReport", "WeightsError", "build_for", "card", "convert", "load"]
 
 
-def load(network: nn.Module, path: Path, source: str = "auto") -> LoadReport:
+def load(network: nn.Module, path: StrPath, source: str = "auto") -> LoadReport:
     """Fill a network from a weight file; on an error the network is untouched.
 
     A batch-norm gain of 1 is dropped; another is folded into the convolution before it (see
@@ -48,8 +49,8 @@ def load(network: nn.Module, path: Path, source: str = "auto") -> LoadReport:
 
 
 def convert(
-    path: Path,
-    out: Path,
+    path: StrPath,
+    out: StrPath,
     source: str = "auto",
     *,
     num_classes: int | None = None,
@@ -72,6 +73,7 @@ def convert(
         UsageError: an unknown source.
         MtutBenchError: `out` cannot be written.
     """
+    path = Path(path)
     file = read_weights(path)
     with torch.device("meta"):
         network = build_for(file, source, num_classes=num_classes, in_channels=in_channels)

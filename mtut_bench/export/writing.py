@@ -23,6 +23,7 @@ from mtut_bench.files import write_atomic
 from mtut_bench.learner import network_spec
 from mtut_bench.predictions import check_complete, read
 from mtut_bench.trained import TrainedRun
+from mtut_bench.types import StrPath
 
 __all__ = ["FORMATS", "export_networks"]
 
@@ -33,7 +34,7 @@ FORMATS = ("safetensors", "onnx")
 def export_networks(
     run: TrainedRun,
     file_format: str,
-    out: Path,
+    out: StrPath,
     *,
     modalities: Sequence[str] = (),
     overwrite: bool = False,
@@ -64,6 +65,7 @@ def export_networks(
         ExportError: a network cannot be converted, or computes something else; nothing is written.
         MtutBenchError: the folder cannot be written.
     """
+    out = Path(out)
     if file_format not in FORMATS:
         raise UsageError(
             f"there is no format {file_format!r}", f"Choose one of: {', '.join(FORMATS)}."

@@ -22,7 +22,7 @@ from mtut_bench.hdf5.layout import FORMAT_NAME, LAYOUT_VERSION, Content
 from mtut_bench.store import CHUNK_FRAMES, FLOW_LIMIT_PX, Geometry, clip_sha256
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.store_writer import Frames
-from mtut_bench.types import behaves_like
+from mtut_bench.types import StrPath, behaves_like
 
 __all__ = ["export_hdf5"]
 
@@ -54,7 +54,7 @@ _CHANNELS = {
 
 
 def export_hdf5(
-    reader: StoreReader, out: Path, *, overwrite: bool = False, progress: Progress | None = None
+    reader: StoreReader, out: StrPath, *, overwrite: bool = False, progress: Progress | None = None
 ) -> None:
     """Write a store as one HDF5 file, seen whole or not at all.
 
@@ -68,6 +68,7 @@ def export_hdf5(
         StoreError: the store is damaged, or the file exists already.
         MtutBenchError: the file cannot be written (a full disk, for instance); nothing is left.
     """
+    out = Path(out)
     reader.check_files()
     try:
         if out.exists() and not overwrite:

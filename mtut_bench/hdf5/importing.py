@@ -23,7 +23,7 @@ from mtut_bench.store import (
     content_digest,
 )
 from mtut_bench.store_writer import Frames, StoreWriter, write_unit
-from mtut_bench.types import ClipRow
+from mtut_bench.types import ClipRow, StrPath
 
 __all__ = ["import_hdf5"]
 
@@ -46,7 +46,7 @@ class _KnownPlan(StorePlan):
 
 
 def import_hdf5(
-    file: Path, path: Path, *, overwrite: bool = False, progress: Progress | None = None
+    file: StrPath, path: StrPath, *, overwrite: bool = False, progress: Progress | None = None
 ) -> str:
     """Make a store of an exported file, or finish one that was interrupted.
 
@@ -64,6 +64,7 @@ def import_hdf5(
             exists already, or cannot be written.
         BusyError: another process writes this store.
     """
+    file, path = Path(file), Path(path)
     with _open(file) as opened:
         content = _read_content(opened, file)
         plan = _plan(content)

@@ -25,6 +25,7 @@ from mtut_bench.report.render import print_table
 from mtut_bench.report.row_files import FOLDER, parse_rows, read_rows, row_files
 from mtut_bench.report.rows import ResultRow, result_rows
 from mtut_bench.report.tables import Table
+from mtut_bench.types import StrPath
 
 __all__ = ["Illustration", "Report", "write_report"]
 
@@ -68,8 +69,8 @@ class Report:
 
 
 def write_report(
-    runs: Path,
-    out: Path,
+    runs: StrPath,
+    out: StrPath,
     tables: Sequence[str] | None = None,
     illustration: Illustration | None = None,
 ) -> Report:
@@ -96,6 +97,7 @@ def write_report(
         ReportError: ``out`` cannot be written to, holds files that no report wrote where this one
             has its own, or rows that are needed and damaged.
     """
+    runs, out = Path(runs), Path(out)
     numbers = _known(tables)
     ensure_writable(out)
     before = read_record(out)

@@ -14,6 +14,7 @@ from mtut_bench.report.folder import is_illustration
 from mtut_bench.report.published import load_published
 from mtut_bench.report.record import RECORD, Record, digest_of, read_record, rows_digest
 from mtut_bench.report.row_files import FOLDER, read_rows, row_files
+from mtut_bench.types import StrPath
 
 __all__ = ["Checked", "check_report"]
 
@@ -37,7 +38,7 @@ class Checked:
     names: tuple[str, ...]
 
 
-def check_report(out: Path, numbers: Sequence[str]) -> Checked:
+def check_report(out: StrPath, numbers: Sequence[str]) -> Checked:
     """Ensure that a report is whole, and its tables, byte for byte, what its rows give.
 
     Args:
@@ -48,6 +49,7 @@ def check_report(out: Path, numbers: Sequence[str]) -> Checked:
         ReportError: the record, a table, a figure or the page is missing, differs or is one too
             many, or the rows are damaged; names file, line and cure.
     """
+    out = Path(out)
     cure = (
         f"Write it anew: mtut-bench report --out {out}{_tables_option(numbers)}; where there are "
         "no runs, it takes the rows that the folder holds."

@@ -19,7 +19,7 @@ from mtut_bench.files import canonical_json
 from mtut_bench.report.finished import FinishedRun
 from mtut_bench.store import decode_flow
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.types import behaves_like
+from mtut_bench.types import StrPath, behaves_like
 
 __all__ = ["ConfusedClip", "ConfusedGroup", "most_confused"]
 
@@ -99,7 +99,7 @@ class _Tally:
 
 def most_confused(
     runs: Iterable[FinishedRun],
-    stores: Path | None,
+    stores: StrPath | None,
     *,
     num_clips: int = _NUM_CLIPS,
     num_frames: int = _NUM_FRAMES,
@@ -121,11 +121,12 @@ def most_confused(
     Raises:
         RunError: a manifest without a field; names it and the cure.
     """
+    folder = None if stores is None else Path(stores)
     groups: dict[tuple[str, ...], list[FinishedRun]] = defaultdict(list)
     for run in runs:
         groups[_group_key(run)].append(run)
     return [
-        _group(groups[key], stores, num_clips=num_clips, num_frames=num_frames)
+        _group(groups[key], folder, num_clips=num_clips, num_frames=num_frames)
         for key in sorted(groups)
     ]
 

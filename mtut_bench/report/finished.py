@@ -14,6 +14,7 @@ from mtut_bench import predictions
 from mtut_bench.errors import PredictionError, RunError
 from mtut_bench.predictions import Predictions
 from mtut_bench.report.manifest import CURE, Manifest, check_identity, read_manifest
+from mtut_bench.types import StrPath
 
 __all__ = ["FinishedRun", "Found", "find_runs"]
 
@@ -55,7 +56,7 @@ class Found:
     copies: tuple[Path, ...] = ()
 
 
-def find_runs(runs: Path) -> Found:
+def find_runs(runs: StrPath) -> Found:
     """Return every finished run; reads only.
 
     Args:
@@ -67,6 +68,7 @@ def find_runs(runs: Path) -> Found:
             folders and cure.
         PredictionError: a predictions file that is truncated, corrupt or of other clips.
     """
+    runs = Path(runs)
     finished: list[FinishedRun] = []
     num_in_progress = 0
     for folder in _run_folders(runs):

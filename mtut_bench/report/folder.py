@@ -12,6 +12,7 @@ from mtut_bench.errors import ReportError
 from mtut_bench.files import write_atomic
 from mtut_bench.report.record import Record, digest_of, rows_digest, write_record
 from mtut_bench.report.row_files import FOLDER
+from mtut_bench.types import StrPath
 
 __all__ = [
     "FIGURES",
@@ -43,7 +44,7 @@ class Replaced:
     changed: tuple[Path, ...]
 
 
-def ensure_writable(out: Path) -> None:
+def ensure_writable(out: StrPath) -> None:
     """Ensure, before any work, that a report can be written; leaves nothing behind.
 
     Args:
@@ -52,6 +53,7 @@ def ensure_writable(out: Path) -> None:
     Raises:
         ReportError: it is a file or lies below one, or may not be written to.
     """
+    out = Path(out)
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
     folders = [existing, *(out / name for name in (FOLDER, FIGURES) if (out / name).exists())]
     for folder in folders:
@@ -68,7 +70,7 @@ def ensure_writable(out: Path) -> None:
             ) from None
 
 
-def ensure_ours(out: Path, files: Mapping[str, bytes | None], before: Record | None) -> None:
+def ensure_ours(out: StrPath, files: Mapping[str, bytes | None], before: Record | None) -> None:
     """Ensure that a new report replaces nothing but files of an earlier one.
 
     Args:
@@ -80,6 +82,7 @@ def ensure_ours(out: Path, files: Mapping[str, bytes | None], before: Record | N
         ReportError: a file of such a name that no report is known to have written, or another
             file among the rows, which are read as a whole.
     """
+    out = Path(out)
     known = before.known() if before else {}
     for name, content in files.items():
         path = out / name
@@ -106,13 +109,14 @@ def is_illustration(name: str) -> bool:
     return name == PAGE or name.startswith(f"{FIGURES}/")
 
 
-def illustrations_that_stay(out: Path, before: Record | None) -> tuple[str, ...]:
+def illustrations_that_stay(out: StrPath, before: Record | None) -> tuple[str, ...]:
     """Return the names of an earlier report's figures and page that go with the rows it left.
 
     Args:
         out: folder of the report.
         before: record of the earlier report; of one that was stopped, only its own drawings count.
     """
+    out = Path(out)
     if before is None:
         return ()
     return tuple(
@@ -125,7 +129,7 @@ def illustrations_that_stay(out: Path, before: Record | None) -> tuple[str, ...]
 
 
 def replace_files(
-    out: Path, files: Mapping[str, bytes], before: Record | None, kept: Collection[str]
+    out: StrPath, files: Mapping[str, bytes], before: Record | None, kept: Collection[str]
 ) -> Replaced:
     """Write a report's files and remove those of the earlier one that it no longer gives.
 
@@ -135,6 +139,7 @@ def replace_files(
         before: record of the earlier report.
         kept: names of the earlier report's files that stay and belong to this one too.
     """
+    out = Path(out)
     known = before.known() if before else {}
     digests = {name: digest_of(content) for name, content in files.items()}
     if before:

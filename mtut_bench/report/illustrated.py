@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mtut_bench.report.compare import all_comparisons
 from mtut_bench.report.confused import most_confused
@@ -13,6 +12,7 @@ from mtut_bench.report.folder import FIGURES, PAGE
 from mtut_bench.report.page import render_page
 from mtut_bench.report.tables import Table
 from mtut_bench.report.training_rows import training_csv
+from mtut_bench.types import StrPath
 
 __all__ = ["Illustration", "illustrated_files"]
 
@@ -32,7 +32,7 @@ class Illustration:
     """
 
     focal_weight: FocalWeight
-    stores: Path
+    stores: StrPath
     progress: Callable[[int, int], object] | None = None
 
 

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from mtut_bench.errors import RunError
 from mtut_bench.files import read_json, sha256_of_json
+from mtut_bench.types import StrPath
 
 __all__ = ["CURE", "FORMAT_VERSION", "Manifest", "check_identity", "read_manifest"]
 
@@ -87,7 +88,7 @@ class Manifest:
             self.refuse(f"has {name!r} = {_shown(value)}")
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(path: StrPath) -> Manifest:
     """Return a manifest of the format version that this release reads.
 
     Args:
@@ -97,6 +98,7 @@ def read_manifest(path: Path) -> Manifest:
         RunError: unreadable, of another format version, or with a text or number that no other
             file can hold.
     """
+    path = Path(path)
     content = read_json(path, RunError, CURE)
     version = content.get("format_version") if isinstance(content, dict) else None
     if type(version) is not int or version != FORMAT_VERSION:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench.errors import PredictionError
+from mtut_bench.types import StrPath
 
 __all__ = ["read_predicted"]
 
@@ -29,7 +30,7 @@ _FORMAT = (
 
 
 def read_predicted(
-    path: Path, clip_ids: Sequence[str], classes: Sequence[str]
+    path: StrPath, clip_ids: Sequence[str], classes: Sequence[str]
 ) -> NDArray[np.int64]:
     """Return the predicted class of each clip, int64, (N,), in the order of ``clip_ids``.
 
@@ -46,6 +47,7 @@ def read_predicted(
         PredictionError: no file, no such columns, a clip missing, twice or unknown, a class unknown
             or a score that is no finite number; names the first few.
     """
+    path = Path(path)
     head, lines = _read_csv(path)
     if head.count(_CLIP) != 1 or len(set(head)) < len(head):
         raise _fault(path, f"needs one column {_CLIP} and no column twice, has {_named(head)}")

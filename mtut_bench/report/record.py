@@ -15,6 +15,7 @@ from mtut_bench import __version__
 from mtut_bench.errors import ReportError
 from mtut_bench.files import read_json, sha256_of_json, write_json
 from mtut_bench.report.row_files import FOLDER
+from mtut_bench.types import StrPath
 
 __all__ = ["RECORD", "Record", "digest_of", "read_record", "rows_digest", "write_record"]
 
@@ -78,7 +79,7 @@ def rows_digest(files: Mapping[str, bytes]) -> str:
     )
 
 
-def read_record(out: Path) -> Record | None:
+def read_record(out: StrPath) -> Record | None:
     """Return the record of a report, or None where there is none.
 
     Args:
@@ -87,6 +88,7 @@ def read_record(out: Path) -> Record | None:
     Raises:
         ReportError: it is unreadable, of another format, or names files outside the folder.
     """
+    out = Path(out)
     path = out / RECORD
     if not path.is_file():
         return None
@@ -127,13 +129,14 @@ def _digest(value: object) -> str:
     return value
 
 
-def write_record(out: Path, record: Record) -> None:
+def write_record(out: StrPath, record: Record) -> None:
     """Write the record of a report; equal records give equal bytes.
 
     Args:
         out: folder of the report.
         record: what to write.
     """
+    out = Path(out)
     content = {
         "format_version": _FORMAT_VERSION,
         "tool": f"mtut-bench {__version__}",

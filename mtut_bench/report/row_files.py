@@ -18,6 +18,7 @@ from mtut_bench.report.differences import first_difference
 from mtut_bench.report.render import to_csv
 from mtut_bench.report.row_checks import disagreement, implausible
 from mtut_bench.report.rows import ResultRow, modality_order
+from mtut_bench.types import StrPath
 
 __all__ = ["FOLDER", "ROW_COLUMNS", "parse_rows", "read_rows", "row_files", "sort_rows"]
 
@@ -75,7 +76,7 @@ def _file_name(row: ResultRow) -> str:
     return f"{plain}.csv"
 
 
-def read_rows(folder: Path) -> tuple[ResultRow, ...]:
+def read_rows(folder: StrPath) -> tuple[ResultRow, ...]:
     """Return the rows of every CSV file in a folder, in their order.
 
     Args:
@@ -86,6 +87,7 @@ def read_rows(folder: Path) -> tuple[ResultRow, ...]:
             given, a number that is there twice, or a file that is not as it was written; names
             file and line.
     """
+    folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ReportError(f"{folder} is a file, no folder of rows.", _CURE)
     contents: dict[Path, bytes] = {}

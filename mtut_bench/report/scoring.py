@@ -25,7 +25,7 @@ from mtut_bench.report.paired import correct_for_family, measure
 from mtut_bench.report.predicted import read_predicted
 from mtut_bench.report.rows import modality_order, result_rows
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.types import ClipRow
+from mtut_bench.types import ClipRow, StrPath
 
 __all__ = ["Score", "score"]
 
@@ -54,7 +54,7 @@ class Score:
 
 
 def score(
-    path: Path,
+    path: StrPath,
     reader: StoreReader,
     fold: str,
     runs: Iterable[FinishedRun],
@@ -80,6 +80,7 @@ def score(
         UsageError: there is no such fold or modality.
         StoreError: the store cannot be read.
     """
+    path = Path(path)
     attributes = reader.attributes
     rows = reader.table.rows
     folds = make_folds(rows, attributes["fold_rule"], attributes["subject_unit"], fold_unit)

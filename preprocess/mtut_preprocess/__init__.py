@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtut_bench.errors import DatasetError
+from mtut_bench.types import StrPath
 from mtut_preprocess.adapter import RawDataset
 from mtut_preprocess.egogesture import EgoGesture
 from mtut_preprocess.manifest import Manifest
@@ -25,9 +26,9 @@ class RawChoice:
         name: of a user's own dataset.
     """
 
-    root: Path
+    root: StrPath
     colour: Colour = "sk_color"
-    table: Path | None = None
+    table: StrPath | None = None
     name: str = ""
 
 
@@ -65,7 +66,7 @@ def _egogesture(choice: RawChoice) -> RawDataset:
 
 
 def _manifest(choice: RawChoice) -> RawDataset:
-    table = choice.table or choice.root / "clips.csv"
+    table = choice.table or Path(choice.root) / "clips.csv"
     known = DATASETS.get(choice.name.casefold())
     if known and not known.needs_table:
         # Its numbers would stand beside published ones.

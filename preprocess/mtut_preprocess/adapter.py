@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from mtut_bench.errors import DatasetError
 from mtut_bench.files import read_json
-from mtut_bench.types import ClipRow, Origin
+from mtut_bench.types import ClipRow, Origin, StrPath
 from mtut_preprocess.frames import FrameSource
 
 __all__ = [
@@ -108,7 +108,7 @@ class RawDataset(Protocol):
         ...
 
 
-def recording_origin(root: Path, dataset: str) -> tuple[str, Origin]:
+def recording_origin(root: StrPath, dataset: str) -> tuple[str, Origin]:
     """Return (dataset name, origin) of a raw folder: a generator's marker decides, not the name.
 
     Args:
@@ -118,6 +118,7 @@ def recording_origin(root: Path, dataset: str) -> tuple[str, Origin]:
     Raises:
         DatasetError: the generator has not finished the folder, or its marker is malformed.
     """
+    root = Path(root)
     cure = "Generate it again: mtut-bench synth, with the same --raw, --size and --seed."
     # The folder that holds the marker may lie above the one that was named.
     for folder in (root.resolve(), *root.resolve().parents):

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from mtut_bench.measurement import Benchmark, Measure, interleave, machine_facts, seconds_of
 from mtut_bench.store import CHUNK_FRAMES, SHARD_FRAMES, Geometry, layout_clips
+from mtut_bench.types import StrPath
 from mtut_preprocess.adapter import RawClip, RawDataset
 from mtut_preprocess.convert import prepare, read_clip
 from mtut_preprocess.decode import MAX_OVERSHOOT_FRAMES, to_array
@@ -59,7 +60,7 @@ class _Effort:
 
 def bench_prepare(
     dataset: RawDataset,
-    folder: Path,
+    folder: StrPath,
     *,
     seconds: float = 6.0,
     repeats: int = 3,
@@ -74,6 +75,7 @@ def bench_prepare(
         repeats: rounds; the medians count.
         say: called with what comes next.
     """
+    folder = Path(folder)
     # As in prepare: one process per core.
     cv2.setNumThreads(1)
     survey = survey_dataset(dataset, flow=FlowChoice("none"))

@@ -26,7 +26,7 @@ from mtut_bench.errors import ClipError, StoreError
 from mtut_bench.store import Geometry, StorePlan, Unit
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.store_writer import Frames, StoreWriter, write_unit
-from mtut_bench.types import num_channels
+from mtut_bench.types import StrPath, num_channels
 from mtut_preprocess.adapter import RawClip
 from mtut_preprocess.flow import FlowAlgorithm
 from mtut_preprocess.frames import COPY_CURE
@@ -62,7 +62,7 @@ class Preparation:
 
 def prepare(
     survey: Survey,
-    path: Path,
+    path: StrPath,
     *,
     workers: int = 1,
     overwrite: bool = False,
@@ -87,6 +87,7 @@ def prepare(
             (a full disk, for instance).
         BusyError: another process prepares this store.
     """
+    path = Path(path)
     plan = survey.plan()
     stamps = survey.stamps()
     writer = StoreWriter(path, plan, stamps)

@@ -20,6 +20,7 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from mtut_bench.errors import ClipError
+from mtut_bench.types import StrPath
 from mtut_preprocess.frames import COPY_CURE, Plane, Shape
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "decode_frames",
     "quarter_turns",
     "read_timing",
+    "same_rate",
     "stated_frames",
     "to_array",
 ]
@@ -39,6 +41,24 @@ __all__ = [
 MAX_OVERSHOOT_FRAMES = 2
 """An annotated window may pass the end of a stream by this much: streams of one recording differ
 by up to two or three frames. The last frame is then repeated; beyond it the file is short."""
+
+_RATE_TOLERANCE = 0.05
+"""Frame rates that differ by no more are taken for one: 29.97 and 30, 24 and 25."""
+
+_STATED_TOLERANCE = 0.005
+"""A stated rate counts where the frames' times, rounded to milliseconds at worst, bear it out:
+Matroska states what was intended; MP4 counts on a duration in which the last frame's is often
+wrong."""
+
+_MAX_RATE = 500.0
+"""Browsers that record write their clock, 1000 a second, in place of a rate."""
+
+_MAX_DRIFT_FRAMES = 3
+"""So far from its place at an even rate a frame may lie before it is worth a word: cameras' clocks
+jitter by less than a frame, and drop one or two."""
+
+_CLOCK_RESET_S = 1.0
+"""Decoding order steps back by a few frames; a step back by more begins another recording."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +74,10 @@ class VideoFrames:
     path: Path
     indices: Sequence[int]
     plane: Plane
+
+    def __post_init__(self) -> None:
+        # Whoever writes an adapter may give it as text.
+        object.__setattr__(self, "path", Path(self.path))
 
     def files(self) -> tuple[Path, list[str]]:
         """Return the folder and the name of the file."""
@@ -121,7 +145,7 @@ class VideoFrames:
         return frames
 
 
-def count_frames(path: Path) -> int:
+def count_frames(path: StrPath) -> int:
     """Return how many frames a file decodes to.
 
     Raises:
@@ -130,12 +154,13 @@ def count_frames(path: Path) -> int:
     return sum(1 for _ in decode_frames(path))
 
 
-def count_packets(path: Path) -> int:
+def count_packets(path: StrPath) -> int:
     """Return how many coded frames a file's container holds, without decoding them.
 
     Raises:
         ClipError: the file is missing or no video.
     """
+    path = Path(path)
     with _open(path) as container:
         try:
             return sum(1 for packet in container.demux(video=0) if packet.size)
@@ -143,8 +168,9 @@ def count_packets(path: Path) -> int:
             raise ClipError(f"{path} cannot be read: {error}", COPY_CURE) from error
 
 
-def stated_frames(path: Path) -> int | None:
+def stated_frames(path: StrPath) -> int | None:
     """Return how many frames the header of a file that may be cut short states, None if unknown."""
+    path = Path(path)
     try:
         with _open(path, whole=False) as container:
             return container.streams.video[0].frames or None
@@ -156,28 +182,72 @@ class Timing(NamedTuple):
     """When a file's frames were recorded, as far as it says.
 
     Attributes:
-        rate: frames per second on average, None where it states none or an impossible one.
+        rate: frames per second on average; None where neither header nor frames say.
         has_times: whether its frames carry times of their own; those of AVI files have none but
             their place in the file, whatever a decoder makes of it.
+        drift_s: how far a frame lies at most from its place at an even rate from the first frame
+            to the last, seconds; 0 without times.
     """
 
     rate: float | None
     has_times: bool
+    drift_s: float = 0.0
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether frames lie so far from an even rate that they should not be counted for time."""
+        return self.rate is not None and self.drift_s * self.rate > _MAX_DRIFT_FRAMES
 
 
-def read_timing(path: Path) -> Timing:
-    """Return what a file says about the time of its frames.
+def same_rate(rate: float, other: float) -> bool:
+    """Return whether two frame rates are taken for one: they differ by at most 5 % of the other."""
+    return abs(rate / other - 1) <= _RATE_TOLERANCE
+
+
+def read_timing(path: StrPath) -> Timing:
+    """Return what a file says about the time of its frames; decodes none.
 
     Raises:
         ClipError: the file is missing or no video.
     """
+    path = Path(path)
     with _open(path) as container:
-        rate = float(container.streams.video[0].average_rate or 0)
-        # Browsers that record write their clock, 1000 a second, in place of a rate.
-        return Timing(rate if 0 < rate < 500 else None, container.format.name != "avi")
+        stated = float(container.streams.video[0].average_rate or 0)
+        has_times = container.format.name != "avi"
+        times_N = _shown_times(container) if has_times else np.empty(0)
+    measured, drift_s = _even_rate(times_N)
+    if measured and abs(stated / measured - 1) > _STATED_TOLERANCE:
+        stated = measured
+    return Timing(stated if 0 < stated < _MAX_RATE else None, has_times, drift_s)
 
 
-def check_bits(path: Path, frame: VideoFrame, plane: Plane) -> None:
+def _shown_times(container: InputContainer) -> NDArray[np.float64]:
+    """Return when frames are shown, float64 (T,), seconds ascending; empty if they do not say."""
+    stamps: list[int] = []
+    try:
+        for packet in container.demux(video=0):
+            if packet.size:
+                if packet.pts is None:
+                    return np.empty(0)
+                stamps.append(packet.pts)
+    except FFmpegError:
+        # Whoever decodes the file is told; the times up to there are sound.
+        pass
+    times_N = np.array(stamps, np.float64) * float(container.streams.video[0].time_base or 0)
+    reset = bool((np.diff(times_N) < -_CLOCK_RESET_S).any())
+    return np.empty(0) if reset else np.sort(times_N)
+
+
+def _even_rate(times_N: NDArray[np.float64]) -> tuple[float, float]:
+    """Return frames per second (0: unknown) and the largest distance from that rate, seconds."""
+    span_s = float(times_N[-1] - times_N[0]) if len(times_N) > 1 else 0.0
+    if span_s <= 0:
+        return 0.0, 0.0
+    even_N = np.linspace(times_N[0], times_N[-1], len(times_N))
+    return (len(times_N) - 1) / span_s, float(np.abs(times_N - even_N).max())
+
+
+def check_bits(path: StrPath, frame: VideoFrame, plane: Plane) -> None:
     """Refuse luma of other than 8 bits.
 
     Raises:
@@ -270,12 +340,13 @@ def _file_state(path: Path) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
-def decode_frames(path: Path) -> Iterator[VideoFrame]:
+def decode_frames(path: StrPath) -> Iterator[VideoFrame]:
     """Yield the frames of a file from its beginning.
 
     Raises:
         ClipError: the file is missing, unreadable or damaged.
     """
+    path = Path(path)
     with _open(path) as container:
         # One process per core is faster than threads inside a decoder.
         container.streams.video[0].codec_context.thread_count = 1

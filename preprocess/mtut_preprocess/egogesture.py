@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from mtut_bench.errors import DatasetError
-from mtut_bench.types import ClipRow, Split
+from mtut_bench.types import ClipRow, Split, StrPath
 from mtut_preprocess.adapter import (
     TWIN_LICENCE,
     TWIN_SOURCE,
@@ -91,8 +91,8 @@ class EgoGesture:
             both), and perhaps an ``egogesture.json``.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: StrPath) -> None:
+        self.root = Path(root)
 
     def read(self) -> tuple[DatasetFacts, list[RawClip]]:
         """Return the facts and the clips: train, val, test, each by subject, scene, group, row.
@@ -252,12 +252,13 @@ class _Images:
         return next((v for v in videos if v.is_file()), (there or folders[0]) / "%06d.jpg")
 
 
-def parse_labels(path: Path) -> tuple[list[Segment], list[str]]:
+def parse_labels(path: StrPath) -> tuple[list[Segment], list[str]]:
     """Return the segments of a label file in its order, and the rows that have an empty field.
 
     Raises:
         DatasetError: the file is unreadable or a row malformed; names file, line and value.
     """
+    path = Path(path)
     try:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
@@ -380,13 +381,14 @@ def _folders(root: Path, settings: Mapping[str, Any], key: str) -> Iterator[Path
             yield from (folder for folder in found if folder.is_dir())
 
 
-def load_egogesture_settings(root: Path) -> dict[str, Any]:
+def load_egogesture_settings(root: StrPath) -> dict[str, Any]:
     """Return the table of the package, overlaid with the raw folder's ``egogesture.json``.
 
     Raises:
         DatasetError: the file is malformed, has unknown keys, a value of another form or a table
             of the wrong length.
     """
+    root = Path(root)
     settings = load_settings(_SETTINGS, root, _FORMS)
     check_class_tables(settings, NUM_CLASSES, root / _SETTINGS)
     return settings

@@ -8,7 +8,6 @@ with its parameters, so that flows of two algorithms are never taken for one ano
 import re
 from collections.abc import Callable, Iterable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from mtut_bench.errors import UsageError
 from mtut_bench.store import encode_flow
+from mtut_bench.types import StrPath
 
 __all__ = [
     "FARNEBACK",
@@ -79,7 +79,7 @@ class FlowAlgorithm(Protocol):
         ...
 
 
-def build_flow(name: str, *, weights: Path | None = None, device: str = "auto") -> FlowAlgorithm:
+def build_flow(name: str, *, weights: StrPath | None = None, device: str = "auto") -> FlowAlgorithm:
     """Return the algorithm of a name.
 
     Args:

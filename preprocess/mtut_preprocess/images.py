@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench.errors import ClipError
+from mtut_bench.types import StrPath
 from mtut_preprocess.frames import COPY_CURE, Plane, Shape
 
 __all__ = ["ImageFrames", "is_image_pattern", "read_image"]
@@ -39,6 +40,10 @@ class ImageFrames:
     path: Path
     indices: Sequence[int]
     plane: Plane
+
+    def __post_init__(self) -> None:
+        # Whoever writes an adapter may give it as text.
+        object.__setattr__(self, "path", Path(self.path))
 
     def file(self, number: int) -> Path:
         """Return the file of a frame."""
@@ -78,12 +83,13 @@ class ImageFrames:
         return np.stack([kept[number] for number in self.indices])
 
 
-def read_image(path: Path, plane: Plane) -> NDArray[np.uint8]:
+def read_image(path: StrPath, plane: Plane) -> NDArray[np.uint8]:
     """Return an image file as uint8 (H, W, C), C = 3 (RGB) or 1.
 
     Raises:
         ClipError: the file is missing, cut short, no image, or has other than 8 bits a value.
     """
+    path = Path(path)
     try:
         data = path.read_bytes()
     except FileNotFoundError:

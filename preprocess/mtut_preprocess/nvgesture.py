@@ -28,7 +28,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from mtut_bench.errors import DatasetError
-from mtut_bench.types import ClipRow, Split
+from mtut_bench.types import ClipRow, Split, StrPath
 from mtut_preprocess.adapter import (
     TWIN_LICENCE,
     TWIN_SOURCE,
@@ -89,8 +89,8 @@ class NvGesture:
         colour: 'sk_color' (the paper's) or 'sk_wrapped' (colour registered to depth).
     """
 
-    def __init__(self, root: Path, colour: Colour = "sk_color") -> None:
-        self.root = root
+    def __init__(self, root: StrPath, colour: Colour = "sk_color") -> None:
+        self.root = Path(root)
         self.colour: Colour = colour
 
     def read(self) -> tuple[DatasetFacts, list[RawClip]]:
@@ -215,13 +215,14 @@ class NvGesture:
         )
 
 
-def load_nvgesture_settings(root: Path) -> dict[str, Any]:
+def load_nvgesture_settings(root: StrPath) -> dict[str, Any]:
     """Return the table of the package, overlaid with the raw folder's ``nvgesture.json``.
 
     Raises:
         DatasetError: the file is malformed, has unknown keys, a value of another form or a table
             of the wrong length.
     """
+    root = Path(root)
     settings = load_settings(_SETTINGS, root, _FORMS)
     check_class_tables(settings, len(settings["class_names"]), root / _SETTINGS)
     return settings
@@ -260,13 +261,14 @@ def find_list(root: Path, split: str) -> Path:
     )
 
 
-def parse_list(path: Path, root: Path, num_classes: int) -> list[ListLine]:
+def parse_list(path: StrPath, root: StrPath, num_classes: int) -> list[ListLine]:
     """Return the lines of a list.
 
     Raises:
         DatasetError: a line cannot be parsed, has a label outside 1..num_classes, an impossible
             window or a path that leaves the dataset's folder; names file and line.
     """
+    path, root = Path(path), Path(root)
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     lines = [
         _parse_line(line.split(), f"{path}:{number}", root, num_classes)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench.errors import DatasetError
+from mtut_bench.types import StrPath
 
 __all__ = ["Log", "Pairing", "pair_frames", "read_log"]
 
@@ -18,12 +19,13 @@ _LOG_LINE = re.compile(r"img(?P<number>[0-9]{1,9})\.png (?P<time>[0-9]{1,18}|[1-
 _MAX_APART_NS = 1_000_000_000
 
 
-def read_log(path: Path) -> Log:
+def read_log(path: StrPath) -> Log:
     """Return the time of each frame in nanoseconds, or None where there is no log.
 
     Raises:
         DatasetError: a line is malformed or frame numbers have a gap.
     """
+    path = Path(path)
     if not path.is_file():
         return None
     times: list[int] = []

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench.errors import MtutBenchError, UsageError
+from mtut_bench.types import StrPath
 from mtut_preprocess.flow import code_clip, flow_record
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def _plain_arithmetic() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def open_raft(weights: Path | None, device: str) -> Raft:
+def open_raft(weights: StrPath | None, device: str) -> Raft:
     """Return RAFT with the weights of a file, read and checked.
 
     Args:
@@ -165,6 +166,7 @@ def open_raft(weights: Path | None, device: str) -> Raft:
     """
     if weights is None:
         raise UsageError("raft flow needs a file of weights, and none is given", _CURE)
+    weights = Path(weights)
     device = _choose_device(device)
     sha256, tensors = _read(weights)
     return Raft(weights, sha256, _recognise(weights, tensors), device)

@@ -14,6 +14,7 @@ from typing import Any
 
 from mtut_bench.errors import DatasetError, MtutBenchError
 from mtut_bench.files import read_json, write_json
+from mtut_bench.types import StrPath
 from mtut_preprocess.images import is_image_pattern
 
 __all__ = ["INDEX_NAME", "Entry", "format_ranges", "read_index", "write_index"]
@@ -46,12 +47,13 @@ class Entry:
         return record
 
 
-def read_index(root: Path) -> dict[str, Entry] | None:
+def read_index(root: StrPath) -> dict[str, Entry] | None:
     """Return the entry of each recording (path relative to the root), or None where no index is.
 
     Raises:
         DatasetError: the index is malformed or of a newer version.
     """
+    root = Path(root)
     path = root / INDEX_NAME
     if not path.exists():
         return None
@@ -74,12 +76,13 @@ def read_index(root: Path) -> dict[str, Entry] | None:
         raise DatasetError(f"{path} is malformed: {error}", cure) from error
 
 
-def write_index(root: Path, dataset: str, entries: Mapping[str, Entry]) -> None:
+def write_index(root: StrPath, dataset: str, entries: Mapping[str, Entry]) -> None:
     """Write the index, whole or not at all.
 
     Raises:
         DatasetError: the raw folder is not writable.
     """
+    root = Path(root)
     recordings = {name: entries[name].to_json() for name in sorted(entries)}
     record = {"format_version": _VERSION, "dataset": dataset, "recordings": recordings}
     try:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench.errors import ClipError
+from mtut_bench.types import StrPath
 from mtut_preprocess.adapter import RawClip
 from mtut_preprocess.flow import FARNEBACK
 from mtut_preprocess.nvgesture import NvGesture
@@ -439,7 +439,7 @@ def measure_clip(clip: RawClip) -> ClipFigures:
 
 
 def measure_folder(
-    root: Path, *, workers: int = 1, progress: Progress | None = None
+    root: StrPath, *, workers: int = 1, progress: Progress | None = None
 ) -> list[ClipFigures]:
     """Return the figures of every clip of a raw folder in NVGesture's layout, in its order.
 

@@ -1,13 +1,12 @@
 """Spatial geometry of stored frames."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench.errors import ClipError
 from mtut_bench.store import stored_size
+from mtut_bench.types import StrPath
 
 __all__ = ["check_shape", "fits_shape", "largest_box", "resize_frame"]
 
@@ -15,7 +14,7 @@ _ASPECT_TOLERANCE = 0.02
 """Modalities of other sizes are resized to the store's; of other shapes they cannot be aligned."""
 
 
-def check_shape(path: Path, size: tuple[int, int], stored: tuple[int, int]) -> None:
+def check_shape(path: StrPath, size: tuple[int, int], stored: tuple[int, int]) -> None:
     """Refuse frames of another aspect ratio than the store's.
 
     Args:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mtut_bench.errors import ClipError
+from mtut_bench.types import StrPath
 from mtut_preprocess.images import is_image_pattern
 
 __all__ = ["IMAGE_SUFFIXES", "Series", "find_series"]
@@ -29,13 +30,14 @@ class Series(NamedTuple):
     numbers: Sequence[int]
 
 
-def find_series(path: Path) -> Series:
+def find_series(path: StrPath) -> Series:
     """Return the images of a folder, or those that fit a pattern (``frames/%06d.jpg``).
 
     Raises:
         ClipError: the folder is missing, or holds no numbered images, several series of them, or
             one that is numbered in two ways.
     """
+    path = Path(path)
     by_pattern = is_image_pattern(path.name)
     folder = path.parent if by_pattern else path
     try:

@@ -14,6 +14,7 @@ from typing import Any
 
 from mtut_bench.errors import DatasetError
 from mtut_bench.files import read_json
+from mtut_bench.types import StrPath
 
 __all__ = [
     "CLASS_FORMS",
@@ -31,7 +32,7 @@ Form = tuple[str, Callable[[Any], bool]]
 """Form of a value in words ('a positive number'), and the test of it."""
 
 
-def load_settings(name: str, folder: Path, forms: Mapping[str, Form]) -> dict[str, Any]:
+def load_settings(name: str, folder: StrPath, forms: Mapping[str, Form]) -> dict[str, Any]:
     """Return the package's table, overlaid with the raw folder's file of the same name.
 
     Args:
@@ -42,6 +43,7 @@ def load_settings(name: str, folder: Path, forms: Mapping[str, Form]) -> dict[st
     Raises:
         DatasetError: the folder's file is malformed, has an unknown key or a value of another form.
     """
+    folder = Path(folder)
     text = resources.files("mtut_preprocess").joinpath("data", name).read_text("utf-8")
     settings: dict[str, Any] = json.loads(text)
     path = folder / name
@@ -63,7 +65,7 @@ def load_settings(name: str, folder: Path, forms: Mapping[str, Form]) -> dict[st
     return settings
 
 
-def check_class_tables(settings: Mapping[str, Any], num_classes: int, path: Path) -> None:
+def check_class_tables(settings: Mapping[str, Any], num_classes: int, path: StrPath) -> None:
     """Check 'class_names' and 'mirror', where they are not null, against the number of classes.
 
     Args:
@@ -75,6 +77,7 @@ def check_class_tables(settings: Mapping[str, Any], num_classes: int, path: Path
         DatasetError: wrong length, a class that is not there, or a mirror of a mirror that is
             another class.
     """
+    path = Path(path)
     cure = _cure(path.name)
     for key in ("class_names", "mirror"):
         if settings[key] is not None and len(settings[key]) != num_classes:

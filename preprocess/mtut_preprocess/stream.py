@@ -19,13 +19,14 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from mtut_bench.errors import ClipError
-from mtut_bench.types import Moment, behaves_like
+from mtut_bench.types import Moment, StrPath, behaves_like
 from mtut_preprocess.decode import (
     MAX_OVERSHOOT_FRAMES,
     check_bits,
     decode_frames,
     quarter_turns,
     read_timing,
+    same_rate,
     stated_frames,
     to_array,
 )
@@ -39,9 +40,6 @@ __all__ = ["Fit", "Wanted", "stream_frames"]
 
 Fit = Literal["crop", "stretch"]
 Say = Callable[[str], None]
-
-_RATE_TOLERANCE = 0.05
-"""Frame rates that differ by no more are taken for one: 29.97 and 30, 24 and 25."""
 
 _FLOWS_AT_ONCE = 8
 """As many frame pairs as RAFT takes at once, so that a stream rounds as a whole clip does."""
@@ -100,7 +98,7 @@ _Fitted = tuple[Moment, Callable[[Plane], NDArray[np.uint8]]]
 """A frame at the store's size, and how to see it as it was."""
 
 
-def stream_frames(path: Path, wanted: Wanted, say: Say) -> Iterator[Moment]:
+def stream_frames(path: StrPath, wanted: Wanted, say: Say) -> Iterator[Moment]:
     """Yield the frames of a recording as its store would keep them.
 
     Args:
@@ -113,6 +111,7 @@ def stream_frames(path: Path, wanted: Wanted, say: Say) -> Iterator[Moment]:
             range, changes its frame size, or plainly shows another modality. What was yielded
             before is sound.
     """
+    path = Path(path)
     is_images = path.is_dir() or is_image_pattern(path.name)
     if not is_images and not path.exists():
         raise ClipError(f"{path} does not exist", "Correct the path.")
@@ -142,7 +141,7 @@ def _images(path: Path, wanted: Wanted) -> Iterator[_Native]:
         _Native(n, n / rate, partial(read_image, series.pattern.with_name(series.pattern.name % n)))
         for n in range(first, stop)
     )
-    return _resample(frames, wanted.fps, rate) if _differ(rate, wanted.fps) else frames
+    return frames if same_rate(rate, wanted.fps) else _resample(frames, wanted.fps, rate)
 
 
 def _video(path: Path, wanted: Wanted, say: Say) -> Iterator[_Native]:
@@ -150,18 +149,21 @@ def _video(path: Path, wanted: Wanted, say: Say) -> Iterator[_Native]:
     rate = wanted.rate or timing.rate
     timed = timing.has_times and wanted.rate is None
     frames = _range(_decoded(path, rate or wanted.fps, timed, say), path, wanted, say)
-    if rate is not None and not _differ(rate, wanted.fps):
-        return frames
-    if rate is None and not timed:
+    if rate is None:
         say(f"it states no frame rate; {wanted.fps:g} a second are assumed")
         return frames
-    stated = "no frame rate" if rate is None else f"{rate:.4g} frames a second"
-    say(f"{stated}, the store has {wanted.fps:g}: read at the store's rate by nearest time")
+    if same_rate(rate, wanted.fps):
+        if timed and timing.is_uneven:
+            say(
+                f"its frames come unevenly, up to {timing.drift_s:.2g} s from {rate:.4g} a second:"
+                " each is taken, as in a store"
+            )
+        return frames
+    say(
+        f"{rate:.4g} frames a second, the store has {wanted.fps:.4g}: read at the store's rate by"
+        f" nearest time (--fps {wanted.fps:.6g} takes each frame)"
+    )
     return _resample(frames, wanted.fps, rate)
-
-
-def _differ(rate: float, fps: float) -> bool:
-    return abs(rate / fps - 1) > _RATE_TOLERANCE
 
 
 def _decoded(path: Path, rate: float, timed: bool, say: Say) -> Iterator[_Native]:
@@ -221,28 +223,27 @@ def _range(frames: Iterable[_Native], path: Path, wanted: Wanted, say: Say) -> I
         say(f"its header states {stated} frames and {found} are there: trimmed, or cut short")
 
 
-def _resample(frames: Iterable[_Native], fps: float, rate: float | None) -> Iterator[_Native]:
+def _resample(frames: Iterable[_Native], fps: float, rate: float) -> Iterator[_Native]:
     """Yield for each instant of another rate the frame that is nearest in time.
 
     Args:
         frames: in order of time.
         fps: of the result, from the time of the first frame on.
-        rate: of the frames, for how long the last one lasts; None: as long as the one before.
+        rate: of the frames, for how long the last one lasts.
     """
     before: _Native | None = None
-    start, lasted, instant = 0.0, 1 / (rate or fps), 0
+    start, instant = 0.0, 0
     for native in frames:
         if before is None:
             start = native.time_s
         else:
-            lasted = lasted if rate else native.time_s - before.time_s
             change = (before.time_s + native.time_s) / 2 - start
             # Of two frames that are equally near the later one, whatever the rounding.
             while instant / fps < change - 1e-6:
                 yield before._replace(time_s=start + instant / fps)
                 instant += 1
         before = native
-    while before is not None and instant / fps < before.time_s - start + lasted - 1e-6:
+    while before is not None and instant / fps < before.time_s - start + 1 / rate - 1e-6:
         yield before._replace(time_s=start + instant / fps)
         instant += 1
 

@@ -13,7 +13,7 @@ from mtut_bench.files import canonical_json
 from mtut_bench.store import Geometry, StorePlan, stored_size
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.store_writer import StoreWriter
-from mtut_bench.types import num_channels, sort_modalities
+from mtut_bench.types import StrPath, num_channels, sort_modalities
 from mtut_preprocess.adapter import DatasetFacts, RawClip, RawDataset
 from mtut_preprocess.flow import FlowAlgorithm, build_flow
 from mtut_preprocess.frames import missing_files, stamp
@@ -49,7 +49,7 @@ class FlowChoice:
     """
 
     name: str | None = None
-    weights: Path | None = None
+    weights: StrPath | None = None
     device: str = "auto"
 
 
@@ -271,13 +271,14 @@ def _first_sizes(clips: Sequence[RawClip]) -> tuple[int, int]:
     return wanted
 
 
-def describe_survey(survey: Survey, path: Path) -> list[str]:
+def describe_survey(survey: Survey, path: StrPath) -> list[str]:
     """Return what prepare would do, one line each: clips, frames, bytes, free space.
 
     Args:
         survey: of the dataset.
         path: where the store would be.
     """
+    path = Path(path)
     facts, rows = survey.facts, [clip.row for clip in survey.clips]
     frames = sum(row.num_frames for row in rows)
     splits = Counter(row.split for row in rows if row.split)

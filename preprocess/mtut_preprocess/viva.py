@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mtut_bench.errors import ClipError, DatasetError
-from mtut_bench.types import ClipRow
+from mtut_bench.types import ClipRow, StrPath
 from mtut_preprocess.adapter import (
     TWIN_LICENCE,
     TWIN_SOURCE,
@@ -63,8 +63,8 @@ class Viva:
             ``viva.json``.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: StrPath) -> None:
+        self.root = Path(root)
 
     def read(self) -> tuple[DatasetFacts, list[RawClip]]:
         """Return the facts and the clips in the order of (subject, gesture, repetition) names.
@@ -262,13 +262,14 @@ def _check_persons(persons: Mapping[str, str], path: Path) -> None:
             )
 
 
-def load_viva_settings(root: Path) -> dict[str, Any]:
+def load_viva_settings(root: StrPath) -> dict[str, Any]:
     """Return the table of the package, overlaid with the raw folder's ``viva.json``.
 
     Raises:
         DatasetError: the file is malformed, has unknown keys, a value of another form or a table
             of the wrong length.
     """
+    root = Path(root)
     table = load_settings(_SETTINGS, root, _FORMS)
     check_class_tables(table, len(table["gesture_ids"]), root / _SETTINGS)
     _check_persons(table["persons"] or {}, root / _SETTINGS)

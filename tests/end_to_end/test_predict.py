@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -25,6 +26,7 @@ from mtut_bench.planning import Request, plan_runs
 from mtut_bench.predictions import Predictions, read
 from mtut_bench.progress import Reporter
 from mtut_bench.runs import execute
+from mtut_bench.store_reader import StoreReader
 from mtut_preprocess import DATASETS, RawChoice
 from mtut_preprocess.adapter import SYNTHETIC_MARKER
 from mtut_preprocess.convert import prepare
@@ -79,10 +81,14 @@ def _train(root, twin, method, protocol):
     writer.write_index(root, some, settings)
     (root / SYNTHETIC_MARKER).write_text(json.dumps({"twin": twin}))
     dataset = DATASETS[twin].open_raw(RawChoice(root))
-    survey = survey_dataset(dataset, flow=FlowChoice("farneback"))
-    store = root / "stores" / f"{twin}.zarr"
-    prepare(survey, store)
     fold = "official" if twin.startswith("nv") else "1"
+    return _train_on(dataset, root, fold, method, protocol)
+
+
+def _train_on(dataset, root, fold, method, protocol):
+    survey = survey_dataset(dataset, flow=FlowChoice("farneback"))
+    store = root / "stores" / f"{survey.facts.dataset}.zarr"
+    prepare(survey, store)
     request = Request(store, method, protocol, fold, (), 0, root / "runs", "")
     (plan,) = plan_runs([request])
     execute([plan], Machine(torch.device("cpu"), 0, "test"), Reporter())
@@ -139,6 +145,42 @@ def test_the_raw_file_of_a_test_clip_gives_the_saved_probabilities(
         assert line["num_frames"] == len(source.indices)
         assert line["path"] == str(source.path)
         assert (line["modality"], line["window"]) == (modality, False)
+
+
+@pytest.mark.parametrize("suffix", ["avi", "mkv"])
+def test_own_recordings_without_fps_in_the_table_give_the_saved_probabilities(
+    tiny_methods, tiny_protocol, predict, tmp_path, monkeypatch, suffix
+):
+    monkeypatch.setitem(METHODS, "i3d", tiny_methods["i3d"])
+    rng = np.random.default_rng(0)
+    table = ["clip,subject,label,rgb"]
+    for person in ("ann", "bob"):
+        for label in ("wave", "push"):
+            name = f"{person} {label}.{suffix}"
+            code = "MJPG" if suffix == "avi" else "VP80"
+            size = (48, 32)
+            video = cv2.VideoWriter(str(tmp_path / name), cv2.VideoWriter.fourcc(*code), 15, size)
+            for _ in range(12):
+                video.write(rng.integers(0, 256, (32, 48, 3), dtype=np.uint8))
+            video.release()
+            table.append(f"{person} {label},{person},{label},{name}")
+    (tmp_path / "clips.csv").write_text("\n".join(table))
+    dataset = DATASETS["manifest"].open_raw(RawChoice(tmp_path))
+    run = _train_on(dataset, tmp_path, "bob", tiny_methods["i3d"], tiny_protocol)
+    assert StoreReader(tmp_path / "stores" / "clips.zarr").attributes["fps"] == 15
+    assert run.saved.clip_ids == ("bob wave", "bob push")
+    for row, modality in enumerate(run.saved.modalities):
+        at = ("--run", run.folder, "--modality", modality, "--json", "--top", 0)
+        files = [run.file("rgb", number) for number in range(2)]
+        output = predict(*files, *at)
+        assert "frames a second" not in output.err
+        found = lines(output)
+        # Batches of two sum in another order than one clip alone.
+        np.testing.assert_allclose(
+            [scores(line) for line in found], run.saved.probabilities_MNK[row], atol=1e-6
+        )
+        assert [line["num_frames"] for line in found] == [12, 12]
+        assert [line["seconds"][1] for line in found] == pytest.approx([12 / 15] * 2, abs=2e-3)
 
 
 def test_without_its_window_a_whole_recording_is_cut(trained, predict):

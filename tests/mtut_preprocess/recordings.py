@@ -24,13 +24,13 @@ def numbers(frames_THWC):
     return (bits << np.arange(8)).sum(axis=1).tolist()
 
 
-def write_video(path, luma_THW, codec="mjpeg"):
+def write_video(path, luma_THW, codec="mjpeg", rate=30):
     """Write luma as it is, chroma 128; ``codec`` mjpeg, or libx264 with B-frames."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pix_fmt = "yuv420p" if codec == "libx264" else "yuvj420p"
     options = H264_OPTIONS if codec == "libx264" else {"qmin": "1", "qmax": "1"}
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=30, options=options)
+        stream = container.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width = luma_THW.shape[1:]
         stream.pix_fmt = pix_fmt
         for number, luma in enumerate(luma_THW):
@@ -39,7 +39,32 @@ def write_video(path, luma_THW, codec="mjpeg"):
                 rows = np.zeros((plane.height, plane.line_size), np.uint8)
                 rows[:, : values.shape[1]] = values
                 plane.update(rows.tobytes())
-            frame.pts, frame.time_base = number, Fraction(1, 30)
+            frame.pts, frame.time_base = number, 1 / Fraction(rate)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def film(path, luma_THW, *, chroma=(128, 128), rate=30, times=None, codec="mjpeg"):
+    """Write luma as it is and one colour all over; times count in thousandths of a second."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    options = {"qmin": "1", "qmax": "1"} if codec == "mjpeg" else {"crf": "2", "bf": "0"}
+    height, width = luma_THW.shape[1:]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, options=options)
+        stream.height, stream.width, stream.pix_fmt = height, width, pix_fmt
+        if times is not None:
+            stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        for number, luma in enumerate(luma_THW):
+            frame = av.VideoFrame(width, height, pix_fmt)
+            planes = (luma, *(np.full((height // 2, width // 2), c, np.uint8) for c in chroma))
+            for plane, values in zip(frame.planes, planes, strict=True):
+                rows = np.zeros((plane.height, plane.line_size), np.uint8)
+                rows[:, : values.shape[1]] = values
+                plane.update(rows.tobytes())
+            frame.pts = number if times is None else times[number]
+            frame.time_base = Fraction(1, rate) if times is None else Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path

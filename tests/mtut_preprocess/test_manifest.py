@@ -2,11 +2,12 @@ import csv
 import json
 import os
 import pickle
+from fractions import Fraction
 
 import cv2
 import numpy as np
 import pytest
-from recordings import cut_in_half, numbered, numbers, write_video
+from recordings import cut_in_half, film, numbered, numbers, write_video
 
 from mtut_bench.errors import DatasetError, FoldError
 from mtut_bench.folds import make_folds
@@ -526,12 +527,12 @@ def test_mirrors_are_pairs_either_way_and_own(root):
     facts, _ = read(root, [row(x, x, x) for x in ("left", "right", "push", "circle")])
     assert facts.class_names == ("circle", "left", "push", "right")
     assert facts.mirror == (-1, 3, 2, 1)
-    assert facts.assumptions == ("fps: the table does not say; 30 is assumed",)
+    assert facts.assumptions == ()
 
 
 def test_a_class_without_a_stated_mirror_is_never_flipped_and_is_named(root):
     settle(root, mirror={"right": "left"})
-    facts, _ = read(root, [row(x, x, x, fps="25") for x in ("left", "right", "push", "circle")])
+    facts, _ = read(root, [row(x, x, x, fps="30") for x in ("left", "right", "push", "circle")])
     assert facts.mirror == (-1, 3, -1, 1)
     assert facts.assumptions == ("mirror: not stated for circle, push: these are never flipped",)
 
@@ -652,8 +653,93 @@ def test_the_name_of_a_published_dataset_is_refused(root, name):
 
 
 def test_fps_of_the_table(root):
-    assert read(root, rows(fps="29.97"))[0].fps == 29.97
-    assert read(root, rows(fps=""))[0].fps == 30
+    facts, _ = read(root, rows(fps="29.97"))
+    assert (facts.fps, facts.assumptions) == (29.97, ())
+
+
+@pytest.mark.parametrize("cells", [{}, {"fps": ""}])
+def test_without_fps_in_the_table_the_files_rate_counts(root, cells):
+    write_video(root / "slow.avi", numbered(8), rate=15)
+    facts, _ = read(root, rows(rgb="slow.avi", **cells))
+    assert (facts.fps, facts.assumptions) == (15, ())
+
+
+def test_several_rates_of_files_are_refused_with_both_names(root):
+    write_video(root / "b.avi", numbered(8), rate=15)
+    table = [row("1"), row("2"), row("3", "bob"), row("4", "bob", rgb="b.avi")]
+    write_table(root, table)
+    with pytest.raises(DatasetError) as caught:
+        Manifest(root / "clips.csv").read()
+    # Two recordings, one of each rate: the lower counts as the usual one.
+    assert caught.value.what == (
+        f"{root / 'clips.csv'}:2: rgb: a.avi has 30 frames a second, b.avi (line 5) has 15"
+    )
+    assert "a column 'fps'" in caught.value.cure
+    # The cure: the number of the table counts for all, and says so.
+    facts, clips = read(root, [line | {"fps": "30"} for line in table])
+    assert facts.fps == 30
+    (doubt,) = facts.assumptions
+    assert doubt.startswith("fps: the table says 30, b.avi 15;")
+    assert "--fps 30" in doubt
+    assert shown(clips[3]) == [*range(8)]
+
+
+def test_every_recording_of_another_rate_is_named_once(root):
+    for name, rate in (("b", 15), ("c", 60), ("d", 30), ("e", 29), ("f", 30)):
+        write_video(root / f"{name}.avi", numbered(8), rate=rate)
+    table = [row(f"{n} {name}", f"s{n}", rgb=f"{name}.avi") for n in range(2) for name in "abcdef"]
+    head, *named = refused(root, table).split("\n  ")
+    assert head == f"{root / 'clips.csv'} has 2 faults:"
+    assert [text.partition(" frames")[0] for text in named] == [
+        "clips.csv:3: rgb: b.avi has 15",
+        "clips.csv:4: rgb: c.avi has 60",
+    ]
+    assert all(text.endswith("a.avi (line 2) has 30") for text in named)
+
+
+def test_rates_that_predict_takes_for_one_are_one(root):
+    for name, rate in (("b", Fraction(30000, 1001)), ("c", 31)):
+        write_video(root / f"{name}.avi", numbered(8), rate=rate)
+    facts, _ = read(root, [row(name, name, rgb=f"{name}.avi") for name in "abc"])
+    assert facts.fps == 30
+    assert facts.assumptions == ("fps: the recordings have 29.97 to 31; 30 is taken",)
+    assert (
+        read(root, [row(name, name, rgb=f"{name}.avi", fps="30") for name in "abc"])[0].assumptions
+        == ()
+    )
+
+
+def test_modalities_of_two_rates_are_refused(root):
+    write_video(root / "d.avi", numbered(8), rate=15)
+    assert "clips.csv:2: rgb: a.avi has 30 frames a second, d.avi (line 2) has 15" in refused(
+        root, rows(depth="d.avi")
+    )
+
+
+def test_images_have_the_rate_of_the_videos_beside_them_or_30(root):
+    write_images(root / "ir", 8)
+    write_video(root / "slow.avi", numbered(8), rate=15)
+    ir = f"ir/{PATTERN}"
+    facts, _ = read(root, rows(rgb="slow.avi", ir=ir))
+    assert facts.fps == 15
+    assert facts.assumptions == (f"fps: not stated by {ir}; 15, as the others have, is assumed",)
+    facts, _ = read(root, rows(rgb=ir))
+    assert facts.fps == 30
+    assert facts.assumptions == ("fps: neither the table nor the recordings say; 30 is assumed",)
+    facts, _ = read(root, rows(rgb=ir, fps="12.5"))
+    assert (facts.fps, facts.assumptions) == (12.5, ())
+
+
+@pytest.mark.parametrize("cells", [{}, {"fps": "10"}])
+def test_uneven_times_are_said(root, cells):
+    times = [50 * n + 1000 * (n > 9) for n in range(20)]
+    film(root / "u.mkv", numbered(20), times=times, codec="libx264")
+    facts, clips = read(root, rows(rgb="u.mkv", **cells))
+    assert facts.fps == pytest.approx(19 / 1.95 if not cells else 10)
+    (doubt,) = facts.assumptions
+    # Frame 9 of 19 steps: due at 0.92 s, there at 0.45 s.
+    assert doubt.startswith("time: the frames of u.mkv come unevenly, up to 0.47 s from 9.744 a")
+    assert shown(clips[0]) == [*range(20)]
 
 
 @pytest.mark.parametrize("text", ["0", "-5", "fast", "nan", "inf"])

@@ -13,6 +13,7 @@ import numpy as np
 from mtut_bench.errors import RunError
 from mtut_bench.report.figures.groups import Arm
 from mtut_bench.report.manifest import CURE
+from mtut_bench.types import StrPath
 
 __all__ = ["QUANTITIES", "Curve", "joint_start", "mean_curve", "read_log", "run_curve"]
 
@@ -73,7 +74,7 @@ def _number(entry: Entry, name: str) -> float | None:
     return float(value)
 
 
-def read_log(folder: Path) -> tuple[dict[str, Any], ...]:
+def read_log(folder: StrPath) -> tuple[dict[str, Any], ...]:
     """Return the entries of a run's log, one per epoch and modality; none where it is absent.
 
     Args:
@@ -82,7 +83,7 @@ def read_log(folder: Path) -> tuple[dict[str, Any], ...]:
     Raises:
         RunError: a line that is no entry; names file and line.
     """
-    path = folder / "log.jsonl"
+    path = Path(folder) / "log.jsonl"
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

@@ -1,10 +1,10 @@
 """Your own recordings: a CSV table of clips; videos or numbered images, any modalities and classes.
 
 Format: a row is a clip. Columns ``clip`` (unique id), ``subject``, ``label``; optional ``split``
-(train, val, test; every row or none) and ``fps`` (one value). Every other column is a modality and
-holds a video file or a printf pattern of images (``frames/a/%05d.png``), with an optional window
-``<modality>_start``, ``<modality>_end``: half open; frames of a video count from 0, images by the
-number in their names. A column whose name begins with ``_`` is a remark.
+(train, val, test; every row or none) and ``fps`` (one value; else the files' own rate). Every other
+column is a modality and holds a video file or a printf pattern of images (``frames/a/%05d.png``),
+with an optional window ``<modality>_start``, ``<modality>_end``: half open; frames of a video count
+from 0, images by the number in their names. A column whose name begins with ``_`` is a remark.
 
 ``<table>.json`` beside ``<table>.csv``, where it is there, gives the order of the classes, their
 mirrors and facts in words; :mod:`mtut_preprocess.manifest.settings` has its keys.
@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from mtut_bench.errors import ClipError, DatasetError
-from mtut_bench.types import ClipRow, Origin, Split, behaves_like
+from mtut_bench.types import ClipRow, Origin, Split, StrPath, behaves_like
 from mtut_preprocess.adapter import DatasetFacts, RawClip, recording_origin
 from mtut_preprocess.decode import VideoFrames
 from mtut_preprocess.frames import FrameSource, Plane
 from mtut_preprocess.images import ImageFrames
+from mtut_preprocess.manifest.rates import find_rate
 from mtut_preprocess.manifest.recordings import Recordings, check_columns
 from mtut_preprocess.manifest.settings import find_mirror, read_settings
 from mtut_preprocess.manifest.table import (
@@ -36,9 +37,8 @@ from mtut_preprocess.manifest.table import (
     refuse,
 )
 
-__all__ = ["DEFAULT_FPS", "MAX_UNEQUAL_FRAMES", "Manifest"]
+__all__ = ["MAX_UNEQUAL_FRAMES", "Manifest"]
 
-DEFAULT_FPS = 30.0
 MAX_UNEQUAL_FRAMES = 3
 """Whole files of one clip may differ by this much, as cameras stop a frame or two apart: they are
 cut to the shortest. Files further apart need not have started together either."""
@@ -56,9 +56,10 @@ class Manifest:
         name: of the dataset; "": the table's, without its ending.
     """
 
-    def __init__(self, table: Path, *, root: Path | None = None, name: str = "") -> None:
+    def __init__(self, table: StrPath, *, root: StrPath | None = None, name: str = "") -> None:
+        table = Path(table)
         self.table = table
-        self.root = table.parent if root is None else root
+        self.root = table.parent if root is None else Path(root)
         self.name = name or table.stem
 
     def read(self) -> tuple[DatasetFacts, list[RawClip]]:
@@ -76,7 +77,9 @@ class Manifest:
         refuse(self.table, faults)
         rule = fold_rule(lines, self.table)
         mirror, unsaid = find_mirror(settings, classes, self.table.with_suffix(".json"))
-        clips, findings = self._find_clips(modalities, lines, classes)
+        recordings = Recordings(self.root)
+        clips, findings = self._find_clips(modalities, lines, classes, recordings)
+        fps, doubts = find_rate(lines, modalities, recordings, self.table)
         facts = DatasetFacts(
             dataset=self.name,
             origin=_origin(clips),
@@ -86,12 +89,12 @@ class Manifest:
             mirror=mirror,
             fold_rule=rule,
             subject_unit=settings.get("subjects_are", "person"),
-            fps=float(lines[0].cells.get("fps") or DEFAULT_FPS),
+            fps=fps,
             depth_polarity=settings.get("depth_polarity", "not stated"),
             colour=", ".join(m for m in modalities if behaves_like(m) == "rgb") or "none",
             flow="",
             alignment={"time": "frame by frame, by position in the windows", "space": "not stated"},
-            assumptions=tuple(_doubts(lines[0], unsaid)),
+            assumptions=(*doubts, *_about_mirrors(unsaid)),
             source=settings.get("source", ""),
             licence=settings.get("licence", ""),
             findings=findings,
@@ -100,10 +103,13 @@ class Manifest:
         return facts, clips
 
     def _find_clips(
-        self, modalities: Sequence[str], lines: Sequence[Line], classes: Sequence[str]
+        self,
+        modalities: Sequence[str],
+        lines: Sequence[Line],
+        classes: Sequence[str],
+        recordings: Recordings,
     ) -> tuple[list[RawClip], dict[str, tuple[str, ...]]]:
         """Return the clips, and the ids of those whose frames were cut or repeated."""
-        recordings = Recordings(self.root)
         check_columns(modalities, lines, recordings, self.table)
         positions = {name: index for index, name in enumerate(classes)}
         findings: defaultdict[str, list[str]] = defaultdict(list)
@@ -170,9 +176,7 @@ def _origin(clips: Iterable[RawClip]) -> Origin:
     return "synthetic" if "synthetic" in origins else "recorded"
 
 
-def _doubts(first: Line, unsaid: Sequence[str]) -> Iterator[str]:
-    if not first.cells.get("fps"):
-        yield f"fps: the table does not say; {DEFAULT_FPS:g} is assumed"
+def _about_mirrors(unsaid: Sequence[str]) -> Iterator[str]:
     if unsaid:
         more = f" and {len(unsaid) - 5} more" if len(unsaid) > 5 else ""
         yield f"mirror: not stated for {', '.join(unsaid[:5])}{more}: these are never flipped"

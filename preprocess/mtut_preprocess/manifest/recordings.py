@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtut_bench.errors import ClipError, DatasetError
-from mtut_preprocess.decode import MAX_OVERSHOOT_FRAMES, count_packets
+from mtut_bench.types import StrPath
+from mtut_preprocess.decode import MAX_OVERSHOOT_FRAMES, Timing, count_packets, read_timing
 from mtut_preprocess.images import is_image_pattern
 from mtut_preprocess.manifest.table import FIXED_COLUMNS, WINDOW_ENDS, Line, nearest_name
 
@@ -30,19 +31,21 @@ class Recording:
         name: the same, relative to the root.
         numbers: of its frames, ascending; at least one.
         is_images: whether the numbers are those of image files.
+        timing: what a video says about its rate; None of images.
     """
 
     path: Path
     name: str
     numbers: Sequence[int]
     is_images: bool
+    timing: Timing | None = None
 
 
 class Recordings:
     """The recordings that a table names: each video counted once, each folder listed once."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: StrPath) -> None:
+        self.root = Path(root)
         self._found: dict[str, Recording | DatasetError | ClipError] = {}
         self._listed: dict[Path, list[str]] = {}
 
@@ -129,7 +132,7 @@ class Recordings:
         count = count_packets(path)
         if not count:
             raise ClipError(f"{path} holds no frame", "Copy it again, or take the clip away.")
-        return Recording(path, name, range(count), is_images=False)
+        return Recording(path, name, range(count), is_images=False, timing=read_timing(path))
 
     def _locate(self, text: str) -> tuple[Path, str]:
         """Return the path below the root, and its name relative to the root."""
@@ -184,7 +187,7 @@ def _frame_number(line: Line, column: str) -> int | None:
 
 
 def check_columns(
-    modalities: Sequence[str], lines: Sequence[Line], recordings: "Recordings", table: Path
+    modalities: Sequence[str], lines: Sequence[Line], recordings: "Recordings", table: StrPath
 ) -> None:
     """Refuse a column that leads to no file at all: it may be no modality but a slip."""
     for name in modalities:

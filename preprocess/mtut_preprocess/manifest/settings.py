@@ -6,6 +6,7 @@ from typing import Any
 
 from mtut_bench.errors import DatasetError
 from mtut_bench.files import read_json
+from mtut_bench.types import StrPath
 from mtut_preprocess.settings import Form, are, is_table
 
 __all__ = ["find_mirror", "read_settings"]
@@ -31,12 +32,13 @@ _FORMS: Mapping[str, Form] = {
 """Keys of the settings: form in words, and the test of it."""
 
 
-def read_settings(path: Path) -> dict[str, Any]:
+def read_settings(path: StrPath) -> dict[str, Any]:
     """Return the settings beside a table; nothing where there are none.
 
     Raises:
         DatasetError: malformed, an unknown key or a value of another form.
     """
+    path = Path(path)
     if not path.exists():
         return {}
     cure = f"Keys are {', '.join(_FORMS)}; one that begins with '_' is a remark."
@@ -54,7 +56,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def find_mirror(
-    settings: Mapping[str, Any], classes: Sequence[str], path: Path
+    settings: Mapping[str, Any], classes: Sequence[str], path: StrPath
 ) -> tuple[tuple[int, ...] | None, tuple[str, ...]]:
     """Return the class that each becomes in a mirror (None: unknown), and classes left unsaid.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mtut_bench.errors import DatasetError
-from mtut_bench.types import behaves_like, is_modality_name, sort_modalities
+from mtut_bench.types import StrPath, behaves_like, is_modality_name, sort_modalities
 
 __all__ = [
     "FIXED_COLUMNS",
@@ -48,12 +48,13 @@ Fault = tuple[Line, str, str]
 """Where, what, cure."""
 
 
-def refuse(table: Path, faults: Sequence[Fault]) -> None:
+def refuse(table: StrPath, faults: Sequence[Fault]) -> None:
     """Raise the faults of a table, if any.
 
     Raises:
         DatasetError: the fault, or their number and the first ten.
     """
+    table = Path(table)
     if not faults:
         return
     ordered = sorted(faults, key=lambda fault: fault[0].number)
@@ -69,12 +70,13 @@ def refuse(table: Path, faults: Sequence[Fault]) -> None:
     )
 
 
-def read_table(path: Path) -> tuple[tuple[str, ...], list[Line]]:
+def read_table(path: StrPath) -> tuple[tuple[str, ...], list[Line]]:
     """Return the modalities, in the project's order, and the rows of a table.
 
     Raises:
         DatasetError: it is missing, empty, not UTF-8, no CSV, or its header is malformed.
     """
+    path = Path(path)
     (number, header), *records = _read_records(path)
     for what, cure in _header_faults(header):
         raise DatasetError(f"{path}:{number}: {what}", cure)
@@ -244,7 +246,7 @@ def natural_order(text: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p)
 
 
-def fold_rule(lines: Sequence[Line], table: Path) -> str:
+def fold_rule(lines: Sequence[Line], table: StrPath) -> str:
     """Return 'split' or 'subject'; refuse a table from which no fold could be made.
 
     Raises:

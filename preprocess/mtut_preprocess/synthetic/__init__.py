@@ -5,9 +5,9 @@ and in depth. Every clip is a pure function of (generator version, twin, seed, c
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 from mtut_bench.errors import UsageError
+from mtut_bench.types import StrPath
 from mtut_preprocess.synthetic import egogesture, nvgesture, viva
 from mtut_preprocess.synthetic.difficulty import DIFFICULTY, Difficulty
 from mtut_preprocess.synthetic.generator import write_twin
@@ -79,7 +79,7 @@ def check_size(twin: str, size: Size) -> None:
 
 def generate(
     twin: str,
-    raw: Path,
+    raw: StrPath,
     *,
     size: Size = "mini",
     seed: int = 0,

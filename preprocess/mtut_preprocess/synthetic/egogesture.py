@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mtut_bench.types import StrPath
 from mtut_preprocess.synthetic.camera import (
     Camera,
     DepthScale,
@@ -104,8 +105,9 @@ _WINDOWS = {
 }
 
 
-def files(raw: Path, clip: Clip) -> tuple[Path, ...]:
+def files(raw: StrPath, clip: Clip) -> tuple[Path, ...]:
     """Return the images of a clip, with the idle frames before it: colour, then depth."""
+    raw = Path(raw)
     video, _, _ = _WINDOWS[clip.clip_id]
     subject, scene, group = video
     # One subject in both parts, as an archive that was cut anywhere.
@@ -121,7 +123,7 @@ def _numbers(clip: Clip) -> range:
     return range(max(earlier, default=0) + 1, end + 1)
 
 
-def write_clip(raw: Path, clip: Clip, settings: Settings) -> None:
+def write_clip(raw: StrPath, clip: Clip, settings: Settings) -> None:
     """Write the images of a clip.
 
     Args:
@@ -181,7 +183,7 @@ def _wall(rng: np.random.Generator) -> NDArray[np.uint8]:
     return np.clip(smooth, 0, 255).astype(np.uint8)
 
 
-def write_index(raw: Path, planned: list[Clip], settings: Settings) -> None:
+def write_index(raw: StrPath, planned: list[Clip], settings: Settings) -> None:
     """Write the label files with their warts, and what this fixture knows of itself.
 
     Args:
@@ -189,6 +191,7 @@ def write_index(raw: Path, planned: list[Clip], settings: Settings) -> None:
         planned: whose rows are written.
         settings: not read.
     """
+    raw = Path(raw)
     rows: defaultdict[Video, list[tuple[int, int, int]]] = defaultdict(list)
     for clip in planned:
         video, start, end = _WINDOWS[clip.clip_id]

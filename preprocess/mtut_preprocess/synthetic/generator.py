@@ -11,6 +11,7 @@ import cv2
 
 from mtut_bench.errors import DatasetError
 from mtut_bench.files import read_json
+from mtut_bench.types import StrPath
 from mtut_preprocess.pool import run_parallel
 from mtut_preprocess.synthetic.twin import FPS, GENERATOR_VERSION, Clip, Settings, Twin
 from mtut_preprocess.synthetic.video import write_text
@@ -37,7 +38,7 @@ class _Task:
 
 def write_twin(
     twin: Twin,
-    raw: Path,
+    raw: StrPath,
     settings: Settings,
     *,
     workers: int,
@@ -58,6 +59,7 @@ def write_twin(
     Raises:
         DatasetError: the folder holds other settings, or files that no twin wrote.
     """
+    raw = Path(raw)
     planned = twin.clips(settings)
     _check_folder(raw, settings)
     missing = [

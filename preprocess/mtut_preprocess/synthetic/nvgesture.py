@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mtut_bench.types import StrPath
 from mtut_preprocess.synthetic.camera import (
     Camera,
     DepthScale,
@@ -140,14 +141,15 @@ def _clip(label: int, subject: int, repetition: int, split: str) -> Clip:
     )
 
 
-def files(raw: Path, clip: Clip) -> tuple[Path, ...]:
+def files(raw: StrPath, clip: Clip) -> tuple[Path, ...]:
     """Return the three videos and their three logs."""
+    raw = Path(raw)
     folder = raw / "Video_data" / clip.clip_id
     videos = tuple(folder / f"{stream}.avi" for stream in _STREAMS)
     return videos + tuple(folder / f"{stream}_log.txt" for stream in _STREAMS)
 
 
-def write_clip(raw: Path, clip: Clip, settings: Settings) -> None:
+def write_clip(raw: StrPath, clip: Clip, settings: Settings) -> None:
     """Write all files of a clip.
 
     Args:
@@ -303,7 +305,7 @@ def _logs(clip: Clip, settings: Settings, shown: tuple[list[int], list[int]]) ->
     return tuple(logs)
 
 
-def write_index(raw: Path, planned: list[Clip], settings: Settings) -> None:
+def write_index(raw: StrPath, planned: list[Clip], settings: Settings) -> None:
     """Write the two lists.
 
     Args:
@@ -311,6 +313,7 @@ def write_index(raw: Path, planned: list[Clip], settings: Settings) -> None:
         planned: clips, train first.
         settings: twin, seed and whole are read.
     """
+    raw = Path(raw)
     for split in ("train", "test"):
         lines = [_line(clip, settings) for clip in planned if clip.split == split]
         write_text(raw / f"nvgesture_{split}_correct_cvpr2016_v2.lst", "".join(lines))

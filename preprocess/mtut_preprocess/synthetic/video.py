@@ -13,6 +13,8 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from mtut_bench.types import StrPath
+
 __all__ = ["Writer", "depth_planes", "full_planes", "h264", "mjpeg", "video_planes", "write_text"]
 
 Bytes = NDArray[np.uint8]
@@ -59,7 +61,7 @@ class Writer:
 
 
 @contextmanager
-def h264(path: Path, *, width: int, height: int, fps: int, crf: int) -> Iterator[Writer]:
+def h264(path: StrPath, *, width: int, height: int, fps: int, crf: int) -> Iterator[Writer]:
     """Open an H.264 High AVI for writing.
 
     Args:
@@ -72,13 +74,14 @@ def h264(path: Path, *, width: int, height: int, fps: int, crf: int) -> Iterator
     Yields:
         The writer.
     """
+    path = Path(path)
     options = {"crf": str(crf), "preset": "ultrafast", "profile": "high", "x264-params": "8x8dct=1"}
     with _open(path, _Form("libx264", "yuv420p", width, height, fps), options) as writer:
         yield writer
 
 
 @contextmanager
-def mjpeg(path: Path, *, width: int, height: int, fps: int, quantiser: int) -> Iterator[Writer]:
+def mjpeg(path: StrPath, *, width: int, height: int, fps: int, quantiser: int) -> Iterator[Writer]:
     """Open a motion-JPEG AVI for writing; odd sizes are allowed.
 
     Args:
@@ -91,6 +94,7 @@ def mjpeg(path: Path, *, width: int, height: int, fps: int, quantiser: int) -> I
     Yields:
         The writer.
     """
+    path = Path(path)
     options = {"qmin": str(quantiser), "qmax": str(quantiser), "huffman": "default"}
     with _open(path, _Form("mjpeg", "yuvj420p", width, height, fps), options) as writer:
         yield writer
@@ -168,13 +172,14 @@ def full_planes(rgb: Bytes) -> Planes:
     return luma, np.ascontiguousarray(chroma[..., 2]), np.ascontiguousarray(chroma[..., 1])
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: StrPath, text: str) -> None:
     """Write a text file under its final name only when complete.
 
     Args:
         path: final name; an existing file is replaced.
         text: ASCII; line ends are written as they are.
     """
+    path = Path(path)
     temporary = path.with_name(path.name + ".part")
     with temporary.open("w", encoding="ascii", newline="") as file:
         file.write(text)

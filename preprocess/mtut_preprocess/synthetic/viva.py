@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from mtut_bench.types import StrPath
 from mtut_preprocess.synthetic.camera import (
     Camera,
     DepthScale,
@@ -88,13 +89,14 @@ def _clip(user: int, label: int, repetition: int) -> Clip:
     )
 
 
-def files(raw: Path, clip: Clip) -> tuple[Path, ...]:
+def files(raw: StrPath, clip: Clip) -> tuple[Path, ...]:
     """Return the colour and the depth file of a clip."""
+    raw = Path(raw)
     name = f"{clip.clip_id}.avi"
     return raw / _FOLDER / name, raw / _FOLDER / "depth" / name
 
 
-def write_clip(raw: Path, clip: Clip, settings: Settings) -> None:
+def write_clip(raw: StrPath, clip: Clip, settings: Settings) -> None:
     """Write both files of a clip.
 
     Args:
@@ -174,7 +176,7 @@ def _num_frames(rng: np.random.Generator, person: Person) -> int:
     return int(np.clip(np.rint((31.0 + 30.0 * rng.beta(1.3, 2.8)) / person.tempo), 30, 60))
 
 
-def write_index(raw: Path, planned: list[Clip], settings: Settings) -> None:
+def write_index(raw: StrPath, planned: list[Clip], settings: Settings) -> None:
     """Write viva.json: what the real release leaves unsaid and this twin knows.
 
     Args:
@@ -182,6 +184,7 @@ def write_index(raw: Path, planned: list[Clip], settings: Settings) -> None:
         planned: not read; the table describes the full grid for every size.
         settings: not read.
     """
+    raw = Path(raw)
     users = range(1, 2 * _NUM_PERSONS + 1)
     table = {
         "pattern": r"^(?P<user>\d+)_(?P<gesture>\d+)_(?P<repetition>\d+)\.avi$",
