@@ -45,6 +45,31 @@ def write_video(path, luma_THW, codec="mjpeg"):
     return path
 
 
+def film(path, luma_THW, *, chroma=(128, 128), rate=30, times=None, codec="mjpeg"):
+    """Write luma as it is and one colour all over; times count in thousandths of a second."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    options = {"qmin": "1", "qmax": "1"} if codec == "mjpeg" else {"crf": "2", "bf": "0"}
+    height, width = luma_THW.shape[1:]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, options=options)
+        stream.height, stream.width, stream.pix_fmt = height, width, pix_fmt
+        if times is not None:
+            stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        for number, luma in enumerate(luma_THW):
+            frame = av.VideoFrame(width, height, pix_fmt)
+            planes = (luma, *(np.full((height // 2, width // 2), c, np.uint8) for c in chroma))
+            for plane, values in zip(frame.planes, planes, strict=True):
+                rows = np.zeros((plane.height, plane.line_size), np.uint8)
+                rows[:, : values.shape[1]] = values
+                plane.update(rows.tobytes())
+            frame.pts = number if times is None else times[number]
+            frame.time_base = Fraction(1, rate) if times is None else Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
 def planes_of(luma):
     grey = np.full(((luma.shape[0] + 1) // 2, (luma.shape[1] + 1) // 2), 128, np.uint8)
     return luma, grey, grey

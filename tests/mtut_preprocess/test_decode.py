@@ -1,8 +1,10 @@
+from fractions import Fraction
+
 import av
 import numpy as np
 import pytest
 from av.video.frame import PictureType
-from recordings import cut_in_half, numbered, numbers, write_video
+from recordings import cut_in_half, film, numbered, numbers, write_video
 
 from mtut_bench.errors import ClipError
 from mtut_preprocess import decode as decode_module
@@ -10,6 +12,8 @@ from mtut_preprocess.decode import (
     VideoFrames,
     count_frames,
     count_packets,
+    read_timing,
+    same_rate,
 )
 
 CODECS = ("mjpeg", "libx264")
@@ -240,3 +244,80 @@ def test_an_avi_without_its_header_is_refused_though_its_frames_could_be_found(t
     path.write_bytes(data)
     with pytest.raises(ClipError, match=r"a\.avi (has lost its header|is not a readable video)"):
         read(path, [0])
+
+
+# Rate
+
+
+@pytest.mark.parametrize("rate", [15, 25, Fraction(30000, 1001), 60])
+@pytest.mark.parametrize("name", ["a.avi", "a.mp4", "a.mkv", "a.mov", "a.ts"])
+@pytest.mark.parametrize("count", [3, 40])
+def test_a_stated_rate_that_the_times_bear_out_counts(tmp_path, name, rate, count):
+    codec = "mjpeg" if name == "a.avi" else "libx264"
+    timing = read_timing(write_video(tmp_path / name, numbered(count), codec, rate))
+    # Matroska rounds the times of a few frames to thousandths of a second.
+    assert timing.rate == pytest.approx(float(rate), rel=0.03 if count == 3 else 1e-4)
+    assert timing.has_times == (name != "a.avi")
+    assert not timing.is_uneven
+
+
+def milliseconds(count, fps, pause_ms=0, after=10):
+    return [round(1000 * n / fps) + pause_ms * (n > after) for n in range(count)]
+
+
+@pytest.mark.parametrize("count", [12, 60])
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
+@pytest.mark.parametrize("stated", [30, 1000])
+def test_the_times_count_where_the_header_says_otherwise(tmp_path, name, count, stated):
+    times = milliseconds(count, 15)
+    path = film(tmp_path / name, numbered(count), rate=stated, times=times, codec="libx264")
+    with av.open(str(path)) as container:
+        header = float(container.streams.video[0].average_rate)
+    timing = read_timing(path)
+    # Both ends are rounded by at most half a millisecond.
+    assert timing.rate == pytest.approx(15, rel=1.1 / times[-1])
+    if name == "a.mkv":
+        assert header == stated
+    elif count == 12:
+        # The last frame lasts a thousandth of a second: 12 frames in 11 of the steps.
+        assert header > 15.5
+    assert not timing.is_uneven
+
+
+def test_a_pause_makes_a_recording_uneven(tmp_path):
+    times = milliseconds(60, 30, pause_ms=2000, after=30)
+    timing = read_timing(film(tmp_path / "a.mkv", numbered(60), times=times, codec="libx264"))
+    step = times[-1] / 59
+    assert timing.rate == pytest.approx(1000 / step)
+    assert timing.drift_s == pytest.approx((30 * step - times[30]) / 1000)
+    assert timing.is_uneven
+
+
+def test_a_clock_that_jitters_and_a_frame_that_is_dropped_are_even(tmp_path):
+    rng = np.random.default_rng(0)
+    jitter = rng.integers(-10, 11, 60)
+    times = [max(0, t + int(j)) for t, j in zip(milliseconds(60, 30, 33), jitter, strict=True)]
+    timing = read_timing(film(tmp_path / "a.mp4", numbered(60), times=times, codec="libx264"))
+    assert timing.drift_s > 0.01
+    assert not timing.is_uneven
+
+
+def test_a_clock_that_begins_again_says_nothing_of_the_rate(tmp_path):
+    part = write_video(tmp_path / "part.ts", numbered(90), "libx264", 25).read_bytes()
+    (tmp_path / "two.ts").write_bytes(part + part)
+    timing = read_timing(tmp_path / "two.ts")
+    assert timing.rate == pytest.approx(25)
+    assert (timing.drift_s, timing.has_times) == (0, True)
+
+
+def test_one_frame_has_the_rate_of_its_header(tmp_path):
+    path = film(tmp_path / "a.mkv", numbered(1), rate=12, codec="libx264")
+    assert read_timing(path).rate == pytest.approx(12)
+
+
+@pytest.mark.parametrize(
+    ("rate", "other", "same"),
+    [(29.97, 30, True), (24, 25, True), (25, 24, True), (28, 30, False), (15, 30, False)],
+)
+def test_rates_that_are_taken_for_one(rate, other, same):
+    assert same_rate(rate, other) is same

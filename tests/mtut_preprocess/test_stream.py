@@ -3,13 +3,19 @@
 import struct
 import tracemalloc
 from dataclasses import replace
-from fractions import Fraction
 
-import av
 import cv2
 import numpy as np
 import pytest
-from recordings import cut_in_half, list_line, numbered, numbers, write_lists, write_nvgesture_clip
+from recordings import (
+    cut_in_half,
+    film,
+    list_line,
+    numbered,
+    numbers,
+    write_lists,
+    write_nvgesture_clip,
+)
 
 from mtut_bench.errors import ClipError
 from mtut_preprocess import stream as stream_module
@@ -23,31 +29,6 @@ from mtut_preprocess.stream import Wanted, stream_frames
 
 DEPTH = Wanted("depth", (24, 32), 30.0)
 RGB = Wanted("rgb", (24, 32), 30.0)
-
-
-def film(path, luma_THW, *, chroma=(128, 128), rate=30, times=None, codec="mjpeg"):
-    """Write luma as it is and one colour all over; times count in thousandths of a second."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-    options = {"qmin": "1", "qmax": "1"} if codec == "mjpeg" else {"crf": "2", "bf": "0"}
-    height, width = luma_THW.shape[1:]
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, options=options)
-        stream.height, stream.width, stream.pix_fmt = height, width, pix_fmt
-        if times is not None:
-            stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
-        for number, luma in enumerate(luma_THW):
-            frame = av.VideoFrame(width, height, pix_fmt)
-            planes = (luma, *(np.full((height // 2, width // 2), c, np.uint8) for c in chroma))
-            for plane, values in zip(frame.planes, planes, strict=True):
-                rows = np.zeros((plane.height, plane.line_size), np.uint8)
-                rows[:, : values.shape[1]] = values
-                plane.update(rows.tobytes())
-            frame.pts = number if times is None else times[number]
-            frame.time_base = Fraction(1, rate) if times is None else Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
 
 
 def read(path, wanted, said=None):
@@ -162,6 +143,33 @@ def test_uneven_times_are_those_of_the_frames(tmp_path):
     path = film(tmp_path / "a.mp4", numbered(10), times=times, codec="libx264")
     # Instants 0, 67, 133, 200, 267 ms.
     assert numbers(read(path, replace(DEPTH, fps=15.0))[1])[:5] == [0, 4, 6, 7, 8]
+
+
+def test_matroskas_times_count_and_not_the_rate_that_it_states(tmp_path):
+    times = [round(1000 * n / 15) for n in range(8)]
+    path = film(tmp_path / "a.mkv", numbered(8), times=times, codec="libx264")  # states 30
+    said = []
+    frames = read(path, DEPTH, said)[1]
+    assert numbers(frames)[1:-1] == [n // 2 for n in range(2, 16)]  # each twice
+    assert said[0].startswith("15 frames a second, the store has 30")
+    said.clear()
+    assert numbers(read(path, replace(DEPTH, fps=15.0), said)[1]) == list(range(8))
+    assert said == []
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_frames_that_come_unevenly_at_the_stores_rate_are_taken_and_said(tmp_path, suffix):
+    # Two seconds without a frame; 7.69 a second on average.
+    times = [33 * n + 2000 * (n > 9) for n in range(20)]
+    path = film(tmp_path / f"a{suffix}", numbered(20), times=times, codec="libx264")
+    said = []
+    assert numbers(read(path, replace(DEPTH, fps=7.5), said)[1]) == list(range(20))
+    (text,) = said
+    assert "unevenly" in text
+    assert "from 7.2" in text
+    said.clear()
+    read(path, replace(DEPTH, fps=7.5, rate=7.5), said)
+    assert said == []
 
 
 def test_images_have_the_rate_that_is_stated(tmp_path):
