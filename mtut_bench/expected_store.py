@@ -44,16 +44,20 @@ class UnmadeStore(StoreReader):
         expected: what it will hold.
         asked: modalities that a run wants. Optical flow and derived modalities ('rgb_copy') are
             believed to get in, since `prepare` and `derive` can put them there.
+
+    Attributes:
+        added: those of ``asked`` that it holds only if somebody puts them there.
     """
 
     def __init__(self, path: Path, expected: ExpectedStore, asked: tuple[str, ...] = ()) -> None:
         self.path = path
         known = {*expected.modalities, "flow"}
-        added = {name for name in asked if name.partition("_")[0] in known}
+        believed = {name for name in asked if name.partition("_")[0] in known}
+        self.added = sort_modalities(believed - set(expected.modalities))
         attributes: dict[str, Any] = {
             "dataset": expected.dataset,
             "digest": f"{UNMADE}{path.stem}",
-            "modalities": list(sort_modalities({*expected.modalities, *added})),
+            "modalities": list(sort_modalities({*expected.modalities, *believed})),
             "classes": [str(number) for number in range(expected.num_classes)],
             "mirror": None,
             "fold_rule": expected.fold_rule,

@@ -209,7 +209,13 @@ def _open(request: Request, missing: dict[str, None]) -> tuple[StoreReader | Non
         ] = None
         if request.expected is None:
             return None, []
-        reader: StoreReader = UnmadeStore(request.store, request.expected, request.modalities)
+        unmade = UnmadeStore(request.store, request.expected, request.modalities)
+        for name in unmade.added:
+            how = "prepare --flow farneback" if name == "flow" else "derive"
+            missing[
+                f"modality: {unmade.name} will hold {name} only if `mtut-bench {how}` puts it in."
+            ] = None
+        reader: StoreReader = unmade
     else:
         reader = StoreReader(request.store)
         reader.check_files()
@@ -229,8 +235,10 @@ def _open(request: Request, missing: dict[str, None]) -> tuple[StoreReader | Non
             request.fold_unit,
         )
     except FoldError as error:
-        expected = request.expected
-        stand_in = expected if attributes["subject_unit"] != request.fold_unit else None
+        stand_in = request.expected
+        if stand_in and stand_in.subject_unit == attributes["subject_unit"]:
+            # It is not for a lack of persons.
+            stand_in = None
         missing[f"folds: {error.what}.\n    {error.cure}{_stand_in(stand_in)}"] = None
         if stand_in is None:
             return reader, []
@@ -244,8 +252,7 @@ def _stand_in(expected: ExpectedStore | None) -> str:
     if expected is None:
         return ""
     return (
-        f"\n    Planned as {expected.dataset}, {'+'.join(expected.modalities)} where no run names"
-        f" others: {expected.counts}."
+        f"\n    Planned as {expected.dataset}, {'+'.join(expected.modalities)}: {expected.counts}."
     )
 
 
