@@ -310,7 +310,8 @@ def _describe_plan(plan: RunPlan) -> str:
         f" {plan.fold_title}, {'+'.join(plan.modalities)}, seed {plan.seed}: {len(fold.train)}"
         " train,"
         + (f" {len(fold.val)} val," if fold.val else "")
-        + f" {counted(len(fold.test), 'test clip')}, {'done' if plan.done() else 'to do'}"
+        + f" {len(fold.test)} test clip{'' if len(fold.test) == 1 else 's'},"
+        f" {'done' if plan.done() else 'to do'}"
     )
 
 
