@@ -3,19 +3,23 @@
 import hashlib
 import json
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from mtut_bench.errors import FoldError, RunError, StoreError, UsageError
+from mtut_bench.expected_store import UNMADE, ExpectedStore, UnmadeStore
 from mtut_bench.files import read_json
 from mtut_bench.folds import FOLD_UNIT, choose_folds, inner_fold, make_folds, with_validation
 from mtut_bench.identity import Arm, RunPlan, Weights, plan_run
 from mtut_bench.learner import network_spec
-from mtut_bench.method import Method
+from mtut_bench.method import Method, NetworkSpec
 from mtut_bench.overrides import apply_overrides
+from mtut_bench.progress import counted, format_duration
 from mtut_bench.protocol import Protocol
 from mtut_bench.store_reader import StoreReader, list_stores
 from mtut_bench.types import MODALITIES, Fold, StrPath, behaves_like, sort_modalities
@@ -23,6 +27,7 @@ from mtut_bench.types import MODALITIES, Fold, StrPath, behaves_like, sort_modal
 __all__ = [
     "Request",
     "Workload",
+    "describe_missing",
     "describe_plans",
     "measured_rate",
     "plan_fold_by_fold",
@@ -48,6 +53,7 @@ class Request:
         weights: folder of pretrained weights.
         precision: 'fp32' or 'bf16'.
         fold_unit: who is left out, 'person' or 'user'; 'user' is a marked variant.
+        expected: what the store will hold, to plan without it; None: it must be there.
     """
 
     store: StrPath
@@ -63,47 +69,67 @@ class Request:
     settings: tuple[str, ...] = ()
     precision: str = "fp32"
     fold_unit: str = "person"
+    expected: ExpectedStore | None = None
 
 
-def plan_runs(requests: Sequence[Request]) -> list[RunPlan]:
+def plan_runs(requests: Sequence[Request], without: list[str] | None = None) -> list[RunPlan]:
     """Return one plan per request and fold, none twice, request by request.
+
+    Args:
+        requests: what is asked for.
+        without: as :func:`plan_fold_by_fold` takes it.
 
     Raises:
         MtutBenchError: as :func:`plan_fold_by_fold`.
     """
-    return plan_fold_by_fold([[request] for request in requests])
+    return plan_fold_by_fold([[request] for request in requests], without)
 
 
-def plan_fold_by_fold(groups: Sequence[Sequence[Request]]) -> list[RunPlan]:
+def plan_fold_by_fold(
+    groups: Sequence[Sequence[Request]], without: list[str] | None = None
+) -> list[RunPlan]:
     """Return one plan per request and fold, none twice: of each group all that is on one fold.
 
     Args:
         groups: requests that are run together; those that share first stages are best in one.
+        without: gets what is missing, one text each; the runs are planned without it, though they
+            could not start, and a run whose identity depends on it has no id yet. None: all must
+            be there.
 
     Raises:
         UsageError: seed, fold or modalities do not exist or fit.
         StoreError: the store is damaged or empty.
-        RunError: store, weights or person table are missing; lists all of them at once.
+        RunError: store, weights or person table are missing and runs cannot be planned without
+            them; lists all of them at once.
     """
     missing: dict[str, None] = {}
     plans: dict[str, RunPlan] = {}
+    unknown = False
     for group in groups:
         planned: list[RunPlan] = []
         for request in group:
             _check_seed(request)
-            planned += _plan_request(request, missing)
+            found = _plan_request(request, missing)
+            unknown = unknown or not found
+            planned += found
         names = list(dict.fromkeys(plan.fold.name for plan in planned))
         for plan in sorted(planned, key=lambda plan: names.index(plan.fold.name)):
             plans.setdefault(plan.run_id, plan)
-    if missing:
-        count = "one thing is" if len(missing) == 1 else f"{len(missing)} things are"
+    if without is not None and not unknown:
+        without += missing
+    elif missing:
         raise RunError(
-            f"the run cannot start: {count} missing\n"
-            + "\n".join(f"  - {text}" for text in missing),
+            "the run cannot start: " + "\n".join(describe_missing(list(missing))),
             "Without any recordings: mtut-bench prepare viva-synthetic --size tiny, then"
             " mtut-bench run --dataset viva-synthetic --size tiny --protocol demo",
         )
     return list(plans.values())
+
+
+def describe_missing(texts: Sequence[str]) -> list[str]:
+    """Return what runs lack, one entry each below a heading."""
+    count = "one thing is" if len(texts) == 1 else f"{len(texts)} things are"
+    return [f"{count} missing", *(f"  - {text}" for text in texts)]
 
 
 def _check_seed(request: Request) -> None:
@@ -128,7 +154,7 @@ def _plan_request(request: Request, missing: dict[str, None]) -> list[RunPlan]:
         rule = reader.attributes["fold_rule"]
         folds = [inner_fold(fold, reader.table.rows, rule) for fold in folds]
     weights = _find_weights(request, protocol, modalities, missing)
-    if missing or reader is None:
+    if reader is None or not folds:
         return []
     arm = Arm(request.method, protocol, request.seed, overrides, request.precision, weights)
     return [
@@ -179,11 +205,20 @@ def _open(request: Request, missing: dict[str, None]) -> tuple[StoreReader | Non
         there = ", ".join(known) if known else "none"
         missing[
             f"store: {request.store} does not exist (stores there: {there}).\n"
-            f"    {request.store_cure}"
+            f"    {request.store_cure}{_stand_in(request.expected)}"
         ] = None
-        return None, []
-    reader = StoreReader(request.store)
-    reader.check_files()
+        if request.expected is None:
+            return None, []
+        unmade = UnmadeStore(Path(request.store), request.expected, request.modalities)
+        for name in unmade.added:
+            how = "prepare --flow farneback" if name == "flow" else "derive"
+            missing[
+                f"modality: {unmade.name} will hold {name} only if `mtut-bench {how}` puts it in."
+            ] = None
+        reader: StoreReader = unmade
+    else:
+        reader = StoreReader(request.store)
+        reader.check_files()
     if not reader.table.rows:
         raise StoreError(f"{request.store} holds no clip", "Prepare it again.")
     attributes = reader.attributes
@@ -200,9 +235,25 @@ def _open(request: Request, missing: dict[str, None]) -> tuple[StoreReader | Non
             request.fold_unit,
         )
     except FoldError as error:
-        missing[f"folds: {error.what}.\n    {error.cure}"] = None
-        folds = []
+        stand_in = request.expected
+        if stand_in and stand_in.subject_unit == attributes["subject_unit"]:
+            # It is not for a lack of persons.
+            stand_in = None
+        missing[f"folds: {error.what}.\n    {error.cure}{_stand_in(stand_in)}"] = None
+        if stand_in is None:
+            return reader, []
+        stand_in = replace(stand_in, modalities=reader.modalities)
+        reader = UnmadeStore(Path(request.store), stand_in)
+        folds = make_folds(reader.table.rows, stand_in.fold_rule, stand_in.subject_unit)
     return reader, folds
+
+
+def _stand_in(expected: ExpectedStore | None) -> str:
+    if expected is None:
+        return ""
+    return (
+        f"\n    Planned as {expected.dataset}, {'+'.join(expected.modalities)}: {expected.counts}."
+    )
 
 
 def _choose_modalities(request: Request, reader: StoreReader) -> tuple[str, ...]:
@@ -232,29 +283,43 @@ def describe_plans(plans: Sequence[RunPlan], clips_per_s: float | None = None) -
             hours are forecast.
     """
     work = Workload.of(plans)
-    lines = [
-        f"{plan.run_id[:12]}  {plan.method.name}, {plan.fold_title},"
-        f" {'+'.join(plan.modalities)}, seed {plan.seed}: {len(plan.fold.train)} train,"
-        + (f" {len(plan.fold.val)} val," if plan.fold.val else "")
-        + f" {len(plan.fold.test)} test clips, {'done' if plan.done() else 'to do'}"
-        for plan in plans
-    ]
+    lines = [_describe_plan(plan) for plan in plans]
     lines.append(
-        f"first stages to train: {work.num_stages}, {work.alone_steps:,} network steps; joint"
-        f" stages: {work.joint_steps:,} network steps; clips to test: {work.test_clips:,}"
+        f"{counted(work.num_runs, 'run')} to do: {counted(work.alone_steps, 'network step')} in"
+        f" {counted(work.num_stages, 'first stage')}, {work.joint_steps:,} in joint stages;"
+        f" {counted(work.test_clips, 'clip')} to test"
     )
     lines.append(
         f"clip passes: {work.clip_passes:,}; without shared first stages {work.unshared:,}"
         f" ({work.saved:.0%} saved)"
     )
     if clips_per_s:
-        hours = work.clip_passes / clips_per_s / 3600
-        lines.append(f"about {hours:,.1f} hours of training at {clips_per_s:,.2f} clips/s")
+        duration = format_duration(work.clip_passes / clips_per_s)
+        lines.append(f"about {duration} of training at {clips_per_s:,.2f} clips/s")
     lines.append(
         f"disk: {work.kept_bytes / 1e6:,.0f} MB to keep, up to {work.extra_bytes / 1e6:,.0f} MB"
         " more while it trains"
     )
     return lines
+
+
+def _describe_plan(plan: RunPlan) -> str:
+    fold = plan.fold
+    return (
+        f"{plan.run_id[:12] if _has_id(plan) else 'no id yet   '}  {plan.method.name},"
+        f" {plan.fold_title}, {'+'.join(plan.modalities)}, seed {plan.seed}: {len(fold.train)}"
+        " train,"
+        + (f" {len(fold.val)} val," if fold.val else "")
+        + f" {len(fold.test)} test clip{'' if len(fold.test) == 1 else 's'},"
+        f" {'done' if plan.done() else 'to do'}"
+    )
+
+
+def _has_id(plan: RunPlan) -> bool:
+    """Return whether all that the run's identity is made of is there."""
+    scratch = plan.protocol.initialisation == "scratch"
+    ready = scratch or plan.arm.weights.keys() >= set(plan.modalities)
+    return ready and not str(plan.identity["store_digest"]).startswith(UNMADE)
 
 
 def measured_rate(plans: Sequence[RunPlan]) -> float | None:
@@ -283,6 +348,7 @@ class Workload:
     """What is left to do for some runs.
 
     Attributes:
+        num_runs: runs to do.
         num_stages: first stages to train.
         alone_steps, joint_steps: updates of one network.
         clip_passes: forward and backward passes of one clip through one network.
@@ -291,6 +357,7 @@ class Workload:
         kept_bytes, extra_bytes: disk for results, and more while it trains.
     """
 
+    num_runs: int = 0
     num_stages: int = 0
     alone_steps: int = 0
     joint_steps: int = 0
@@ -312,6 +379,7 @@ class Workload:
         for plan in plans:
             if plan.done():
                 continue
+            work.num_runs += 1
             protocol, num_train = plan.protocol, len(plan.fold.train)
             per_epoch = -(-num_train // protocol.batch_size)
             sizes = {modality: _network_bytes(plan, modality) for modality in plan.modalities}
@@ -336,6 +404,12 @@ class Workload:
 
 def _network_bytes(plan: RunPlan, modality: str) -> int:
     spec = network_spec(modality, plan.identity["num_classes"], plan.protocol)
+    return _bytes_of(plan.method.build_network, spec)
+
+
+@cache
+def _bytes_of(build_network: Callable[[NetworkSpec], nn.Module], spec: NetworkSpec) -> int:
+    """Return the size of a network's state, bytes; a table asks for the same few many times."""
     with torch.device("meta"):
-        network = plan.method.build_network(spec)
+        network = build_network(spec)
     return sum(tensor.nbytes for tensor in network.state_dict().values())

@@ -7,6 +7,7 @@ from mtut_bench.errors import UsageError
 from mtut_bench.identity import RunPlan
 from mtut_bench.method import Method
 from mtut_bench.planning import Workload, measured_rate
+from mtut_bench.progress import counted, format_duration
 from mtut_bench.protocol import Protocol
 from mtut_bench.report.published import Published, PublishedRow, PublishedTable, load_published
 from mtut_bench.types import sort_modalities
@@ -63,9 +64,9 @@ def describe_tables(
     for number, needed in plans.items():
         passes = Workload.of(needed).clip_passes
         rate = clips_per_s or measured_rate(needed)
-        text = f"table {number} by itself: {len(needed):,} runs, {passes:,} clip passes"
+        text = f"table {number} by itself: {counted(len(needed), 'run')}, {passes:,} clip passes"
         if rate:
-            text += f", about {passes / rate / 3600:,.1f} hours at {rate:,.2f} clips/s"
+            text += f", about {format_duration(passes / rate)} at {rate:,.2f} clips/s"
         lines.append(text)
     return lines
 

@@ -31,6 +31,7 @@ from mtut_bench.errors import UsageError
 from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
+    from mtut_bench.expected_store import ExpectedStore
     from mtut_bench.identity import RunPlan
     from mtut_bench.planning import Request
     from mtut_bench.precision import PrecisionChecks
@@ -40,6 +41,7 @@ __all__ = ["run"]
 
 
 def run(
+    context: typer.Context,
     method: Annotated[
         str, typer.Option("--method", help="See `list methods`; or your own: file.py:build.")
     ] = "mtut",
@@ -92,7 +94,12 @@ def run(
 ) -> None:
     """Train and test methods on a prepared store. Skips what is done, resumes what was killed."""
     from mtut_bench.machine import Machine, choose_device
-    from mtut_bench.planning import describe_plans, measured_rate, plan_fold_by_fold
+    from mtut_bench.planning import (
+        describe_missing,
+        describe_plans,
+        measured_rate,
+        plan_fold_by_fold,
+    )
     from mtut_bench.study import read_study
 
     if clips_per_second and not dry_run:
@@ -108,6 +115,8 @@ def run(
         settings=tuple(settings or ()),
         precision=_precision(precision, chosen.type),
         fold_unit=fold_unit.value,
+        dry_run=dry_run,
+        size_given=_is_given(context, "size"),
     )
     if study:
         named = (method != "mtut", dataset, modalities, protocol, table, seed, settings, store)
@@ -122,13 +131,23 @@ def run(
         groups = [[request] for request in _table_requests(table, dataset, protocol, common)]
     else:
         groups = [[_request(method, dataset, protocol or "paper", modalities, common)]]
-    plans = plan_fold_by_fold(groups)
+    missing: list[str] = []
+    plans = plan_fold_by_fold(groups, missing if dry_run else None)
     if dry_run or table or study:
-        for text in describe_plans(plans, clips_per_second or measured_rate(plans)):
+        rate = clips_per_second or measured_rate(plans)
+        for text in describe_plans(plans, rate):
             say(text)
     if dry_run:
         if table:
             _say_tables(table, dataset, protocol, common, clips_per_second)
+        if rate is None:
+            say(f"no rate was measured in {runs} yet: --clips-per-second forecasts the hours")
+        if missing:
+            heading, *texts = describe_missing(missing)
+            them = "it" if len(texts) == 1 else "them"
+            say(f"{heading}; planned without {them}, as if no run that needs {them} were done")
+            for text in texts:
+                say(text)
         return
     from mtut_bench.precision import PrecisionChecks
     from mtut_bench.resident import Residence
@@ -145,6 +164,12 @@ def run(
     say(text)
 
 
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Return whether the user gave an option, be it with the value that it has by default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
 @dataclass(frozen=True)
 class _Choice:
     """What all methods of one `run` have in common."""
@@ -158,6 +183,8 @@ class _Choice:
     settings: tuple[str, ...]
     precision: str
     fold_unit: str
+    dry_run: bool
+    size_given: bool
 
 
 def _request(
@@ -190,6 +217,28 @@ def _request(
         settings=common.settings,
         precision=common.precision,
         fold_unit=common.fold_unit,
+        expected=_expected(wanted, common) if common.dry_run else None,
+    )
+
+
+def _expected(dataset: str, common: _Choice) -> "ExpectedStore | None":
+    """Return what the store will hold; None where no name says of which dataset it is.
+
+    Args:
+        dataset: whose store it is; "" if only the store was named.
+        common: its name and size.
+    """
+    from mtut_preprocess import DATASETS
+    from mtut_preprocess.expected import expected_store
+
+    if common.store is None:
+        return expected_store(dataset, common.size.value, common.fold_unit)
+    for name in [dataset] if dataset else DATASETS:
+        for size in Size:
+            if store_path(common.data, None, name, size).stem == common.store:
+                return expected_store(name, size.value, common.fold_unit)
+    return expected_store(
+        dataset, common.size.value if common.size_given else None, common.fold_unit
     )
 
 
@@ -253,7 +302,7 @@ def _say_tables(
     from mtut_bench.table_plan import choose_tables, describe_tables
 
     plans = {
-        number: plan_runs(_table_requests(number, dataset, protocol, common))
+        number: plan_runs(_table_requests(number, dataset, protocol, common), [])
         for number in choose_tables(table)
     }
     for text in describe_tables(plans, clips_per_second):

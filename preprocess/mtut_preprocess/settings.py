@@ -26,10 +26,22 @@ __all__ = [
     "is_number",
     "is_table",
     "load_settings",
+    "package_table",
 ]
 
 Form = tuple[str, Callable[[Any], bool]]
 """Form of a value in words ('a positive number'), and the test of it."""
+
+
+def package_table(name: str) -> dict[str, Any]:
+    """Return a table of the package.
+
+    Args:
+        name: file name in ``mtut_preprocess/data`` ('viva.json').
+    """
+    text = resources.files("mtut_preprocess").joinpath("data", name).read_text("utf-8")
+    table: dict[str, Any] = json.loads(text)
+    return table
 
 
 def load_settings(name: str, folder: StrPath, forms: Mapping[str, Form]) -> dict[str, Any]:
@@ -44,8 +56,7 @@ def load_settings(name: str, folder: StrPath, forms: Mapping[str, Form]) -> dict
         DatasetError: the folder's file is malformed, has an unknown key or a value of another form.
     """
     folder = Path(folder)
-    text = resources.files("mtut_preprocess").joinpath("data", name).read_text("utf-8")
-    settings: dict[str, Any] = json.loads(text)
+    settings = package_table(name)
     path = folder / name
     if not path.exists():
         return settings

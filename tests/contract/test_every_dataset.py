@@ -1,7 +1,9 @@
 """Every dataset that users can name opens, refuses and describes itself alike."""
 
 import pytest
+from typer.testing import CliRunner
 
+from mtut_bench.cli import app
 from mtut_bench.errors import DatasetError
 from mtut_bench.folds import make_folds
 from mtut_bench.types import sort_modalities
@@ -69,3 +71,38 @@ def test_mirror_is_an_involution(name, raw_folders):
     assert facts.mirror is not None
     for label, other in enumerate(facts.mirror):
         assert other == -1 or facts.mirror[other] == label
+
+
+def dry_run(data, *options):
+    """Return the lines of a dry run, without the runs' ids and what is missing."""
+    call = ["run", "--dry-run", "--clips-per-second", "3", *options]
+    result = CliRunner().invoke(app, [*call, "--data", str(data), "--runs", str(data / "runs")])
+    assert result.exit_code == 0, result.exception
+    plan, _, missing = result.output.partition("one thing is missing")
+    return [line[12:] for line in plan.splitlines()], missing
+
+
+@pytest.mark.parametrize("twin", sorted(TWINS))
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--method", "mtut", "--protocol", "demo"),
+        ("--method", "c3d", "--protocol", "paper-scratch", "--set", "train_on=inner"),
+        ("--table", "7", "--protocol", "study"),
+    ],
+    ids=lambda options: options[1],
+)
+def test_a_plan_without_the_store_is_that_with_it(twin, options, raw_folders, make_store, tmp_path):
+    """The real clip table; frames, which no plan reads, are small ones."""
+    plan = survey_dataset(DATASETS[twin].open_raw(RawChoice(raw_folders[twin]))).plan()
+    if "train_on=inner" in options and twin == "viva-synthetic":
+        # One of its two persons would have to train and be tested.
+        options = options[:-2]
+    modalities = plan.geometry.modalities
+    make_store(f"{twin}-tiny", rows=plan.rows, modalities=modalities, **plan.attributes)
+    with_store, nothing = dry_run(tmp_path, "--dataset", twin, *options)
+    without, missing = dry_run(tmp_path / "empty", "--dataset", twin, *options)
+    assert without == with_store
+    assert not nothing
+    assert f"{twin}-tiny.zarr does not exist" in missing
+    assert not (tmp_path / "empty").exists()

@@ -106,4 +106,4 @@ def test_dry_run_of_a_finished_run_plans_nothing(demo, bench):
     folder, _ = demo
     at = ("--data", folder / "data", "--runs", folder / "runs")
     text = bench("run", "--method", "mtut", *TWIN, *at, "--dry-run").stdout
-    assert "first stages to train: 0" in text
+    assert "0 runs to do: 0 network steps in 0 first stages" in text

@@ -63,13 +63,19 @@ def bench_here(monkeypatch, capsys):
 def test_fetched_weights_start_the_papers_protocol(bench_here, address, tmp_path, make_store):
     make_store("viva", size=(30, 40))
     run = ("run", "--method", "i3d", "--data", tmp_path, "--runs", tmp_path / "runs", "--dry-run")
-    assert "i3d-rgb.safetensors" in bench_here(*run, code=1)
+    text = bench_here(*run)
+    assert "i3d-rgb.safetensors" in text
+    assert "mtut-bench weights fetch i3d-rgb" in text
+    assert "no id yet" in text
     text = bench_here("weights", "fetch", "i3d-rgb", "--url", address, "--data", tmp_path)
     assert "SHA-256" in text
     assert "pytorch-i3d" in text
     assert (tmp_path / "weights" / "i3d-rgb.safetensors").is_file()
     # Depth takes the weights of rgb, so nothing is missing now.
-    assert "first stages to train" in bench_here(*run)
+    text = bench_here(*run)
+    assert "2 runs to do" in text
+    assert "missing" not in text
+    assert "no id yet" not in text
 
 
 def test_fetch_without_a_name_lists_the_known_files(bench_here, tmp_path):

@@ -272,11 +272,19 @@ def test_accumulation_changes_no_count_of_work(make_request):
 
 def test_hours_are_clip_passes_over_the_rate(make_request):
     plans = two_methods(make_request)
+    assert "about 32 s of training at 3.50 clips/s" in describe_plans(plans, 3.5)
     # 112 passes at 0.01 clips/s are 11,200 s or 3.1 hours.
     text = "\n".join(describe_plans(plans, 0.01))
     assert "clip passes: 112; without shared first stages 160 (30% saved)" in text
     assert "about 3.1 hours of training at 0.01 clips/s" in text
-    assert "hours" not in "\n".join(describe_plans(plans))
+    assert "training" not in "\n".join(describe_plans(plans))
+
+
+def test_one_is_no_plural(make_request):
+    protocol = replace(make_request().protocol, epochs_alone=1, batch_size=99)
+    request = make_request("i3d", modalities=("rgb",), protocol=protocol)
+    text = "\n".join(describe_plans(plan_runs([request])))
+    assert "1 run to do: 1 network step in 1 first stage, 2 in joint stages; 4 clips" in text
 
 
 def write_stage(runs, name, protocol, network, rates):

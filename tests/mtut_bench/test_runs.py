@@ -397,10 +397,10 @@ def test_a_truncated_store_is_refused_before_training(make_request, make_store):
 def test_a_dry_run_counts_what_is_left(make_request, do):
     lines = describe_plans(plan_runs([make_request("i3d", fold="all")]))
     assert lines[0].endswith("4 train, 4 test clips, to do")
-    assert "first stages to train: 4, 24 network steps; joint stages: 16" in lines[-3]
+    assert "2 runs to do: 24 network steps in 4 first stages, 16 in joint stages" in lines[-3]
     do("mtut")
     lines = describe_plans(plan_runs([make_request("i3d", fold="all")]))
-    assert "first stages to train: 2, 12 network steps; joint stages: 16" in lines[-3]
+    assert "2 runs to do: 12 network steps in 2 first stages, 16 in joint stages" in lines[-3]
 
 
 def test_a_dry_run_counts_the_disk(make_request):
