@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from torch import nn
 from torch.nn import functional
 
@@ -15,6 +16,10 @@ from mtut_bench.protocol import PROTOCOLS
 from mtut_bench.store import Geometry, StorePlan
 from mtut_bench.store_writer import StoreWriter, write_unit
 from mtut_bench.types import ClipRow, num_channels
+
+# Hypothesis counts seconds too, which say how busy the machine is.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 ATTRIBUTES = {
     "dataset": "viva",

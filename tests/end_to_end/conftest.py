@@ -15,7 +15,7 @@ def bench():
     def run(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "COLUMNS": "100"}
         result = subprocess.run(
-            command(*arguments), capture_output=True, text=True, env=environment, timeout=280
+            command(*arguments), capture_output=True, text=True, env=environment
         )
         assert result.returncode == code, result.stdout + result.stderr
         return result

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from process import command
+from processes import started
 
 from mtut_bench.store_reader import StoreReader
 
@@ -16,24 +17,23 @@ TWIN = ("--dataset", "viva-synthetic", "--size", "tiny", "--protocol", "demo")
 pytestmark = pytest.mark.crash
 
 
-def kill_often(arguments, seconds):
-    """Start a command ``KILLS`` times and kill it at moments spread over its duration.
+def kill_often(arguments, seconds, begun):
+    """Start a command ``KILLS`` times and kill it.
+
+    The first as soon as its work has ``begun()``, however long that takes; the others at moments
+    spread over the duration of an undisturbed one.
 
     Returns:
         How many were killed before they had finished.
     """
     killed = 0
     for number in range(KILLS):
-        process = subprocess.Popen(
-            command(*arguments), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + seconds * (number + 1) / (KILLS + 1)
-        while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            killed += 1
-        process.wait()
+        moment = time.monotonic() + seconds * number / KILLS
+        options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with started(command(*arguments), **options) as process:
+            while process.poll() is None and not (begun() and time.monotonic() >= moment):
+                time.sleep(0.02)
+            killed += process.poll() is None
     return killed
 
 
@@ -65,7 +65,7 @@ def test_prepare_ends_with_the_digest_of_an_undisturbed_one(undisturbed, bench, 
     folder, seconds, _ = undisturbed
     arguments = ("prepare", "viva-synthetic", "--size", "tiny", "--data", tmp_path)
     arguments += ("--workers", workers)
-    assert kill_often(arguments, seconds) > 0
+    assert kill_often(arguments, seconds, lambda: any(tmp_path.rglob("*.avi"))) > 0
     bench(*arguments)
     assert digest(tmp_path) == digest(folder)
     found = {p.name for p in (tmp_path / "stores").iterdir() if not p.name.startswith(".")}
@@ -75,7 +75,8 @@ def test_prepare_ends_with_the_digest_of_an_undisturbed_one(undisturbed, bench, 
 def test_run_ends_with_the_predictions_of_an_undisturbed_one(undisturbed, bench, tmp_path):
     folder, _, seconds = undisturbed
     arguments = run_arguments(folder, tmp_path)
-    assert kill_often(arguments, seconds) > 0
+    first = "stages/*/checkpoint.pt"
+    assert kill_often(arguments, seconds, lambda: any(tmp_path.glob(first))) > 0
     bench(*arguments)
     for name in ("predictions.npz", "network-rgb.safetensors", "network-depth.safetensors"):
         (ours,) = tmp_path.glob(f"viva*/*/{name}")
@@ -86,14 +87,13 @@ def test_run_ends_with_the_predictions_of_an_undisturbed_one(undisturbed, bench,
 def test_ctrl_c_in_run_is_one_line_and_resumes(undisturbed, bench, tmp_path):
     folder, _, _ = undisturbed
     arguments = run_arguments(folder, tmp_path)
-    process = subprocess.Popen(
-        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    while not list(tmp_path.glob("stages/*/checkpoint.pt")):
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with started(command(*arguments), **options) as process:
+        while not list(tmp_path.glob("stages/*/checkpoint.pt")):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
     assert process.returncode == 130
     assert "interrupted" in errors
     assert "Traceback" not in errors
@@ -104,31 +104,25 @@ def test_ctrl_c_in_run_is_one_line_and_resumes(undisturbed, bench, tmp_path):
 def test_ctrl_c_in_prepare_leaves_no_process_and_no_store(bench, undisturbed, tmp_path):
     folder, _, _ = undisturbed
     arguments = ("prepare", "viva-synthetic", "--size", "tiny", "--store", "x", "--workers", "2")
-    process = subprocess.Popen(
-        command(*arguments, "--data", tmp_path, "--raw", folder / "raw" / "viva-synthetic-tiny"),
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    while not (tmp_path / "stores" / "x.partial" / "plan.json").exists():
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    arguments += ("--data", tmp_path, "--raw", folder / "raw" / "viva-synthetic-tiny")
+    options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with started(command(*arguments), start_new_session=True, **options) as process:
+        while not (tmp_path / "stores" / "x.partial" / "plan.json").exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate()
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert not (tmp_path / "stores" / "x.zarr").exists()
-    assert group_ends(process.pid, seconds=20)
-
-
-def group_ends(group, seconds):
-    """Whether every process of a group is gone before long; the killed ones take a moment."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return True
+    # The killed ones take a moment; a worker that stays hangs the test.
+    while group_lives(process.pid):
         time.sleep(0.05)
-    return False
+
+
+def group_lives(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -62,7 +62,6 @@ def example(place):
             env={**os.environ, "PYTHONPATH": rooms},
             capture_output=True,
             text=True,
-            timeout=250,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

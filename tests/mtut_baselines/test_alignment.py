@@ -147,7 +147,7 @@ def test_correlation_ignores_scale_and_shift_of_each_block(dtype, shift):
 
 
 @given(st.floats(-30, 30), st.integers(0, 99))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_float32_squares_neither_overflow_nor_vanish(exponent, seed):
     x_NCTHW = features(seed, (1, 16, 1, 2, 2), torch.float32)
     # The largest of 64 draws is below 5: in float32's range at both ends.
@@ -269,7 +269,7 @@ def slow_valid_steps(valid_T, steps):
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=70), st.integers(1, 10))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_block_is_valid_over_one_real_frame(valid_T, steps):
     valid_ND = valid_blocks(torch.tensor([valid_T]), torch.empty(1, 3, steps, 2, 3))
     assert valid_ND.dtype == torch.bool

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from processes import started
 
 from mtut_bench.errors import BusyError, DatasetError, MtutBenchError
 from mtut_bench.files import (
@@ -32,12 +33,10 @@ def names(folder):
 @pytest.fixture
 def holder(tmp_path):
     """Another process that holds ``lock`` until it is killed."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(tmp_path / "lock")], stdout=subprocess.PIPE
-    ) as process:
+    command = [sys.executable, "-c", HOLDER, tmp_path / "lock"]
+    with started(command, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"held\n"
         yield process
-        process.kill()
 
 
 def test_write_atomic_replaces_a_file_and_leaves_nothing_else(tmp_path):

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from handmade_store import make_frames, make_plan, write_store
+from processes import started
 
 from mtut_bench.errors import BusyError, MtutBenchError, StoreError
 from mtut_bench.hdf5 import export_hdf5, import_hdf5
@@ -21,13 +22,13 @@ from mtut_bench.verification import verify_store
 LENGTHS = (300, 310, 700, 9, 80)
 
 EXPORT = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from mtut_bench.hdf5 import export_hdf5
 from mtut_bench.store_reader import StoreReader
 def wait(done, total):
     print("busy", flush=True)
-    time.sleep(60)
+    signal.pause()
 export_hdf5(StoreReader(Path(sys.argv[1])), Path(sys.argv[2]), progress=wait)
 """
 FULL = """
@@ -282,7 +283,7 @@ def test_target_below_a_file_is_one_error(reader, file):
 
 def test_next_export_removes_what_a_kill_left(exported, reader, tmp_path):
     command = [sys.executable, "-c", EXPORT, exported / "a.zarr", tmp_path / "[a].h5"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    with started(command, stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"busy\n"
         (temporary,) = names(tmp_path)
         export_hdf5(reader, tmp_path / "[a].h5")

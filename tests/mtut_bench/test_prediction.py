@@ -100,7 +100,7 @@ def windows_by_hand(count, length, stride):
     return [list(range(s, s + length)) for s in starts]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.integers(1, 120), st.integers(1, 20), st.integers(1, 20), st.integers(0, 30))
 def test_windows_are_those_of_the_plain_rule(count, length, stride, more):
     stride, longest = min(stride, length), length + more

@@ -188,7 +188,7 @@ def compile_latex(folder):
     """Run pdflatex on the folder's tables; return what it printed."""
     (folder / "document.tex").write_text(DOCUMENT)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "document.tex"]
-    result = subprocess.run(command, cwd=folder, capture_output=True, timeout=120)
+    result = subprocess.run(command, cwd=folder, capture_output=True)
     output = result.stdout.decode(errors="replace")
     assert result.returncode == 0, output
     return output

@@ -1,6 +1,5 @@
 import json
 import threading
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -292,30 +291,47 @@ def test_unknown_mirror_pairs_are_said(do, make_store):
     assert "no clip is mirrored" in text
 
 
+class Watched(Lines):
+    """A reporter that tells when a text came, and may hold the work there."""
+
+    def __init__(self, text, *, hold=False):
+        super().__init__()
+        self.watched, self.came, self.release = text, threading.Event(), threading.Event()
+        if not hold:
+            self.release.set()
+
+    def line(self, text):
+        super().line(text)
+        if self.watched in text:
+            self.came.set()
+            self.release.wait()
+
+
+def begin(plans, lines):
+    """Execute plans in a thread; one that fails keeps nobody waiting."""
+
+    def work():
+        try:
+            execute(plans, MACHINE, lines)
+        finally:
+            lines.came.set()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
 def test_a_second_process_waits_and_computes_nothing(make_request, trained):
     plans = plan_runs([make_request()])
-    first, second = Lines(), Lines()
-    started, release = threading.Event(), threading.Event()
-    line = first.line
-
-    def hold(text):
-        line(text)
-        if "alone: shared" in text or "accuracy" in text:
-            started.set()
-            release.wait(20)
-
-    first.line = hold
-    threads = [threading.Thread(target=execute, args=(plans, MACHINE, first))]
-    threads[0].start()
-    assert started.wait(20)
+    first, second = Watched("accuracy", hold=True), Watched("left to it for now")
+    threads = [begin(plans, first)]
+    first.came.wait()
     count = len(trained)
-    threads.append(threading.Thread(target=execute, args=(plans, MACHINE, second)))
-    threads[1].start()
-    while "left to it for now" not in second.text:
-        time.sleep(0.01)
-    release.set()
+    threads.append(begin(plans, second))
+    second.came.wait()
+    first.release.set()
     for thread in threads:
-        thread.join(20)
+        thread.join()
     assert "in use by process" in second.text
     assert second.lines[-1].startswith("  done already")
     assert len(trained) == count
@@ -323,15 +339,14 @@ def test_a_second_process_waits_and_computes_nothing(make_request, trained):
 
 def test_a_run_in_use_does_not_keep_others_from_being_done(make_request):
     plans = plan_runs([make_request("i3d", fold="all")])
-    lines = Lines()
+    lines = Watched(str(plans[1].folder))
     lock = plans[0].runs / ".locks" / plans[0].run_id[:12]
     with hold_lock(lock, "test"):
-        thread = threading.Thread(target=execute, args=(plans, MACHINE, lines))
-        thread.start()
-        while not plans[1].done():
-            time.sleep(0.01)
+        thread = begin(plans, lines)
+        lines.came.wait()
+        assert plans[1].done()
         assert not plans[0].done()
-    thread.join(20)
+    thread.join()
     assert plans[0].done()
 
 

@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from processes import started
 from run_bench import MACHINE, Lines
 from safetensors.torch import load_file
 
@@ -144,7 +146,7 @@ def build():
 """
 
 WORKER = """\
-import pathlib, sys, time
+import pathlib, sys
 from dataclasses import replace
 sys.path.insert(0, sys.argv[1])
 from run_bench import MACHINE, Lines
@@ -152,12 +154,23 @@ from test_sharing import plans
 from mtut_bench.runs import execute
 
 here, name = pathlib.Path(sys.argv[2]), sys.argv[3]
-todo = plans(here, here / "runs")
-(here / f"ready{name}").touch()
-while len(list(here.glob("ready*"))) < 2:
-    time.sleep(0.01)
-lines = Lines()
-execute(todo, MACHINE, lines)
+
+
+class Meeting(Lines):
+    # Waits in the middle of its first run until it is told that the other is in one too.
+
+    met = False
+
+    def ticker(self, title):
+        if not self.met:
+            self.met = True
+            print("at work", flush=True)
+            sys.stdin.readline()
+        return super().ticker(title)
+
+
+lines = Meeting()
+execute(plans(here, here / "runs"), MACHINE, lines)
 (here / f"lines{name}").write_text(lines.text)
 """
 
@@ -178,14 +191,20 @@ def test_two_processes_divide_the_folds_and_compute_each_once(make_store, make_r
     (tmp_path / "worker.py").write_text(WORKER)
     here = str(Path(__file__).parent)
     path = os.pathsep.join(name for name in sys.path if name)
-    workers = [
-        subprocess.Popen(
-            [sys.executable, str(tmp_path / "worker.py"), here, str(tmp_path), name],
-            env=os.environ | {"PYTHONPATH": path},
-        )
-        for name in ("a", "b")
-    ]
-    assert [worker.wait(120) for worker in workers] == [0, 0]
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    options["env"] = os.environ | {"PYTHONPATH": path}
+    with ExitStack() as stack:
+        workers = [
+            stack.enter_context(
+                started([sys.executable, tmp_path / "worker.py", here, tmp_path, name], **options)
+            )
+            for name in ("a", "b")
+        ]
+        for worker in workers:
+            assert worker.stdout.readline() == "at work\n"
+        for worker in workers:
+            worker.stdin.close()
+        assert [worker.wait() for worker in workers] == [0, 0]
     texts = [(tmp_path / f"lines{name}").read_text() for name in ("a", "b")]
     shared = plans(tmp_path, tmp_path / "runs")
     assert len(shared) == 4

@@ -124,7 +124,7 @@ def test_frames_are_stored_at_short_side_256_at_most(native, stored):
 # Round trip
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     lengths=st.lists(st.sampled_from([1, 7, 8, 9, 80, 640, 641, 1300]), min_size=1, max_size=5),
     modalities=st.sets(st.sampled_from(MODALITIES), min_size=1),
