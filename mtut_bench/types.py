@@ -35,6 +35,12 @@ Modality = Literal["rgb", "depth", "flow"]
 Origin = Literal["recorded", "synthetic"]
 Split = Literal["train", "val", "test", ""]
 
+
+def name_recordings(origin: str) -> str:
+    """Return where frames come from, for a reader: 'real recordings', 'synthetic recordings'."""
+    return f"{'real' if origin == 'recorded' else origin} recordings"
+
+
 MODALITIES: tuple[Modality, ...] = ("rgb", "depth", "flow")
 """The paper's modalities. A store may hold others, whose names say how they behave."""
 
