@@ -91,11 +91,13 @@ class Histogram:
         column: 'split', 'subject' or 'label'.
         found: clips per value; a label is its class index as text.
         published: the same for the complete dataset; None where unknown.
+        classes: of labels: names in their order.
     """
 
     column: str
     found: Mapping[str, int]
     published: Mapping[str, int] | None = None
+    classes: Sequence[str] = ()
 
     def describe(self, unit: str) -> str:
         """Return one line: 'clips per person: 1: 148, 2: 70 of 76'; 'of' says what is published."""
@@ -103,10 +105,16 @@ class Histogram:
         known = self.published is not None
         end = " (as published)" if known and all(a == b for _, a, b in bins) else ""
         parts = [
-            f"{value}: {found:,}" + (f" of {other:,}" if known and other != found else "")
+            f"{self._name(value)}: {found:,}"
+            + (f" of {other:,}" if known and other != found else "")
             for value, found, other in bins
         ]
-        return f"clips per {unit}: {', '.join(parts)}{end}"
+        return f"clips per {'class' if self.classes else unit}: {', '.join(parts)}{end}"
+
+    def _name(self, value: str) -> str:
+        """Return the name of a class, or the value itself where it is none."""
+        label = int(value) if self.classes and value.isdecimal() else len(self.classes)
+        return self.classes[label] if label < len(self.classes) else value
 
     def faults(self, *, complete: bool) -> list[Fault]:
         """Return the bins that cannot be right.

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from mtut_bench.errors import MtutBenchError, StoreError, UsageError
 from mtut_bench.files import read_json, write_atomic, write_json
+from mtut_bench.findings import Spread
 from mtut_bench.folds import natural_order
 from mtut_bench.store import decode_flow
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.types import StrPath, behaves_like
+from mtut_bench.types import StrPath, behaves_like, name_recordings
 
 __all__ = [
     "SheetRow",
@@ -59,6 +60,7 @@ def summarise(reader: StoreReader) -> list[tuple[str, str]]:
     subjects = {row.subject for row in rows}
     state = "complete" if attributes["complete"] else "partial"
     mirror = attributes["mirror"]
+    shards = _count(reader.num_shards(), "shard")
     pairs = [
         f"{attributes['classes'][a]} / {attributes['classes'][b]}"
         for a, b in enumerate(mirror or [])
@@ -69,21 +71,24 @@ def summarise(reader: StoreReader) -> list[tuple[str, str]]:
         for name, flow in attributes["flow"].items()
     ]
     summary = [
-        ("dataset", f"{attributes['dataset']}, {attributes['origin']}, {state}"),
+        (
+            "dataset",
+            f"{attributes['dataset']}, {name_recordings(attributes['origin'])}, {state}",
+        ),
         ("clips", f"{len(rows):,} of {attributes['expected_clips']:,}"),
         ("digest", attributes["digest"]),
         ("modalities", ", ".join(reader.modalities)),
         ("frames", f"{width}x{height}, {attributes['fps']:g} per second"),
         (
             "frames per clip",
-            f"{min(lengths)} to {max(lengths)}, median {np.median(lengths):g},"
-            f" {sum(lengths):,} in all",
+            Spread.of(lengths).describe("frames"),
         ),
         (
             "classes",
             f"{len(attributes['classes'])}, {len(labels)} with clips,"
-            f" {min(labels.values())} to {max(labels.values())} clips each",
+            f" {_each(list(labels.values()), 'clip')}",
         ),
+        ("class names", "; ".join(attributes["classes"])),
         (f"{attributes['subject_unit']}s", str(len(subjects))),
         ("folds", _folds(attributes["fold_rule"], dict(splits), len(subjects))),
         (
@@ -98,9 +103,19 @@ def summarise(reader: StoreReader) -> list[tuple[str, str]]:
             "motion inside the centre crop",
             f"{motion_in_centre(reader):.0%} (224 of short side 256)",
         ),
-        ("on disk", f"{reader.num_bytes() / 1e6:,.1f} MB in {reader.num_shards()} shards"),
+        ("on disk", f"{reader.num_bytes() / 1e6:,.1f} MB in {shards}"),
     ]
     return summary + [("doubt", text) for text in attributes["assumptions"]]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _each(counts: Sequence[int], noun: str) -> str:
+    """Return '2 clips each' or '1 to 3 clips each'."""
+    low, high = min(counts), max(counts)
+    return f"{'' if low == high else f'{low:,} to '}{_count(high, noun)} each"
 
 
 def _words(facts: Mapping[str, Any]) -> str:
@@ -245,7 +260,8 @@ def _clips_by_user(reader: StoreReader) -> tuple[str, dict[str, list[int]]]:
 
 def _user_label(name: str, num_clips: int) -> NDArray[np.uint8]:
     label = np.full((_USER_HEIGHT + _CAPTION_HEIGHT, _USER_LABEL_WIDTH, 3), 255, np.uint8)
-    for line, (text, size) in enumerate(((name, 0.6), (f"{num_clips} clips", 0.45))):
+    clips = _count(num_clips, "clip")
+    for line, (text, size) in enumerate(((name, 0.6), (clips, 0.45))):
         _write_text(label, text, (4, 50 + 22 * line), size)
     return label
 

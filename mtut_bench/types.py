@@ -40,6 +40,12 @@ Split = Literal["train", "val", "test", ""]
 StrPath = str | os.PathLike[str]
 """Where a file or folder lies; what public functions take."""
 
+
+def name_recordings(origin: str) -> str:
+    """Return where frames come from, for a reader: 'real recordings', 'synthetic recordings'."""
+    return f"{'real' if origin == 'recorded' else origin} recordings"
+
+
 MODALITIES: tuple[Modality, ...] = ("rgb", "depth", "flow")
 """The paper's modalities. A store may hold others, whose names say how they behave."""
 

@@ -111,7 +111,10 @@ def verify_store(
         expected_clips=attributes["expected_clips"],
         modalities=reader.modalities,
         lengths=Spread.of([row.num_frames for row in rows]),
-        histograms=tuple(Histogram(*item) for item in count_clips(rows, num_classes).items()),
+        histograms=tuple(
+            Histogram(name, found, classes=attributes["classes"] if name == "label" else ())
+            for name, found in count_clips(rows, num_classes).items()
+        ),
         subject_unit=attributes["subject_unit"],
         set_aside=aside,
         digest=attributes["digest"],

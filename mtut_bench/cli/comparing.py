@@ -1,9 +1,9 @@
 """Commands that compare: report compare, score."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.padding import Padding
@@ -20,12 +20,20 @@ from mtut_bench.cli.options import (
     StoreOption,
     console,
     refuse_missing_runs,
+    say,
     store_path,
 )
 from mtut_bench.errors import UsageError
 
+if TYPE_CHECKING:
+    from mtut_bench.report.tables import Table
+
 __all__ = ["compare", "score"]
 
+ExplainOption = Annotated[
+    bool,
+    typer.Option("--explain", help="Say how it was tested: every test, interval and setting."),
+]
 _TYPED = "COMMANDLINE"
 
 
@@ -43,6 +51,7 @@ def compare(
         str | None, typer.Option("--protocol", help="Only runs under it; see `list protocols`.")
     ] = None,
     runs: RunsOption = RUNS,
+    explain: ExplainOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Raw numbers.")] = False,
 ) -> None:
     """Compare two methods on the same clips, persons and seeds, by modality and on average."""
@@ -55,9 +64,11 @@ def compare(
     result = compare_runs(found, a, b, dataset=dataset, store=store, protocol=protocol)
     if as_json:
         _print_json({"title": result.title, "rows": result.rows, "notes": result.notes})
-    else:
+        return
+    if explain:
         _paragraphs(result.title, *result.sentences)
-        _notes(result.notes)
+    _notes(result.notes if explain else result.caveats)
+    _conclude(result.summary, result.verdict, explain=explain)
 
 
 def score(
@@ -84,6 +95,10 @@ def score(
     size: SizeOption = Size.TINY,
     data: DataOption = DATA,
     runs: RunsOption = RUNS,
+    template: Annotated[
+        bool, typer.Option("--template", help="Write this file, with a line per clip to fill in.")
+    ] = False,
+    explain: ExplainOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Raw numbers.")] = False,
 ) -> None:
     """Score your own predictions of one fold's test clips and pair them with stored runs.
@@ -91,10 +106,22 @@ def score(
     Every test clip once and no other; nothing is stored.
     """
     from mtut_bench.report.finished import find_runs
+    from mtut_bench.report.plaintext import count
     from mtut_bench.report.scoring import score as score_file
+    from mtut_bench.report.scoring import write_template
     from mtut_bench.store_reader import StoreReader
 
     reader = StoreReader(store_path(data, store, dataset, size))
+    if template:
+        number = write_template(predictions, reader, fold, fold_unit=fold_unit.value)
+        clips = count(number, "test clip")
+        say(f"wrote {predictions}: the {clips} of fold {fold} of {reader.name}")
+        classes = (f"{n} {name}" for n, name in enumerate(reader.attributes["classes"]))
+        _lines(
+            f"Fill in 'predicted' with a class or its number: {', '.join(classes)}.",
+            "Then the same command without --template scores it.",
+        )
+        return
     result = score_file(
         predictions,
         reader,
@@ -109,11 +136,13 @@ def score(
         counts = {"correct": result.correct, "total": result.total, "macro": result.macro}
         _print_json({"title": result.title, **counts, "rows": rows, "notes": result.notes})
         return
-    _paragraphs(result.title, *result.sentences)
-    for comparison in result.comparisons:
-        _paragraphs(comparison.title, *comparison.sentences)
-    _notes(note for comparison in result.comparisons for note in comparison.notes)
-    _paragraphs(*result.notes)
+    if explain:
+        _paragraphs(result.title, *result.sentences)
+        for comparison in result.comparisons:
+            _paragraphs(comparison.title, *comparison.sentences)
+        _notes(note for comparison in result.comparisons for note in comparison.notes)
+    _notes(result.notes if result.comparisons else result.notes[:-1])
+    _conclude(result.table, result.verdict, explain=explain)
 
 
 def _refuse_options_before(context: typer.Context) -> None:
@@ -139,13 +168,30 @@ def _notes(notes: Iterable[str]) -> None:
         console.print(text)
 
 
+def _conclude(table: "Table", verdict: Sequence[str], *, explain: bool) -> None:
+    """Print the numbers, then what they come to as the last lines."""
+    from mtut_bench.report.render import print_table
+
+    if table.rows:
+        print_table(table, console)
+    else:
+        _paragraphs(table.heading)
+    more = "" if explain else "More: --explain."
+    _lines(*verdict[:-1], *filter(None, [f"{verdict[-1]} {more}".strip()]))
+
+
 def _paragraphs(*texts: str) -> None:
+    for text in texts:
+        _lines(text)
+        console.print()
+
+
+def _lines(*texts: str) -> None:
     # Names of methods, classes and predictions are the user's, and may hold a terminal's commands.
     from mtut_bench.report.plaintext import plain
 
     for text in texts:
         console.print(plain(text), markup=False, highlight=False)
-        console.print()
 
 
 def _print_json(value: object) -> None:

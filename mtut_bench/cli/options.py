@@ -101,6 +101,7 @@ class Subject(StrEnum):
     PROTOCOLS = "protocols"
     RUNS = "runs"
     STORES = "stores"
+    CLIPS = "clips"
 
 
 DataOption = Annotated[

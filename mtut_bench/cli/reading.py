@@ -1,9 +1,11 @@
 """Commands that read results: report, list."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
+from rich.cells import cell_len
 from rich.markup import escape
 from rich.table import Table
 
@@ -11,13 +13,19 @@ from mtut_bench.cli.options import (
     DATA,
     RUNS,
     DataOption,
+    FoldUnit,
     RunsOption,
+    Size,
+    SizeOption,
+    StoreOption,
     Subject,
     console,
     folder_to_write,
     refuse_missing_runs,
     say,
+    store_path,
 )
+from mtut_bench.errors import UsageError
 
 __all__ = ["list_", "report"]
 
@@ -35,9 +43,17 @@ def report(
         ),
     ] = None,
     tables: Annotated[
-        str,
-        typer.Option("--tables", "--table", help="Published tables to show: 7, or 1,4, or all."),
-    ] = "all",
+        str | None,
+        typer.Option(
+            "--tables",
+            "--table",
+            help="Published tables to print: 7, or 1,4; default those with a measured number. All"
+            " of them are written.",
+        ),
+    ] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Print all published tables.")
+    ] = False,
     data: DataOption = DATA,
     check: Annotated[
         bool,
@@ -47,7 +63,7 @@ def report(
         ),
     ] = False,
 ) -> None:
-    """Print the paper's tables beside what was measured; write them, figures and a page.
+    """Print what was measured, beside the paper's numbers; write all tables, figures and a page.
 
     Trains nothing.
     """
@@ -57,25 +73,35 @@ def report(
     from mtut_bench.progress import Reporter
     from mtut_bench.report import Illustration, write_report
     from mtut_bench.report.check import check_report
+    from mtut_bench.report.plaintext import count
     from mtut_bench.table_plan import choose_tables
 
-    folder, numbers = out or runs / "report", choose_tables(tables)
+    folder = out or runs / "report"
+    if published + check + (tables is not None) > 1:
+        raise UsageError(
+            "--tables, --published and --check do not go together.",
+            "--tables and --published choose what is printed; --check always checks all tables.",
+        )
+    chosen = "all" if published else tables
+    numbers = None if chosen is None else choose_tables(chosen)
     _refuse_misspelt(context, runs, out)
     if check:
-        checked = check_report(folder, numbers)
-        say(f"{folder}: {len(checked.names)} files are what its {checked.num_rows} rows give")
-    else:
-        with Reporter(console).ticker("draw", unit="figures") as ticker:
-            means = Illustration(focal_weight(), data / "stores", ticker)
-            result = write_report(runs, folder, numbers, means)
-        result.print(console)
+        checked = check_report(folder)
+        rows = count(checked.num_rows, "row")
+        say(f"{folder}: {len(checked.names)} files are what its {rows} give")
+        return
+    with Reporter(console).ticker("draw", unit="figures") as ticker:
+        means = Illustration(focal_weight(), data / "stores", ticker)
+        result = write_report(runs, folder, means)
+    result.print(console, numbers)
+    if not result.rows:
+        _say_how_to_start(context, data, runs)
 
 
 def _refuse_misspelt(context: typer.Context, runs: Path, out: Path | None) -> None:
     """Refuse a folder of runs that somebody named and that is not there, without `--out`.
 
-    Without runs a report can be of the rows in `--out`; the default folder may be absent, and then
-    the tables hold the printed numbers alone.
+    Without runs a report can be of the rows in `--out`; the default folder may be absent.
     """
     if runs.exists() or (out is None and not _is_default(context, "runs")):
         refuse_missing_runs(runs)
@@ -87,15 +113,40 @@ def _is_default(context: typer.Context, name: str) -> bool:
     return source is None or source.name == "DEFAULT"
 
 
+def _say_how_to_start(context: typer.Context, data: Path, runs: Path) -> None:
+    """Print commands that make a first run without any recordings, in the folders of this one."""
+    at_data = "" if _is_default(context, "data") else f" --data {quote(str(data))}"
+    at_runs = "" if _is_default(context, "runs") else f" --runs {quote(str(runs))}"
+    say("A first run, without any recordings of yours:")
+    say(f"  mtut-bench prepare viva-synthetic --size tiny{at_data}")
+    say(f"  mtut-bench run --dataset viva-synthetic --size tiny --protocol demo{at_data}{at_runs}")
+
+
 def list_(
     context: typer.Context,
     subject: Annotated[Subject, typer.Argument()],
     data: DataOption = DATA,
     runs: RunsOption = RUNS,
+    dataset: Annotated[
+        str, typer.Option("--dataset", help="Of `clips`: dataset whose store is meant.")
+    ] = "viva",
+    store: StoreOption = None,
+    size: SizeOption = Size.TINY,
+    fold: Annotated[
+        str | None,
+        typer.Option("--fold", help="Of `clips`: show their side in it, or in several: 1,2; all."),
+    ] = None,
+    fold_unit: Annotated[
+        FoldUnit, typer.Option("--fold-unit", help="Who is left out, as in `run`.")
+    ] = FoldUnit.PERSON,
 ) -> None:
-    """List datasets, methods, protocols, runs or stores."""
+    """List datasets, methods, protocols, runs, stores, or the clips of a store."""
     from mtut_bench.listing import list_protocols, list_runs, list_stores
 
+    if subject is Subject.CLIPS:
+        _print_clips(store_path(data, store, dataset, size), fold, fold_unit)
+        return
+    _refuse_options_of_clips(context, subject)
     if subject is Subject.DATASETS:
         from mtut_preprocess import DATASETS
 
@@ -114,7 +165,40 @@ def list_(
         if subject is Subject.RUNS and not _is_default(context, "runs"):
             refuse_missing_runs(runs)
         lines = list_runs(runs) if subject is Subject.RUNS else list_stores(data / "stores")
+        if not lines:
+            say(f"No {subject.value} in {runs if subject is Subject.RUNS else data / 'stores'}.")
+            _say_how_to_start(context, data, runs)
+            return
     table = Table(subject.value, "", show_edge=False)
     for name, text in lines:
         table.add_row(escape(name), escape(text))
     console.print(table)
+
+
+def _print_clips(path: Path, fold: str | None, unit: FoldUnit) -> None:
+    """Print a line for each clip, which no terminal's width breaks."""
+    from mtut_bench.listing import list_clips
+    from mtut_bench.report.plaintext import count, plain
+    from mtut_bench.store_reader import StoreReader
+
+    reader = StoreReader(path)
+    lines = [[plain(text) for text in line] for line in list_clips(reader, fold, unit.value)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (
+            text + " " * (width - cell_len(text)) for text, width in zip(line, widths, strict=True)
+        )
+        say("  ".join(cells).rstrip())
+    what = "" if fold else "; --fold all shows on which side of each fold they are"
+    say(f"\n{count(len(lines) - 1, 'clip')} in {path}{what}")
+
+
+def _refuse_options_of_clips(context: typer.Context, subject: Subject) -> None:
+    """Refuse an option that the subject would pass over without a word."""
+    names = ("dataset", "store", "size", "fold", "fold_unit")
+    given = [f"--{name.replace('_', '-')}" for name in names if not _is_default(context, name)]
+    if given:
+        raise UsageError(
+            f"`list {subject.value}` takes no {', '.join(given)}.",
+            f"They choose clips: mtut-bench list clips {given[0]} ...",
+        )

@@ -17,6 +17,7 @@ from rich.table import Table
 from mtut_bench.cli.options import console, show_error
 from mtut_bench.errors import MtutBenchError
 from mtut_bench.progress import Reporter
+from mtut_bench.types import name_recordings
 
 if TYPE_CHECKING:
     from mtut_bench.prediction import Predictor, Segment, Verdict, Windowing
@@ -54,7 +55,8 @@ class Work:
         store = manifest.get("store", dict)
         yield (
             f"{manifest.get('method.title', str)}, {self.wanted.modality}, run"
-            f" {self.run.folder.name}: trained on {store['name']} ({store['origin']}), protocol"
+            f" {self.run.folder.name}: trained on {store['name']}"
+            f" ({name_recordings(store['origin'])}), protocol"
             f" {manifest.get('protocol.name', str)}"
         )
         if self.wanted.plane == "luma":
@@ -119,7 +121,8 @@ def _verdicts(path: Path, work: Work, aside: Reporter) -> Iterator["Verdict"]:
     for verdict in work.predictor.verdicts(moments, work.windowing):
         shortest = work.predictor.min_frames
         if verdict.num_frames < shortest:
-            say(f"{verdict.num_frames} frames: the network pads to {shortest}, as in the test")
+            frames = f"{verdict.num_frames} frame{'' if verdict.num_frames == 1 else 's'}"
+            say(f"{frames}: the network pads to {shortest}, as in the test")
         yield verdict
 
 

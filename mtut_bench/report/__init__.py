@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mtut_bench.errors import MtutBenchError, ReportError, UsageError
-from mtut_bench.report.contents import contents_of, count
+from mtut_bench.errors import MtutBenchError, ReportError
+from mtut_bench.report.contents import contents_of
 from mtut_bench.report.ensembles import ensemble_rows, is_ensemble
 from mtut_bench.report.finished import Found, find_runs
 from mtut_bench.report.folder import (
@@ -19,7 +19,7 @@ from mtut_bench.report.folder import (
     replace_files,
 )
 from mtut_bench.report.illustrated import Illustration, illustrated_files
-from mtut_bench.report.published import load_published
+from mtut_bench.report.plaintext import count
 from mtut_bench.report.record import RECORD, Record, read_record, rows_digest
 from mtut_bench.report.render import print_table
 from mtut_bench.report.row_files import FOLDER, parse_rows, read_rows, row_files
@@ -35,11 +35,11 @@ class Report:
     """What a report says and where it was written.
 
     Attributes:
-        tables: published ones first, then those of their own.
+        tables: all of them, as written: those of their own, then the published ones.
         rows: every number behind them.
         remarks: sentences about the whole: what was found, what is missing.
         out: folder written to.
-        paths: files written.
+        paths: files written; none where nothing was measured.
         removed: files of an earlier report that this one no longer gives.
     """
 
@@ -50,62 +50,86 @@ class Report:
     paths: tuple[Path, ...]
     removed: tuple[Path, ...] = ()
 
-    def print(self, console: Console) -> None:
-        """Print tables, remarks and paths.
+    def print(self, console: Console, published: Sequence[str] | None = None) -> None:
+        """Print what was measured first, then published tables, remarks and paths.
 
         Args:
             console: a terminal or a file.
+            published: numbers of the published tables to print; default: those that show a
+                measured number.
         """
-        for table in self.tables:
+        own = [table for table in self.tables if table.own]
+        others = [table for table in self.tables if not table.own]
+        chosen = [
+            table
+            for table in others
+            if (table.measured if published is None else table.key in published)
+        ]
+        for table in (*own, *chosen):
             print_table(table, console)
-        for remark in self.remarks:
+        for remark in (*self.remarks, *_not_printed(others, chosen)):
             console.print(remark, markup=False, highlight=False)
         lines = [f"removed {path}" for path in self.removed]
-        lines.append(f"wrote {count(len(self.paths), 'file')} to {self.out}")
+        if self.paths:
+            lines.append(f"wrote {count(len(self.paths), 'file')} to {self.out}")
         if self.out / PAGE in self.paths:
             lines.append(f"page: {self.out / PAGE}")
         for line in lines:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def write_report(
-    runs: StrPath,
-    out: StrPath,
-    tables: Sequence[str] | None = None,
-    illustration: Illustration | None = None,
-) -> Report:
+def _not_printed(others: Sequence[Table], chosen: Sequence[Table]) -> list[str]:
+    """Return which published tables were passed over, those with a measured number apart."""
+    left = [table for table in others if table not in chosen]
+    measured = [table for table in left if table.measured]
+    remarks = [f"Measured, not printed here: {_named(measured)}."] if measured else []
+    empty = [table for table in left if not table.measured]
+    if empty:
+        remarks.append(
+            f"Nothing measured stands in the paper's {_named(empty)}; --published prints all."
+        )
+    return remarks
+
+
+def _named(tables: Sequence[Table]) -> str:
+    return f"Table{'s' if len(tables) > 1 else ''} {', '.join(table.key for table in tables)}"
+
+
+def write_report(runs: StrPath, out: StrPath, illustration: Illustration | None = None) -> Report:
     """Write the rows and all that follows from them; trains nothing.
 
     Where no run is found, the rows that ``out`` holds are taken instead: a report that was kept can
-    be written anew without its runs; where it holds none, nothing is drawn. Otherwise ``out`` holds
-    what the runs give: files of an earlier report that they no longer give are removed, and of
-    nobody else.
+    be written anew without its runs; where it holds none, nothing is written. Otherwise ``out``
+    holds what the runs give: files of an earlier report that they no longer give are removed, and
+    of nobody else. All tables are written, whichever are printed then.
 
     Args:
         runs: folder of runs; may be absent or empty.
         out: folder to write to; made if absent.
-        tables: numbers of the published tables to show, in this order; default: all.
         illustration: what figures and page need; None: tables alone.
 
     Returns:
         The report, for a terminal.
 
     Raises:
-        UsageError: there is no published table of such a number.
         RunError: a run that cannot be read; names it and the cure.
         PredictionError: predictions that are corrupt or belong to other clips.
         ReportError: ``out`` cannot be written to, holds files that no report wrote where this one
             has its own, or rows that are needed and damaged.
     """
     runs, out = Path(runs), Path(out)
-    numbers = _known(tables)
     ensure_writable(out)
     before = read_record(out)
     found = find_runs(runs)
     rows = _measured(found) if found.runs else _kept_rows(out, before)
-    contents = contents_of(rows, numbers)
+    contents = contents_of(rows)
     # What a page may keep names no folder of a machine.
     lasting = (*contents.remarks, *_not_counted(found, runs))
+    if not rows:
+        nothing = (
+            f"No finished run in {runs}, no rows of an earlier report in {out}: nothing to write."
+        )
+        return Report(contents.tables, rows, (*lasting, nothing), out, ())
     remarks = (*lasting, _about_runs(found, runs), *_about_kept(found, rows, out))
     files = {**row_files(rows), **contents.files}
     drawing = illustration if found.runs else None
@@ -114,7 +138,7 @@ def write_report(
     if drawing:
         files |= illustrated_files(found.runs, contents.tables, lasting, drawing)
         ensure_ours(out, files, before)
-    kept = illustrations_that_stay(out, before) if rows and not drawing else ()
+    kept = () if drawing else illustrations_that_stay(out, before)
     replaced = replace_files(out, files, before, kept)
     remarks += tuple(f"Changed since it was written, so it stays: {p}" for p in replaced.changed)
     paths = tuple(out / name for name in (*files, RECORD))
@@ -131,7 +155,7 @@ def _measured(found: Found) -> tuple[ResultRow, ...]:
 def _about_runs(found: Found, runs: Path) -> str:
     if found.runs:
         return f"{count(len(found.runs), 'finished run')} in {runs}."
-    return f"No runs were found in {runs}. How to make one: mtut-bench run --help"
+    return f"There is no finished run in {runs}."
 
 
 def _kept_rows(out: Path, before: Record | None) -> tuple[ResultRow, ...]:
@@ -157,8 +181,6 @@ def _not_counted(found: Found, runs: Path) -> list[str]:
 def _about_kept(found: Found, rows: Sequence[ResultRow], out: Path) -> list[str]:
     """Return what became of the rows that the folder held before."""
     if not found.runs:
-        if not rows:
-            return []
         return [
             f"All numbers are from the rows kept in {out / FOLDER}; {FIGURES}/ and {PAGE} need the "
             "runs: if they are there, an earlier report wrote them."
@@ -174,14 +196,3 @@ def _about_kept(found: Found, rows: Sequence[ResultRow], out: Path) -> list[str]
 def _run_ids(rows: Sequence[ResultRow]) -> set[str]:
     """Return the runs of some rows; an ensemble is none."""
     return {row["run"] for row in rows if not is_ensemble(row)}
-
-
-def _known(tables: Sequence[str] | None) -> tuple[str, ...]:
-    known = tuple(load_published().tables)
-    chosen = known if tables is None else tuple(dict.fromkeys(tables))
-    unknown = [number for number in chosen if number not in known]
-    if unknown:
-        raise UsageError(
-            f"There is no published table {', '.join(unknown)}.", f"Choose from {', '.join(known)}."
-        )
-    return chosen

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench.errors import ComparisonError
-from mtut_bench.files import canonical_json
 from mtut_bench.folds import natural_order
 from mtut_bench.predictions import Predictions, fuse
 from mtut_bench.report.behind import differences, setting_notes
 from mtut_bench.report.finished import FinishedRun
+from mtut_bench.report.plaintext import count
 from mtut_bench.report.rows import ResultRow, modality_order, result_rows
 
 __all__ = ["Arm", "Paired", "gather", "pair", "right_clips", "run_id"]
@@ -100,8 +100,14 @@ def gather(name: str, runs: Iterable[FinishedRun]) -> Arm:
     return Arm(name, rows[0], dict(by_seed))
 
 
-def _mirror(run: FinishedRun) -> str:
-    return canonical_json(run.manifest.get("identity", dict).get("mirror"))
+def _mirrored(run: FinishedRun, mirror: Sequence[int] | None) -> str:
+    """Return in words what a mirror makes of the classes that it changes."""
+    if mirror is None:
+        return "unknown"
+    classes = run.manifest.items("store.classes", str)
+    becomes = (classes[other] if other >= 0 else "none" for other in mirror)
+    pairs = zip(classes, becomes, strict=False)
+    return ", ".join(f"{name} -> {other}" for name, other in pairs if name != other) or "the same"
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +124,7 @@ class Paired:
         right_a: by modalities tested on, whether a has each clip right, bool, (S, N).
         right_b: the same of b.
         notes: what else a reader must know.
+        settings: what stands behind the methods.
     """
 
     names: tuple[str, str]
@@ -129,6 +136,7 @@ class Paired:
     right_a: Mapping[str, Right]
     right_b: Mapping[str, Right]
     notes: tuple[str, ...]
+    settings: tuple[str, ...]
 
     @property
     def single(self) -> tuple[str, ...]:
@@ -187,6 +195,7 @@ def pair(a: Arm, b: Arm) -> Paired:
         right_a={"+".join(names): _right(runs_a, ids, names) for names in tested},
         right_b={"+".join(names): _right(runs_b, ids, names) for names in tested},
         notes=tuple(_notes(a, b, seeds)),
+        settings=tuple(setting_notes([a.row, b.row])),
     )
 
 
@@ -233,11 +242,13 @@ def _check_conditions(a: Arm, b: Arm) -> None:
                 f"{a.name} and {b.name} differ in {words}: {facts[0][name]} and {facts[1][name]}.",
                 _CURE,
             )
-    mirrors = [_mirror(next(iter(next(iter(arm.runs.values())).values()))) for arm in (a, b)]
+    firsts = [next(iter(next(iter(arm.runs.values())).values())) for arm in (a, b)]
+    mirrors = [run.manifest.get("identity", dict).get("mirror") for run in firsts]
     if mirrors[0] != mirrors[1]:
+        found = [_mirrored(*both) for both in zip(firsts, mirrors, strict=True)]
         raise ComparisonError(
-            f"{a.name} and {b.name} differ in the table of mirrored classes: {mirrors[0]} and "
-            f"{mirrors[1]}.",
+            f"{a.name} and {b.name} differ in what classes become in a mirror: {found[0]}; and "
+            f"{found[1]}.",
             _CURE,
         )
     if {run_id(run) for run in _all(a)} & {run_id(run) for run in _all(b)}:
@@ -270,7 +281,7 @@ def _check_clips(
             raise ComparisonError(
                 f"{names[0]} and {names[1]} were not tested on the same clips: {unlike[0]} has "
                 f"another label or person, or is missing, in {one.folder} or {other.folder} "
-                f"({len(unlike)} such clips).",
+                f"({count(len(unlike), 'such clip')}).",
                 "One of them was altered: repeat it.",
             )
 
@@ -295,7 +306,7 @@ def _notes(a: Arm, b: Arm, seeds: Sequence[int]) -> list[str]:
                 f"{words} differ, and with the methods: {a.name} {values[0][:40]}, "
                 f"{b.name} {values[1][:40]}."
             )
-    return notes + setting_notes([a.row, b.row])
+    return notes
 
 
 def _list(values: Sequence[object]) -> str:

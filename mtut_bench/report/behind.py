@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mtut_bench.report.plaintext import count
 from mtut_bench.report.rows import ResultRow
 
 __all__ = ["differences", "setting_notes", "source_notes"]
@@ -80,9 +81,9 @@ def source_notes(rows: Iterable[ResultRow]) -> list[str]:
     }
     padded = {row["fold"]: row["padded_clips"] for row in rows if row["padded_clips"]}
     if padded:
+        clips = count(sum(padded.values()), "test clip")
         lines.add(
-            f"{sum(padded.values())} test clips are shorter than the network's minimum and were "
-            "padded to it; the manifests list them."
+            f"{clips} shorter than the network's minimum, padded to it; the manifests list them."
         )
     rates = sorted({row["learning_rate"] for row in rows if "+" not in row["tested_on"]})
     if rates:

@@ -3,7 +3,7 @@
 Reads no run, writes nothing. Figures and page come from runs: they are compared with the record.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from mtut_bench.errors import ReportError
 from mtut_bench.report.contents import contents_of
 from mtut_bench.report.differences import first_difference
 from mtut_bench.report.folder import is_illustration
-from mtut_bench.report.published import load_published
 from mtut_bench.report.record import RECORD, Record, digest_of, read_record, rows_digest
 from mtut_bench.report.row_files import FOLDER, read_rows, row_files
 from mtut_bench.types import StrPath
@@ -38,12 +37,11 @@ class Checked:
     names: tuple[str, ...]
 
 
-def check_report(out: StrPath, numbers: Sequence[str]) -> Checked:
+def check_report(out: StrPath) -> Checked:
     """Ensure that a report is whole, and its tables, byte for byte, what its rows give.
 
     Args:
         out: folder of a report.
-        numbers: of the published tables that it shows.
 
     Raises:
         ReportError: the record, a table, a figure or the page is missing, differs or is one too
@@ -51,12 +49,12 @@ def check_report(out: StrPath, numbers: Sequence[str]) -> Checked:
     """
     out = Path(out)
     cure = (
-        f"Write it anew: mtut-bench report --out {out}{_tables_option(numbers)}; where there are "
-        "no runs, it takes the rows that the folder holds."
+        f"Write it anew: mtut-bench report --out {out}; where there are no runs, it takes the rows "
+        "that the folder holds."
     )
     record = _complete_record(out, cure)
     rows = read_rows(out / FOLDER)
-    files = contents_of(rows, numbers).files
+    files = contents_of(rows).files
     for name, expected in files.items():
         path = out / name
         if not path.is_file():
@@ -102,8 +100,3 @@ def _check_recorded(out: Path, record: Record, files: Mapping[str, bytes], cure:
             raise ReportError(f"{path} is missing.", _ILLUSTRATED)
         if digest_of(path.read_bytes()) != digest:
             raise ReportError(f"{path} is not as it was written.", _ILLUSTRATED)
-
-
-def _tables_option(numbers: Sequence[str]) -> str:
-    everything = list(numbers) == list(load_published().tables)
-    return "" if everything else f" --tables {','.join(numbers)}"

@@ -78,8 +78,9 @@ def compare(
     pairs = [pair(*_named(arms_a[key], arms_b[key])) for key in common]
     rows = correct_two_families([row for two in pairs for row in measure_all(two)])
     result = describe(pairs, rows)
-    left_out = _left_out(kept, a) + _left_out(kept, b)
-    return replace(result, notes=(*result.notes, *dict.fromkeys(left_out)))
+    left_out = tuple(dict.fromkeys(_left_out(kept, a) + _left_out(kept, b)))
+    caveats, notes = (*result.caveats, *left_out), (*result.notes, *left_out)
+    return replace(result, caveats=caveats, notes=notes)
 
 
 def all_comparisons(runs: Sequence[FinishedRun]) -> list[Comparison]:

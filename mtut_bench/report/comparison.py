@@ -1,15 +1,16 @@
 """Comparisons in words: sentences that a reviewer would accept, and a table of their numbers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from mtut_bench.report.arms import Paired
 from mtut_bench.report.own import heading
 from mtut_bench.report.paired import LEVEL, ComparisonRow, doubts
+from mtut_bench.report.plaintext import count
 from mtut_bench.report.rows import ResultRow
 from mtut_bench.report.tables import NOTHING, Table
+from mtut_bench.report.verdict import verdict
+from mtut_bench.report.wording import count_form, interval, p_value, points, units, whose_clips
 from mtut_bench.statistics import MIN_UNITS
 
 __all__ = ["RULES", "Comparison", "describe", "not_compared"]
@@ -38,6 +39,9 @@ RULES = (
 )
 """How a comparison is made, in sentences for its readers."""
 
+# Accuracies of both sides, difference and interval: columns before those of the single tests.
+_NUM_SHOWN = 4
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -48,6 +52,8 @@ class Comparison:
         sentences: one for the mean over modalities where there are several, for each of them and
             for their fusion; none where they cannot be compared.
         table: the same numbers.
+        verdict: what they come to, at most three short lines; none where there are no sentences.
+        caveats: what was left out or differs beside the methods, part of the notes.
         notes: what they rest on, or why there are none.
         rows: raw numbers.
     """
@@ -55,8 +61,19 @@ class Comparison:
     title: str
     sentences: tuple[str, ...]
     table: Table
+    verdict: tuple[str, ...]
+    caveats: tuple[str, ...]
     notes: tuple[str, ...]
     rows: tuple[ComparisonRow, ...]
+
+    @property
+    def summary(self) -> Table:
+        """The columns of the table that a first look needs: accuracies, interval, verdict."""
+        lines = [
+            (*line[: self.table.num_labels + _NUM_SHOWN], line[-1])
+            for line in (self.table.columns, *self.table.rows)
+        ]
+        return replace(self.table, heading=self.title, columns=lines[0], rows=tuple(lines[1:]))
 
 
 def describe(pairs: Sequence[Paired], rows: Sequence[ComparisonRow]) -> Comparison:
@@ -71,13 +88,16 @@ def describe(pairs: Sequence[Paired], rows: Sequence[ComparisonRow]) -> Comparis
     sentences = [_sentence(row, by_set[row["trained_on"]], several) for row in rows]
     first = pairs[0]
     chance = 1.0 / first.row["num_classes"]
-    notes = [note for two in pairs for note in two.notes]
+    caveats = dict.fromkeys(note for two in pairs for note in two.notes)
+    notes = [*caveats, *(note for two in pairs for note in two.settings)]
     notes.append(f"Chance is {100.0 * chance:.1f} % (1 of {first.row['num_classes']} classes).")
     notes += _by_seed(rows) + list(RULES)
     return Comparison(
         title=_title(first.names, first.row),
         sentences=tuple(sentences),
         table=_table(first.names, rows),
+        verdict=verdict(pairs, rows),
+        caveats=tuple(caveats),
         notes=tuple(dict.fromkeys(notes)),
         rows=tuple(rows),
     )
@@ -91,11 +111,12 @@ def not_compared(names: tuple[str, str], row: ResultRow, why: str) -> Comparison
         row: facts of the runs.
         why: what differs or is missing.
     """
-    return Comparison(_title(names, row), (), _table(names, ()), (f"Not compared. {why}",), ())
+    notes = (f"Not compared. {why}",)
+    return Comparison(_title(names, row), (), _table(names, ()), (), (), notes, ())
 
 
 def _title(names: tuple[str, str], row: ResultRow) -> str:
-    plain = f"{row['dataset']}, {row['num_clips']:,} clips, protocol {row['protocol']}"
+    plain = f"{row['dataset']}, {count(row['num_clips'], 'clip')}, protocol {row['protocol']}"
     return f"{names[0]} against {names[1]}: {heading(row) if _about(row) else plain}"
 
 
@@ -106,8 +127,8 @@ def _sentence(row: ComparisonRow, two: Paired, several: bool) -> str:
     about = _about(two.row)
     return (
         f"{head}{tested}{trained}: {row['a']} {100 * row['accuracy_a']:.1f} % against {row['b']} "
-        f"{100 * row['accuracy_b']:.1f} %: {_points(row['difference'])} points (95 % interval "
-        f"{_interval(row)}, {_source(row)}); {_tests(row)}; {_verdict(row)}"
+        f"{100 * row['accuracy_b']:.1f} %: {points(row['difference'])} points (95 % interval "
+        f"{interval(row)}, {_source(row)}); {_tests(row)}; {_verdict(row)}"
         f"{f'; {about}' if about else ''}."
     )
 
@@ -121,37 +142,24 @@ def _about(row: ResultRow) -> str:
     return words[0].lower() + words[1:]
 
 
-def _points(share: float) -> str:
-    points = round(100.0 * share, 1)
-    return f"{points:+.1f}" if points else "0.0"
-
-
-def _interval(row: ComparisonRow) -> str:
-    ends = (round(100.0 * row["ci_low"], 1) + 0.0, round(100.0 * row["ci_high"], 1) + 0.0)
-    return f"[{ends[0]:.1f}, {ends[1]:.1f}]"
-
-
 def _source(row: ComparisonRow) -> str:
     """Return what an interval stands on."""
-    persons, seeds = _units(row), len(row["seeds"])
+    persons, seeds = units(row), len(row["seeds"])
     drawn = f"{persons} and {seeds} seeds" if seeds > 1 else persons
     if row["ci_kind"] == "bootstrap":
         return f"bootstrap over {drawn}"
-    clips = f"Bonett-Price over {row['num_clips']:,} clips"
+    clips = f"Bonett-Price over {count(row['num_clips'], 'clip')}"
     if row["bootstrap_low"] is None:
         return f"{clips} of {persons}"
     return f"{clips}, wider than the bootstrap over {drawn}"
 
 
-def _units(row: ComparisonRow) -> str:
-    return f"{row['num_units']} {row['unit']}{'' if row['num_units'] == 1 else 's'}"
-
-
 def _tests(row: ComparisonRow) -> str:
-    form = _count_form(row)
+    form = count_form(row)
+    only_a = f"{row['only_a']:{form}}"
     clips = (
-        f"{row['only_a']:{form}} clips only {row['a']} has right, {row['only_b']:{form}} only "
-        f"{row['b']}"
+        f"{only_a} clip{'' if only_a == '1' else 's'} only {row['a']} has right, "
+        f"{row['only_b']:{form}} only {row['b']}"
     )
     over = [
         f"{len(many)} {word}"
@@ -162,26 +170,16 @@ def _tests(row: ComparisonRow) -> str:
         clips += f" (means of {' and '.join(over)}): permutation over clips"
     else:
         clips += ": exact McNemar"
-    clips += f" {_p(row['p_clips'])}"
-    count = row["family_size"]
-    holm = f", Holm-corrected over {count} tests {_p(row['p_holm'], '')}" if count > 1 else ""
+    clips += f" {p_value(row['p_clips'])}"
+    tests = row["family_size"]
+    holm = f", Holm-corrected over {tests} tests {p_value(row['p_holm'], '')}" if tests > 1 else ""
     if row["primary"] == "clips":
-        return f"{clips}{holm}; {_units(row)}, too few for a test over {row['unit']}s"
+        return f"{clips}{holm}; {units(row)}, too few for a test over {row['unit']}s"
     how = "exact permutation" if row["p_units_exact"] else "permutation"
-    words = f"{how} over {_units(row)} {_p(row['p_units'])}{holm}; {clips}"
+    words = f"{how} over {units(row)} {p_value(row['p_units'])}{holm}; {clips}"
     if row["p_wilcoxon"] is not None:
-        words += f"; Wilcoxon over {len(row['folds'])} folds {_p(row['p_wilcoxon'])}"
+        words += f"; Wilcoxon over {len(row['folds'])} folds {p_value(row['p_wilcoxon'])}"
     return words
-
-
-def _p(value: float, name: str = "p") -> str:
-    if value < 0.001:
-        return f"{name} < 0.001".strip()
-    texts = (f"{value:.{digits}g}" for digits in range(2, 18))
-    # Rounding never carries a p over the level that it is read against, nor onto it.
-    side = np.sign(value - LEVEL)
-    text = next(text for text in texts if np.sign(float(text) - LEVEL) == side)
-    return f"{name} = {text}" if name else text
 
 
 def _verdict(row: ComparisonRow) -> str:
@@ -190,8 +188,7 @@ def _verdict(row: ComparisonRow) -> str:
         doubt = doubts(row) if row["p_holm"] <= LEVEL else ""
         return f"the difference is not established{f': {doubt}' if doubt else ''}"
     if row["primary"] == "clips":
-        who = f"this {row['unit']}" if row["num_units"] == 1 else f"these {_units(row)}"
-        return f"the difference is established for clips of {who} alone"
+        return f"the difference is established for {whose_clips(row)}"
     return "the difference is established at the 5 % level"
 
 
@@ -200,7 +197,8 @@ def _by_seed(rows: Sequence[ComparisonRow]) -> list[str]:
     return [
         f"Exact McNemar of {row['a']} and {row['b']}, {row['tested_on']}, seed by seed: "
         + ", ".join(
-            f"seed {seed} {_p(p)}" for seed, p in zip(row["seeds"], row["p_mcnemar"], strict=True)
+            f"seed {seed} {p_value(p)}"
+            for seed, p in zip(row["seeds"], row["p_mcnemar"], strict=True)
         )
         + " (not corrected)."
         for row in rows
@@ -237,24 +235,19 @@ def _table(names: tuple[str, str], rows: Sequence[ComparisonRow]) -> Table:
 
 
 def _line(row: ComparisonRow) -> tuple[str, ...]:
-    form = _count_form(row)
+    form = count_form(row)
     wilcoxon = row["p_wilcoxon"]
     return (
         row["tested_on"],
         f"{100 * row['accuracy_a']:.1f}",
         f"{100 * row['accuracy_b']:.1f}",
-        _points(row["difference"]),
-        _interval(row),
+        points(row["difference"]),
+        interval(row),
         f"{row['only_a']:{form}}",
         f"{row['only_b']:{form}}",
-        _p(row["p_clips"], ""),
-        _p(row["p_units"], ""),
-        NOTHING if wilcoxon is None else _p(wilcoxon, ""),
-        _p(row["p_holm"], ""),
+        p_value(row["p_clips"], ""),
+        p_value(row["p_units"], ""),
+        NOTHING if wilcoxon is None else p_value(wilcoxon, ""),
+        p_value(row["p_holm"], ""),
         "yes" if row["established"] else "no",
     )
-
-
-def _count_form(row: ComparisonRow) -> str:
-    """Return the format of clips counted: a mean of counts has a digit after the point."""
-    return ".1f" if row["mean_of"] or len(row["seeds"]) > 1 else ".0f"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mtut_bench.errors import StoreError
 from mtut_bench.files import canonical_json
 from mtut_bench.report.finished import FinishedRun
+from mtut_bench.report.plaintext import count
 from mtut_bench.store import decode_flow
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.types import StrPath, behaves_like
@@ -220,9 +221,9 @@ def _clip(clip_id: str, tally: _Tally, classes: Sequence[str]) -> ConfusedClip:
 def _summary(tallies: dict[str, _Tally], num_networks: int) -> str:
     always = sum(tally.num_wrong == tally.num_networks for tally in tallies.values())
     never = sum(tally.num_wrong == 0 for tally in tallies.values())
-    networks = f"{num_networks} network{'' if num_networks == 1 else 's'}"
     counts = (
-        f"{networks} (methods, folds, seeds, modalities) judged {len(tallies):,} test clips. "
+        f"{count(num_networks, 'network')} (methods, folds, seeds, modalities) judged "
+        f"{count(len(tallies), 'test clip')}. "
         f"Wrong in every network that saw them: {always:,}; right in every one: {never:,}."
     )
     if 2 * always <= len(tallies):

@@ -8,6 +8,7 @@ from mtut_bench.report.ensembles import is_ensemble
 from mtut_bench.report.latex import to_latex_document
 from mtut_bench.report.markdown import to_markdown_document
 from mtut_bench.report.own import own_tables
+from mtut_bench.report.plaintext import count
 from mtut_bench.report.published import Published, load_published
 from mtut_bench.report.render import to_csv
 from mtut_bench.report.row_files import sort_rows
@@ -15,7 +16,7 @@ from mtut_bench.report.rows import ResultRow
 from mtut_bench.report.slips import figure_notes
 from mtut_bench.report.tables import Table, placed, published_table
 
-__all__ = ["Contents", "contents_of", "count"]
+__all__ = ["Contents", "contents_of"]
 
 _CELL_COLUMNS = tuple(CellRow.__annotations__)
 # Cells are made of this metric; the other rows are for whoever reads the files.
@@ -27,7 +28,7 @@ class Contents:
     """What some rows say.
 
     Attributes:
-        tables: published ones first, then those of their own.
+        tables: those of their own, which are all measured, then the published ones in order.
         remarks: sentences about the rows as a whole.
         files: content of each file by its name; of the rows alone.
     """
@@ -37,47 +38,28 @@ class Contents:
     files: dict[str, bytes]
 
 
-def contents_of(rows: Sequence[ResultRow], numbers: Sequence[str]) -> Contents:
+def contents_of(rows: Sequence[ResultRow]) -> Contents:
     """Return the tables that rows give, and the files that show them.
 
     Args:
         rows: in any order.
-        numbers: of the published tables to show, in this order.
     """
     published = load_published()
     counted = [row for row in sort_rows(rows) if row["metric"] == _METRIC]
-    places = [placed(row, published) for row in counted]
-    printed = [published_table(published.tables[n], counted, published) for n in numbers]
-    own = own_tables([row for row, to in zip(counted, places, strict=True) if not to])
-    elsewhere = {number for to in places for number in to if not set(to) & set(numbers)}
-    remarks = _remarks(rows, sorted(elsewhere))
-    return Contents((*printed, *own), remarks, _files(printed, own, remarks, published))
+    printed = [published_table(table, counted, published) for table in published.tables.values()]
+    own = own_tables([row for row in counted if not placed(row, published)])
+    remarks = _remarks(rows)
+    return Contents((*own, *printed), remarks, _files(own, printed, remarks, published))
 
 
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun: '1 run', '2 runs'.
-
-    Args:
-        number: how many.
-        noun: in the singular; takes an s.
-    """
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _remarks(rows: Sequence[ResultRow], elsewhere: Sequence[str]) -> tuple[str, ...]:
-    remarks = []
-    if rows:
-        ids = {(row["store"], row["run"], is_ensemble(row)) for row in rows}
-        num_pairs = sum(averaged for _, _, averaged in ids)
-        pairs = f"{count(num_pairs, 'pair')} of seeds, " if num_pairs else ""
-        runs = count(len(ids) - num_pairs, "run")
-        remarks.append(f"Measured: {runs}, {pairs}{count(len(rows), 'number')}.")
-    else:
-        remarks.append("Nothing has been measured: the tables hold the printed numbers alone.")
-    remarks += _changed_stores(rows)
-    if elsewhere:
-        remarks.append(f"Measured but not shown here: Table {', '.join(elsewhere)}.")
-    return tuple(remarks)
+def _remarks(rows: Sequence[ResultRow]) -> tuple[str, ...]:
+    if not rows:
+        return ()
+    ids = {(row["store"], row["run"], is_ensemble(row)) for row in rows}
+    num_pairs = sum(averaged for _, _, averaged in ids)
+    pairs = f"{count(num_pairs, 'pair')} of seeds, " if num_pairs else ""
+    runs = count(len(ids) - num_pairs, "run")
+    return (f"Measured: {runs}, {pairs}{count(len(rows), 'number')}.", *_changed_stores(rows))
 
 
 def _changed_stores(rows: Sequence[ResultRow]) -> list[str]:
@@ -101,12 +83,12 @@ def _changed_stores(rows: Sequence[ResultRow]) -> list[str]:
 
 
 def _files(
-    printed: Sequence[Table],
     own: Sequence[Table],
+    printed: Sequence[Table],
     remarks: Sequence[str],
     published: Published,
 ) -> dict[str, bytes]:
-    tables = (*printed, *own)
+    tables = (*own, *printed)
     introduction = [f"Published: {published.source}", *remarks, *figure_notes()]
     files = {
         "tables.md": to_markdown_document(tables, introduction).encode(),

@@ -108,9 +108,11 @@ def _check_labels(runs: Sequence[FinishedRun]) -> None:
         labels = _labels(first)
         for clip, label in _labels(run).items():
             if labels.get(clip, label) != label:
+                classes = run.manifest.items("store.classes", str)
                 raise RunError(
                     f"{first.folder} and {run.folder} are of the same store and fold, and clip "
-                    f"{clip!r} has label {labels[clip]} in one and {label} in the other.",
+                    f"{clip!r} is {classes[labels[clip]]!r} in one and {classes[label]!r} in the "
+                    "other.",
                     "One of them was altered: move it out of the runs, or repeat it.",
                 )
 

@@ -19,9 +19,11 @@ from mtut_bench.report.cells import (
     seeds_left_out,
 )
 from mtut_bench.report.ensembles import ensemble_notes, members_title
+from mtut_bench.report.plaintext import count
 from mtut_bench.report.published import NOTHING
 from mtut_bench.report.rows import ResultRow, modality_order
 from mtut_bench.report.tables import Table
+from mtut_bench.types import name_recordings
 
 __all__ = ["heading", "own_tables"]
 
@@ -70,16 +72,14 @@ def heading(row: ResultRow) -> str:
     Args:
         row: any row of the group.
     """
-    all_clips = f"{row['expected_clips']:,}"
-    some = f"{row['num_clips']:,} of {all_clips} clips"
+    all_clips = count(row["expected_clips"], "clip")
+    some = f"{row['num_clips']:,} of {all_clips}"
     protocol = f"protocol {row['protocol']}{_changed(row)}"
     worth = "not comparable with published numbers"
-    if row["origin"] != "recorded":
-        kind = row["origin"].capitalize()
-        return f"{kind} recordings ({row['dataset']}, {some}), {protocol}: {worth}"
-    if not row["complete"]:
-        return f"Recorded but partial: {some} ({row['dataset']}), {protocol}: {worth}"
-    where = f"recorded and complete ({row['dataset']}, {all_clips} clips)"
+    kind = name_recordings(row["origin"])
+    if row["origin"] != "recorded" or not row["complete"]:
+        return f"{kind.capitalize()} ({row['dataset']}, {some}), {protocol}: {worth}"
+    where = f"{kind} ({row['dataset']}, all {all_clips})"
     if not row["tables"]:
         return f"P{protocol[1:]}, not the paper's; {where}: {worth}"
     if row["overrides"] != "{}":
@@ -166,13 +166,14 @@ def _notes(
     clips = {row["fold"]: row["total"] for row in rows}
     chance = (
         f"Chance is {100.0 / first['num_classes']:.{_DIGITS}f} % (1 of {first['num_classes']} "
-        f"classes); {sum(clips.values()):,} test clips in {len(clips)} of {first['num_folds']} "
-        f"fold{'s' if first['num_folds'] > 1 else ''}."
+        f"classes); {count(sum(clips.values()), 'test clip')} in {len(clips)} of "
+        f"{count(first['num_folds'], 'fold')}."
     )
     notes = [chance]
     if first["origin"] != "recorded":
         notes.append(
-            "Ranks here are about these drawings; whether they hold for recordings is untested."
+            "Ranks here are about these drawings; whether they hold for real recordings is "
+            "untested."
         )
     if cells and all(cell.at_chance for cell in cells):
         notes.append(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mtut_bench.errors import PredictionError
 from mtut_bench.types import StrPath
 
-__all__ = ["read_predicted"]
+__all__ = ["empty_predictions", "read_predicted"]
 
 _CLIP, _PREDICTED = "clip_id", "predicted"
 _NUM_NAMED = 5
@@ -61,6 +61,18 @@ def read_predicted(
         order = _class_columns(path, head, columns, classes)
         found = {line[place]: _highest(path, at, [line[i] for i in order]) for at, line in lines}
     return np.array([found[clip] for clip in clip_ids], dtype=np.int64)
+
+
+def empty_predictions(clip_ids: Sequence[str]) -> bytes:
+    """Return a file as :func:`read_predicted` takes it, its column of predictions empty.
+
+    Args:
+        clip_ids: one line each.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([(_CLIP, _PREDICTED), *((clip, "") for clip in clip_ids)])
+    return text.getvalue().encode()
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -119,6 +131,8 @@ def _class(path: Path, at: int, text: str, classes: Sequence[str]) -> int:
     numbers = _numbers(classes)
     if text in numbers:
         return numbers.index(text)
+    if not text:
+        raise _fault(path, f"line {at} has no prediction yet")
     raise _fault(
         path,
         f"line {at} predicts {_excerpt(text)!r}, which is neither a class ({_named(classes)}) nor "

@@ -15,19 +15,24 @@ from numpy.typing import NDArray
 
 from mtut_bench import metrics
 from mtut_bench.errors import ComparisonError, UsageError
+from mtut_bench.files import write_atomic
 from mtut_bench.folds import make_folds
 from mtut_bench.report.arms import Paired, gather, right_clips
 from mtut_bench.report.behind import setting_notes
 from mtut_bench.report.compare import method_name
 from mtut_bench.report.comparison import Comparison, describe
 from mtut_bench.report.finished import FinishedRun
-from mtut_bench.report.paired import correct_for_family, measure
-from mtut_bench.report.predicted import read_predicted
+from mtut_bench.report.paired import ComparisonRow, correct_for_family, measure
+from mtut_bench.report.plaintext import count
+from mtut_bench.report.predicted import empty_predictions, read_predicted
 from mtut_bench.report.rows import modality_order, result_rows
+from mtut_bench.report.tables import Table
+from mtut_bench.report.verdict import kind_of_store, score_verdict, worth
+from mtut_bench.report.wording import interval, points
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.types import ClipRow, StrPath
+from mtut_bench.types import ClipRow, Fold, StrPath, name_recordings
 
-__all__ = ["Score", "score"]
+__all__ = ["Score", "score", "write_template"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,9 @@ class Score:
     Attributes:
         title: whose, on what.
         sentences: accuracy, interval and mean over classes, and what they are about.
+        verdict: what it comes to, three short lines; without comparisons the last of the notes is
+            among them.
+        table: the predictions beside each stored method.
         comparisons: with each stored method on the same clips.
         notes: what could not be compared, and why.
         correct: clips right.
@@ -46,6 +54,8 @@ class Score:
 
     title: str
     sentences: tuple[str, ...]
+    verdict: tuple[str, str, str]
+    table: Table
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...]
     correct: int
@@ -81,19 +91,9 @@ def score(
         StoreError: the store cannot be read.
     """
     path = Path(path)
-    attributes = reader.attributes
-    rows = reader.table.rows
-    folds = make_folds(rows, attributes["fold_rule"], attributes["subject_unit"], fold_unit)
-    named = {one.name: one for one in folds}
-    if fold not in named:
-        raise UsageError(
-            f"{reader.name} has no fold {fold!r}",
-            f"Choose the one whose test clips were predicted: --fold {', '.join(named)}.",
-        )
     _check_modality(modality, reader)
-    chosen = named[fold]
-    clips = [rows[reader.table.index[clip]] for clip in sorted(chosen.test)]
-    classes = list(attributes["classes"])
+    chosen, num_folds, clips = _test_clips(reader, fold, fold_unit)
+    classes = list(reader.attributes["classes"])
     predicted_N = read_predicted(path, [clip.clip_id for clip in clips], classes)
     runs = list(runs)
     called = name or path.stem
@@ -105,7 +105,8 @@ def score(
     return _score(
         called,
         reader,
-        f"fold {chosen.name} (1 of {len(folds)})" if len(folds) > 1 else f"fold {chosen.name}",
+        chosen.name,
+        num_folds,
         np.array([clip.label for clip in clips], dtype=np.int64),
         predicted_N,
         tuple(
@@ -114,6 +115,48 @@ def score(
         ),
         notes,
     )
+
+
+def write_template(
+    path: Path | str, reader: StoreReader, fold: str, *, fold_unit: str = "person"
+) -> int:
+    """Write a file of predictions to fill in: the head, and a line for each test clip of a fold.
+
+    Args:
+        path: CSV to write; its folder is made if absent.
+        reader: the store whose clips are to be predicted.
+        fold: name of one of its folds.
+        fold_unit: who is left out, 'person' or 'user'.
+
+    Returns:
+        The number of test clips.
+
+    Raises:
+        UsageError: there is something at the path, or no such fold.
+        StoreError: the store cannot be read.
+    """
+    path = Path(path)
+    _, _, clips = _test_clips(reader, fold, fold_unit)
+    if path.exists():
+        raise UsageError(
+            f"{path} is there already and is not replaced.", "Give another name, or move it away."
+        )
+    write_atomic(path, empty_predictions([clip.clip_id for clip in clips]))
+    return len(clips)
+
+
+def _test_clips(reader: StoreReader, name: str, fold_unit: str) -> tuple[Fold, int, list[ClipRow]]:
+    """Return a fold, the number of folds, and the fold's test clips in the order of their ids."""
+    attributes, rows = reader.attributes, reader.table.rows
+    folds = make_folds(rows, attributes["fold_rule"], attributes["subject_unit"], fold_unit)
+    named = {one.name: one for one in folds}
+    if name not in named:
+        raise UsageError(
+            f"{reader.name} has no fold {name!r}",
+            f"Choose the one whose test clips are predicted: --fold {', '.join(named)}.",
+        )
+    clips = [rows[reader.table.index[clip]] for clip in sorted(named[name].test)]
+    return named[name], len(folds), clips
 
 
 def _check_modality(modality: str | None, reader: StoreReader) -> None:
@@ -131,24 +174,38 @@ def _score(
     name: str,
     reader: StoreReader,
     fold: str,
+    num_folds: int,
     labels_N: NDArray[np.int64],
     predicted_N: NDArray[np.int64],
     comparisons: tuple[Comparison, ...],
     notes: Sequence[str],
 ) -> Score:
-    classes = reader.attributes["classes"]
+    attributes, num_clips = reader.attributes, len(reader.table.rows)
+    classes = attributes["classes"]
     correct, total = int((labels_N == predicted_N).sum()), len(labels_N)
     one_hot_NK = np.eye(len(classes))[predicted_N]
     macro = float(np.nanmean(metrics.per_class_accuracy(one_hot_NK, labels_N)))
     low, high = (100.0 * end for end in metrics.wilson_interval(correct, total))
+    right = f"{name}: {100.0 * correct / total:.1f} % of {count(total, 'test clip')}"
     sentence = (
-        f"{name}: {100.0 * correct / total:.1f} % of {total:,} test clips ({correct:,} right; "
-        f"Wilson 95 % interval of the clips [{low:.1f}, {high:.1f}]); mean over classes "
-        f"{100.0 * macro:.1f} %; chance {100.0 / len(classes):.1f} %."
+        f"{right} ({correct:,} right; Wilson 95 % interval of the clips [{low:.1f}, {high:.1f}]); "
+        f"mean over classes {100.0 * macro:.1f} %; chance {100.0 / len(classes):.1f} %."
     )
+    rows = [row for comparison in comparisons for row in comparison.rows]
+    of_folds = f" (1 of {num_folds})" if num_folds > 1 else ""
+    title = f"{name} on {reader.name}, fold {fold}{of_folds}: {_worth(reader)}"
     return Score(
-        title=f"{name} on {reader.name}, {fold}: {_worth(reader)}",
+        title=title,
         sentences=(sentence,),
+        verdict=(
+            f"{right}, 95 % interval [{low:.1f}, {high:.1f}]; chance {100.0 / len(classes):.1f} %.",
+            score_verdict(rows) if rows else notes[-1],
+            worth(
+                kind_of_store(attributes["origin"], num_clips, attributes["expected_clips"]),
+                f"1 of {num_folds} folds" if num_folds > 1 else "",
+            ),
+        ),
+        table=_table(title, rows),
         comparisons=comparisons,
         notes=tuple(notes),
         correct=correct,
@@ -157,10 +214,27 @@ def _score(
     )
 
 
+def _table(title: str, rows: Sequence[ComparisonRow]) -> Table:
+    """Return the predictions beside each stored method, as a first look needs it."""
+    lines = [
+        (
+            row["b"],
+            row["tested_on"],
+            f"{100 * row['accuracy_b']:.1f}",
+            points(row["difference"]),
+            interval(row),
+            "yes" if row["established"] else "no",
+        )
+        for row in rows
+    ]
+    heads = ("Beside", "Tested on", "Theirs %", "Difference", "95 % interval", "Established")
+    return Table("score", title, heads, tuple(lines), (), 2, ())
+
+
 def _worth(reader: StoreReader) -> str:
     attributes, num_clips = reader.attributes, len(reader.table.rows)
-    kind = f"{attributes['origin']} recordings ({attributes['dataset']}, {num_clips:,} of "
-    kind += f"{attributes['expected_clips']:,} clips)"
+    kind = f"{name_recordings(attributes['origin'])} ({attributes['dataset']}, {num_clips:,} of "
+    kind += f"{count(attributes['expected_clips'], 'clip')})"
     if attributes["origin"] == "recorded" and attributes["complete"]:
         return f"{kind}; how these predictions were made is not known here"
     return f"{kind}: not comparable with published numbers"
@@ -236,7 +310,8 @@ def _beside(
             subjects_N=tuple(clip.subject for clip in clips),
             right_a={key: np.repeat(right_N[None], len(scores), 0) for key in right_b},
             right_b=right_b,
-            notes=(
+            notes=(),
+            settings=(
                 f"{name}: how it was trained and on what is not known here.",
                 *setting_notes([arm.row]),
             ),

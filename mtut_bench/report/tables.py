@@ -17,6 +17,7 @@ from mtut_bench.report.cells import (
     not_mixed,
     seeds_left_out,
 )
+from mtut_bench.report.plaintext import count
 from mtut_bench.report.published import NOTHING, Published, PublishedRow, PublishedTable
 from mtut_bench.report.rows import ResultRow
 from mtut_bench.report.slips import footnotes
@@ -64,6 +65,16 @@ class Table:
     notes: tuple[str, ...]
     num_labels: int
     cells: tuple[CellRow, ...]
+
+    @property
+    def own(self) -> bool:
+        """Whether it is one for numbers that stand beside no printed one."""
+        return self.key.startswith("own")
+
+    @property
+    def measured(self) -> bool:
+        """Whether it shows a measured number, or says why one that belongs in it does not count."""
+        return any(cell["measured"] != "" or cell["note"] for cell in self.cells)
 
 
 def fits(row: ResultRow, table: PublishedTable) -> bool:
@@ -220,8 +231,8 @@ def _measured(rows: Sequence[ResultRow]) -> tuple[Cell | None, str]:
     cell = aggregate(rows)
     if not cell.complete:
         return None, (
-            f"{len(cell.folds)} of {cell.num_folds} folds are done; "
-            "a mean stands here when all are."
+            f"Done: {len(cell.folds)} of {count(cell.num_folds, 'fold')}; a mean stands here when "
+            "all are."
         )
     missing = _not_all_clips(cell, rows[0])
     if missing:

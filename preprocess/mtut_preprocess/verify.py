@@ -399,7 +399,10 @@ def _histograms(facts: DatasetFacts, clips: Sequence[RawClip]) -> tuple[Histogra
     # A twin has its recordings' layout, not their persons.
     published = facts.published if facts.origin == "recorded" else {}
     counts = count_clips([clip.row for clip in clips], len(facts.class_names))
-    return tuple(Histogram(name, found, published.get(name)) for name, found in counts.items())
+    return tuple(
+        Histogram(name, found, published.get(name), facts.class_names if name == "label" else ())
+        for name, found in counts.items()
+    )
 
 
 def _check_clips(

@@ -167,7 +167,7 @@ class Viva:
             source=_SOURCE if origin == "recorded" else TWIN_SOURCE,
             licence=_LICENCE if origin == "recorded" else TWIN_LICENCE,
             findings=found.findings(settings["gesture_ids"]),
-            notes=found.notes(settings["gesture_ids"], expected),
+            notes=found.notes(settings["gesture_ids"], names, expected),
         )
 
 
@@ -220,7 +220,7 @@ class _Found:
             )
         }
 
-    def notes(self, ids: Sequence[str], expected: int) -> tuple[str, ...]:
+    def notes(self, ids: Sequence[str], names: Sequence[str], expected: int) -> tuple[str, ...]:
         """Return what was found and assumed, for the terminal."""
         clips = self.clips
         labels = Counter(clip.row.label for clip in clips)
@@ -230,11 +230,11 @@ class _Found:
         findings = self.findings(ids)
         odd = [f"{len(findings[t])} clips: {t}" for t in (_ALIAS, _UNEQUAL) if t in findings]
         odd += [
-            f"{len(names)} files left out: {why}" for why, names in self.left_out.items() if names
+            f"{len(files)} files left out: {why}" for why, files in self.left_out.items() if files
         ]
         return (
             f"{len(clips):,} clips found, {expected:,} published",
-            f"{len(ids)} classes, {_spread({g: labels[k] for k, g in enumerate(ids)})}",
+            f"{len(ids)} classes, {_spread({name: labels[k] for k, name in enumerate(names)})}",
             f"{who}, {_spread(dict(sorted(users.items())))}",
             *odd,
         )
@@ -244,7 +244,8 @@ def _spread(counts: Mapping[str, int]) -> str:
     """Return the range of some counts, and each: '40 to 48 clips each (01: 48, 02: 40)'."""
     low, high = min(counts.values()), max(counts.values())
     some = str(low) if low == high else f"{low} to {high}"
-    return f"{some} clips each ({', '.join(f'{name}: {n}' for name, n in counts.items())})"
+    clips = "clip" if high == 1 else "clips"
+    return f"{some} {clips} each ({', '.join(f'{name}: {n}' for name, n in counts.items())})"
 
 
 def _check_persons(persons: Mapping[str, str], path: Path) -> None:

@@ -165,12 +165,7 @@ def _draw_called_out(
                 colour = "white" if dark else "black"
                 axes.text(said, true, text, ha="center", va="center", size=7, color=colour)
     axes.set_xticks(range(size), [str(n + 1) for n in range(size)])
-    # Up to thirty classes are named beside panel (c), in the same order.
-    names = [str(n + 1) for n in range(size)]
-    if len(classes) > _MAX_NAMED:
-        names = _numbered(classes)[:size]
-    axes.set_yticks(range(size), names)
-    axes.set_ylabel("true class")
+    axes.set_yticks(range(size), _numbered(classes)[:size])
     axes.set_xlabel("predicted class")
     axes.set_title(f"(d) {_first_words(len(classes))}, clips")
     for spine in axes.spines.values():

@@ -10,6 +10,7 @@ from mtut_bench.report.behind import differences
 from mtut_bench.report.figures.canvas import clean
 from mtut_bench.report.finished import FinishedRun
 from mtut_bench.report.rows import ResultRow, result_rows
+from mtut_bench.types import name_recordings
 
 __all__ = ["Arm", "Group", "describe", "group_runs", "number_of", "pair", "scope"]
 
@@ -178,9 +179,7 @@ def describe(group: Group) -> str:
         group: of its runs.
     """
     row = group.row
-    kind = (
-        "Recordings" if row["origin"] == "recorded" else f"{row['origin'].capitalize()} recordings"
-    )
+    kind = name_recordings(row["origin"]).capitalize()
     total = f"{row['expected_clips']:,}"
     size = f"all {total} clips" if row["complete"] else f"{row['num_clips']:,} of {total} clips"
     changed = _changed(group.arms[0].runs[0].manifest.get("identity.overrides", dict))

@@ -21,7 +21,7 @@ from mtut_bench.report.figures.groups import Group, number_of
 from mtut_bench.report.figures.kept import KeptClip, read_kept
 from mtut_bench.report.finished import FinishedRun
 from mtut_bench.store import decode_flow
-from mtut_bench.types import behaves_like, sort_modalities
+from mtut_bench.types import behaves_like, name_recordings, sort_modalities
 
 __all__ = ["flow_arrows", "join", "strips_figure"]
 
@@ -57,7 +57,7 @@ def strips_figure(groups: Sequence[Group], number: int) -> Figure | str:
     modalities = sort_modalities(run.scores.modalities)
     canvas = _draw(run, clips, modalities, groups[0])
     names = ", ".join(modalities)
-    kind = "recordings" if row["origin"] == "recorded" else f"{row['origin']} recordings"
+    kind = name_recordings(row["origin"])
     flow = any(behaves_like(m) == "flow" for m in modalities)
     moments = clips[0].thumbs[modalities[0]].shape[0]
     return finish(

@@ -77,8 +77,8 @@ def render_page(
         RunError: a manifest without a field that the page needs; names it and the cure.
     """
     style, script = _asset("page.css"), _asset("page.js")
-    published = [table for table in tables if not table.key.startswith("own")]
-    own = [table for table in tables if table.key.startswith("own")]
+    published = [table for table in tables if not table.own]
+    own = [table for table in tables if table.own]
     return (
         _environment()
         .get_template("page.html")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mtut_bench.report.cells import CellRow
 from mtut_bench.report.finished import FinishedRun
+from mtut_bench.report.plaintext import count
 from mtut_bench.report.tables import Table
 
 __all__ = ["Overview", "Worth", "overview"]
@@ -55,10 +56,10 @@ def overview(tables: Sequence[Table], runs: Sequence[FinishedRun]) -> Overview:
     Raises:
         RunError: a manifest without a field; names it and the cure.
     """
-    cells = [cell for table in tables if not table.key.startswith("own") for cell in table.cells]
+    cells = [cell for table in tables if not table.own for cell in table.cells]
     printed = sum(cell["published"] != "" for cell in cells)
     beside = sum(cell["published"] != "" and cell["measured"] != "" for cell in cells)
-    own = [table for table in tables if table.key.startswith("own")]
+    own = [table for table in tables if table.own]
     return Overview(
         status=_status(runs),
         comparable=beside > 0,
@@ -83,7 +84,7 @@ def _kind(run: FinishedRun) -> str:
     origin = str(run.manifest.get("store.origin", str))
     if origin != "recorded":
         return origin
-    return "recorded" if run.manifest.get("store.complete", bool) else "recorded, partial"
+    return "real" if run.manifest.get("store.complete", bool) else "real, partial"
 
 
 def _status(runs: Sequence[FinishedRun]) -> str:
@@ -97,15 +98,18 @@ def _status(runs: Sequence[FinishedRun]) -> str:
         )
     if "synthetic" in kinds:
         return (
-            "Some numbers here are from recordings and some from synthetic recordings; each table "
+            "Some numbers here are from real recordings and some from synthetic ones; each table "
             "says which. Synthetic ones are not comparable with published numbers."
         )
-    if kinds == {"recorded, partial"}:
+    if kinds == {"real, partial"}:
         return (
-            "Every measured number here is from a part of a dataset. None of them is comparable "
-            "with a published number."
+            "Every measured number here is from a part of a dataset of real recordings. None of "
+            "them is comparable with a published number."
         )
-    return "Measured on recordings; each table says which of them, and what its numbers are worth."
+    return (
+        "Measured on real recordings; each table says which of them, and what its numbers are "
+        "worth."
+    )
 
 
 def _sources(runs: Sequence[FinishedRun]) -> tuple[str, ...]:
@@ -115,7 +119,7 @@ def _sources(runs: Sequence[FinishedRun]) -> tuple[str, ...]:
         clips = get("store.num_clips", int), get("store.expected_clips", int)
         counts[get("store.name", str), get("store.dataset", str), _kind(run), *clips] += 1
     return tuple(
-        f"{_count(number, 'run')} on {store}: {dataset}, {kind}, {clips:,} of {of:,} clips."
+        f"{count(number, 'run')} on {store}: {dataset}, {kind}, {clips:,} of {count(of, 'clip')}."
         for (store, dataset, kind, clips, of), number in sorted(counts.items())
     )
 
@@ -141,10 +145,6 @@ def _figures(runs: Sequence[FinishedRun], beside: str) -> tuple[tuple[str, str],
         ("published figures with a measured one beside", beside),
     )
     return tuple((what, value) for what, value in pairs if value)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{_s(number)}"
 
 
 def _s(number: int) -> str:
