@@ -105,6 +105,10 @@ class Method:
             ('i3d-rgb' is i3d-rgb.safetensors); empty where there are none.
         load_weights: fill a network from such a file; returns one line per remarkable thing.
         source: SHA-256 of the file that a user's own method came from; "" for ours.
+        file: 'path/to/file.py:function' of a user's own method, as typed; "" for ours. No part of
+            a run's identity.
+        summary: what tells this method from others, in a line, for ``mtut-bench list methods``. No
+            part of a run's identity.
     """
 
     name: str
@@ -119,3 +123,5 @@ class Method:
     weights: Mapping[str, str] = field(default_factory=dict)
     load_weights: Callable[[nn.Module, Path], Sequence[str]] | None = None
     source: str = ""
+    file: str = ""
+    summary: str = ""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from mtut_bench.errors import UsageError
+from mtut_bench.errors import UsageError, did_you_mean
 from mtut_bench.method import Method
 
 __all__ = ["load_method"]
@@ -33,7 +33,8 @@ def load_method(text: str, known: Mapping[str, Method]) -> Method:
     if not colon or not name.endswith(".py"):
         raise UsageError(
             f"there is no method {text!r}",
-            f"Choose one of: {', '.join(known)}; or your own: path/to/file.py:build.",
+            f"{did_you_mean(text, known)}Choose one of: {', '.join(known)}; or your own:"
+            " path/to/file.py:build.",
         )
     path = Path(name)
     if not path.is_file():
@@ -54,7 +55,7 @@ def load_method(text: str, known: Mapping[str, Method]) -> Method:
             f"{text} calls its method {taken[0]!r}, which is one of ours",
             "Give it another name and title.",
         )
-    return replace(method, source=digest)
+    return replace(method, source=digest, file=text)
 
 
 def _call(path: Path, source: bytes, name: str, function: str) -> object:

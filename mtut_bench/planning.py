@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from mtut_bench.errors import FoldError, RunError, StoreError, UsageError
+from mtut_bench.errors import FoldError, RunError, StoreError, UsageError, did_you_mean
 from mtut_bench.files import read_json
 from mtut_bench.folds import FOLD_UNIT, choose_folds, inner_fold, make_folds, with_validation
 from mtut_bench.identity import Arm, RunPlan, Weights, plan_run
@@ -48,6 +48,8 @@ class Request:
         weights: folder of pretrained weights.
         precision: 'fp32' or 'bf16'.
         fold_unit: who is left out, 'person' or 'user'; 'user' is a marked variant.
+        alone: name of a method that needs one modality, to suggest where there are too few; "" for
+            none.
     """
 
     store: Path
@@ -63,6 +65,7 @@ class Request:
     settings: tuple[str, ...] = ()
     precision: str = "fp32"
     fold_unit: str = "person"
+    alone: str = ""
 
 
 def plan_runs(requests: Sequence[Request]) -> list[RunPlan]:
@@ -100,8 +103,8 @@ def plan_fold_by_fold(groups: Sequence[Sequence[Request]]) -> list[RunPlan]:
         raise RunError(
             f"the run cannot start: {count} missing\n"
             + "\n".join(f"  - {text}" for text in missing),
-            "Without any recordings: mtut-bench prepare viva-synthetic --size tiny, then"
-            " mtut-bench run --dataset viva-synthetic --size tiny --protocol demo",
+            "Without any recordings: `mtut-bench prepare viva-synthetic --size tiny`, then"
+            " `mtut-bench run --dataset viva-synthetic --size tiny --protocol demo`",
         )
     return list(plans.values())
 
@@ -161,8 +164,8 @@ def _find_weights(
         files = " ".join(sorted(path.stem for path in absent))
         missing[
             f"weights: protocol {protocol.name} starts from published weights: {names}.\n"
-            f"    Get them: mtut-bench weights fetch {files}; or convert files that you have:"
-            " mtut-bench weights convert FILE --as NAME;\n"
+            f"    Get them: `mtut-bench weights fetch {files}`; or convert files that you have:"
+            " `mtut-bench weights convert --help`;\n"
             "    or use --protocol paper-scratch (random weights, Table 7)."
         ] = None
     return found
@@ -179,7 +182,7 @@ def _open(request: Request, missing: dict[str, None]) -> tuple[StoreReader | Non
         there = ", ".join(known) if known else "none"
         missing[
             f"store: {request.store} does not exist (stores there: {there}).\n"
-            f"    {request.store_cure}"
+            f"    {did_you_mean(request.store.stem, known)}{request.store_cure}"
         ] = None
         return None, []
     reader = StoreReader(request.store)
@@ -198,6 +201,7 @@ def _open(request: Request, missing: dict[str, None]) -> tuple[StoreReader | Non
             attributes["fold_rule"],
             attributes["subject_unit"],
             request.fold_unit,
+            store=reader.name,
         )
     except FoldError as error:
         missing[f"folds: {error.what}.\n    {error.cure}"] = None
@@ -211,16 +215,31 @@ def _choose_modalities(request: Request, reader: StoreReader) -> tuple[str, ...]
     if unknown:
         raise UsageError(
             f"the store {reader.name} has no modality {unknown[0]!r}",
-            f"It has: {', '.join(reader.modalities)}.",
+            f"{did_you_mean(unknown[0], reader.modalities)}It has: {', '.join(reader.modalities)}.",
         )
     chosen = sort_modalities(set(asked))
     if len(chosen) < request.method.min_modalities:
-        raise UsageError(
-            f"method {request.method.name} trains {request.method.min_modalities} modalities"
-            f" together; {'+'.join(chosen)} is {len(chosen)}",
-            f"Choose from: {', '.join(reader.modalities)}.",
-        )
+        raise _too_few(request, chosen, reader)
     return chosen
+
+
+def _too_few(request: Request, chosen: tuple[str, ...], reader: StoreReader) -> UsageError:
+    """Return the error of a method that trains more modalities together than there are."""
+    method, there = request.method, reader.modalities
+    needed = {2: "two"}.get(method.min_modalities, str(method.min_modalities))
+    only = " and ".join(chosen)
+    cures = [f"use --method {request.alone}"] if request.alone else []
+    if len(there) >= method.min_modalities:
+        has = f"--modalities names only {only}"
+        cures.insert(0, f"choose {needed} or more of {', '.join(there)}")
+    else:
+        has = f"store {reader.name!r} has only {only}"
+        if "rgb" in there and "flow" not in there:
+            cures.append("prepare the store again with --flow farneback --overwrite")
+    cure = ", or ".join(cures)
+    return UsageError(
+        f"{method.name} needs {needed} modalities, {has}", f"{cure[:1].upper()}{cure[1:]}."
+    )
 
 
 def describe_plans(plans: Sequence[RunPlan], clips_per_s: float | None = None) -> list[str]:

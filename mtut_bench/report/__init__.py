@@ -129,7 +129,7 @@ def _measured(found: Found) -> tuple[ResultRow, ...]:
 def _about_runs(found: Found, runs: Path) -> str:
     if found.runs:
         return f"{count(len(found.runs), 'finished run')} in {runs}."
-    return f"No runs were found in {runs}. How to make one: mtut-bench run --help"
+    return f"No runs were found in {runs}. How to make one: `mtut-bench run --help`."
 
 
 def _kept_rows(out: Path, before: Record | None) -> tuple[ResultRow, ...]:
@@ -138,7 +138,7 @@ def _kept_rows(out: Path, before: Record | None) -> tuple[ResultRow, ...]:
     if before and not before.complete and before.rows != rows_digest(row_files(rows)):
         raise ReportError(
             f"The report in {out} was stopped while it was written, and there are no runs.",
-            "Write it from its runs: mtut-bench report --runs DIR.",
+            "Write it from its runs: name their folder with --runs.",
         )
     return rows
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench import metrics
-from mtut_bench.errors import ComparisonError, UsageError
+from mtut_bench.errors import ComparisonError, UsageError, did_you_mean
 from mtut_bench.folds import make_folds
 from mtut_bench.report.arms import Paired, gather, right_clips
 from mtut_bench.report.behind import setting_notes
@@ -82,12 +82,15 @@ def score(
     """
     attributes = reader.attributes
     rows = reader.table.rows
-    folds = make_folds(rows, attributes["fold_rule"], attributes["subject_unit"], fold_unit)
+    folds = make_folds(
+        rows, attributes["fold_rule"], attributes["subject_unit"], fold_unit, store=reader.name
+    )
     named = {one.name: one for one in folds}
     if fold not in named:
         raise UsageError(
             f"{reader.name} has no fold {fold!r}",
-            f"Choose the one whose test clips were predicted: --fold {', '.join(named)}.",
+            f"{did_you_mean(fold, named)}Choose the one whose test clips were predicted: --fold"
+            f" {', '.join(named)}.",
         )
     _check_modality(modality, reader)
     chosen = named[fold]
@@ -118,11 +121,13 @@ def score(
 def _check_modality(modality: str | None, reader: StoreReader) -> None:
     if modality is None:
         return
-    names = modality.split("+")
-    if len(set(names)) < len(names) or not set(names) <= set(reader.modalities):
+    names, there = modality.split("+"), reader.modalities
+    unknown = [name for name in names if name not in there]
+    if unknown or len(set(names)) < len(names):
         raise UsageError(
             f"--modality {modality!r} does not name modalities of {reader.name}, each once",
-            f"Choose from {', '.join(reader.modalities)}; several are joined by '+'.",
+            f"{did_you_mean(unknown[0], there) if unknown else ''}Choose from {', '.join(there)};"
+            " several are joined by '+'.",
         )
 
 

@@ -118,7 +118,7 @@ def recording_origin(root: Path, dataset: str) -> tuple[str, Origin]:
     Raises:
         DatasetError: the generator has not finished the folder, or its marker is malformed.
     """
-    cure = "Generate it again: mtut-bench synth, with the same --raw, --size and --seed."
+    cure = "Repeat the command that generated it, with the same --raw, --size and --seed."
     # The folder that holds the marker may lie above the one that was named.
     for folder in (root.resolve(), *root.resolve().parents):
         if (folder / _UNFINISHED_MARKER).exists():
