@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mtut_bench.errors import StoreError, UsageError
+from mtut_bench.errors import StoreError, UsageError, did_you_mean
 from mtut_bench.files import canonical_json
 from mtut_bench.store import Geometry, StorePlan
 from mtut_bench.store_reader import StoreReader
@@ -128,7 +128,8 @@ def _check(reader: StoreReader, derivation: Derivation) -> None:
     if strange:
         raise UsageError(
             f"the store {reader.name} holds no {strange[0]!r}",
-            f"Choose among: {', '.join(reader.modalities)}.",
+            f"{did_you_mean(strange[0], reader.modalities)}Choose among:"
+            f" {', '.join(reader.modalities)}.",
         )
     lost = [name for name in derivation.partnered if name not in derivation.names()]
     if lost:

@@ -2,7 +2,13 @@
 
 The command line prints the message alone and exits with :attr:`MtutBenchError.exit_code`; anything
 else that escapes is a defect of ours and keeps its traceback.
+
+A command that a cure suggests stands between backticks and can be typed as it is printed; the
+command line adds the folders that the user gave (``--data``, ``--runs``).
 """
+
+import difflib
+from collections.abc import Iterable
 
 __all__ = [
     "BusyError",
@@ -20,6 +26,7 @@ __all__ = [
     "StoreError",
     "TrainingDivergedError",
     "UsageError",
+    "did_you_mean",
 ]
 
 
@@ -104,3 +111,18 @@ class InterruptedRunError(MtutBenchError):
     """Ctrl-C or a termination signal; what was finished is on disk and the next call resumes."""
 
     exit_code = 130
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a question that begins the cure for an unknown name, or "" where none is near.
+
+    Args:
+        name: what the user typed.
+        known: the names that there are; small and capital letters are alike.
+
+    Returns:
+        Up to two names, the nearest first: ``"Did you mean mtut? "``, with a space behind it.
+    """
+    spelt = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(name.casefold(), spelt, n=2)
+    return f"Did you mean {' or '.join(spelt[one] for one in near)}? " if near else ""

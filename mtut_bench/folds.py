@@ -3,10 +3,11 @@
 The one exception is asked for by name, ``fold_unit`` 'user', and marked wherever its numbers stand.
 """
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from mtut_bench.errors import FoldError, UsageError
+from mtut_bench.errors import FoldError, UsageError, did_you_mean
 from mtut_bench.types import ClipRow, Fold
 
 __all__ = [
@@ -24,7 +25,12 @@ FOLD_UNIT = "fold_unit"
 
 
 def make_folds(
-    rows: Sequence[ClipRow], rule: str, subject_unit: str, fold_unit: str = "person"
+    rows: Sequence[ClipRow],
+    rule: str,
+    subject_unit: str,
+    fold_unit: str = "person",
+    *,
+    store: str = "",
 ) -> list[Fold]:
     """Return all folds of a clip table.
 
@@ -34,6 +40,7 @@ def make_folds(
             subject, which is left out for the test; named after it.
         subject_unit: 'person', or 'user' where one person may have several subject names.
         fold_unit: who is left out, 'person' or 'user'; by user, one person may be on both sides.
+        store: name of the store, for the cure.
 
     Raises:
         UsageError: folds by user of a store that has its own split or knows its persons.
@@ -57,12 +64,14 @@ def make_folds(
         ]
     elif rule == "subject":
         if subject_unit != fold_unit:
+            named = f" --store {shlex.quote(store)}" if store else ""
             raise FoldError(
                 "it is unknown which users of this dataset are one person, so leaving out a user"
                 " could leave the same person on both sides",
                 "Fill in 'persons' (user -> person) in viva.json in the raw folder and prepare the"
-                " store again, with --overwrite; `mtut-bench inspect --by-user` draws the users and"
-                " writes the table. Or leave out users, a marked variant: --fold-unit user.",
+                f" store again, with --overwrite; `mtut-bench inspect --by-user{named}` draws the"
+                " users and writes the table. Or leave out users, a marked variant: --fold-unit"
+                " user.",
             )
         subjects = sorted({row.subject for row in rows}, key=natural_order)
         folds = [
@@ -131,7 +140,8 @@ def choose_folds(folds: Sequence[Fold], name: str) -> list[Fold]:
         if one not in known:
             raise UsageError(
                 f"there is no fold {one!r}",
-                f"Choose from: {', '.join(known)} (several joined by commas), or all.",
+                f"{did_you_mean(one, known)}Choose from: {', '.join(known)} (several joined by"
+                " commas), or all.",
             )
     return [fold for fold in folds if fold.name in wanted]
 

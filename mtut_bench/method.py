@@ -108,7 +108,10 @@ class Method:
         source: SHA-256 of the file that a user's own method came from; "" for ours.
         network_source: the same of a user's own network; "" for a built-in one, whose first stages
             are shared whoever names it.
-        location: 'path/to/file.py:function' of a user's own method; "" for ours.
+        file: 'path/to/file.py:function' of a user's own method, as typed; "" for ours. No part of
+            a run's identity.
+        summary: what tells this method from others, in a line, for ``mtut-bench list methods``. No
+            part of a run's identity.
     """
 
     name: str
@@ -124,4 +127,5 @@ class Method:
     load_weights: Callable[[nn.Module, StrPath], Sequence[str]] | None = None
     source: str = ""
     network_source: str = ""
-    location: str = ""
+    file: str = ""
+    summary: str = ""

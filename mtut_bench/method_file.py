@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from mtut_bench.errors import UsageError
+from mtut_bench.errors import UsageError, did_you_mean
 from mtut_bench.method import Method
 
 __all__ = ["load_method", "where"]
@@ -34,7 +34,8 @@ def load_method(text: str, known: Mapping[str, Method]) -> Method:
     if not colon or not name.endswith(".py"):
         raise UsageError(
             f"there is no method {text!r}",
-            f"Choose one of: {', '.join(known)}; or your own: path/to/file.py:build.",
+            f"{did_you_mean(text, known)}Choose one of: {', '.join(known)}; or your own:"
+            " path/to/file.py:build.",
         )
     path = Path(name)
     if not path.is_file():
@@ -59,7 +60,7 @@ def load_method(text: str, known: Mapping[str, Method]) -> Method:
         method,
         source=digest,
         network_source="" if _is_known_network(method, known) else digest,
-        location=text,
+        file=text,
     )
 
 

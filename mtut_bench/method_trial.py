@@ -51,15 +51,15 @@ def try_method(plan: RunPlan, machine: Machine) -> None:
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
-        if not method.location:
+        if not method.file:
             raise
         raise UsageError(
             f"method {method.name} fails on a made-up batch:"
-            f" {where(Path(method.location.rpartition(':')[0]), error)}",
-            f"Correct {method.location}; nothing was trained.",
+            f" {where(Path(method.file.rpartition(':')[0]), error)}",
+            f"Correct {method.file}; nothing was trained.",
         ) from error
     if problem:
-        place = f" ({method.location})" if method.location else ""
+        place = f" ({method.file})" if method.file else ""
         raise UsageError(
             f"method {method.name}{place} breaks the contract on a made-up batch: {problem}",
             "See mtut_bench/method.py; nothing was trained.",

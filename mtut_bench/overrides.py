@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from mtut_bench.errors import UsageError
+from mtut_bench.errors import UsageError, did_you_mean
 from mtut_bench.protocol import Protocol
 
 __all__ = ["apply_overrides", "settable"]
@@ -49,7 +49,8 @@ def apply_overrides(protocol: Protocol, texts: Sequence[str]) -> tuple[Protocol,
         if not equals or field not in kinds or field in _FIXED:
             raise UsageError(
                 f"--set {text!r} names no setting of a protocol",
-                f"Write --set name=value with one of: {', '.join(settable())}.",
+                f"{did_you_mean(name, settable())}Write --set name=value with one of:"
+                f" {', '.join(settable())}.",
             )
         changes[field] = _parse(kinds[field], value, name)
     changed = {f: v for f, v in changes.items() if getattr(protocol, f) != v}

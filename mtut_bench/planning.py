@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mtut_bench.errors import FoldError, RunError, StoreError, UsageError
+from mtut_bench.errors import FoldError, RunError, StoreError, UsageError, did_you_mean
 from mtut_bench.expected_store import UNMADE, ExpectedStore, UnmadeStore
 from mtut_bench.files import read_json
 from mtut_bench.folds import FOLD_UNIT, choose_folds, inner_fold, make_folds, with_validation
@@ -54,6 +54,8 @@ class Request:
         precision: 'fp32' or 'bf16'.
         fold_unit: who is left out, 'person' or 'user'; 'user' is a marked variant.
         expected: what the store will hold, to plan without it; None: it must be there.
+        alone: name of a method that needs one modality, to suggest where there are too few; "" for
+            none.
     """
 
     store: StrPath
@@ -70,6 +72,7 @@ class Request:
     precision: str = "fp32"
     fold_unit: str = "person"
     expected: ExpectedStore | None = None
+    alone: str = ""
 
 
 def plan_runs(requests: Sequence[Request], without: list[str] | None = None) -> list[RunPlan]:
@@ -120,8 +123,8 @@ def plan_fold_by_fold(
     elif missing:
         raise RunError(
             "the run cannot start: " + "\n".join(describe_missing(list(missing))),
-            "Without any recordings: mtut-bench prepare viva-synthetic --size tiny, then"
-            " mtut-bench run --dataset viva-synthetic --size tiny --protocol demo",
+            "Without any recordings: `mtut-bench prepare viva-synthetic --size tiny`, then"
+            " `mtut-bench run --dataset viva-synthetic --size tiny --protocol demo`",
         )
     return list(plans.values())
 
@@ -187,8 +190,8 @@ def _find_weights(
         files = " ".join(sorted(path.stem for path in absent))
         missing[
             f"weights: protocol {protocol.name} starts from published weights: {names}.\n"
-            f"    Get them: mtut-bench weights fetch {files}; or convert files that you have:"
-            " mtut-bench weights convert FILE --as NAME;\n"
+            f"    Get them: `mtut-bench weights fetch {files}`; or convert files that you have:"
+            " `mtut-bench weights convert --help`;\n"
             "    or use --protocol paper-scratch (random weights, Table 7)."
         ] = None
     return found
@@ -205,7 +208,8 @@ def _open(request: Request, missing: dict[str, None]) -> tuple[StoreReader | Non
         there = ", ".join(known) if known else "none"
         missing[
             f"store: {request.store} does not exist (stores there: {there}).\n"
-            f"    {request.store_cure}{_stand_in(request.expected)}"
+            f"    {did_you_mean(Path(request.store).stem, known)}{request.store_cure}"
+            f"{_stand_in(request.expected)}"
         ] = None
         if request.expected is None:
             return None, []
@@ -233,6 +237,7 @@ def _open(request: Request, missing: dict[str, None]) -> tuple[StoreReader | Non
             attributes["fold_rule"],
             attributes["subject_unit"],
             request.fold_unit,
+            store=reader.name,
         )
     except FoldError as error:
         stand_in = request.expected
@@ -262,16 +267,31 @@ def _choose_modalities(request: Request, reader: StoreReader) -> tuple[str, ...]
     if unknown:
         raise UsageError(
             f"the store {reader.name} has no modality {unknown[0]!r}",
-            f"It has: {', '.join(reader.modalities)}.",
+            f"{did_you_mean(unknown[0], reader.modalities)}It has: {', '.join(reader.modalities)}.",
         )
     chosen = sort_modalities(set(asked))
     if len(chosen) < request.method.min_modalities:
-        raise UsageError(
-            f"method {request.method.name} trains {request.method.min_modalities} modalities"
-            f" together; {'+'.join(chosen)} is {len(chosen)}",
-            f"Choose from: {', '.join(reader.modalities)}.",
-        )
+        raise _too_few(request, chosen, reader)
     return chosen
+
+
+def _too_few(request: Request, chosen: tuple[str, ...], reader: StoreReader) -> UsageError:
+    """Return the error of a method that trains more modalities together than there are."""
+    method, there = request.method, reader.modalities
+    needed = {2: "two"}.get(method.min_modalities, str(method.min_modalities))
+    only = " and ".join(chosen)
+    cures = [f"use --method {request.alone}"] if request.alone else []
+    if len(there) >= method.min_modalities:
+        has = f"--modalities names only {only}"
+        cures.insert(0, f"choose {needed} or more of {', '.join(there)}")
+    else:
+        has = f"store {reader.name!r} has only {only}"
+        if "rgb" in there and "flow" not in there:
+            cures.append("prepare the store again with --flow farneback --overwrite")
+    cure = ", or ".join(cures)
+    return UsageError(
+        f"{method.name} needs {needed} modalities, {has}", f"{cure[:1].upper()}{cure[1:]}."
+    )
 
 
 def describe_plans(plans: Sequence[RunPlan], clips_per_s: float | None = None) -> list[str]:

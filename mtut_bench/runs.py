@@ -8,6 +8,7 @@ checkpoint.pt.
 
 import json
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -318,6 +319,7 @@ def _manifest(plan: RunPlan, reader: StoreReader, machine: Machine) -> dict[str,
             "name": method.name,
             "title": method.title,
             "fusion_title": method.fusion_title,
+            "file": method.file,
         },
         "protocol": {
             "name": protocol.name,
@@ -421,5 +423,5 @@ def _scores(predictions: Predictions) -> str:
 
 
 def command_line() -> str:
-    """Return what the user typed, with the program's name instead of its path."""
-    return " ".join(["mtut-bench", *sys.argv[1:]])
+    """Return what the user typed, quoted for a shell; the program's name instead of its path."""
+    return shlex.join(["mtut-bench", *sys.argv[1:]])

@@ -20,6 +20,8 @@ from mtut_bench.types import ClipRow, StrPath
 
 __all__ = ["ClipTable", "StoreReader", "list_stores"]
 
+_HOW = "How to make one: `mtut-bench prepare --help`."
+
 
 @dataclass(frozen=True)
 class ClipTable:
@@ -55,7 +57,7 @@ class StoreReader:
         path = Path(path)
         self.path = path
         if not path.is_dir():
-            raise StoreError(f"there is no store at {path}", "Make it with `mtut-bench prepare`.")
+            raise StoreError(f"there is no store at {path}", _HOW)
         try:
             self._root = zarr.open_group(path, mode="r", use_consolidated=False)
             attributes = dict(self._root.attrs)
@@ -69,7 +71,7 @@ class StoreReader:
         if not isinstance(version, int):
             raise StoreError(
                 f"{path} is not a store of mtut-bench: it has no format_version",
-                "Make one with `mtut-bench prepare`.",
+                _HOW,
             )
         if version > FORMAT_VERSION:
             raise StoreError(

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtut_bench.errors import UsageError
+from mtut_bench.errors import UsageError, did_you_mean
 from mtut_bench.types import StrPath
 
 __all__ = ["Block", "Study", "read_study"]
@@ -136,7 +136,7 @@ def _check(path: Path, where: str, content: object, known: Mapping[str, str]) ->
             raise UsageError(f"{path}: {where} has no {key!r}", f"Give it {known[key]}.")
     for key, value in content.items():
         if key not in known:
-            cure = f"Known are: {', '.join(known)}."
+            cure = f"{did_you_mean(key, known)}Known are: {', '.join(known)}."
             raise UsageError(f"{path}: {where} has an unknown key {key!r}", cure)
         if not _fits(value, known[key]):
             cure = f"It takes {known[key]}, none empty and none twice."

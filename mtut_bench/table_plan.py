@@ -107,7 +107,10 @@ def needed_runs(
             for modalities in _trained_on(row, table, published)
         }
         if not needs:
-            raise UsageError(f"no method of ours is in table {number}", "See `list methods`.")
+            raise UsageError(
+                f"no method of ours is in table {number}",
+                "What there is: `mtut-bench list methods`.",
+            )
         found |= needs
     return sorted(_merge(found, methods))
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -12,11 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from mtut_bench.errors import RunError, UsageError
+from mtut_bench.errors import RunError, UsageError, did_you_mean
 from mtut_bench.learner import network_spec
 from mtut_bench.method import Method
 from mtut_bench.protocol import Protocol
 from mtut_bench.report.manifest import CURE, Manifest, read_manifest
+from mtut_bench.report.repeating import method_option
 from mtut_bench.types import StrPath
 
 __all__ = ["TrainedRun", "find_run", "open_run"]
@@ -58,7 +60,8 @@ class TrainedRun:
         if modality not in self.modalities:
             raise UsageError(
                 f"run {self.folder.name} has no network for {modality!r}",
-                f"Choose one of: {', '.join(self.modalities)}.",
+                f"{did_you_mean(modality, self.modalities)}Choose one of:"
+                f" {', '.join(self.modalities)}.",
             )
         path = self.folder / f"network-{modality}.safetensors"
         network = self.method.build_network(
@@ -107,7 +110,8 @@ def find_run(text: StrPath, runs: StrPath) -> Path:
             f"Choose one of: {', '.join(path.name for path in found)}.",
         )
     raise UsageError(
-        f"there is no finished run {text!r} in {runs}", "See `mtut-bench list runs`, or --runs."
+        f"there is no finished run {text!r} in {runs}",
+        "See `mtut-bench list runs`, or name another folder with --runs.",
     )
 
 
@@ -137,7 +141,7 @@ def open_run(folder: StrPath, methods: Mapping[str, Method]) -> TrainedRun:
     if method is None:
         raise UsageError(
             f"run {folder.name} was trained by method {name!r}, which is none of ours",
-            "Give the file that defines it: --method file.py:build.",
+            f"Give the file that defines it: --method {shlex.quote(method_option(manifest))}.",
         )
     if method.source != manifest.get("identity.method.source", str):
         raise UsageError(

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mtut_bench.cli import completing
 from mtut_bench.cli.options import (
     DATA,
     Colour,
@@ -48,7 +49,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 )
 def prepare(
     dataset: Annotated[
-        str, typer.Argument(help="Whose recordings; those of a twin are generated for it.")
+        str,
+        typer.Argument(
+            help="Whose recordings; those of a twin are generated for it.",
+            autocompletion=completing.datasets,
+        ),
     ] = "nvgesture-synthetic",
     data: DataOption = DATA,
     raw: RawOption = None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from mtut_bench.cli import completing
 from mtut_bench.cli.options import (
     DATA,
     DataOption,
@@ -20,8 +21,11 @@ from mtut_bench.cli.options import (
     console,
     cores,
     find_dataset,
+    find_protocol,
     readers,
+    store_cure,
     store_path,
+    trained_alone,
 )
 from mtut_bench.cli.speed_table import print_speed
 from mtut_bench.errors import UsageError
@@ -36,13 +40,30 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate", "loader", "train"]
 
-DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Default viva.")]
-MethodOption = Annotated[str, typer.Option("--method", help="See `list methods`.")]
-ProtocolOption = Annotated[str, typer.Option("--protocol", help="From random weights.")]
-ModalitiesOption = Annotated[
-    str, typer.Option("--modalities", help="Such as rgb,depth; default: all of the store's.")
+DatasetOption = Annotated[
+    str | None, typer.Option("--dataset", help="Default viva.", autocompletion=completing.datasets)
 ]
-FoldOption = Annotated[str, typer.Option("--fold", help="Name of a fold; default: the first.")]
+MethodOption = Annotated[
+    str, typer.Option("--method", help="See `list methods`.", autocompletion=completing.methods)
+]
+ProtocolOption = Annotated[
+    str,
+    typer.Option("--protocol", help="From random weights.", autocompletion=completing.protocols),
+]
+ModalitiesOption = Annotated[
+    str,
+    typer.Option(
+        "--modalities",
+        help="Such as rgb,depth; default: all of the store's.",
+        autocompletion=completing.modalities,
+    ),
+]
+FoldOption = Annotated[
+    str,
+    typer.Option(
+        "--fold", help="Name of a fold; default: the first.", autocompletion=completing.fold
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", help="name=value of the protocol, such as crop=112; repeatable."),
@@ -243,13 +264,10 @@ def _prepare(choice: Choice) -> tuple["RunPlan", "Machine"]:
     from mtut_bench.machine import Machine, choose_device
     from mtut_bench.method_file import load_method
     from mtut_bench.planning import Request, plan_runs
-    from mtut_bench.protocol import PROTOCOLS
     from mtut_bench.resident import Residence
     from mtut_bench.runs import command_line
 
-    if choice.protocol not in PROTOCOLS:
-        known = ", ".join(PROTOCOLS)
-        raise UsageError(f"there is no protocol {choice.protocol!r}", f"Choose one of: {known}.")
+    protocol, method = find_protocol(choice.protocol), load_method(choice.method, METHODS)
     wanted = choice.dataset or ("" if choice.store else "viva")
     dataset = find_dataset(wanted or "viva")
     device = choose_device(choice.device)
@@ -258,18 +276,19 @@ def _prepare(choice: Choice) -> tuple["RunPlan", "Machine"]:
         precision = "bf16" if device.type == "cuda" else "fp32"
     request = Request(
         store=store_path(choice.data, choice.store, dataset.name, choice.size),
-        method=load_method(choice.method, METHODS),
+        method=method,
         # Weights change no time.
-        protocol=replace(PROTOCOLS[choice.protocol], initialisation="scratch"),
+        protocol=replace(protocol, initialisation="scratch"),
         fold=choice.fold or "all",
         modalities=tuple(m.strip() for m in choice.modalities.split(",") if m.strip()),
         seed=0,
         runs=Path("runs"),
-        store_cure=f"Make it: mtut-bench prepare {dataset.name}.",
+        store_cure=store_cure(wanted, choice.store, choice.size),
         dataset=wanted,
         settings=choice.settings,
         precision=precision,
         fold_unit="person",
+        alone=trained_alone(method, METHODS),
     )
     plan = plan_runs([request])[0]
     residence = Residence(choice.resident.value, device)

@@ -9,6 +9,7 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
+from mtut_bench.cli import completing
 from mtut_bench.cli.options import (
     DATA,
     RUNS,
@@ -19,10 +20,11 @@ from mtut_bench.cli.options import (
     SizeOption,
     StoreOption,
     console,
+    open_store,
     refuse_missing_runs,
     say,
-    store_path,
 )
+from mtut_bench.cli.suggesting import suggest
 from mtut_bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,15 +42,37 @@ _TYPED = "COMMANDLINE"
 def compare(
     context: typer.Context,
     a: Annotated[
-        str, typer.Argument(help="A method's name, or ids of its runs (see `list runs`): id,id.")
+        str,
+        typer.Argument(
+            help="A method's name, or ids of its runs (see `list runs`): id,id.",
+            autocompletion=completing.methods_run,
+        ),
     ],
-    b: Annotated[str, typer.Argument(help="The method to compare it with.")],
-    dataset: Annotated[str | None, typer.Option("--dataset", help="Only runs on it.")] = None,
+    b: Annotated[
+        str,
+        typer.Argument(
+            help="The method to compare it with.", autocompletion=completing.methods_run
+        ),
+    ],
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", help="Only runs on it.", autocompletion=completing.datasets),
+    ] = None,
     store: Annotated[
-        str | None, typer.Option("--store", help="Only runs on the store of this name.")
+        str | None,
+        typer.Option(
+            "--store",
+            help="Only runs on the store of this name.",
+            autocompletion=completing.stores_run,
+        ),
     ] = None,
     protocol: Annotated[
-        str | None, typer.Option("--protocol", help="Only runs under it; see `list protocols`.")
+        str | None,
+        typer.Option(
+            "--protocol",
+            help="Only runs under it; see `list protocols`.",
+            autocompletion=completing.protocols,
+        ),
     ] = None,
     runs: RunsOption = RUNS,
     explain: ExplainOption = False,
@@ -56,12 +80,15 @@ def compare(
 ) -> None:
     """Compare two methods on the same clips, persons and seeds, by modality and on average."""
     _refuse_options_before(context)
+    from mtut_baselines import METHODS
     from mtut_bench.report.compare import compare as compare_runs
     from mtut_bench.report.finished import find_runs
 
     refuse_missing_runs(runs)
     found = find_runs(runs).runs
-    result = compare_runs(found, a, b, dataset=dataset, store=store, protocol=protocol)
+    result = compare_runs(
+        found, a, b, dataset=dataset, store=store, protocol=protocol, methods=METHODS
+    )
     if as_json:
         _print_json({"title": result.title, "rows": result.rows, "notes": result.notes})
         return
@@ -79,8 +106,14 @@ def score(
             " or one column of scores per class, headed by its name or number."
         ),
     ],
-    dataset: Annotated[str, typer.Option("--dataset", help="See `list datasets`.")] = "viva",
-    fold: Annotated[str, typer.Option("--fold", help="Whose test clips they are.")] = "official",
+    dataset: Annotated[
+        str,
+        typer.Option("--dataset", help="See `list datasets`.", autocompletion=completing.datasets),
+    ] = "viva",
+    fold: Annotated[
+        str,
+        typer.Option("--fold", help="Whose test clips they are.", autocompletion=completing.fold),
+    ] = "official",
     fold_unit: Annotated[
         FoldUnit, typer.Option("--fold-unit", help="Who is left out, as in `run`.")
     ] = FoldUnit.PERSON,
@@ -89,7 +122,11 @@ def score(
     ] = None,
     modality: Annotated[
         str | None,
-        typer.Option("--modality", help="Compare with this alone: rgb, or rgb+depth. Default all."),
+        typer.Option(
+            "--modality",
+            help="Compare with this alone: rgb, or rgb+depth. Default all.",
+            autocompletion=completing.fused_modalities,
+        ),
     ] = None,
     store: StoreOption = None,
     size: SizeOption = Size.TINY,
@@ -109,9 +146,8 @@ def score(
     from mtut_bench.report.plaintext import count
     from mtut_bench.report.scoring import score as score_file
     from mtut_bench.report.scoring import write_template
-    from mtut_bench.store_reader import StoreReader
 
-    reader = StoreReader(store_path(data, store, dataset, size))
+    reader = open_store(data, store, dataset, size)
     if template:
         number = write_template(predictions, reader, fold, fold_unit=fold_unit.value)
         clips = count(number, "test clip")
@@ -153,9 +189,12 @@ def _refuse_options_before(context: typer.Context) -> None:
     sources = {name: parent.get_parameter_source(name) for name in parent.params}
     given = [f"--{name}" for name, source in sources.items() if source and source.name == _TYPED]
     if given:
+        words = [context.params["a"], context.params["b"]]
+        for name in ("dataset", "store", "protocol"):
+            words += [f"--{name}", context.params[name]] if context.params[name] else []
         raise UsageError(
             f"{', '.join(given)} stands before compare.",
-            "Put options behind it: mtut-bench report compare A B --runs DIR.",
+            f"Put options behind it: `{suggest('report', 'compare', *words)}`.",
         )
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mtut_bench.cli import completing
 from mtut_bench.cli.options import (
     DATA,
     Colour,
@@ -24,8 +25,10 @@ from mtut_bench.cli.options import (
     WorkersOption,
     console,
     cores,
+    existing_store,
     find_dataset,
     open_raw,
+    open_store,
     raw_folder,
     say,
     store_path,
@@ -42,7 +45,10 @@ __all__ = ["inspect", "prepare", "synth", "verify"]
 
 
 def prepare(
-    dataset: Annotated[str, typer.Argument(help="See `mtut-bench list datasets`.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(help="See `mtut-bench list datasets`.", autocompletion=completing.datasets),
+    ],
     data: DataOption = DATA,
     raw: RawOption = None,
     store: StoreOption = None,
@@ -134,7 +140,12 @@ def prepare(
 
 
 def synth(
-    twin: Annotated[str, typer.Argument(help="A dataset whose name ends in -synthetic.")],
+    twin: Annotated[
+        str,
+        typer.Argument(
+            help="A dataset whose name ends in -synthetic.", autocompletion=completing.twins
+        ),
+    ],
     data: DataOption = DATA,
     raw: RawOption = None,
     size: SizeOption = Size.TINY,
@@ -173,7 +184,12 @@ def synth(
 
 
 def verify(
-    dataset: Annotated[str, typer.Argument(help="Dataset whose raw folder is checked.")] = "",
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            help="Dataset whose raw folder is checked.", autocompletion=completing.datasets
+        ),
+    ] = "",
     data: DataOption = DATA,
     raw: RawOption = None,
     store: StoreOption = None,
@@ -208,6 +224,7 @@ def verify(
             )
     path = store_path(data, store, dataset, size, table)
     if store is not None or path.exists():
+        existing_store(data, path.stem, "", size)
         with reporter.ticker(f"hash {path.stem}", unit="clips") as ticker:
             found[str(path)] = verify_store(path, ticker)
     if as_json:
@@ -221,7 +238,10 @@ def verify(
 
 
 def inspect(
-    dataset: Annotated[str, typer.Argument(help="Dataset whose store is meant.")] = "viva",
+    dataset: Annotated[
+        str,
+        typer.Argument(help="Dataset whose store is meant.", autocompletion=completing.datasets),
+    ] = "viva",
     data: DataOption = DATA,
     store: StoreOption = None,
     size: SizeOption = Size.TINY,
@@ -236,9 +256,8 @@ def inspect(
     """Summarise a store; draw eight moments of each class, or the users that are its persons."""
     from mtut_bench.inspection import contact_sheet as draw_classes
     from mtut_bench.inspection import summarise, user_sheet, write_person_table
-    from mtut_bench.store_reader import StoreReader
 
-    reader = StoreReader(store_path(data, store, dataset, size))
+    reader = open_store(data, store, dataset, size)
     reader.check_files()
     table = Table(show_edge=False)
     table.add_column("")

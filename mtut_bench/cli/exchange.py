@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtut_bench.cli import completing
 from mtut_bench.cli.options import (
     DATA,
     RUNS,
@@ -15,6 +16,7 @@ from mtut_bench.cli.options import (
     SizeOption,
     StoreOption,
     console,
+    open_store,
     open_trained,
     say,
     store_path,
@@ -23,6 +25,7 @@ from mtut_bench.errors import UsageError
 from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
+    from mtut_bench.store_reader import StoreReader
     from mtut_bench.trained import TrainedRun
 
 __all__ = ["derive", "export", "import_"]
@@ -36,7 +39,10 @@ def export(
     context: typer.Context,
     what: Annotated[
         str,
-        typer.Argument(help="hdf5: a dataset. safetensors, onnx: a run's id or folder."),
+        typer.Argument(
+            help="hdf5: a dataset. safetensors, onnx: a run's id or folder.",
+            autocompletion=completing.exportable,
+        ),
     ] = "",
     data: DataOption = DATA,
     runs: RunsOption = RUNS,
@@ -48,7 +54,11 @@ def export(
     ] = ExportFormat.HDF5,
     modality: Annotated[
         list[str] | None,
-        typer.Option("--modality", help="Network of a run; repeatable. Default: every one."),
+        typer.Option(
+            "--modality",
+            help="Network of a run; repeatable. Default: every one.",
+            autocompletion=completing.runs_modality,
+        ),
     ] = None,
     method: Annotated[
         str, typer.Option("--method", help="Of a run of your own method: file.py:build.")
@@ -67,7 +77,9 @@ def export(
         _export_store(_store_of(what, data, store, size), out, overwrite=overwrite)
     else:
         if not what:
-            raise UsageError("no run to export", "Name one by its id or folder: see `list runs`.")
+            raise UsageError(
+                "no run to export", "Name one by its id or folder: see `mtut-bench list runs`."
+            )
         run = open_trained(what, runs, method)
         _export_networks(run, file_format, out, tuple(modality or ()), overwrite=overwrite)
 
@@ -93,12 +105,19 @@ def import_(
 
 def derive(
     new: Annotated[str, typer.Option("--as", help="Name of the new store.")],
-    dataset: Annotated[str, typer.Argument(help="See `list datasets`.")] = "viva",
+    dataset: Annotated[
+        str, typer.Argument(help="See `list datasets`.", autocompletion=completing.datasets)
+    ] = "viva",
     data: DataOption = DATA,
     store: StoreOption = None,
     size: SizeOption = Size.TINY,
     modalities: Annotated[
-        str, typer.Option("--modalities", help="Which to keep, such as rgb,depth; default all.")
+        str,
+        typer.Option(
+            "--modalities",
+            help="Which to keep, such as rgb,depth; default all.",
+            autocompletion=completing.modalities,
+        ),
     ] = "",
     copies: Annotated[
         list[str] | None,
@@ -106,20 +125,23 @@ def derive(
     ] = None,
     partnered: Annotated[
         list[str] | None,
-        typer.Option("--partner", help="Show another clip of the class and person; repeatable."),
+        typer.Option(
+            "--partner",
+            help="Show another clip of the class and person; repeatable.",
+            autocompletion=completing.modality,
+        ),
     ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Make a store for controls of another one: a copied modality, or partner clips."""
     from mtut_bench.data_card import check_card, write_card
     from mtut_bench.derived import Derivation, derive_store
-    from mtut_bench.store_reader import StoreReader
 
     pairs = [text.partition("=") for text in copies or ()]
     if not all(old for _, _, old in pairs):
         raise UsageError("--copy names no modality to show", "Write --copy NEW=OLD.")
     reporter = Reporter(console)
-    reader = StoreReader(store_path(data, store, dataset, size))
+    reader = open_store(data, store, dataset, size)
     path = store_path(data, new, "", Size.TINY)
     check_card(path)
     derivation = Derivation(
@@ -154,13 +176,13 @@ def _refuse_foreign(context: typer.Context, file_format: ExportFormat) -> None:
             )
 
 
-def _store_of(what: str, data: Path, store: str | None, size: Size) -> Path:
+def _store_of(what: str, data: Path, store: str | None, size: Size) -> "StoreReader":
     if not what and store is None:
         raise UsageError(
             "nothing to export", "Name a dataset, a store with --store, or a run with its --format."
         )
     try:
-        return store_path(data, store, what, size)
+        return open_store(data, store, what, size)
     except UsageError as error:
         if store is not None:
             raise
@@ -169,12 +191,10 @@ def _store_of(what: str, data: Path, store: str | None, size: Size) -> Path:
         ) from None
 
 
-def _export_store(path: Path, out: Path | None, *, overwrite: bool) -> None:
+def _export_store(reader: "StoreReader", out: Path | None, *, overwrite: bool) -> None:
     from mtut_bench.hdf5 import export_hdf5
-    from mtut_bench.store_reader import StoreReader
 
     reporter = Reporter(console)
-    reader = StoreReader(path)
     file = out or Path(f"{reader.name}.h5")
     if file.is_dir():
         raise UsageError(f"--out {file} is a folder", "Name the file to write.")

@@ -1,6 +1,8 @@
 """What the commands share: their options, and the paths that follow from them."""
 
 import os
+import shlex
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,9 +11,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from mtut_bench.errors import MtutBenchError, UsageError
+from mtut_bench.cli import completing
+from mtut_bench.cli.suggesting import complete
+from mtut_bench.errors import MtutBenchError, StoreError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from mtut_bench.method import Method
+    from mtut_bench.protocol import Protocol
+    from mtut_bench.store_reader import StoreReader
     from mtut_bench.trained import TrainedRun
     from mtut_preprocess import Dataset
     from mtut_preprocess.adapter import RawDataset
@@ -20,14 +27,14 @@ console = Console()
 
 
 def say(text: str) -> None:
-    """Print one line as it is, however long."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    """Print one line as it is, however long; its commands get the folders of this call."""
+    console.print(complete(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def show_error(error: MtutBenchError) -> None:
     """Print what is wrong and its cure to the error output."""
     screen = Console(stderr=True)
-    what, cure = escape(_harmless(error.what)), escape(_harmless(error.cure))
+    what, cure = (escape(_harmless(complete(text))) for text in (error.what, error.cure))
     screen.print(f"[bold red]error:[/] {what}", highlight=False, soft_wrap=True)
     if cure:
         screen.print(f"  {cure}", highlight=False, soft_wrap=True)
@@ -118,7 +125,11 @@ RawOption = Annotated[
 ]
 StoreOption = Annotated[
     str | None,
-    typer.Option("--store", help="Name of the store, if not the dataset (and size of a twin)."),
+    typer.Option(
+        "--store",
+        help="Name of the store, if not the dataset (and size of a twin).",
+        autocompletion=completing.stores,
+    ),
 ]
 SizeOption = Annotated[Size, typer.Option("--size", help="Of a synthetic twin.")]
 ColourOption = Annotated[
@@ -167,7 +178,7 @@ def refuse_missing_runs(runs: Path) -> None:
     if runs.is_dir():
         return
     what = f"{runs} is a file, no folder of runs." if runs.exists() else f"no folder of runs {runs}"
-    raise UsageError(what, "Give the folder that `mtut-bench run` wrote to: --runs DIR.")
+    raise UsageError(what, "Give the folder that holds the runs: --runs DIR.")
 
 
 def find_dataset(name: str) -> "Dataset":
@@ -179,8 +190,38 @@ def find_dataset(name: str) -> "Dataset":
     from mtut_preprocess import DATASETS
 
     if name not in DATASETS:
-        raise UsageError(f"there is no dataset {name!r}", f"Choose one of: {', '.join(DATASETS)}.")
+        raise UsageError(
+            f"there is no dataset {name!r}",
+            f"{did_you_mean(name, DATASETS)}Choose one of: {', '.join(DATASETS)}.",
+        )
     return DATASETS[name]
+
+
+def find_protocol(name: str) -> "Protocol":
+    """Return the protocol of a name.
+
+    Raises:
+        UsageError: there is none; names those there are.
+    """
+    from mtut_bench.protocol import PROTOCOLS
+
+    if name not in PROTOCOLS:
+        raise UsageError(
+            f"there is no protocol {name!r}",
+            f"{did_you_mean(name, PROTOCOLS)}Choose one of: {', '.join(PROTOCOLS)}.",
+        )
+    return PROTOCOLS[name]
+
+
+def trained_alone(method: "Method", known: Mapping[str, "Method"]) -> str:
+    """Return the method to suggest where a store has too few modalities for another.
+
+    Args:
+        method: the other.
+        known: ours by name; the first with the same network is taken, else the first of all.
+    """
+    single = [one for one in known.values() if one.min_modalities == 1]
+    return next((one.name for one in single if one.network == method.network), single[0].name)
 
 
 def twin_names() -> str:
@@ -214,8 +255,59 @@ def store_path(
         name = table.stem
     plain = Path(name).name == name and name.isprintable() and not name.startswith(".")
     if store == "" or not plain:
-        raise UsageError(f"{name!r} is no name of a store", "Give a plain name; see `list stores`.")
+        raise UsageError(
+            f"{name!r} is no name of a store", "Give a plain name; see `mtut-bench list stores`."
+        )
     return data / "stores" / f"{name}.zarr"
+
+
+def store_cure(dataset: str, store: str | None, size: Size) -> str:
+    """Return how to get a store that is not there.
+
+    Args:
+        dataset: whose store it would be; "" if only the store was named.
+        store: name that the user gave, if any.
+        size: of a twin.
+    """
+    if not dataset:
+        return "Prepare a dataset under this name; how: `mtut-bench prepare --help`."
+    chosen = find_dataset(dataset)
+    if chosen.needs_table:
+        return "Prepare your own recordings with --table; how: `mtut-bench prepare --help`."
+    words = ["mtut-bench", "prepare", dataset]
+    words += ["--size", size.value] if chosen.twin else []
+    words += ["--store", store] if store else []
+    return f"Make it: `{shlex.join(words)}` (recordings: {chosen.how_to_get})."
+
+
+def existing_store(data: Path, store: str | None, dataset: str, size: Size) -> Path:
+    """Return where a store lies that must be there; arguments and errors as :func:`store_path`.
+
+    Raises:
+        StoreError: it is not there; names those that are.
+    """
+    from mtut_bench.store_reader import list_stores
+
+    path = store_path(data, store, dataset, size)
+    if not path.exists():
+        known = [one.stem for one in list_stores(path.parent)]
+        there = f"Stores there: {', '.join(known) or 'none'}."
+        cure = store_cure("" if store else dataset, store, size)
+        raise StoreError(
+            f"there is no store {path}", f"{did_you_mean(path.stem, known)}{there} {cure}"
+        )
+    return path
+
+
+def open_store(data: Path, store: str | None, dataset: str, size: Size) -> "StoreReader":
+    """Return a store that must be there; arguments and errors as :func:`existing_store`.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    from mtut_bench.store_reader import StoreReader
+
+    return StoreReader(existing_store(data, store, dataset, size))
 
 
 def raw_folder(
@@ -255,7 +347,8 @@ def open_raw(
     if (table is not None) != dataset.needs_table:
         raise UsageError(
             f"{dataset.name} {'needs' if dataset.needs_table else 'takes no'} --table",
-            "Your own recordings: mtut-bench prepare manifest --table clips.csv",
+            "Your own recordings: the dataset manifest, and --table with the CSV file that lists"
+            " them.",
         )
     chosen = name or (table.stem if table else "")
     return dataset.open_raw(RawChoice(folder, colour.value, table, chosen))

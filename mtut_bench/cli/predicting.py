@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtut_bench.cli import completing
 from mtut_bench.cli.options import RUNS, RunsOption, open_trained
 from mtut_bench.cli.verdicts import Work, predict_all
-from mtut_bench.errors import RunError, UsageError
+from mtut_bench.errors import RunError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from mtut_bench.prediction import Windowing
@@ -30,9 +31,21 @@ def predict(
     videos: Annotated[
         list[Path], typer.Argument(help="Video files; folders or patterns of numbered images.")
     ],
-    run: Annotated[str, typer.Option("--run", help="Folder, or first digits; see `list runs`.")],
+    run: Annotated[
+        str,
+        typer.Option(
+            "--run",
+            help="Folder, or first digits; see `list runs`.",
+            autocompletion=completing.runs,
+        ),
+    ],
     modality: Annotated[
-        str, typer.Option("--modality", help="What the recordings show: rgb, depth, flow (of rgb).")
+        str,
+        typer.Option(
+            "--modality",
+            help="What the recordings show: rgb, depth, flow (of rgb).",
+            autocompletion=completing.runs_modality,
+        ),
     ] = "",
     runs: RunsOption = RUNS,
     as_json: Annotated[
@@ -115,7 +128,8 @@ def _modality(run: "TrainedRun", text: str) -> str:
         )
     if text not in run.modalities:
         what = f"has no network for {text!r}" if text else "has several networks"
-        raise UsageError(f"run {run.folder.name} {what}", f"Choose --modality: {names}.")
+        meant = did_you_mean(text, run.modalities)
+        raise UsageError(f"run {run.folder.name} {what}", f"{meant}Choose --modality: {names}.")
     return text
 
 

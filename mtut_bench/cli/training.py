@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mtut_bench.cli import completing
 from mtut_bench.cli.options import (
     DATA,
     RUNS,
@@ -23,11 +24,15 @@ from mtut_bench.cli.options import (
     WorkersOption,
     console,
     find_dataset,
+    find_protocol,
     readers,
     say,
+    store_cure,
     store_path,
+    trained_alone,
 )
-from mtut_bench.errors import UsageError
+from mtut_bench.cli.suggesting import suggest
+from mtut_bench.errors import UsageError, did_you_mean
 from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
@@ -43,21 +48,44 @@ __all__ = ["run"]
 def run(
     context: typer.Context,
     method: Annotated[
-        str, typer.Option("--method", help="See `list methods`; or your own: file.py:build.")
+        str,
+        typer.Option(
+            "--method",
+            help="See `list methods`; or your own: file.py:build.",
+            autocompletion=completing.methods,
+        ),
     ] = "mtut",
-    dataset: Annotated[str | None, typer.Option("--dataset", help="Default viva.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", help="Default viva.", autocompletion=completing.datasets),
+    ] = None,
     fold: Annotated[
-        str, typer.Option("--fold", help="Name of a fold, or several: 1,2; or all.")
+        str,
+        typer.Option(
+            "--fold",
+            help="Name of a fold, or several: 1,2; or all.",
+            autocompletion=completing.folds,
+        ),
     ] = "all",
     fold_unit: Annotated[
         FoldUnit,
         typer.Option("--fold-unit", help="Who is left out; user: a marked variant."),
     ] = FoldUnit.PERSON,
     modalities: Annotated[
-        str, typer.Option("--modalities", help="Such as rgb,depth; default: all of the store's.")
+        str,
+        typer.Option(
+            "--modalities",
+            help="Such as rgb,depth; default: all of the store's.",
+            autocompletion=completing.modalities,
+        ),
     ] = "",
     protocol: Annotated[
-        str | None, typer.Option("--protocol", help="See `list protocols`. Default paper.")
+        str | None,
+        typer.Option(
+            "--protocol",
+            help="See `list protocols`. Default paper.",
+            autocompletion=completing.protocols,
+        ),
     ] = None,
     study: Annotated[
         Path | None, typer.Option("--study", help="All runs of a study: its TOML file.")
@@ -160,8 +188,7 @@ def run(
     if precision is Precision.AUTO:
         plans = _right_precision(plans, groups, checks)
     execute(plans, machine, reporter, checks)
-    text = f"tables: mtut-bench report --runs {runs}"
-    say(text)
+    say(f"tables: {suggest('report')}")
 
 
 def _is_given(context: typer.Context, name: str) -> bool:
@@ -193,31 +220,27 @@ def _request(
     from mtut_baselines import METHODS
     from mtut_bench.method_file import load_method
     from mtut_bench.planning import Request
-    from mtut_bench.protocol import PROTOCOLS
 
     # A store that is named says itself what it holds; a dataset that is named as well must agree.
     wanted = dataset or ("" if common.store else "viva")
     chosen = find_dataset(wanted or "viva")
-    if protocol not in PROTOCOLS:
-        known = ", ".join(PROTOCOLS)
-        raise UsageError(f"there is no protocol {protocol!r}", f"Choose one of: {known}.")
+    player = load_method(method, METHODS)
     return Request(
         store=store_path(common.data, common.store, chosen.name, common.size),
-        method=load_method(method, METHODS),
-        protocol=PROTOCOLS[protocol],
+        method=player,
+        protocol=find_protocol(protocol),
         fold=common.fold,
         modalities=tuple(part.strip() for part in modalities.split(",")) if modalities else (),
         dataset=wanted,
         seed=common.seed,
         runs=common.runs,
-        store_cure=f"Make it: mtut-bench prepare DATASET --store {common.store}."
-        if common.store
-        else f"Make it: mtut-bench prepare {chosen.name} (recordings: {chosen.how_to_get}).",
+        store_cure=store_cure(wanted, common.store, common.size),
         weights=common.data / "weights",
         settings=common.settings,
         precision=common.precision,
         fold_unit=common.fold_unit,
         expected=_expected(wanted, common) if common.dry_run else None,
+        alone=trained_alone(player, METHODS),
     )
 
 
@@ -260,20 +283,25 @@ def _table_requests(
 
 def _study_requests(study: "Study", common: _Choice) -> list[list["Request"]]:
     """Return the requests of each block and seed, whose runs share first stages."""
+    _check_folds(study, common.fold)
     return [
         [
-            _request(
-                method,
-                study.dataset or None,
-                study.protocol,
-                ",".join(block.modalities),
-                replace(
-                    common,
-                    fold=fold,
-                    seed=seed,
-                    store=block.store,
-                    settings=block.settings,
+            replace(
+                _request(
+                    method,
+                    study.dataset or None,
+                    study.protocol,
+                    ",".join(block.modalities),
+                    replace(
+                        common,
+                        fold=fold,
+                        seed=seed,
+                        store=block.store,
+                        settings=block.settings,
+                    ),
                 ),
+                # A study names no size of a twin.
+                store_cure=store_cure("", block.store, common.size),
             )
             for fold in _folds_of(block, common.fold)
             for method in block.methods
@@ -281,6 +309,19 @@ def _study_requests(study: "Study", common: _Choice) -> list[list["Request"]]:
         for block in study.blocks
         for seed in block.seeds
     ]
+
+
+def _check_folds(study: "Study", chosen: str) -> None:
+    """Refuse a fold that no block has; the folds of a block that names none are its store's."""
+    if chosen == "all" or not all(block.folds for block in study.blocks):
+        return
+    known = list(dict.fromkeys(fold for block in study.blocks for fold in block.folds))
+    unknown = [fold for part in chosen.split(",") if (fold := part.strip()) not in known]
+    if unknown:
+        raise UsageError(
+            f"no block of the study {study.title!r} has a fold {unknown[0]!r}",
+            f"{did_you_mean(unknown[0], known)}Choose from: {', '.join(known)}, or all.",
+        )
 
 
 def _folds_of(block: "Block", chosen: str) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mtut_bench.cli.options import DATA, DataOption, console, say
-from mtut_bench.errors import UsageError
+from mtut_bench.errors import UsageError, did_you_mean
 from mtut_bench.progress import Reporter
 
 __all__ = ["weights_app"]
@@ -42,7 +42,8 @@ def fetch(
     unknown = [name for name in names if name not in KNOWN]
     if unknown or (len(names) > 1 and (url or sha256)):
         what = f"there is no known file {unknown[0]!r}" if unknown else "--url names one file"
-        raise UsageError(what, f"Name one of: {', '.join(KNOWN)}.")
+        meant = did_you_mean(unknown[0], KNOWN) if unknown else ""
+        raise UsageError(what, f"{meant}Name one of: {', '.join(KNOWN)}.")
     for name in names:
         known = KNOWN[name]
         path = data / "weights" / "files" / f"{name}{Path(known.url).suffix}"
@@ -69,7 +70,10 @@ def convert_(
 
     known = sorted({name for method in METHODS.values() for name in method.weights.values()})
     if fills not in known:
-        raise UsageError(f"no method looks for {fills!r}", f"Choose one of: {', '.join(known)}.")
+        raise UsageError(
+            f"no method looks for {fills!r}",
+            f"{did_you_mean(fills, known)}Choose one of: {', '.join(known)}.",
+        )
     out = data / "weights" / f"{fills}.safetensors"
     for text in convert(file, out).lines():
         say(text)

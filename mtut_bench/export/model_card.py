@@ -2,8 +2,10 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from mtut_bench.export.comparison import Difference
 from mtut_bench.export.input_spec import InputSpec
@@ -16,7 +18,7 @@ from mtut_bench.types import behaves_like
 
 __all__ = ["Exported", "card_text"]
 
-_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/]+/)+")
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^/]+/)+")
 
 
 @dataclass(frozen=True)
@@ -225,8 +227,17 @@ def _versions(run: TrainedRun, command: str) -> Iterator[tuple[str, str]]:
     for name, version in run.manifest.get("provenance.versions", dict).items():
         yield f"trained with {name}", str(version)
     yield "trained at revision", str(run.manifest.get("provenance.git", str, type(None)))
-    yield "trained by", _FOLDERS.sub("", run.manifest.get("provenance.command", str))
-    yield "exported by", _FOLDERS.sub("", command) or "export_networks in Python"
+    yield "trained by", _without_folders(run.manifest.get("provenance.command", str))
+    yield "exported by", _without_folders(command) or "export_networks in Python"
+
+
+def _without_folders(command: str) -> str:
+    """Return a command whose paths are names: a card tells nothing of a machine's folders."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    return shlex.join(_FOLDERS.sub("", word) for word in words)
 
 
 def _load(run: TrainedRun, exported: Exported) -> list[str]:
@@ -264,12 +275,15 @@ def _load_onnx(name: str) -> list[str]:
 
 def _method_import(run: TrainedRun) -> str:
     if run.method.source:
-        return "from method_of_yours import build  # the file that trained"
+        path, _, function = run.method.file.rpartition(":")
+        name = Path(path).stem if Path(path).stem.isidentifier() else "method_of_yours"
+        return f"from {name} import {function or 'build'}  # the file that trained"
     return "from mtut_baselines import METHODS"
 
 
 def _load_tensors(run: TrainedRun, name: str) -> list[str]:
-    method = "build()" if run.method.source else 'METHODS[facts["method"]]'
+    own = f"{run.method.file.rpartition(':')[2] or 'build'}()"
+    method = own if run.method.source else 'METHODS[facts["method"]]'
     return [
         f'with safe_open({name}, framework="pt") as file:',
         "    facts = file.metadata()",

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mtut_bench import __version__
-from mtut_bench.errors import MtutBenchError, UsageError
+from mtut_bench.errors import MtutBenchError, UsageError, did_you_mean
 from mtut_bench.export.comparison import (
     comparison_shapes,
     enforce,
@@ -116,7 +116,7 @@ def _modalities(run: TrainedRun, wanted: Sequence[str]) -> tuple[str, ...]:
     if unknown:
         raise UsageError(
             f"run {run.folder.name} has no network for {unknown[0]!r}",
-            f"Choose among: {', '.join(run.modalities)}.",
+            f"{did_you_mean(unknown[0], run.modalities)}Choose among: {', '.join(run.modalities)}.",
         )
     return tuple(dict.fromkeys(wanted)) or run.modalities
 

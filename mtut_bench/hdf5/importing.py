@@ -32,6 +32,7 @@ Progress = Callable[[int, int], None]
 _WRITTEN_BY_FINISH = ("format_version", "modalities", "set_aside", "plan", "digest", "versions")
 _ROW = ("id", "subject", "label", "repetition", "split", "num_frames")
 _COLUMNS = (*_ROW, "source", "offset", "sha256")
+_HOW = "How to make one: `mtut-bench export --help`."
 _CURE = "Copy the file again, or export it again from the store."
 
 
@@ -102,7 +103,7 @@ def _reading(what: str) -> Iterator[None]:
 @contextmanager
 def _open(file: Path) -> Iterator[h5py.File]:
     if not file.is_file():
-        raise StoreError(f"there is no file {file}", "Make one with `mtut-bench export`.")
+        raise StoreError(f"there is no file {file}", _HOW)
     if not h5py.is_hdf5(file):
         raise StoreError(f"{file} is no HDF5 file", _CURE)
     with _reading(str(file)):
@@ -114,7 +115,7 @@ def _open(file: Path) -> Iterator[h5py.File]:
         if form != FORMAT_NAME or not isinstance(version, np.integer):
             raise StoreError(
                 f"{file} is an HDF5 file of another kind: its attribute 'format' is {form!r}",
-                "Make one with `mtut-bench export`.",
+                _HOW,
             )
         if version > LAYOUT_VERSION:
             raise StoreError(

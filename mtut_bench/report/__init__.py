@@ -164,7 +164,7 @@ def _kept_rows(out: Path, before: Record | None) -> tuple[ResultRow, ...]:
     if before and not before.complete and before.rows != rows_digest(row_files(rows)):
         raise ReportError(
             f"The report in {out} was stopped while it was written, and there are no runs.",
-            "Write it from its runs: mtut-bench report --runs DIR.",
+            "Write it from its runs: name their folder with --runs.",
         )
     return rows
 

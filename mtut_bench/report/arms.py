@@ -16,6 +16,7 @@ from mtut_bench.predictions import Predictions, fuse
 from mtut_bench.report.behind import differences, setting_notes
 from mtut_bench.report.finished import FinishedRun
 from mtut_bench.report.plaintext import count
+from mtut_bench.report.repeating import command_like
 from mtut_bench.report.rows import ResultRow, modality_order, result_rows
 
 __all__ = ["Arm", "Paired", "gather", "pair", "right_clips", "run_id"]
@@ -36,7 +37,7 @@ _CONDITIONS = {
 _ONE_KIND = ("family", "protocol_version", "num_folds", "origin", "complete")
 _CURE = (
     "Compare runs of one kind: choose with --store and --protocol, name runs by their ids (see "
-    "`list runs`), or repeat one side under the other's conditions."
+    "`mtut-bench list runs`), or repeat one side under the other's conditions."
 )
 
 
@@ -172,7 +173,7 @@ def pair(a: Arm, b: Arm) -> Paired:
         raise ComparisonError(
             f"{a.name} has seeds {_list(a.seeds)} on these folds, {b.name} {_list(b.seeds)}: none "
             "in common.",
-            "Repeat one of them with a seed of the other: mtut-bench run --seed.",
+            f"Repeat one of them with a seed of the other: {_repeated(b, b.folds, a.seeds[0])[0]}.",
         )
     runs_a = [[a.runs[seed][fold] for fold in a.folds] for seed in seeds]
     runs_b = [[b.runs[seed][fold] for fold in a.folds] for seed in seeds]
@@ -316,10 +317,15 @@ def _list(values: Sequence[object]) -> str:
 def _commands(a: Arm, b: Arm) -> str:
     lines = []
     for arm, other in ((a, b), (b, a)):
-        lines += [
-            f"mtut-bench run --method {arm.name} --store {arm.row['store']} --protocol "
-            f"{arm.row['protocol']} --fold {fold}"
-            for fold in other.folds
-            if fold not in arm.folds
-        ]
+        folds = [fold for fold in other.folds if fold not in arm.folds]
+        for seed in arm.seeds if folds else ():
+            lines += _repeated(arm, folds, seed)
     return "; ".join(lines[:3]) + ("; ..." if len(lines) > 3 else "")
+
+
+def _repeated(arm: Arm, folds: Sequence[str], seed: int) -> list[str]:
+    """Return commands that run a side's method on folds, with a seed; each between backticks."""
+    like = next(iter(arm.runs[arm.seeds[0]].values()))
+    # A name may hold a comma itself; such folds are named one by one.
+    groups = [[fold] for fold in folds] if any("," in fold for fold in folds) else [folds]
+    return [f"`{command_like(like.manifest, ','.join(group), seed)}`" for group in groups]

@@ -3,6 +3,7 @@
 Reads no run, writes nothing. Figures and page come from runs: they are compared with the record.
 """
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,8 @@ from mtut_bench.types import StrPath
 
 __all__ = ["Checked", "check_report"]
 
-_ROWS = "Restore the file, or write the report anew from its runs: mtut-bench report --runs DIR."
-_ILLUSTRATED = (
-    "Write it anew from the runs: mtut-bench report --runs DIR; or delete it and write the tables "
-    "anew from the rows."
-)
+_ROWS = "Restore the file, or write the report anew from its runs."
+_ILLUSTRATED = "Write it anew from the runs; or delete it and write the tables anew from the rows."
 
 
 @dataclass(frozen=True)
@@ -49,8 +47,8 @@ def check_report(out: StrPath) -> Checked:
     """
     out = Path(out)
     cure = (
-        f"Write it anew: mtut-bench report --out {out}; where there are no runs, it takes the rows "
-        "that the folder holds."
+        f"Write it anew: `mtut-bench report --out {shlex.quote(str(out))}`; where there are no "
+        "runs, it takes the rows that the folder holds."
     )
     record = _complete_record(out, cure)
     rows = read_rows(out / FOLDER)

@@ -4,16 +4,18 @@ The numbers come from ``paired``, what is refused from ``arms``, the words from 
 """
 
 import re
+import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from mtut_bench.errors import ComparisonError, UsageError
+from mtut_bench.errors import ComparisonError, UsageError, did_you_mean
 from mtut_bench.report.arms import Arm, Paired, gather, pair, run_id
 from mtut_bench.report.comparison import Comparison, describe, not_compared
 from mtut_bench.report.finished import FinishedRun
 from mtut_bench.report.paired import ComparisonRow, correct_two_families, measure_all
+from mtut_bench.report.repeating import method_option
 from mtut_bench.report.rows import ResultRow, modality_order, result_rows
 
 __all__ = ["all_comparisons", "compare", "method_name"]
@@ -39,6 +41,7 @@ def compare(
     dataset: str | None = None,
     store: str | None = None,
     protocol: str | None = None,
+    methods: Collection[str] = (),
 ) -> Comparison:
     """Return two methods compared on what both were tested on, first on the mean over modalities.
 
@@ -54,6 +57,7 @@ def compare(
         dataset: only runs on this dataset.
         store: only runs on the store of this name.
         protocol: only runs under this protocol.
+        methods: names that `--method` takes, for the cure where there is no run.
 
     Raises:
         ComparisonError: there are no such runs, or they were not made under the same conditions.
@@ -62,18 +66,20 @@ def compare(
     if not (a.strip() and b.strip()):
         raise UsageError(
             "Two methods are compared, and one has no name.",
-            "Give two names or ids: mtut-bench report compare mtut i3d. What there is: mtut-bench "
-            "list runs.",
+            "Give two names or ids. What there is: `mtut-bench list runs`.",
         )
     limits = {"dataset": dataset, "store": store, "protocol": protocol}
     kept = [run for run in runs if _within(run, limits)]
+    for name in (a, b):
+        if not _chosen(kept, name, limits):
+            raise _nothing(runs, kept, name, limits, methods)
     arms_a, arms_b = _arms(kept, a, limits), _arms(kept, b, limits)
     common = sorted(arms_a.keys() & arms_b.keys(), key=modality_order)
     if not common:
         raise ComparisonError(
             f"{a} was trained on {' and '.join(sorted(arms_a))}, {b} on "
             f"{' and '.join(sorted(arms_b))}: no set of modalities in common.",
-            "Repeat one of them on the other's: mtut-bench run --modalities.",
+            "Repeat one of them on the other's modalities (run --modalities).",
         )
     pairs = [pair(*_named(arms_a[key], arms_b[key])) for key in common]
     rows = correct_two_families([row for two in pairs for row in measure_all(two)])
@@ -134,16 +140,10 @@ def _within(run: FinishedRun, limits: Mapping[str, str | None]) -> bool:
 
 
 def _arms(
-    runs: Iterable[FinishedRun], name: str, limits: Mapping[str, str | None]
+    runs: Sequence[FinishedRun], name: str, limits: Mapping[str, str | None]
 ) -> dict[str, Arm]:
     """Return one side for each set of modalities that a method was trained on."""
-    runs = list(runs)
-    chosen = [run for run in runs if method_name(run) == name]
-    chosen = _unchanged(chosen) or chosen
-    if not chosen and ("," in name or _RUN_ID.fullmatch(name.lower())):
-        chosen = [_by_id(runs, start.strip().lower(), limits) for start in name.split(",")]
-    if not chosen:
-        raise _nothing(runs, name, limits)
+    chosen = _chosen(runs, name, limits)
     methods = sorted({method_name(run) for run in chosen})
     if len(methods) > 1:
         raise ComparisonError(
@@ -154,6 +154,17 @@ def _arms(
     for run in chosen:
         sets[result_rows([run])[0]["modalities"]].append(run)
     return {key: gather(methods[0], some) for key, some in sets.items()}
+
+
+def _chosen(
+    runs: Sequence[FinishedRun], name: str, limits: Mapping[str, str | None]
+) -> list[FinishedRun]:
+    """Return the runs that a name or ids mean; none where nothing has the name."""
+    chosen = [run for run in runs if method_name(run) == name]
+    chosen = _unchanged(chosen) or chosen
+    if not chosen and ("," in name or _RUN_ID.fullmatch(name.lower())):
+        chosen = [_by_id(runs, start.strip().lower(), limits) for start in name.split(",")]
+    return chosen
 
 
 def _unchanged(runs: Iterable[FinishedRun]) -> list[FinishedRun]:
@@ -187,7 +198,7 @@ def _by_id(
         raise ComparisonError(
             f"There is no finished run whose id begins with {start!r}{_where(limits)}, and no "
             "method of that name.",
-            "Give a method, or at least 4 digits of an id. What there is: mtut-bench list runs.",
+            "Give a method, or at least 4 digits of an id. What there is: `mtut-bench list runs`.",
         )
     if len(found) > 1:
         raise ComparisonError(
@@ -204,15 +215,33 @@ def _where(limits: Mapping[str, str | None]) -> str:
 
 
 def _nothing(
-    runs: Sequence[FinishedRun], name: str, limits: Mapping[str, str | None]
+    runs: Sequence[FinishedRun],
+    kept: Sequence[FinishedRun],
+    name: str,
+    limits: Mapping[str, str | None],
+    methods: Collection[str],
 ) -> ComparisonError:
-    found = sorted({method_name(run) for run in runs})
-    options = " ".join(f"--{limit} {value}" for limit, value in limits.items() if value)
+    """Return the error for a side without runs.
+
+    Args:
+        runs: all finished runs; they say from which file a user's own method came.
+        kept: those within the limits.
+        name: of the side, as the user typed it.
+        limits: options that leave runs out.
+        methods: names that `--method` takes.
+    """
+    found = sorted({method_name(run) for run in kept})
     there = f"; there are runs of {', '.join(found)}" if found else ""
+    like = [method_option(run.manifest) for run in runs if method_name(run) == name]
+    option = like[0] if like else name if name in methods else ""
+    make = ""
+    if option:
+        given = [(f"--{limit}", value) for limit, value in limits.items() if value]
+        words = [word for pair in given for word in pair]
+        make = f" Make one: `{shlex.join(['mtut-bench', 'run', '--method', option, *words])}`."
     return ComparisonError(
         f"There is no finished run of {name}{_where(limits)}{there}.",
-        f"Make one: mtut-bench run --method {name} {options}".rstrip()
-        + ". What there is: mtut-bench list runs.",
+        f"{did_you_mean(name, [*found, *methods])}What there is: `mtut-bench list runs`.{make}",
     )
 
 

@@ -5,6 +5,7 @@ Axes: N clip, K class, T time (frames), H height, W width, C channel.
 
 import base64
 import hashlib
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -256,7 +257,10 @@ def _with_thumbnails(
             for clip in clips
         ]
     except StoreError:
-        return list(clips), f"No thumbnails: the store {name} cannot be read; mtut-bench verify."
+        return list(clips), (
+            f"No thumbnails: the store {name} cannot be read; `mtut-bench verify --store"
+            f" {shlex.quote(name)}` says why."
+        )
     return shown, f"Frames: {modality}, evenly spread over each clip."
 
 

@@ -23,7 +23,7 @@ RECORD = "report.json"
 """Name of the record, in the folder of the report."""
 
 _FORMAT_VERSION = 1
-_CURE = "Restore it as it was written, or write into another folder: mtut-bench report --out DIR."
+_CURE = "Restore it as it was written, or write into another folder (--out)."
 _DIGEST_LENGTH = 64
 
 

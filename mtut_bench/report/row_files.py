@@ -28,7 +28,7 @@ FOLDER = "rows"
 ROW_COLUMNS = tuple(ResultRow.__annotations__)
 """Columns of every file, in order."""
 
-_CURE = "Restore the file as it was written, or write it anew from the runs: mtut-bench report."
+_CURE = "Restore the file as it was written, or write the report anew from its runs."
 # One number of one run: no two rows may agree in all of these.
 _KEY = ("store", "run", "tested_on", "metric")
 _INTEGER = re.compile(r"-?\d+")

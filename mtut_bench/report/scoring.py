@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench import metrics
-from mtut_bench.errors import ComparisonError, UsageError
+from mtut_bench.errors import ComparisonError, UsageError, did_you_mean
 from mtut_bench.files import write_atomic
 from mtut_bench.folds import make_folds
 from mtut_bench.report.arms import Paired, gather, right_clips
@@ -148,12 +148,15 @@ def write_template(
 def _test_clips(reader: StoreReader, name: str, fold_unit: str) -> tuple[Fold, int, list[ClipRow]]:
     """Return a fold, the number of folds, and the fold's test clips in the order of their ids."""
     attributes, rows = reader.attributes, reader.table.rows
-    folds = make_folds(rows, attributes["fold_rule"], attributes["subject_unit"], fold_unit)
+    folds = make_folds(
+        rows, attributes["fold_rule"], attributes["subject_unit"], fold_unit, store=reader.name
+    )
     named = {one.name: one for one in folds}
     if name not in named:
         raise UsageError(
             f"{reader.name} has no fold {name!r}",
-            f"Choose the one whose test clips are predicted: --fold {', '.join(named)}.",
+            f"{did_you_mean(name, named)}Choose the one whose test clips are predicted: --fold"
+            f" {', '.join(named)}.",
         )
     clips = [rows[reader.table.index[clip]] for clip in sorted(named[name].test)]
     return named[name], len(folds), clips
@@ -162,11 +165,13 @@ def _test_clips(reader: StoreReader, name: str, fold_unit: str) -> tuple[Fold, i
 def _check_modality(modality: str | None, reader: StoreReader) -> None:
     if modality is None:
         return
-    names = modality.split("+")
-    if len(set(names)) < len(names) or not set(names) <= set(reader.modalities):
+    names, there = modality.split("+"), reader.modalities
+    unknown = [name for name in names if name not in there]
+    if unknown or len(set(names)) < len(names):
         raise UsageError(
             f"--modality {modality!r} does not name modalities of {reader.name}, each once",
-            f"Choose from {', '.join(reader.modalities)}; several are joined by '+'.",
+            f"{did_you_mean(unknown[0], there) if unknown else ''}Choose from {', '.join(there)};"
+            " several are joined by '+'.",
         )
 
 

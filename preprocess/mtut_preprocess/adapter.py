@@ -119,7 +119,7 @@ def recording_origin(root: StrPath, dataset: str) -> tuple[str, Origin]:
         DatasetError: the generator has not finished the folder, or its marker is malformed.
     """
     root = Path(root)
-    cure = "Generate it again: mtut-bench synth, with the same --raw, --size and --seed."
+    cure = "Repeat the command that generated it, with the same --raw, --size and --seed."
     # The folder that holds the marker may lie above the one that was named.
     for folder in (root.resolve(), *root.resolve().parents):
         if (folder / _UNFINISHED_MARKER).exists():

@@ -9,6 +9,7 @@ from mtut_bench.files import canonical_json
 from mtut_bench.report.finished import FinishedRun
 from mtut_bench.report.manifest import Manifest
 from mtut_bench.report.page.grid import Grid, plain_grid
+from mtut_bench.report.repeating import method_option
 from mtut_bench.report.rows import modality_order
 
 __all__ = ["Provenance", "provenance"]
@@ -68,6 +69,7 @@ def _details(manifest: Manifest) -> tuple[tuple[str, str], ...]:
     pairs = (
         ("Run", get("id", str)),
         ("Store", f"{get('store.name', str)}, digest {get('store.digest', str)}"),
+        ("Method", method_option(manifest)),
         ("Command", _told(manifest, "provenance.command") or _UNKNOWN),
         ("Git revision", _told(manifest, "provenance.git") or _UNKNOWN),
         ("Versions", _words(versions) if isinstance(versions, Mapping) else _UNKNOWN),

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from mtut_bench.errors import UsageError
+from mtut_bench.errors import UsageError, did_you_mean
 
 __all__ = ["DIFFICULTY", "Difficulty", "Weakness", "changed", "draw_weakness"]
 
@@ -66,7 +66,8 @@ def changed(twin: str, texts: Sequence[str]) -> Difficulty:
         name, _, value = text.partition("=")
         if name not in names:
             raise UsageError(
-                f"--difficulty {text!r} names no knob", f"Write name=value: {', '.join(names)}."
+                f"--difficulty {text!r} names no knob",
+                f"{did_you_mean(name, names)}Write name=value: {', '.join(names)}.",
             )
         most = 1.0 if name in _SHARES else float("inf")
         try:

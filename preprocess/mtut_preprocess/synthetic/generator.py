@@ -21,8 +21,8 @@ __all__ = ["write_twin"]
 _MARKER = "synthetic.json"
 _PARTIAL = "synthetic.partial.json"
 _CURE = (
-    "Finish it with the `mtut-bench synth` command that began it, choose an empty folder, or delete"
-    " this one if nothing else needs it."
+    "Finish it with the command that began it, choose an empty folder, or delete this one if"
+    " nothing else needs it."
 )
 
 

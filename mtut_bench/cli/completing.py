@@ -1,0 +1,256 @@
+"""What the shell offers at the tabulator: names of datasets, methods, protocols, stores, runs ...
+
+A shell waits for each answer, so nothing here imports torch, and what a store or run says of
+itself is read from its JSON file. Whatever cannot be read is left out: an error would end up in the
+midst of the line that somebody is typing.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import typer
+
+__all__ = [
+    "METHOD_NAMES",
+    "datasets",
+    "exportable",
+    "fold",
+    "folds",
+    "fused_modalities",
+    "methods",
+    "methods_run",
+    "modalities",
+    "modality",
+    "protocols",
+    "runs",
+    "runs_modality",
+    "stores",
+    "stores_run",
+    "twins",
+]
+
+Offered = list[tuple[str, str]]
+"""Names and, for shells that show it, a word on each."""
+
+METHOD_NAMES = (
+    "i3d",
+    "i3d+ssa",
+    "mtut",
+    "c3d",
+    "c3d+ssa",
+    "mtut-c3d",
+    "i3d-again",
+    "mtut-other-clip",
+    "mtut-rho-permuted",
+    "mtut-rho-inverted",
+    "mtut-rho-constant",
+    "mutual-learning",
+)
+"""Keys of ``mtut_baselines.METHODS``, whose import takes seconds; a test keeps them alike."""
+
+
+def _quiet(complete: Callable[[typer.Context, str], Offered]) -> Callable[..., Offered]:
+    """Return a completion that offers nothing where it fails, whatever the reason."""
+
+    @wraps(complete)
+    def offered(ctx: typer.Context, incomplete: str) -> Offered:
+        try:
+            return complete(ctx, incomplete)
+        except Exception:
+            return []
+
+    return offered
+
+
+@_quiet
+def datasets(ctx: typer.Context, incomplete: str) -> Offered:
+    """Offer the datasets."""
+    from mtut_preprocess import DATASETS
+
+    return [(one.name, one.summary) for one in DATASETS.values()]
+
+
+@_quiet
+def twins(ctx: typer.Context, incomplete: str) -> Offered:
+    """Offer the datasets that are generated."""
+    from mtut_preprocess import DATASETS
+
+    return [(one.name, one.summary) for one in DATASETS.values() if one.twin]
+
+
+@_quiet
+def methods(ctx: typer.Context, incomplete: str) -> Offered:
+    """Offer our methods; a shell itself offers files."""
+    return _plain(METHOD_NAMES)
+
+
+@_quiet
+def protocols(ctx: typer.Context, incomplete: str) -> Offered:
+    """Offer the protocols."""
+    from mtut_bench.protocol import PROTOCOLS
+
+    return [(one.name, one.summary) for one in PROTOCOLS.values()]
+
+
+@_quiet
+def stores(ctx: typer.Context, incomplete: str) -> Offered:
+    """Offer the stores below ``--data``."""
+    return _plain(path.stem for path in _all_stores(ctx))
+
+
+@_quiet
+def modality(ctx: typer.Context, incomplete: str) -> Offered:
+    """Offer a modality of the store that is meant."""
+    return _plain(_modalities_of_stores(ctx))
+
+
+@_quiet
+def modalities(ctx: typer.Context, incomplete: str) -> Offered:
+    """Offer modalities of the store that is meant, joined by commas."""
+    return _joined(_modalities_of_stores(ctx), incomplete, ",")
+
+
+@_quiet
+def fused_modalities(ctx: typer.Context, incomplete: str) -> Offered:
+    """Offer modalities of the store that is meant, joined by plus signs."""
+    return _joined(_modalities_of_stores(ctx), incomplete, "+")
+
+
+@_quiet
+def fold(ctx: typer.Context, incomplete: str) -> Offered:
+    """Offer a fold of the store that is meant."""
+    return _plain(_folds_of_stores(ctx))
+
+
+@_quiet
+def folds(ctx: typer.Context, incomplete: str) -> Offered:
+    """Offer folds of the store that is meant, joined by commas, or all."""
+    every = [] if "," in incomplete else ["all"]
+    return _joined(_folds_of_stores(ctx), incomplete, ",") + _plain(every)
+
+
+@_quiet
+def runs(ctx: typer.Context, incomplete: str) -> Offered:
+    """Offer the finished runs below ``--runs`` by their ids."""
+    return _runs(ctx)
+
+
+@_quiet
+def exportable(ctx: typer.Context, incomplete: str) -> Offered:
+    """Offer what ``export`` writes in the format that was given: a dataset's store, or runs."""
+    given = ctx.get_parameter_source("file_format")
+    if given is not None and given.name == "COMMANDLINE":
+        of_store = ctx.params["file_format"].value == "hdf5"
+        return datasets(ctx, incomplete) if of_store else _runs(ctx)
+    return datasets(ctx, incomplete) + _runs(ctx)
+
+
+@_quiet
+def methods_run(ctx: typer.Context, incomplete: str) -> Offered:
+    """Offer the methods of the finished runs, and the runs by their ids."""
+    names = {manifest["method"]["name"]: None for _, manifest in _manifests(ctx)}
+    return _plain(names) + _runs(ctx)
+
+
+@_quiet
+def stores_run(ctx: typer.Context, incomplete: str) -> Offered:
+    """Offer the stores that there are finished runs on."""
+    return _plain({path.parent.parent.name: None for path, _ in _manifests(ctx)})
+
+
+@_quiet
+def runs_modality(ctx: typer.Context, incomplete: str) -> Offered:
+    """Offer a modality of the run that is meant; of any where none was named yet."""
+    wanted = str(ctx.params.get("run") or ctx.params.get("what") or "")
+    digits = Path(wanted).name
+    found = {
+        name: None
+        for path, manifest in _manifests(ctx)
+        if path.parent.name.startswith(digits)
+        for name in manifest["identity"]["modalities"]
+    }
+    return _plain(found)
+
+
+def _plain(names: Iterable[str]) -> Offered:
+    return [(name, "") for name in names]
+
+
+def _joined(names: Iterable[str], incomplete: str, sign: str) -> Offered:
+    """Offer names behind those that were typed already, each once."""
+    before, _, _ = incomplete.rpartition(sign)
+    typed = before.split(sign) if before else []
+    begin = f"{before}{sign}" if before else ""
+    return _plain(f"{begin}{name}" for name in names if name not in typed)
+
+
+def _all_stores(ctx: typer.Context) -> list[Path]:
+    return sorted((ctx.params["data"] / "stores").glob("*.zarr"))
+
+
+def _meant(ctx: typer.Context) -> list[Path]:
+    """Return the store that the options name so far; all of them where it is not there."""
+    from mtut_bench.cli.options import store_path
+
+    given = ctx.params
+    dataset = given.get("dataset") or given.get("what") or "viva"
+    path = store_path(given["data"], given.get("store"), dataset, given["size"])
+    return [path] if path.is_dir() else _all_stores(ctx)
+
+
+def _attributes(store: Path) -> dict[str, Any]:
+    """Return the attributes of a store: those of its Zarr v3 group."""
+    attributes: dict[str, Any] = json.loads((store / "zarr.json").read_text())["attributes"]
+    return attributes
+
+
+def _modalities_of_stores(ctx: typer.Context) -> list[str]:
+    found = {name: None for path in _meant(ctx) for name in _attributes(path)["modalities"]}
+    return list(found)
+
+
+def _folds_of_stores(ctx: typer.Context) -> list[str]:
+    return list({name: None for path in _meant(ctx) for name in _folds_of(path, ctx)})
+
+
+def _folds_of(path: Path, ctx: typer.Context) -> list[str]:
+    from mtut_bench.errors import MtutBenchError
+    from mtut_bench.folds import make_folds
+    from mtut_bench.store_reader import StoreReader
+
+    unit = ctx.params.get("fold_unit")
+    try:
+        reader = StoreReader(path)
+        rule, subject_unit = reader.attributes["fold_rule"], reader.attributes["subject_unit"]
+        made = make_folds(
+            reader.table.rows, rule, subject_unit, unit.value if unit is not None else "person"
+        )
+    except MtutBenchError:
+        return []
+    return [one.name for one in made]
+
+
+def _manifests(ctx: typer.Context) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield path and content of the manifest of each finished run below ``--runs``."""
+    for path in sorted(ctx.params["runs"].glob("*/*/manifest.json")):
+        if path.parent.parent.name == "stages":
+            continue
+        try:
+            manifest = json.loads(path.read_text())
+        except (OSError, ValueError):
+            continue
+        if isinstance(manifest, dict) and {"identity", "method"} <= manifest.keys():
+            yield path, manifest
+
+
+def _runs(ctx: typer.Context) -> Offered:
+    return [(path.parent.name, _about(manifest)) for path, manifest in _manifests(ctx)]
+
+
+def _about(manifest: dict[str, Any]) -> str:
+    identity = manifest["identity"]
+    trained = "+".join(identity["modalities"])
+    return f"{identity['method']['name']}, {trained}, fold {identity['fold']}"
