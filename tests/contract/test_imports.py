@@ -57,6 +57,7 @@ ORDER = (
     "machine",
     "speed",
     "feature_maps",
+    "remaining",
     "runs",
     "listing",
     "report",
