@@ -55,6 +55,6 @@ def _epochs_in(folder: Path, stage: str) -> int:
     try:
         entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
         return len({entry["epoch"] for entry in entries if entry["stage"] == stage})
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError):
         # Counted when the checkpoint is read.
         return 0
