@@ -1,5 +1,6 @@
 """A store that is not there yet, as far as its dataset's counts tell: enough to plan runs on it."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -49,14 +50,16 @@ class UnmadeStore(StoreReader):
         added: those of ``asked`` that it holds only if somebody puts them there.
     """
 
-    def __init__(self, path: Path, expected: ExpectedStore, asked: tuple[str, ...] = ()) -> None:
-        self.path = path
+    def __init__(
+        self, path: str | os.PathLike[str], expected: ExpectedStore, asked: tuple[str, ...] = ()
+    ) -> None:
+        self.path = Path(path)
         known = {*expected.modalities, "flow"}
         believed = {name for name in asked if name.partition("_")[0] in known}
         self.added = sort_modalities(believed - set(expected.modalities))
         attributes: dict[str, Any] = {
             "dataset": expected.dataset,
-            "digest": f"{UNMADE}{path.stem}",
+            "digest": f"{UNMADE}{self.path.stem}",
             "modalities": list(sort_modalities({*expected.modalities, *believed})),
             "classes": [str(number) for number in range(expected.num_classes)],
             "mirror": None,

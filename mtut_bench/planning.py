@@ -353,13 +353,18 @@ def measured_rate(plans: Sequence[RunPlan]) -> float | None:
     """
     wanted = {(plan.protocol.name, plan.method.network) for plan in plans}
     rates: list[float] = []
+    cure = "Delete its folder."
     for folder in {plan.runs / "stages" for plan in plans}:
         for path in sorted(folder.glob("*/manifest.json")):
-            identity = read_json(path, RunError, "Delete its folder.")["identity"]
-            log = path.with_name("log.jsonl")
-            if (identity["protocol"]["name"], identity["network"]) in wanted and log.is_file():
-                entries = [json.loads(line) for line in log.read_text().splitlines()]
-                rates += [entry["clips_per_s"] for entry in entries]
+            manifest, log = read_json(path, RunError, cure), path.with_name("log.jsonl")
+            try:
+                identity = manifest["identity"]
+                kind = (identity["protocol"]["name"], identity["network"])
+                if kind in wanted and log.is_file():
+                    entries = [json.loads(line) for line in log.read_text().splitlines()]
+                    rates += [entry["clips_per_s"] for entry in entries]
+            except (KeyError, TypeError, ValueError) as error:
+                raise RunError(f"{path} or its log is damaged: {error}", cure) from error
     return statistics.median(rates) if rates else None
 
 

@@ -1,8 +1,9 @@
 """Progress of long work: a live bar on a terminal, a plain line now and then elsewhere."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
@@ -20,7 +21,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-__all__ = ["Reporter", "Ticker", "counted", "format_duration"]
+__all__ = ["Countdown", "Piece", "Reporter", "Ticker", "counted", "format_duration"]
 
 _PLAIN_INTERVAL_S = 10.0
 
@@ -44,6 +45,70 @@ def format_duration(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: '1 run', '1,200 runs'."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+@dataclass
+class Piece:
+    """A part of all that is to be done: steps of one size.
+
+    Attributes:
+        kind: pieces of one kind are done at one rate.
+        steps: that are left.
+        size: units of work in a step.
+        done: whether it is finished, be it by another process.
+    """
+
+    kind: str
+    steps: int
+    size: int
+    done: Callable[[], bool] = lambda: False
+
+
+class Countdown:
+    """How long many pieces of work still take, at the rates measured so far.
+
+    Args:
+        pieces: by name; one at a time is under way.
+        rates: units a second of each kind, measured earlier; a kind's own measurement replaces it.
+    """
+
+    def __init__(self, pieces: Mapping[str, Piece], rates: Mapping[str, float]) -> None:
+        self._pieces = dict(pieces)
+        self._earlier = dict(rates)
+        self._measured: dict[str, tuple[int, float]] = {}
+        self._under_way: tuple[str, float] | None = None
+
+    def tick(self, name: str, steps_left: int) -> None:
+        """Note that a piece begins or has come a step further; unknown names are passed over."""
+        piece = self._pieces.get(name)
+        if piece is None:
+            return
+        now = time.monotonic()
+        if self._under_way and self._under_way[0] == name and steps_left < piece.steps:
+            units, seconds = self._measured.get(piece.kind, (0, 0.0))
+            units += (piece.steps - steps_left) * piece.size
+            self._measured[piece.kind] = units, seconds + now - self._under_way[1]
+        self._under_way = name, now
+        piece.steps = steps_left
+
+    def seconds(self) -> float | None:
+        """Return how long the rest takes; None where no rate was measured.
+
+        A kind without a rate is taken to be as fast as the others on average.
+        """
+        left = [piece for piece in self._pieces.values() if piece.steps and not piece.done()]
+        rates = self._earlier | {
+            kind: units / max(seconds, 1e-9) for kind, (units, seconds) in self._measured.items()
+        }
+        if not rates:
+            return None if left else 0.0
+        usual = sum(rates.values()) / len(rates)
+        return sum(piece.steps * piece.size / rates.get(piece.kind, usual) for piece in left)
+
+    def text(self) -> str:
+        """Return what is left in words; "" for nothing, or where that is unknown."""
+        seconds = self.seconds()
+        return f"about {format_duration(seconds)} of training left in all" if seconds else ""
 
 
 class _Bar(Progress):
@@ -77,8 +142,9 @@ class _RateColumn(ProgressColumn):
 class Ticker:
     """One piece of work under way; call it with (done, total) and an optional note."""
 
-    def __init__(self, reporter: "Reporter", title: str, unit: str = "") -> None:
+    def __init__(self, reporter: "Reporter", title: str, unit: str = "", piece: str = "") -> None:
         self._reporter = reporter
+        self._piece = piece
         self._title = title
         self._unit = unit
         self._bar: Progress | None = None
@@ -89,6 +155,10 @@ class Ticker:
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         """Show that ``done`` of ``total`` are finished."""
+        countdown = self._reporter.countdown
+        if self._piece and countdown:
+            countdown.tick(self._piece, total - done)
+            note = "; ".join(text for text in (note, countdown.text()) if text)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, total=total, note=note)
             return
@@ -112,24 +182,29 @@ class Reporter:
 
     Args:
         console: rich console; one that is no terminal gets plain lines.
+
+    Attributes:
+        countdown: of all that the command does; None: nobody counts.
     """
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console()
+        self.countdown: Countdown | None = None
 
     def line(self, text: str) -> None:
         """Print one line as it is."""
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
-    def ticker(self, title: str, unit: str = "") -> Iterator[Ticker]:
+    def ticker(self, title: str, unit: str = "", piece: str = "") -> Iterator[Ticker]:
         """Show the progress of a block of work.
 
         Args:
             title: what is done.
             unit: what is counted ('clips'): the rate is then shown.
+            piece: its name in the countdown: what is left of all is then shown.
         """
-        ticker = Ticker(self, title, unit)
+        ticker = Ticker(self, title, unit, piece)
         if not self.console.is_terminal:
             yield ticker
             return

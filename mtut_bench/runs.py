@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -38,7 +38,8 @@ from mtut_bench.method_trial import distinct_trials, try_method
 from mtut_bench.metrics import accuracy
 from mtut_bench.precision import PrecisionChecks
 from mtut_bench.predictions import Predictions, check_complete, fuse, read, write
-from mtut_bench.progress import Reporter
+from mtut_bench.progress import Reporter, Ticker, counted
+from mtut_bench.remaining import count_down
 from mtut_bench.sampling import keyed_seed
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.trainer import Stage, train
@@ -77,6 +78,10 @@ def execute(
         UsageError: a user's own method fails.
         TrainingDivergedError: a loss is not finite.
     """
+    reporter.countdown = count_down(plans)
+    if left := reporter.countdown.text():
+        to_do = sum(not plan.done() for plan in plans)
+        reporter.line(f"{counted(to_do, 'run')} to do, {left}, at the rate of earlier runs")
     titles = {
         plan.run_id: f"[{number}/{len(plans)}] {plan.method.name} on {plan.store.stem},"
         f" {plan.fold_title}, {'+'.join(plan.modalities)}, seed {plan.seed}"
@@ -232,7 +237,9 @@ def _stage_one(
         shared = plan.stage_done(modality)
         if shared:
             reporter.line(f"  {modality} alone: shared ({folder})")
-        with reporter.ticker(f"  {modality} alone, epochs") as ticker:
+        with reporter.ticker(
+            f"  {modality} alone, epochs", piece=plan.stage_id(modality)
+        ) as ticker:
             log = train(
                 {modality: learner},
                 _training_clips(plan, (modality,), plan.seed),
@@ -242,6 +249,7 @@ def _stage_one(
                 precision=plan.arm.precision,
                 workers=machine.workers,
                 residence=machine.residence,
+                begin=None if shared else _begin(modality, ticker, reporter),
                 progress=ticker,
             )
         if not shared:
@@ -272,7 +280,8 @@ def _stage_two(
         objective=plan.method.build_objective(protocol.objective_settings()),
         checkpoint=plan.folder / "checkpoint.pt",
     )
-    with reporter.ticker(f"  {plan.method.name} objective, epochs") as ticker:
+    title = f"  {plan.method.name} objective, epochs"
+    with reporter.ticker(title, piece=plan.run_id) as ticker:
         return train(
             learners,
             _training_clips(plan, plan.modalities, _joint_seed(plan)),
@@ -282,8 +291,21 @@ def _stage_two(
             precision=plan.arm.precision,
             workers=machine.workers,
             residence=machine.residence,
+            begin=_begin(plan.method.name, ticker, reporter),
             progress=ticker,
         )
+
+
+def _begin(what: str, ticker: Ticker, reporter: Reporter) -> Callable[[int, int], None]:
+    """Return what says that a stage begins, or after which epoch it goes on."""
+
+    def begin(done: int, total: int) -> None:
+        if done:
+            reporter.line(f"  resuming {what} after epoch {done} of {total}")
+        if done < total:
+            ticker(done, total)
+
+    return begin
 
 
 def _sweep(folder: Path) -> None:

@@ -34,6 +34,7 @@ from mtut_bench.training_step import Terms, train_step
 __all__ = ["Stage", "peak_bytes", "train"]
 
 EpochNote = Callable[[int, int, str], None]
+StageNote = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def train(
     precision: str = "fp32",
     workers: int = 0,
     residence: Residence | None = None,
+    begin: StageNote | None = None,
     progress: EpochNote | None = None,
 ) -> list[dict[str, Any]]:
     """Train networks in place through one stage, or what is left of it.
@@ -79,7 +81,8 @@ def train(
         precision: 'fp32', or 'bf16' for autocast.
         workers: reading processes.
         residence: where clips may live in the device's memory; None: they are streamed.
-        progress: called with (epochs done, epochs of the stage, note).
+        begin: called once, with (epochs that the checkpoint has, epochs of the stage).
+        progress: called after each epoch with (epochs done, epochs of the stage, note).
 
     Returns:
         One log entry per epoch and modality of this stage.
@@ -93,6 +96,8 @@ def train(
     sampler = EpochSampler(len(clips), protocol.batch_size, clips.seed)
     feed = Feed(clips, sampler, workers, device, residence)
     total = stage.last_epoch - stage.first_epoch
+    if begin:
+        begin(start - stage.first_epoch, total)
     with closing(TrainingLog(stage.checkpoint.parent)) as board:
         for epoch in range(start, stage.last_epoch):
             sampler.epoch = epoch

@@ -59,6 +59,7 @@ ORDER = (
     "precision",
     "speed",
     "feature_maps",
+    "remaining",
     "runs",
     "listing",
     "report",

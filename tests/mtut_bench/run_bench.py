@@ -18,7 +18,7 @@ class Lines:
     def line(self, text):
         self.lines.append(text)
 
-    def ticker(self, title):
+    def ticker(self, title, piece=""):
         def tick(done, total, note=""):
             if self.stop_at is not None and self.stop_at in f"{title} {done}":
                 raise KeyboardInterrupt

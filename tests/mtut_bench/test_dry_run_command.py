@@ -45,7 +45,7 @@ def test_without_anything_vivas_eight_folds_are_planned(dry_run):
     assert f"{885 * 2:,} clips to test" in text
     assert "2 things are missing; planned without them" in text
     assert "mtut-bench prepare viva" in text
-    assert "mtut-bench weights fetch i3d-rgb;" in text
+    assert "mtut-bench weights fetch i3d-rgb" in text
     assert "says who is which person" in text
 
 
@@ -120,7 +120,7 @@ def test_a_protocol_that_trains_on_validation_clips_counts_them(dry_run):
 def test_where_nothing_is_published_the_error_stays(dry_run, options):
     with pytest.raises(RunError, match="does not exist") as caught:
         dry_run(*options)
-    assert "Make it: mtut-bench prepare" in caught.value.what
+    assert "mtut-bench prepare" in caught.value.what
 
 
 def test_a_store_of_another_dataset_than_its_name_says_is_no_slip(dry_run):

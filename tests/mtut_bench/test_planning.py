@@ -325,6 +325,15 @@ def test_a_damaged_stage_manifest_is_named(make_request):
         measured_rate(plans)
 
 
+@pytest.mark.parametrize(("name", "text"), [("manifest.json", "{}"), ("log.jsonl", "{}\n{")])
+def test_a_stage_that_lacks_what_is_measured_is_named(make_request, name, text):
+    plans = two_methods(make_request)
+    folder = write_stage(plans[0].runs, "a", "tiny", "tiny", [2.0])
+    (folder / name).write_text(text)
+    with pytest.raises(RunError, match=str(folder / "manifest.json")):
+        measured_rate(plans)
+
+
 @pytest.fixture
 def validated(make_store, make_rows):
     """A store whose own split has a validation side: 3 train, 3 val, 3 test clips."""

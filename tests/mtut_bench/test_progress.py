@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from mtut_bench import progress
-from mtut_bench.progress import Reporter, counted, format_duration
+from mtut_bench.progress import Countdown, Piece, Reporter, counted, format_duration
 
 
 @pytest.fixture
@@ -123,3 +123,64 @@ def test_elsewhere_nothing_steers_a_terminal(clock):
             tick(done, 30, "note")
             clock[0] += 1
     assert all(text.isprintable() for text in out.getvalue().splitlines())
+
+
+def test_a_countdown_is_unknown_until_a_rate_is_measured(clock):
+    countdown = Countdown({"a": Piece("x", 3, 10), "b": Piece("x", 1, 20)}, {})
+    assert (countdown.seconds(), countdown.text()) == (None, "")
+    countdown.tick("a", 3)
+    assert countdown.seconds() is None
+    clock[0] += 5
+    countdown.tick("a", 2)
+    # 10 units in 5 s; 2 x 10 and 1 x 20 are left.
+    assert countdown.seconds() == pytest.approx(20)
+    assert countdown.text() == "about 20 s of training left in all"
+
+
+def test_a_rate_is_measured_over_all_pieces_of_a_kind_and_not_between_them(clock):
+    pieces = {"a": Piece("x", 2, 10), "b": Piece("x", 2, 30)}
+    countdown = Countdown(pieces, {"x": 1000.0})
+    # At first at the rate of earlier work.
+    assert countdown.seconds() == pytest.approx(80 / 1000)
+    countdown.tick("a", 2)
+    clock[0] += 1
+    countdown.tick("a", 0)
+    assert countdown.seconds() == pytest.approx(60 / 20)
+    clock[0] += 1000  # a test, another's lock
+    countdown.tick("b", 2)
+    clock[0] += 9
+    countdown.tick("b", 1)
+    assert countdown.seconds() == pytest.approx(30 / (50 / 10))
+
+
+def test_each_kind_has_its_rate_and_an_unknown_one_the_mean():
+    pieces = {name: Piece(name, 1, 60) for name in ("fast", "slow", "new")}
+    countdown = Countdown(pieces, {"fast": 60.0, "slow": 20.0})
+    assert countdown.seconds() == pytest.approx(60 / 60 + 60 / 20 + 60 / 40)
+
+
+def test_what_is_taken_up_or_done_by_another_process_is_not_counted(clock):
+    pieces = {"begun": Piece("x", 6, 10), "done": Piece("x", 6, 10, lambda: True)}
+    countdown = Countdown(pieces, {})
+    countdown.tick("begun", 2)
+    clock[0] += 1
+    countdown.tick("begun", 1)
+    countdown.tick("unknown", 99)
+    assert countdown.seconds() == pytest.approx(1.0)
+    countdown.tick("begun", 0)
+    assert (countdown.seconds(), countdown.text()) == (0.0, "")
+
+
+def test_a_ticker_says_what_is_left_of_all(clock):
+    out = io.StringIO()
+    reporter = reporter_into(out)
+    reporter.countdown = Countdown({"a": Piece("x", 2, 1), "b": Piece("x", 240, 1)}, {})
+    with reporter.ticker("a", piece="a") as tick:
+        tick(0, 2)
+        clock[0] += 1
+        tick(1, 2)
+        clock[0] += 1
+        tick(2, 2, "note")
+    with reporter.ticker("other") as tick:
+        tick(1, 1)
+    assert out.getvalue() == ("a: 2/2  note; about 4 min of training left in all\nother: 1/1\n")

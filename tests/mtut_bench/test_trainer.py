@@ -64,6 +64,20 @@ def test_stage_one_interrupted_and_resumed_ends_with_the_same_bytes(bench, epoch
     assert [entry["epoch"] for entry in log] == [0, 1, 2]
 
 
+def test_a_stage_says_once_where_it_begins(bench):
+    told = []
+    options = {"begin": lambda *note: told.append(note), "progress": stop_after(2)}
+    with pytest.raises(Interrupted):
+        bench.alone(("rgb",), **options)
+    options["progress"] = None
+    learners, _ = bench.alone(("rgb",), **options)
+    bench.alone(("rgb",), **options)
+    assert told == [(0, 3), (2, 3), (3, 3)]
+    # Stage two counts its own epochs.
+    bench.joint(learners, method="i3d", **options)
+    assert told[3:] == [(0, 2)]
+
+
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_stage_two_interrupted_and_resumed_ends_with_the_same_bytes(bench, epochs):
     undisturbed, _ = bench.alone(("rgb", "depth"))
