@@ -241,11 +241,12 @@ class _Found:
 
 
 def _spread(counts: Mapping[str, int]) -> str:
-    """Return the range of some counts, and each: '40 to 48 clips each (01: 48, 02: 40)'."""
+    """Return '48 clips each', or their range and each: '40 to 48 clips each (01: 48, 02: 40)'."""
     low, high = min(counts.values()), max(counts.values())
-    some = str(low) if low == high else f"{low} to {high}"
-    clips = "clip" if high == 1 else "clips"
-    return f"{some} {clips} each ({', '.join(f'{name}: {n}' for name, n in counts.items())})"
+    some = f"{high} clip{'' if high == 1 else 's'} each"
+    if low == high:
+        return some
+    return f"{low} to {some} ({', '.join(f'{name}: {n}' for name, n in counts.items())})"
 
 
 def _check_persons(persons: Mapping[str, str], path: Path) -> None:

@@ -113,8 +113,8 @@ OPTIONS = {
         "--workers",
         "--dry-run",
     },
-    "report": {"--runs", "--out", "--tables", "--table", "--check", "--data"},
-    "report compare": {"--dataset", "--store", "--protocol", "--runs", "--json"},
+    "report": {"--runs", "--out", "--tables", "--table", "--published", "--check", "--data"},
+    "report compare": {"--dataset", "--store", "--protocol", "--runs", "--explain", "--json"},
     "score": {
         "--dataset",
         "--fold",
@@ -125,6 +125,8 @@ OPTIONS = {
         "--size",
         "--data",
         "--runs",
+        "--template",
+        "--explain",
         "--json",
     },
     "predict": {
@@ -143,7 +145,7 @@ OPTIONS = {
         "--method",
         "--device",
     },
-    "list": {"--data", "--runs"},
+    "list": {"--data", "--runs", "--dataset", "--store", "--size", "--fold", "--fold-unit"},
     "weights fetch": {"--data", "--url", "--sha256"},
     "weights convert": {"--data", "--as"},
     "weights check": {"--demo-rgb", "--demo-flow", "--partner"},

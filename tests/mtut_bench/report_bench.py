@@ -114,19 +114,24 @@ def measured(result):
     return {
         (cell["table"], cell["method"], cell["tested_on"]): cell["measured"]
         for table in result.tables
-        if not table.key.startswith("own")
+        if not table.own
         for cell in table.cells
         if cell["measured"] != ""
     }
 
 
 def own(result):
-    return [table for table in result.tables if table.key.startswith("own")]
+    return [table for table in result.tables if table.own]
 
 
-def printed(result, width=100):
+def paper(result, number):
+    (table,) = (table for table in result.tables if table.key == number)
+    return table
+
+
+def printed(result, width=100, published=None):
     console = Console(file=io.StringIO(), width=width)
-    result.print(console)
+    result.print(console, published)
     return console.file.getvalue()
 
 

@@ -8,11 +8,11 @@ import pytest
 from paired_runs import found, write_folds, write_run
 
 from mtut_bench.errors import ComparisonError, RunError, UsageError
-from mtut_bench.report import comparison
 from mtut_bench.report.compare import _by_id, all_comparisons, compare
 from mtut_bench.report.manifest import Manifest
 from mtut_bench.report.paired import correct_for_family, doubts
 from mtut_bench.report.tables import Table
+from mtut_bench.report.wording import p_value
 
 OFFICIAL = {"folds": ["official"], "fold": "official"}
 
@@ -166,7 +166,10 @@ def no_common_seed(runs):
         (other(protocol={"name": "demo", "version": 1}), "differ in protocol: paper and demo"),
         (other(overrides={"epochs": 3}), "differ in overridden options"),
         (other(precision="bf16"), "differ in precision: fp32 and bf16"),
-        (other(mirror=[1, 0, -1]), "differ in the table of mirrored classes"),
+        (
+            other(mirror=[1, 0, -1]),
+            'mirror: unknown; and say "up" -> left & right, left & right -> say "up", <',
+        ),
         (other(modalities=("depth",)), "no set of modalities in common"),
         (other(prefix="elsewhere"), "not tested on the same clips: foldofficial-000"),
         (other(subjects="abab"), "not tested on the same clips: foldofficial-000 has another"),
@@ -301,7 +304,7 @@ def test_what_speaks_against_a_small_p_is_said(tmp_path):
     ],
 )
 def test_a_printed_p_is_on_the_side_of_the_level_on_which_it_is(value, text):
-    assert comparison._p(value) == text
+    assert p_value(value) == text
 
 
 @pytest.mark.parametrize(

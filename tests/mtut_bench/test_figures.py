@@ -139,7 +139,7 @@ def test_data_are_described_with_their_origin(tmp_path):
     assert describe(group).startswith("Synthetic recordings (viva-synthetic, 4 of 885 clips;")
     complete = {"origin": "recorded", "complete": True, "dataset": "viva"}
     (group,) = group_runs([make_run(tmp_path, store=complete)])
-    assert describe(group).startswith("Recordings (viva, all 885 clips;")
+    assert describe(group).startswith("Real recordings (viva, all 885 clips;")
 
 
 # ---- numbers of accuracy

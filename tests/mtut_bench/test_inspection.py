@@ -39,11 +39,11 @@ def moving_store(tmp_path, rows, columns):
 @pytest.mark.parametrize(
     ("what", "value"),
     [
-        ("dataset", "handmade, synthetic, partial"),
+        ("dataset", "handmade, synthetic recordings, partial"),
         ("clips", "4 of 99"),
         ("modalities", "rgb, depth, flow"),
         ("frames", "32x24, 30 per second"),
-        ("frames per clip", "5 to 30, median 15.5, 66 in all"),
+        ("frames per clip", "5 to 30 frames, median 15.5, 66 in all"),
         ("classes", "3, 3 with clips, 1 to 2 clips each"),
         ("persons", "2"),
         ("folds", "official: 2 train, 2 test"),

@@ -11,29 +11,59 @@ from report_bench import (
     measured,
     nvgesture,
     own,
+    paper,
     printed,
     report,
     scores,
 )
 
 from mtut_bench import predictions
-from mtut_bench.errors import PredictionError, RunError, UsageError
+from mtut_bench.errors import PredictionError, RunError
 from mtut_bench.report.finished import find_runs
 from mtut_bench.report.rows import ResultRow, result_rows
 
 
-def test_without_runs_the_printed_numbers_stand_alone(tmp_path):
+def test_without_runs_nothing_is_written_and_the_printed_numbers_can_be_shown(tmp_path):
     result = report(tmp_path)
     assert [table.key for table in result.tables] == list("1234567")
     assert measured(result) == {}
     text = printed(result)
-    assert "No runs were found" in text
-    assert "mtut-bench run --help" in text
-    assert "81.33" in text
-    assert {path.name for path in result.paths} == {
-        path.name for path in (tmp_path / "out").iterdir()
-    }
-    assert result.rows == ()
+    assert f"No finished run in {tmp_path / 'runs'}" in text
+    assert "81.33" not in text
+    assert "81.33" in printed(result, published=("1",))
+    assert (result.rows, result.paths) == ((), ())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_measured_is_printed_first_and_other_tables_not_at_all(tmp_path):
+    add_folds(tmp_path / "runs", range(1, 9))
+    add_run(tmp_path / "runs", name="twin", origin="synthetic")
+    result = report(tmp_path)
+    assert [table.key for table in result.tables] == ["own-1", *"1234567"]
+    text = printed(result)
+    heads = ["Synthetic recordings (", "Table 1. ", "Table 4. ", "Measured: "]
+    places = [text.index(head) for head in heads]
+    assert places == sorted(places)
+    assert [f"Table {number}. " in text for number in "23567"] == [False] * 5
+    assert "the paper's Tables 2, 3, 5, 6, 7; --published" in text
+
+
+@pytest.mark.parametrize("name", ["tables.md", "tables.tex"])
+def test_the_written_tables_begin_with_what_was_measured(tmp_path, name):
+    add_run(tmp_path / "runs", origin="synthetic")
+    report(tmp_path)
+    text = (tmp_path / "out" / name).read_text()
+    assert (
+        text.index("Synthetic recordings (viva") < text.index("Table 1.") < text.index("Table 7.")
+    )
+
+
+def test_a_table_whose_measured_number_does_not_count_yet_is_printed_with_the_reason(tmp_path):
+    add_folds(tmp_path / "runs", [5] * 7)
+    text = printed(report(tmp_path))
+    assert "Table 1. " in text
+    assert "Table 3. " not in text
+    assert "Done: 7 of 8 folds" in text
 
 
 def test_complete_recorded_runs_of_the_papers_protocol_stand_beside_it(tmp_path):
@@ -45,7 +75,7 @@ def test_complete_recorded_runs_of_the_papers_protocol_stand_beside_it(tmp_path)
         ("4", "MTUT-F", "rgb+depth"): pytest.approx(45.0),
     }
     assert own(result) == []
-    cell = result.tables[0].cells[-1]
+    cell = paper(result, "1").cells[-1]
     assert cell["difference"] == pytest.approx(45.0 - 81.31)
     assert cell["spread"] == pytest.approx(np.std(np.arange(1, 9) * 10.0, ddof=1))
     assert (cell["correct"], cell["total"]) == (36, 80)
@@ -59,7 +89,7 @@ def test_complete_recorded_runs_of_the_papers_protocol_stand_beside_it(tmp_path)
     ("changes", "words"),
     [
         ({"origin": "synthetic"}, "Synthetic recordings (viva, 80 of 80 clips), protocol paper"),
-        ({"complete": False, "num_clips": 25}, "Recorded but partial: 25 of 80 clips"),
+        ({"complete": False, "num_clips": 25}, "Real recordings (viva, 25 of 80 clips)"),
         ({"protocol": {"name": "demo", "tables": []}}, "Protocol demo, not the paper's"),
         ({"protocol": {"tables": ["7"], "name": "scratch"}, "dataset": "other"}, "nothing printed"),
         ({"dataset": "viva-like"}, "nothing printed"),
@@ -69,7 +99,7 @@ def test_complete_recorded_runs_of_the_papers_protocol_stand_beside_it(tmp_path)
 )
 def test_nothing_else_ever_stands_beside_a_printed_number(tmp_path, changes, words):
     add_folds(tmp_path / "runs", [5] * 8, **changes)
-    result = report(tmp_path, tables=tuple("1234567"))
+    result = report(tmp_path)
     assert measured(result) == {}
     (table,) = own(result)
     assert words in table.heading
@@ -101,7 +131,7 @@ def test_seven_of_eight_folds_are_no_average(tmp_path):
     result = report(tmp_path)
     assert measured(result) == {}
     assert own(result) == []
-    assert "7 of 8 folds are done" in printed(result)
+    assert "Done: 7 of 8 folds" in printed(result)
 
 
 def test_an_incomplete_cell_of_an_own_table_says_so(tmp_path):
@@ -115,7 +145,7 @@ def test_seeds_are_averaged_after_folds_and_a_partial_seed_is_left_out(tmp_path)
     add_folds(tmp_path / "runs", [4] * 8, seed=0)
     add_folds(tmp_path / "runs", [8] * 8, seed=1)
     add_folds(tmp_path / "runs", [10] * 3, seed=2)
-    cell = report(tmp_path).tables[0].cells[-1]
+    cell = paper(report(tmp_path), "1").cells[-1]
     assert cell["measured"] == pytest.approx(60.0)
     assert (cell["seeds"], cell["correct"], cell["total"]) == ("0 1", 48, 80)
     assert "seed 2 (3) of 8" in cell["note"]
@@ -182,12 +212,12 @@ def test_rows_that_name_their_training_set_want_exactly_it(tmp_path):
     add_run(tmp_path / "runs", 6, modalities=("rgb", "depth"), **nvgesture())
     assert measured(report(tmp_path)) == {("6", "MTUT-F", "rgb+depth"): pytest.approx(60.0)}
     (table,) = own(report(tmp_path))
-    assert table.heading.startswith("Recorded and complete (nvgesture, 1,532 clips)")
+    assert table.heading.startswith("Real recordings (nvgesture, all 1,532 clips)")
     assert table.columns[-2:] == ("rgb", "depth")
     add_run(tmp_path / "runs", 7, modalities=("rgb", "depth", "flow"), **nvgesture())
     found = [
         (cell["trained_on"], cell["tested_on"], round(cell["measured"]))
-        for cell in report(tmp_path).tables[5].cells
+        for cell in paper(report(tmp_path), "6").cells
         if cell["measured"] != ""
     ]
     assert found == [
@@ -229,7 +259,7 @@ def test_chance_is_said(tmp_path):
     add_run(tmp_path / "runs", 2, origin="synthetic", **nvgesture())
     (table,) = own(report(tmp_path))
     assert "Chance is 20.0 % (1 of 5 classes); 10 test clips" in table.notes[0]
-    assert "whether they hold for recordings is untested" in table.notes[1]
+    assert "whether they hold for real recordings is untested" in table.notes[1]
     assert "at chance" in table.notes[2]
     add_run(tmp_path / "runs", 9, seed=1, method=I3D, origin="synthetic", **nvgesture())
     (table,) = own(report(tmp_path))
@@ -238,7 +268,7 @@ def test_chance_is_said(tmp_path):
 
 def test_what_stands_behind_a_measured_number_is_said(tmp_path):
     add_folds(tmp_path / "runs", [5] * 8)
-    table = report(tmp_path).tables[0]
+    table = paper(report(tmp_path), "1")
     assert "Store viva (dddddddddddd), protocol paper version 1, device cpu." in table.notes
     assert any("seed 0." in note for note in table.notes)
 
@@ -337,17 +367,14 @@ def test_truncated_predictions_are_refused(tmp_path):
         report(tmp_path)
 
 
-def test_an_unknown_table_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="8"):
-        report(tmp_path, tables=("1", "8"))
-
-
 def test_numbers_of_tables_not_asked_for_are_mentioned(tmp_path):
     add_folds(tmp_path / "runs", [5] * 8)
-    result = report(tmp_path, tables=("7",))
+    result = report(tmp_path)
     assert own(result) == []
-    assert "Measured but not shown here: Table 1, 4." in result.remarks
-    assert [table.key for table in result.tables] == ["7"]
+    text = printed(result, published=("7",))
+    assert "Measured, not printed here: Tables 1, 4." in text
+    assert "Table 7. " in text
+    assert "Table 1. " not in text
 
 
 def test_macro_accuracy_weighs_classes_not_clips(tmp_path):
@@ -360,8 +387,8 @@ def test_macro_accuracy_weighs_classes_not_clips(tmp_path):
 def test_padded_clips_and_stage_two_rate_stand_with_the_numbers(tmp_path):
     add_run(tmp_path / "runs", padded=2, origin="synthetic")
     result = report(tmp_path)
-    notes = " ".join(result.tables[-1].notes)
-    assert "2 test clips are shorter" in notes
+    notes = " ".join(own(result)[0].notes)
+    assert "2 test clips shorter" in notes
     assert "Learning rate of stage two: 0.001." in notes
     assert {row["learning_rate"] for row in result.rows} == {"0.001", "0.001 0.001"}
 
@@ -370,7 +397,7 @@ def test_what_the_paper_prints_and_what_is_our_choice_is_said(tmp_path):
     settings = {"lambda": 0.05, "beta": 2.0, "rho_max": None, "target": "detach"}
     method = {"name": "mtut", "network": "i3d", "settings": settings, "source": ""}
     add_run(tmp_path / "runs", origin="synthetic", identity={"method": method})
-    notes = " ".join(report(tmp_path).tables[-1].notes)
+    notes = " ".join(own(report(tmp_path))[0].notes)
     assert "The paper prints beta, lambda; our choice: rho_max, target." in notes
     assert "source" not in notes
 
@@ -382,7 +409,7 @@ def test_two_labels_of_one_clip_are_refused(tmp_path):
     labels = found.labels_N.copy()
     labels[3] = 0
     predictions.write(path, replace(found, labels_N=labels))
-    with pytest.raises(RunError, match="clip 'fold1-3' has label") as fault:
+    with pytest.raises(RunError, match=r"clip 'fold1-3' is '[ad]' in one and '[ad]' in") as fault:
         report(tmp_path)
     assert all(str(folder) in fault.value.what for folder in folders)
     assert not (tmp_path / "out").exists()

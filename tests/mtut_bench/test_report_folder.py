@@ -10,9 +10,11 @@ from mtut_bench import files as files_module
 from mtut_bench.errors import MtutBenchError, ReportError
 from mtut_bench.report import folder as folder_module
 from mtut_bench.report.check import check_report
-from mtut_bench.report.record import RECORD, read_record
+from mtut_bench.report.record import RECORD, digest_of, read_record
 
-ALL = tuple("1234567")
+TABLES = {"own.csv", "tables.md", "tables.tex", *(f"table-{n}.csv" for n in "1234567")}
+# Of the report that is stopped: all tables, and the rows of two stores.
+NUM_FILES = len(TABLES) + 2
 
 
 @pytest.fixture
@@ -21,6 +23,16 @@ def out(tmp_path):
     add_run(tmp_path / "runs", 7, origin="synthetic")
     report(tmp_path)
     return tmp_path / "out"
+
+
+def add_former(out, name):
+    """Give the report a file that it wrote and that its runs no longer give."""
+    path = out / name
+    path.write_text("former")
+    content = json.loads((out / RECORD).read_text())
+    content["files"][name] = digest_of(path.read_bytes())
+    (out / RECORD).write_text(json.dumps(content))
+    return path
 
 
 def bytes_in(folder):
@@ -73,19 +85,20 @@ def test_rows_of_ours_that_were_changed_are_not_removed(out):
     assert path.read_text().endswith("mine")
 
 
-def test_a_table_that_was_changed_stays_and_is_said(out):
-    (out / "table-2.csv").write_text("mine")
-    result = report(out.parent, tables=("1",))
-    assert (out / "table-2.csv").read_text() == "mine"
-    assert [path.name for path in result.removed] == [f"table-{n}.csv" for n in "34567"]
-    assert f"Changed since it was written, so it stays: {out / 'table-2.csv'}" in result.remarks
-    check_report(out, ("1",))
+def test_a_former_file_that_was_changed_stays_and_is_said(out):
+    changed, other = add_former(out, "table-8.csv"), add_former(out, "table-9.csv")
+    changed.write_text("mine")
+    result = report(out.parent)
+    assert changed.read_text() == "mine"
+    assert result.removed == (other,)
+    assert f"Changed since it was written, so it stays: {changed}" in result.remarks
+    check_report(out)
 
 
 def test_a_damaged_table_of_ours_is_written_anew(out):
     (out / "tables.md").write_text("damaged")
     report(out.parent)
-    check_report(out, ALL)
+    check_report(out)
 
 
 @pytest.mark.parametrize("name", ["tables.tex", "table-3.csv", "rows/viva-paper.csv"])
@@ -150,38 +163,38 @@ def stopped(out, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(folder_module, "write_atomic", write)
             with pytest.raises(MtutBenchError, match="stopped"):
-                report(out.parent, tables=("1", "2"))
+                report(out.parent)
         return out
 
     return stop
 
 
-@pytest.mark.parametrize("after", range(7))
+@pytest.mark.parametrize("after", range(NUM_FILES))
 def test_a_report_that_was_stopped_is_never_taken_for_whole(stopped, after):
     out = stopped(after)
-    for numbers in (ALL, ("1", "2")):
-        with pytest.raises(ReportError, match="was stopped while it was written"):
-            check_report(out, numbers)
+    with pytest.raises(ReportError, match="was stopped while it was written"):
+        check_report(out)
 
 
-@pytest.mark.parametrize("after", range(7))
+@pytest.mark.parametrize("after", range(NUM_FILES))
 def test_the_next_report_after_one_that_was_stopped_is_whole(stopped, after):
     out = stopped(after)
     (out / "figures").mkdir()
     (out / "figures" / "mine.png").write_text("mine")
-    report(out.parent, tables=("1",))
-    ours = {"own.csv", "table-1.csv", "tables.md", "tables.tex", RECORD}
+    report(out.parent)
     rows = {"rows/viva-paper.csv", "rows/more-paper.csv"}
-    assert names_in(out) == {"figures/mine.png", *ours, *rows}
-    check_report(out, ("1",))
+    assert names_in(out) == {"figures/mine.png", *TABLES, *rows, RECORD}
+    check_report(out)
 
 
 def test_a_report_stopped_twice_still_knows_its_files(stopped, tmp_path):
+    path = add_former(tmp_path / "out", "table-8.csv")
     stopped(1)
     out = stopped(2)
-    report(tmp_path, tables=("1",))
-    check_report(out, ("1",))
-    assert "table-7.csv" not in names_in(out)
+    assert path.exists()
+    report(tmp_path)
+    check_report(out)
+    assert not path.exists()
 
 
 def test_rows_of_two_reports_are_not_taken_for_one(stopped):
@@ -194,14 +207,14 @@ def test_rows_of_two_reports_are_not_taken_for_one(stopped):
 def test_check_fails_without_the_record(out):
     (out / RECORD).unlink()
     with pytest.raises(ReportError, match=r"report\.json, .* is missing: there is no whole report"):
-        check_report(out, ALL)
+        check_report(out)
 
 
 def test_check_fails_where_the_record_is_of_other_rows(out):
     content = json.loads((out / RECORD).read_text())
     (out / RECORD).write_text(json.dumps(content | {"rows": "0" * 64}))
     with pytest.raises(ReportError, match="was written for other rows"):
-        check_report(out, ALL)
+        check_report(out)
 
 
 @pytest.mark.parametrize("digest", ["0" * 64, None])
@@ -211,7 +224,7 @@ def test_check_fails_where_the_record_lists_another_table(out, digest):
     content["files"] |= {"table-1.csv": digest} if digest else {}
     (out / RECORD).write_text(json.dumps(content))
     with pytest.raises(ReportError, match=r"does not list table-1\.csv as it is"):
-        check_report(out, ALL)
+        check_report(out)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +238,7 @@ def test_check_fails_where_the_record_lists_another_table(out, digest):
 def test_check_blames_rows_that_are_gone(out, damage):
     damage(out / "rows")
     with pytest.raises(ReportError, match=r"rows/viva-paper\.csv is missing: rows") as fault:
-        check_report(out, ALL)
+        check_report(out)
     assert "from its runs" in fault.value.cure
 
 
@@ -247,7 +260,7 @@ def test_a_damaged_record_is_refused_and_removes_nothing(out, changes, words):
     content = json.loads((out / RECORD).read_text())
     (out / RECORD).write_text(json.dumps(content | changes))
     before = bytes_in(out)
-    for do in (lambda: report(out.parent), lambda: check_report(out, ALL)):
+    for do in (lambda: report(out.parent), lambda: check_report(out)):
         with pytest.raises(ReportError, match=words):
             do()
     assert bytes_in(out) == before
@@ -255,9 +268,9 @@ def test_a_damaged_record_is_refused_and_removes_nothing(out, changes, words):
 
 
 def test_a_link_to_another_file_is_removed_and_not_the_file(out):
-    path = out / "table-2.csv"
+    path = add_former(out, "table-8.csv")
     path.rename(out.parent / "kept.csv")
     path.symlink_to(out.parent / "kept.csv")
-    report(out.parent, tables=("1",))
+    report(out.parent)
     assert not path.is_symlink()
     assert (out.parent / "kept.csv").exists()

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from report_bench import add_folds, add_run, nvgesture, printed, read_csv, report
+from report_bench import add_folds, add_run, nvgesture, own, printed, read_csv, report
 from rich.console import Console
 
 from mtut_bench.report import latex, markdown
@@ -102,7 +102,7 @@ def test_marks_are_told_from_figures():
 
 
 def test_points_stand_in_one_line_on_a_terminal(tmp_path):
-    lines = printed(report(tmp_path, tables=("3",))).splitlines()
+    lines = printed(report(tmp_path), published=("3",)).splitlines()
     figures = [line for line in lines if "82.28" in line or "80.3" in line or "83.40" in line]
     assert len(figures) == 3
     assert len({line.rindex(".") for line in figures}) == 1
@@ -150,7 +150,7 @@ def test_latex_has_a_raised_mark_beside_its_figure_and_its_note():
 def test_latex_shows_a_wide_table_in_parts_that_can_be_read(tmp_path):
     three = {"modalities": ("rgb", "depth", "flow")}
     add_run(tmp_path / "runs", 6, origin="synthetic", **three, **nvgesture())
-    text = latex.to_latex(report(tmp_path).tables[-1])
+    text = latex.to_latex(own(report(tmp_path))[0])
     heads = [line for line in text.splitlines() if line.startswith("Method &")]
     assert len(heads) == 2
     names = [name.strip(" \\") for line in heads for name in line.split("&")[3:]]

@@ -1,5 +1,7 @@
 import csv
 import json
+import shlex
+import shutil
 import sys
 
 import pytest
@@ -23,7 +25,7 @@ from mtut_bench.report.check import check_report
 from mtut_bench.report.contents import contents_of
 from mtut_bench.report.row_files import ROW_COLUMNS, read_rows, row_files, sort_rows
 
-ALL = tuple("1234567")
+TABLES = {"own.csv", "tables.md", "tables.tex", *(f"table-{n}.csv" for n in "1234567")}
 HOSTILE = {**MTUT, "title": 'a "b", <c> & d\ne\r\nf;\u00e9'}
 
 
@@ -88,7 +90,7 @@ def test_other_metrics_fill_no_cell(tmp_path):
     add_run(tmp_path / "runs", 7, origin="synthetic")
     rows = report(tmp_path).rows
     others = tuple({**row, "metric": "a first one", "value": 0.1} for row in rows)
-    with_others, without = (contents_of(found, ALL).tables for found in (others + rows, rows))
+    with_others, without = (contents_of(found).tables for found in (others + rows, rows))
     assert with_others == without
 
 
@@ -157,7 +159,7 @@ def test_rows_that_say_the_same_in_other_bytes_are_refused(kept, old, new, words
     content = path.read_bytes()
     assert old in content
     path.write_bytes(content.replace(old, new))
-    for read in (lambda: read_rows(kept / "rows"), lambda: check_report(kept, ALL)):
+    for read in (lambda: read_rows(kept / "rows"), lambda: check_report(kept)):
         with pytest.raises(ReportError) as fault:
             read()
         assert f"{path} is not as it was written: {words}" in fault.value.what
@@ -251,7 +253,7 @@ def test_damaged_rows_do_not_stop_a_report_of_runs(kept):
 
 
 def test_check_of_what_was_written_passes(kept):
-    checked = check_report(kept, ALL)
+    checked = check_report(kept)
     assert checked.num_rows == 3
     assert {"tables.md", "tables.tex", "table-1.csv", "own.csv"} <= set(checked.names)
 
@@ -261,7 +263,7 @@ def test_check_reads_rows_alone(kept):
     ends = {"ci_low": repr(low), "ci_high": repr(high)}
     edit_row(kept, 2, correct="8", value="0.8", per_subject='{"1":[8,10]}', **ends)
     with pytest.raises(ReportError, match="is not what its rows give") as fault:
-        check_report(kept, ALL)
+        check_report(kept)
     assert str(kept / "tables.md") in fault.value.what
     assert "70.0 (1 of 8" in fault.value.what
     assert "80.0 (1 of 8" in fault.value.what
@@ -274,7 +276,7 @@ def test_check_names_the_file_and_the_first_line_that_differs(kept, name):
     lines[1] = "changed " + lines[1]
     path.write_text("".join(lines))
     with pytest.raises(ReportError) as fault:
-        check_report(kept, ALL)
+        check_report(kept)
     assert f"{path} is not what its rows give: line 2 has 'changed" in fault.value.what
     assert f"mtut-bench report --out {kept}" in fault.value.cure
 
@@ -284,52 +286,54 @@ def test_check_finds_a_file_cut_short(kept):
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join(lines[:-1]))
     with pytest.raises(ReportError, match=rf"line {len(lines)} has '', the rows give 'own-1"):
-        check_report(kept, ALL)
+        check_report(kept)
 
 
 def test_check_finds_a_missing_table(kept):
     (kept / "table-2.csv").unlink()
     with pytest.raises(ReportError, match=r"table-2\.csv is missing"):
-        check_report(kept, ALL)
+        check_report(kept)
 
 
 def test_check_finds_a_table_that_the_report_no_longer_has(tmp_path):
-    report(tmp_path, tables=("1",))
+    add_run(tmp_path / "runs")
+    report(tmp_path)
     out = tmp_path / "out"
-    (out / "table-2.csv").write_text("mine")
-    check_report(out, ("1",))
+    (out / "table-8.csv").write_text("mine")
+    check_report(out)
     record = json.loads((out / "report.json").read_text())
-    record["files"]["table-2.csv"] = "0" * 64
+    record["files"]["table-8.csv"] = "0" * 64
     (out / "report.json").write_text(json.dumps(record))
-    with pytest.raises(ReportError, match=r"table-2\.csv belongs to no table") as fault:
-        check_report(out, ("1",))
-    assert "--tables 1;" in fault.value.cure
+    with pytest.raises(ReportError, match=r"table-8\.csv belongs to no table") as fault:
+        check_report(out)
+    assert f"mtut-bench report --out {out};" in fault.value.cure
 
 
 def test_check_writes_nothing(kept):
     before = {path: path.stat().st_mtime_ns for path in kept.rglob("*")}
-    check_report(kept, ALL)
+    check_report(kept)
     assert {path: path.stat().st_mtime_ns for path in kept.rglob("*")} == before
 
 
 def test_check_of_an_empty_folder_fails(tmp_path):
     with pytest.raises(ReportError, match=r"report\.json, which .* is missing: there is no whole"):
-        check_report(tmp_path, ALL)
+        check_report(tmp_path)
 
 
 def test_files_of_an_earlier_report_are_removed_and_said_and_no_others(tmp_path):
     add_run(tmp_path / "runs", origin="synthetic")
+    gone = add_run(tmp_path / "runs", origin="synthetic", name="gone")
     report(tmp_path)
+    shutil.rmtree(gone)
     out = tmp_path / "out"
     mine = {"rows.csv", "notes.csv", "table-8.csv", "rows/notes.txt"}
     for name in mine:
         (out / name).write_text("mine")
-    result = report(tmp_path, tables=("1",))
-    ours = {"own.csv", "rows/viva-paper.csv", "table-1.csv", "tables.md", "tables.tex"}
-    assert names_in(out) == mine | ours | {"report.json"}
-    assert [path.name for path in result.removed] == [f"table-{n}.csv" for n in "234567"]
-    assert f"removed {out / 'table-2.csv'}" in printed(result)
-    check_report(out, ("1",))
+    result = report(tmp_path)
+    assert names_in(out) == mine | TABLES | {"rows/viva-paper.csv", "report.json"}
+    assert result.removed == (out / "rows" / "gone-paper.csv",)
+    assert f"removed {out / 'rows' / 'gone-paper.csv'}" in printed(result)
+    check_report(out)
 
 
 def test_rows_whose_runs_are_gone_are_removed_and_said(tmp_path):
@@ -361,7 +365,7 @@ def test_hostile_titles_reach_every_file_whole(tmp_path):
     assert r'| a "b", \<c\> \& d e f;é |' in (tmp_path / "out" / "tables.md").read_text()
     tex = (tmp_path / "out" / "tables.tex").read_text()
     assert r"a \textquotedbl{}b\textquotedbl{}, \textless{}c\textgreater{} \& d e f;é &" in tex
-    check_report(tmp_path / "out", ALL)
+    check_report(tmp_path / "out")
 
 
 @pytest.fixture
@@ -381,15 +385,45 @@ def bench(monkeypatch, capsys):
 def test_the_command_checks_what_it_wrote(tmp_path, bench):
     runs, out = tmp_path / "runs", tmp_path / "out"
     add_run(runs, origin="synthetic")
-    assert bench("report", "--runs", runs, "--out", out, "--tables", "1,7")[0] == 0
-    names = sorted(path.name for path in out.glob("table-*.csv"))
-    assert names == ["table-1.csv", "table-7.csv"]
-    code, output = bench("report", "--check", "--out", out, "--tables", "1,7")
-    assert (code, output) == (0, f"{out}: 5 files are what its 3 rows give\n")
+    assert bench("report", "--runs", runs, "--out", out)[0] == 0
+    code, output = bench("report", "--check", "--out", out)
+    assert (code, output) == (0, f"{out}: 10 files are what its 3 rows give\n")
     (out / "own.csv").write_text("changed")
-    code, output = bench("report", "--check", "--out", out, "--tables", "1,7")
+    code, output = bench("report", "--check", "--out", out)
     assert code == 1
     assert f"{out / 'own.csv'} is not what its rows give: line 1 has 'changed'" in output
+
+
+def test_tables_chooses_what_is_printed_and_every_table_is_written(tmp_path, bench):
+    runs, out = tmp_path / "runs", tmp_path / "out"
+    add_run(runs, origin="synthetic")
+    assert bench("report", "--runs", runs, "--out", out)[0] == 0
+    before = {name: (out / name).read_bytes() for name in names_in(out)}
+    code, output = bench("report", "--runs", runs, "--out", out, "--tables", "3")
+    assert code == 0
+    assert "Table 3. " in output
+    assert "Table 1. " not in output
+    assert "removed" not in output
+    assert {name: (out / name).read_bytes() for name in names_in(out)} == before
+    assert bench("report", "--check", "--out", out)[0] == 0
+
+
+def test_published_prints_all_tables_also_without_runs(tmp_path, bench, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, output = bench("report", "--published")
+    assert code == 0
+    assert [f"Table {number}. " in output for number in range(1, 8)] == [True] * 7
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--check", "--tables", "1"), ("--check", "--published"), ("--published", "--tables", "1")],
+)
+def test_options_that_contradict_each_other_are_refused(kept, bench, options):
+    code, output = bench("report", "--out", kept, *options)
+    assert code == 2
+    assert "do not go together" in output
 
 
 def test_the_command_writes_beside_the_runs_if_not_told_otherwise(tmp_path, bench):
@@ -400,17 +434,36 @@ def test_the_command_writes_beside_the_runs_if_not_told_otherwise(tmp_path, benc
     assert bench("report", "--runs", tmp_path / "runs", "--tables", "8")[0] == 2
 
 
-def test_without_a_folder_of_runs_the_printed_numbers_stand_alone(tmp_path, bench, monkeypatch):
+def test_without_runs_no_folder_is_made_and_a_first_run_is_explained(tmp_path, bench, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, output = bench("report")
     assert code == 0
-    assert "81.33" in output
-    assert "Nothing has been measured" in output
-    assert names_in(tmp_path / "runs" / "report") == {
-        *("own.csv", "report.json", "tables.md", "tables.tex"),
-        *(f"table-{number}.csv" for number in ALL),
-    }
-    assert bench("report", "--check")[0] == 0
+    assert "No finished run in runs" in output
+    assert "81.33" not in output
+    assert list(tmp_path.iterdir()) == []
+    assert commands_in(output) == [
+        ["prepare", "viva-synthetic", "--size", "tiny"],
+        ["run", "--dataset", "viva-synthetic", "--size", "tiny", "--protocol", "demo"],
+    ]
+    assert bench("report", "--check")[0] == 1
+
+
+def test_the_first_run_goes_where_the_user_looked_for_one(tmp_path, bench):
+    data, runs = tmp_path / "my data", tmp_path / "runs"
+    runs.mkdir()
+    for command in (["report"], ["list", "runs"]):
+        code, output = bench(*command, "--data", data, "--runs", runs)
+        assert code == 0
+        first, second = commands_in(output)
+        assert first[-2:] == ["--data", str(data)]
+        assert second[-4:] == ["--data", str(data), "--runs", str(runs)]
+    assert list(runs.iterdir()) == []
+
+
+def commands_in(output):
+    """The suggested commands, as a shell splits them."""
+    lines = (line.strip() for line in output.splitlines())
+    return [shlex.split(line)[1:] for line in lines if line.startswith("mtut-bench ")]
 
 
 @pytest.mark.parametrize("more", [(), ("--check",), ("--tables", "1")])

@@ -37,7 +37,7 @@ def test_sound_store_has_no_fault(tmp_path):
         "clips: 5 to 640 frames, median 25, 695 in all",
         "clips per split: train: 2, test: 2",
         "clips per person: p0: 2, p1: 2",
-        "clips per label: 0: 2, 1: 1, 2: 1",
+        "clips per class: wave: 2, swipe left: 1, swipe right: 1",
         f"digest {digest}",
     ]
 

@@ -361,7 +361,7 @@ def test_where_nothing_is_published_counts_are_just_shown(videos, changes):
     change(videos, 3, label=0)
     report = verify_raw(videos)
     assert report.faults == ()
-    assert "clips per label: 0: 3, 1: 1" in report.describe()
+    assert "clips per class: wave: 3, point: 1" in report.describe()
 
 
 @pytest.mark.parametrize(
@@ -404,7 +404,7 @@ def test_report_in_words(videos):
         "windows: 8 frames each, 32 in all",
         "clips per split: train: 2, test: 2 (as published)",
         "clips per person: 1: 2, 2: 2 (as published)",
-        "clips per label: 0: 2, 1: 2 (as published)",
+        "clips per class: wave: 2, point: 2 (as published)",
         "other label (1):",
         "  a: 1, not 2",
         "note: seen",

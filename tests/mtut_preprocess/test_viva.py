@@ -209,7 +209,7 @@ def test_notes_count_clips_of_each_class_and_user(tmp_path):
     settle(tmp_path, gesture_ids=["01", "02"])
     assert read(tmp_path)[0].notes == (
         "4 clips found, 885 published",
-        "2 classes, 1 to 3 clips each (01: 3, 02: 1)",
+        "2 classes, 1 to 3 clips each (gesture 01: 3, gesture 02: 1)",
         "2 users, 1 to 3 clips each (01: 3, 02: 1)",
     )
 
@@ -219,15 +219,15 @@ def test_notes_name_classes_without_a_clip_and_equal_counts_once(tmp_path):
     settle(tmp_path, gesture_ids=["01", "02"], expected_clips=4)
     assert read(tmp_path)[0].notes == (
         "2 clips found, 4 published",
-        "2 classes, 0 to 2 clips each (01: 2, 02: 0)",
-        "2 users, 1 clips each (01: 1, 02: 1)",
+        "2 classes, 0 to 2 clips each (gesture 01: 2, gesture 02: 0)",
+        "2 users, 1 clip each",
     )
 
 
 def test_notes_count_persons_behind_users(tmp_path):
     write_grid(tmp_path, ["01_01_01", "02_01_01", "03_01_01"])
     settle(tmp_path, persons={"01": "A", "02": "A", "03": "B"})
-    assert read(tmp_path)[0].notes[2].startswith("3 users (2 persons), 1 clips each (01: 1,")
+    assert read(tmp_path)[0].notes[2] == "3 users (2 persons), 1 clip each"
 
 
 def test_notes_of_the_whole_dataset_are_three_short_lines(tmp_path, monkeypatch):

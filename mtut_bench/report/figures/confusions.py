@@ -60,7 +60,7 @@ def confusion_figure(group: Group, modality: str) -> Figure | str:
     panels[1, 0].imshow(gap_KK, cmap=_with_grey(DIFFERENCE), vmin=-limit, vmax=limit)
     panels[1, 0].set_title(f"(c) {labels[1]} minus {labels[0]}")
     for axes in (*panels[0], panels[1, 0]):
-        _name_axes(axes, group.classes, named=axes is not panels[0, 1])
+        _name_axes(axes, group.classes)
         _frame_first(axes, len(group.classes))
     _draw_called_out(panels[1, 1], counts, gap_KK, group.classes, labels, limit)
     return finish(
@@ -112,13 +112,13 @@ def _count(value: float) -> str:
     return f"{value:.0f}" if math.isclose(value, round(value), abs_tol=1e-9) else f"{value:.1f}"
 
 
-def _name_axes(axes: Axes, classes: Sequence[str], *, named: bool) -> None:
+def _name_axes(axes: Axes, classes: Sequence[str]) -> None:
     count = len(classes)
     step = math.ceil(count / _MAX_TICKS)
     places = list(range(0, count, step))
     axes.set_xticks(places, [str(place + 1) for place in places])
     axes.set_xlabel("predicted class")
-    if named and count <= _MAX_NAMED:
+    if count <= _MAX_NAMED:
         axes.set_yticks(range(count), _numbered(classes))
     else:
         axes.set_yticks(places, [str(place + 1) for place in places])
