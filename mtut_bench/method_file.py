@@ -10,6 +10,7 @@ from types import ModuleType
 
 from mtut_bench.errors import UsageError, did_you_mean
 from mtut_bench.method import Method
+from mtut_bench.types import StrPath
 
 __all__ = ["load_method", "where"]
 
@@ -92,7 +93,7 @@ def _call(path: Path, source: bytes, name: str, function: str) -> object:
         raise UsageError(where(path, error), "Correct the file.") from error
 
 
-def where(path: Path, error: Exception) -> str:
+def where(path: StrPath, error: Exception) -> str:
     """Return an error with the last line of a user's file that it passed."""
     lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
     place = f"{path}:{lines[-1].lineno}" if lines else str(path)

@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -55,7 +54,7 @@ def try_method(plan: RunPlan, machine: Machine) -> None:
             raise
         raise UsageError(
             f"method {method.name} fails on a made-up batch:"
-            f" {where(Path(method.file.rpartition(':')[0]), error)}",
+            f" {where(method.file.rpartition(':')[0], error)}",
             f"Correct {method.file}; nothing was trained.",
         ) from error
     if problem:

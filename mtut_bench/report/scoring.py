@@ -118,7 +118,7 @@ def score(
 
 
 def write_template(
-    path: Path | str, reader: StoreReader, fold: str, *, fold_unit: str = "person"
+    path: StrPath, reader: StoreReader, fold: str, *, fold_unit: str = "person"
 ) -> int:
     """Write a file of predictions to fill in: the head, and a line for each test clip of a fold.
 

@@ -201,9 +201,9 @@ def test_runs(place, tiny_methods, tiny_protocol):
     assert found.folder == Path(folder)
     (group,) = most_confused([found], "stores")
     assert all(clip.thumbnails for clip in group.clips)
-    report = write_report("runs", "report", ["1"])
+    report = write_report("runs", "report")
     assert report.out == Path("report")
-    assert check_report("report", ["1"]).num_rows == len(report.rows)
+    assert check_report("report").num_rows == len(report.rows)
     written = export_networks(run, "safetensors", "models")
     assert {path.parent for path in written} == {Path("models")}
 
@@ -272,7 +272,7 @@ def test_a_folder_in_place_of_predictions_is_said(tmp_path):
         lambda name: weights.load(build_i3d(5, width=0.125), name),
         lambda name: METHODS["i3d"].load_weights(build_i3d(5, width=0.125), name),
         lambda name: open_run(name, METHODS),
-        lambda name: check_report(name, []),
+        lambda name: check_report(name),
         lambda name: read_json(name, WeightsError, "Get it."),
         lambda name: list(stream_frames(name, Wanted("rgb", (32, 48), 30.0), [].append)),
         lambda name: DATASETS["viva"].open_raw(RawChoice(name)).read(),
