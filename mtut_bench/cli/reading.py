@@ -1,5 +1,6 @@
 """Commands that read results: report, list."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from mtut_bench.cli.options import (
     refuse_missing_runs,
     say,
 )
+from mtut_bench.errors import UsageError
 
 __all__ = ["list_", "report"]
 
@@ -92,22 +94,23 @@ def list_(
     subject: Annotated[Subject, typer.Argument()],
     data: DataOption = DATA,
     runs: RunsOption = RUNS,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", help="Of `methods`: also your own, file.py:build; repeatable."),
+    ] = None,
 ) -> None:
     """List datasets, methods, protocols, runs or stores."""
     from mtut_bench.listing import list_protocols, list_runs, list_stores
 
+    if method and subject is not Subject.METHODS:
+        raise UsageError(f"list {subject.value} takes no --method", "Leave it out.")
+    if subject is Subject.METHODS:
+        _print_methods(method or ())
+        return
     if subject is Subject.DATASETS:
         from mtut_preprocess import DATASETS
 
         lines = [(d.name, f"{d.summary}; {d.how_to_get}") for d in DATASETS.values()]
-    elif subject is Subject.METHODS:
-        from mtut_baselines import METHODS
-
-        kinds = {True: "trained together", False: "each trained alone"}
-        lines = [
-            (m.name, f"{m.title}: one {m.network} per modality, {kinds[m.min_modalities > 1]}")
-            for m in METHODS.values()
-        ]
     elif subject is Subject.PROTOCOLS:
         lines = list_protocols()
     else:
@@ -118,3 +121,36 @@ def list_(
     for name, text in lines:
         table.add_row(escape(name), escape(text))
     console.print(table)
+
+
+def _print_methods(own: Sequence[str]) -> None:
+    """Print our methods, then the controls, then a user's own, each under a heading.
+
+    Args:
+        own: files of a user's own methods, as `run --method` takes them.
+    """
+    from mtut_baselines import CONTROLS, METHODS
+    from mtut_bench.method_file import load_method
+
+    yours = [load_method(text, METHODS) for text in own]
+    tables = (
+        ("methods", [one for name, one in METHODS.items() if name not in CONTROLS]),
+        ("controls: one thing changed, and the question it answers", list(CONTROLS.values())),
+        ("yours", yours),
+    )
+    for heading, methods in tables:
+        if not methods:
+            continue
+        table = Table(
+            "name",
+            "network",
+            "trains",
+            "what it is",
+            title=heading,
+            title_justify="left",
+            show_edge=False,
+        )
+        for one in methods:
+            together = f"{one.min_modalities}+ together" if one.min_modalities > 1 else "each alone"
+            table.add_row(*map(escape, (one.file or one.name, one.network, together, one.summary)))
+        console.print(table)
