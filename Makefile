@@ -1,8 +1,11 @@
 # `make demo` and `make test` do all the set-up and their job on a machine with Python, git and make.
 PYTHON ?= python3
-VENV := .venv
+# The environment: VENV=PATH names one, else an active one is taken, else .venv is made. What is
+# installed there already, a CPU build of torch say, stays. A space in a path would split it for make.
+VENV := $(or $(if $(word 2,$(VIRTUAL_ENV)),,$(VIRTUAL_ENV)),.venv)
 BIN := $(VENV)/bin
-READY := $(VENV)/.installed
+# One environment may serve several clones, one after the other: each has a mark of its own.
+READY := $(VENV)/.installed-$(firstword $(shell pwd | cksum))
 DEMO := demo
 BENCH := $(BIN)/mtut-bench
 AT := --data $(DEMO)/data --runs $(DEMO)/runs
@@ -18,16 +21,22 @@ help:
 	@echo "make study-cpu  the reduced study of results/STUDY.md again, 2 hours on two cores; resumes"
 	@echo "make study    the study itself, on a GPU; resumes"
 	@echo "make clean    delete .venv and $(DEMO)"
+	@echo "The environment is $(VENV); VENV=PATH names another. SYSTEM_TORCH=1: a new one sees PYTHON's packages."
 
 install: $(READY)
-$(READY): pyproject.toml
+$(BIN)/python:
 	@command -v $(PYTHON) >/dev/null || { echo "python3 is missing: apt install python3 python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or newer is needed, this is $$($(PYTHON) --version); set PYTHON=python3.12, say"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "Python's venv is missing: apt install python3-venv"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(if $(SYSTEM_TORCH),--system-site-packages) $(VENV)
+
+$(READY): pyproject.toml | $(BIN)/python
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed; $(VENV) has $$($(BIN)/python --version): name another, VENV=PATH"; exit 1; }
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	@rm -f $(VENV)/.installed*
 	@touch $(READY)
 
 demo: $(READY)
@@ -38,9 +47,9 @@ demo: $(READY)
 	$(BENCH) report $(AT)
 
 lint: $(READY)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 
 # One thread per test process: the tests run side by side on all cores.
 test: lint
@@ -101,4 +110,4 @@ study: study-stores
 	done
 
 clean:
-	rm -rf $(VENV) $(DEMO)
+	rm -rf .venv $(DEMO)

@@ -11,7 +11,7 @@ from mtut_baselines.methods import (
 )
 from mtut_bench.method import Method
 
-__all__ = ["METHODS"]
+__all__ = ["CONTROLS", "METHODS"]
 
 METHODS: dict[str, Method] = {
     "i3d": i3d_method(),

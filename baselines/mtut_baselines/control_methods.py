@@ -22,13 +22,14 @@ from mtut_bench.method import Method, Objective
 __all__ = ["CONTROLS"]
 
 
-def _control(name: str, title: str, objective: type[AlignmentObjective]) -> Method:
+def _control(name: str, title: str, objective: type[AlignmentObjective], summary: str) -> Method:
     """Return MTUT with another objective.
 
     Args:
         name: of the method.
         title: in the report, also of its fusion.
         objective: MTUT's, but for one thing.
+        summary: that thing, and the question that it answers.
     """
     return replace(
         mtut_method(),
@@ -36,6 +37,7 @@ def _control(name: str, title: str, objective: type[AlignmentObjective]) -> Meth
         title=title,
         fusion_title=title,
         build_objective=partial(_changed, objective=objective),
+        summary=summary,
     )
 
 
@@ -60,10 +62,26 @@ CONTROLS: dict[str, Method] = {
         title="I3D again",
         fusion_title="I3D again",
         settings=("joint_seed",),
+        summary="i3d with other draws in stage two: how far apart are two methods that are alike?",
     ),
-    "mtut-other-clip": _control("mtut-other-clip", "MTUT, other clip", OtherClip),
-    "mtut-rho-permuted": _control("mtut-rho-permuted", "MTUT, rho permuted", PermutedGate),
-    "mtut-rho-inverted": _control("mtut-rho-inverted", "MTUT, rho inverted", InvertedGate),
+    "mtut-other-clip": _control(
+        "mtut-other-clip",
+        "MTUT, other clip",
+        OtherClip,
+        "aligned to another clip of the batch: does it matter that both see the same gesture?",
+    ),
+    "mtut-rho-permuted": _control(
+        "mtut-rho-permuted",
+        "MTUT, rho permuted",
+        PermutedGate,
+        "rho of another clip of the batch: does it matter for which clips the gate opens?",
+    ),
+    "mtut-rho-inverted": _control(
+        "mtut-rho-inverted",
+        "MTUT, rho inverted",
+        InvertedGate,
+        "the network that does better follows: does it matter which way the gate opens?",
+    ),
     "mtut-rho-constant": replace(
         mtut_method(),
         name="mtut-rho-constant",
@@ -71,6 +89,7 @@ CONTROLS: dict[str, Method] = {
         fusion_title="MTUT, rho constant",
         build_objective=_constant,
         settings=(*ALIGNMENT_SETTINGS, "rho_constant"),
+        summary="one rho for all clips (--set rho_constant=...): does it matter that rho varies?",
     ),
     "mutual-learning": replace(
         i3d_method(),
@@ -79,6 +98,7 @@ CONTROLS: dict[str, Method] = {
         fusion_title="Deep mutual learning",
         build_objective=_mutual,
         min_modalities=2,
+        summary="predictions are imitated: does it take correlations? (Zhang et al., CVPR 2018)",
     ),
 }
 """Every control by the name that users type."""

@@ -64,6 +64,7 @@ def i3d_method() -> Method:
         correlate=correlation,
         weights={"rgb": "i3d-rgb", "depth": "i3d-rgb", "flow": "i3d-flow"},
         load_weights=_load_weights,
+        summary="classification loss alone: what the others are measured by",
     )
 
 
@@ -78,7 +79,12 @@ def i3d_ssa_method() -> Method:
     Source: Abavisani et al., CVPR 2019, section 4.5, equations 1, 2 and 4.
     """
     return _aligned(
-        i3d_method(), name="i3d+ssa", title="I3D+SSA", fusion_title="I3D+SSA", focal=False
+        i3d_method(),
+        name="i3d+ssa",
+        title="I3D+SSA",
+        fusion_title="I3D+SSA",
+        focal=False,
+        summary="I3D that is also drawn to the correlations of every other network, good or bad",
     )
 
 
@@ -97,7 +103,14 @@ def mtut_method() -> Method:
 
     Source: Abavisani et al., CVPR 2019, equations 1-4.
     """
-    return _aligned(i3d_method(), name="mtut", title="MTUT", fusion_title="MTUT-F", focal=True)
+    return _aligned(
+        i3d_method(),
+        name="mtut",
+        title="MTUT",
+        fusion_title="MTUT-F",
+        focal=True,
+        summary="I3D+SSA behind a gate, rho: on each clip only the network that does worse follows",
+    )
 
 
 def c3d_method() -> Method:
@@ -125,6 +138,7 @@ def c3d_method() -> Method:
         # Sports-1M is colour alone; the loader adapts the first kernel to flow's two channels.
         weights={"rgb": "c3d-rgb", "depth": "c3d-rgb", "flow": "c3d-rgb"},
         load_weights=_load_weights,
+        summary="i3d with C3D networks",
     )
 
 
@@ -139,7 +153,12 @@ def c3d_ssa_method() -> Method:
     Source: Abavisani et al., CVPR 2019, section 4.5, equations 1, 2 and 4.
     """
     return _aligned(
-        c3d_method(), name="c3d+ssa", title="C3D+SSA", fusion_title="C3D+SSA", focal=False
+        c3d_method(),
+        name="c3d+ssa",
+        title="C3D+SSA",
+        fusion_title="C3D+SSA",
+        focal=False,
+        summary="i3d+ssa with C3D networks",
     )
 
 
@@ -153,11 +172,18 @@ def mtut_c3d_method() -> Method:
     Source: Abavisani et al., CVPR 2019, section 4.5, equations 1-4.
     """
     return _aligned(
-        c3d_method(), name="mtut-c3d", title="MTUT-C3D", fusion_title="MTUT-C3D", focal=True
+        c3d_method(),
+        name="mtut-c3d",
+        title="MTUT-C3D",
+        fusion_title="MTUT-C3D",
+        focal=True,
+        summary="mtut with C3D networks",
     )
 
 
-def _aligned(method: Method, *, name: str, title: str, fusion_title: str, focal: bool) -> Method:
+def _aligned(
+    method: Method, *, name: str, title: str, fusion_title: str, focal: bool, summary: str
+) -> Method:
     """Return a method with the alignment in stage two, all else the same.
 
     Args:
@@ -166,6 +192,7 @@ def _aligned(method: Method, *, name: str, title: str, fusion_title: str, focal:
         title: its row in the tables of single networks.
         fusion_title: its row in the fusion tables.
         focal: False for '+SSA'.
+        summary: what tells it from others.
     """
     return replace(
         method,
@@ -175,6 +202,7 @@ def _aligned(method: Method, *, name: str, title: str, fusion_title: str, focal:
         build_objective=partial(_alignment, focal=focal),
         settings=ALIGNMENT_SETTINGS if focal else SSA_SETTINGS,
         min_modalities=2,
+        summary=summary,
     )
 
 

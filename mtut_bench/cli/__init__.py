@@ -16,7 +16,7 @@ from mtut_bench.cli.benching import evaluate, loader, train
 from mtut_bench.cli.comparing import compare, score
 from mtut_bench.cli.data import inspect, prepare, synth, verify
 from mtut_bench.cli.exchange import derive, export, import_
-from mtut_bench.cli.options import console, show_error
+from mtut_bench.cli.options import console, examples, show_error
 from mtut_bench.cli.predicting import predict
 from mtut_bench.cli.reading import list_, report
 from mtut_bench.cli.training import run
@@ -31,43 +31,42 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Train with several modalities, test with one: a paired, repeated, reproducible benchmark"
     " of dynamic hand-gesture recognition.",
-    epilog="Try it without any recordings: [bold]mtut-bench prepare viva-synthetic --size tiny"
-    "[/bold], then [bold]mtut-bench run --dataset viva-synthetic --size tiny --protocol demo"
-    "[/bold], then [bold]mtut-bench report[/bold].",
+    epilog="Try it without any recordings:\n\n"
+    + examples(
+        "prepare viva-synthetic --size tiny",
+        "run --dataset viva-synthetic --size tiny --protocol demo",
+        "report",
+    ),
 )
 
 
-def _examples(*lines: str) -> str:
-    return "    ".join(f"[bold]mtut-bench {line}[/bold]" for line in lines)
-
-
 app.command(
-    epilog=_examples(
+    epilog=examples(
         "prepare nvgesture --raw /disk/nvGesture_v1",
         "prepare manifest --table clips.csv --store mine",
         "prepare viva-synthetic --size tiny",
     )
 )(prepare)
-app.command(epilog=_examples("synth nvgesture-synthetic --size tiny --whole"))(synth)
-app.command(epilog=_examples("verify nvgesture --raw /disk/nvGesture_v1", "verify --store mini"))(
+app.command(epilog=examples("synth nvgesture-synthetic --size tiny --whole"))(synth)
+app.command(epilog=examples("verify nvgesture --raw /disk/nvGesture_v1", "verify --store mini"))(
     verify
 )
-app.command(epilog=_examples("inspect --store viva-synthetic-tiny --contact-sheet"))(inspect)
+app.command(epilog=examples("inspect --store viva-synthetic-tiny --contact-sheet"))(inspect)
 app.command(
-    epilog=_examples(
+    epilog=examples(
         "export --store viva --format hdf5 --out viva.h5",
         "export 3f2a --format onnx --modality rgb",
     )
 )(export)
 app.command(
-    epilog=_examples(
-        "derive viva-synthetic --as copied --modalities rgb --copy rgb_copy=rgb",
+    epilog=examples(
+        "derive viva-synthetic --as copied --copy rgb_copy=rgb",
         "derive viva-synthetic --as partnered --partner depth",
     )
 )(derive)
-app.command(name="import", epilog=_examples("import viva.h5 --store viva"))(import_)
+app.command(name="import", epilog=examples("import viva.h5 --store viva"))(import_)
 app.command(
-    epilog=_examples(
+    epilog=examples(
         "run --method mtut --fold all",
         "run --table 7 --dataset viva-synthetic --protocol demo --dry-run",
     )
@@ -75,31 +74,32 @@ app.command(
 report_app = typer.Typer(rich_markup_mode="rich")
 report_app.callback(
     invoke_without_command=True,
-    epilog=_examples("report --runs runs", "report compare mtut i3d --dataset viva"),
+    epilog=examples("report --runs runs", "report compare mtut i3d --dataset viva"),
 )(report)
-report_app.command(
-    epilog=_examples("report compare mtut i3d --dataset nvgesture --protocol paper")
-)(compare)
+report_app.command(epilog=examples("report compare mtut i3d --dataset nvgesture --protocol paper"))(
+    compare
+)
 app.add_typer(report_app, name="report")
+app.command(epilog=examples("score predictions.csv --dataset nvgesture --modality rgb"))(score)
 app.command(
-    epilog=_examples("score predictions.csv --dataset nvgesture --fold official --modality rgb")
-)(score)
-app.command(
-    epilog=_examples(
+    epilog=examples(
         "predict wave.mp4 --run 3f2a --modality rgb",
         "predict clips/*.avi --run 3f2a --modality depth --json",
     )
 )(predict)
-app.command(name="list", epilog=_examples("list datasets", "list runs"))(list_)
+app.command(
+    name="list",
+    epilog=examples("list datasets", "list runs", "list methods --method mutual.py:build"),
+)(list_)
 app.add_typer(weights_app, name="weights")
 bench_app.command(
-    epilog=_examples(
+    epilog=examples(
         "bench train --dataset viva-synthetic --protocol demo",
-        "bench train --dataset nvgesture --modalities rgb,depth --processes 1,2,4 --json",
+        "bench train --dataset nvgesture --processes 1,2,4 --json",
     )
 )(train)
-bench_app.command(epilog=_examples("bench loader --dataset nvgesture --resident always"))(loader)
-bench_app.command(epilog=_examples("bench evaluate --dataset nvgesture"))(evaluate)
+bench_app.command(epilog=examples("bench loader --dataset nvgesture --resident always"))(loader)
+bench_app.command(epilog=examples("bench evaluate --dataset nvgesture"))(evaluate)
 app.add_typer(bench_app, name="bench")
 
 

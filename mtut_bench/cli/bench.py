@@ -22,6 +22,7 @@ from mtut_bench.cli.options import (
     WorkersOption,
     console,
     cores,
+    examples,
     find_dataset,
     open_raw,
     raw_folder,
@@ -44,9 +45,7 @@ bench_app = typer.Typer(
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
-@bench_app.command(
-    epilog="[bold]mtut-bench bench prepare nvgesture --raw /disk/nvGesture_v1[/bold]"
-)
+@bench_app.command(epilog=examples("bench prepare nvgesture --raw /disk/nvGesture_v1"))
 def prepare(
     dataset: Annotated[
         str,
@@ -87,7 +86,7 @@ def prepare(
     _print(found, as_json=as_json)
 
 
-@bench_app.command(epilog="[bold]mtut-bench bench store --keep /tmp/stores[/bold]")
+@bench_app.command(epilog=examples("bench store --keep /tmp/stores"))
 def store(
     clips: Annotated[
         int, typer.Option("--clips", min=1, help="Of the large store; default EgoGesture's.")
@@ -117,7 +116,7 @@ def store(
     _print(found, as_json=as_json)
 
 
-@bench_app.command(epilog="[bold]mtut-bench bench twin --real /disk/nvGesture_v1[/bold]")
+@bench_app.command(epilog=examples("bench twin --real /disk/nvGesture_v1"))
 def twin(
     real: Annotated[
         Path, typer.Option("--real", help="Raw folder of recordings, with sk_wrapped.avi.")

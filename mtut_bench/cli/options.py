@@ -158,6 +158,16 @@ DryRunOption = Annotated[
 DATA, RUNS = Path("data"), Path("runs")
 
 
+def examples(*lines: str) -> str:
+    """Return commands as an epilogue of `--help`, one a line at 80 columns too.
+
+    Args:
+        *lines: what follows the program's name, at most 67 characters.
+    """
+    # A single line break would be taken for a space.
+    return "\n\n".join(f"[bold]mtut-bench {line}[/bold]" for line in lines)
+
+
 def folder_to_write(text: str) -> Path:
     """Return the folder that an option names; an empty text names none, not the current one.
 

@@ -1,5 +1,6 @@
 """Commands that read results: report, list."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Annotated
@@ -139,6 +140,10 @@ def list_(
     fold_unit: Annotated[
         FoldUnit, typer.Option("--fold-unit", help="Who is left out, as in `run`.")
     ] = FoldUnit.PERSON,
+    method: Annotated[
+        list[str] | None,
+        typer.Option("--method", help="Of `methods`: also your own, file.py:build; repeatable."),
+    ] = None,
 ) -> None:
     """List datasets, methods, protocols, runs, stores, or the clips of a store."""
     from mtut_bench.listing import list_protocols, list_runs, list_stores
@@ -147,18 +152,15 @@ def list_(
         _print_clips(store_path(data, store, dataset, size), fold, fold_unit)
         return
     _refuse_options_of_clips(context, subject)
+    if method and subject is not Subject.METHODS:
+        raise UsageError(f"list {subject.value} takes no --method", "Leave it out.")
+    if subject is Subject.METHODS:
+        _print_methods(method or ())
+        return
     if subject is Subject.DATASETS:
         from mtut_preprocess import DATASETS
 
         lines = [(d.name, f"{d.summary}; {d.how_to_get}") for d in DATASETS.values()]
-    elif subject is Subject.METHODS:
-        from mtut_baselines import METHODS
-
-        kinds = {True: "trained together", False: "each trained alone"}
-        lines = [
-            (m.name, f"{m.title}: one {m.network} per modality, {kinds[m.min_modalities > 1]}")
-            for m in METHODS.values()
-        ]
     elif subject is Subject.PROTOCOLS:
         lines = list_protocols()
     else:
@@ -202,3 +204,36 @@ def _refuse_options_of_clips(context: typer.Context, subject: Subject) -> None:
             f"`list {subject.value}` takes no {', '.join(given)}.",
             f"They choose clips: mtut-bench list clips {given[0]} ...",
         )
+
+
+def _print_methods(own: Sequence[str]) -> None:
+    """Print our methods, then the controls, then a user's own, each under a heading.
+
+    Args:
+        own: files of a user's own methods, as `run --method` takes them.
+    """
+    from mtut_baselines import CONTROLS, METHODS
+    from mtut_bench.method_file import load_method
+
+    yours = [load_method(text, METHODS) for text in own]
+    tables = (
+        ("methods", [one for name, one in METHODS.items() if name not in CONTROLS]),
+        ("controls: one thing changed, and the question it answers", list(CONTROLS.values())),
+        ("yours", yours),
+    )
+    for heading, methods in tables:
+        if not methods:
+            continue
+        table = Table(
+            "name",
+            "network",
+            "trains",
+            "what it is",
+            title=heading,
+            title_justify="left",
+            show_edge=False,
+        )
+        for one in methods:
+            together = f"{one.min_modalities}+ together" if one.min_modalities > 1 else "each alone"
+            table.add_row(*map(escape, (one.file or one.name, one.network, together, one.summary)))
+        console.print(table)

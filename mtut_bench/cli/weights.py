@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mtut_bench.cli.options import DATA, DataOption, console, say
+from mtut_bench.cli.options import DATA, DataOption, console, examples, say
 from mtut_bench.errors import UsageError, did_you_mean
 from mtut_bench.progress import Reporter
 
@@ -18,7 +18,7 @@ weights_app = typer.Typer(
 )
 
 
-@weights_app.command(epilog="[bold]mtut-bench weights fetch i3d-rgb i3d-flow[/bold]")
+@weights_app.command(epilog=examples("weights fetch i3d-rgb i3d-flow"))
 def fetch(
     names: Annotated[list[str] | None, typer.Argument(help="Known files; none: list them.")] = None,
     data: DataOption = DATA,
@@ -56,7 +56,9 @@ def fetch(
         reporter.line(f"wrote {out}")
 
 
-@weights_app.command(name="convert")
+@weights_app.command(
+    name="convert", epilog=examples("weights convert rgb_imagenet.pt --as i3d-rgb")
+)
 def convert_(
     file: Annotated[Path, typer.Argument(help="A public weight file.")],
     fills: Annotated[
@@ -80,7 +82,7 @@ def convert_(
     say(f"wrote {out}")
 
 
-@weights_app.command()
+@weights_app.command(epilog=examples("weights check data/weights/i3d-rgb.safetensors"))
 def check(
     file: Annotated[Path, typer.Argument(help="A weight file, public or converted.")],
     demo_rgb: Annotated[

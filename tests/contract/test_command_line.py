@@ -1,12 +1,17 @@
 """The command line's surface is frozen: an option is added here on purpose or not at all."""
 
+import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
+from mtut_baselines import CONTROLS, METHODS
 from mtut_bench.cli import app
+from mtut_bench.errors import UsageError
 
 MEASURED = {
     "--dataset",
@@ -145,7 +150,16 @@ OPTIONS = {
         "--method",
         "--device",
     },
-    "list": {"--data", "--runs", "--dataset", "--store", "--size", "--fold", "--fold-unit"},
+    "list": {
+        "--data",
+        "--runs",
+        "--dataset",
+        "--store",
+        "--size",
+        "--fold",
+        "--fold-unit",
+        "--method",
+    },
     "weights fetch": {"--data", "--url", "--sha256"},
     "weights convert": {"--data", "--as"},
     "weights check": {"--demo-rgb", "--demo-flow", "--partner"},
@@ -190,6 +204,55 @@ def test_commands_and_options_are_these():
 def test_every_option_is_explained(name):
     for parameter in commands()[name].params:
         assert parameter.name == "subject" or getattr(parameter, "help", None), parameter.name
+
+
+def groups():
+    """Every group of commands by its full name; the program itself is ''."""
+    root = get_command(app)
+    return {"": root} | {n: c for n, c in root.commands.items() if hasattr(c, "commands")}
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+@pytest.mark.parametrize("name", sorted({*OPTIONS, *groups()}))
+def test_help_ends_with_one_example_a_line(name, columns, monkeypatch):
+    command = commands().get(name) or groups()[name]
+    lines = re.sub(r"\[/?bold\]", "", command.epilog or "").split("\n\n")
+    examples = [line for line in lines if line.startswith("mtut-bench ")]
+    monkeypatch.setenv("COLUMNS", str(columns))
+    result = CliRunner().invoke(app, [*name.split(), "--help"])
+    assert result.exit_code == 0
+    printed = [line.strip() for line in result.output.splitlines()]
+    assert [line for line in printed if line.startswith("mtut-bench ")] == examples
+    assert examples or name in ("weights", "bench")
+    for example in examples:
+        first, *words = shlex.split(example)[1:]
+        found = get_command(app).commands[first]
+        while words and words[0] in getattr(found, "commands", {}):
+            found = found.commands[words.pop(0)]
+        with found.make_context(found.name, words):
+            pass
+
+
+def test_methods_are_listed_by_what_differs(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from dataclasses import replace\nfrom mtut_baselines import METHODS\n\n\ndef build():\n"
+        "    return replace(METHODS['i3d'], name='mine', title='Mine', fusion_title='Mine',\n"
+        "        summary='averages two [bold] steps')\n"
+    )
+    runner, wide = CliRunner(), {"COLUMNS": "300"}
+    text = runner.invoke(app, ["list", "methods", "--method", f"{file}:build"], env=wide).output
+    ours, rest = text.split("\ncontrols")
+    controls, yours = rest.split("\nyours")
+    for name, method in METHODS.items():
+        assert method.summary
+        part = controls if name in CONTROLS else ours
+        (line,) = [line for line in part.splitlines() if line.split()[:1] == [name]]
+        assert method.summary in line
+    assert f"{file}:build" in yours
+    assert "averages two [bold] steps" in yours
+    refused = runner.invoke(app, ["list", "runs", "--method", f"{file}:build"])
+    assert isinstance(refused.exception, UsageError)
 
 
 def test_help_imports_nothing_heavy():

@@ -39,6 +39,12 @@ def test_every_method_and_fold_has_a_manifest(demo):
     assert done == {(name, fold) for name in ("i3d", "mtut") for fold in ("1", "2")}
 
 
+def test_a_run_ends_with_the_command_of_its_report(demo):
+    folder, outputs = demo
+    command = f"mtut-bench report --data {folder / 'data'} --runs {folder / 'runs'}"
+    assert f"tables: {command}" in outputs[1].splitlines()
+
+
 def test_second_method_shares_the_first_stages(demo):
     folder, outputs = demo
     assert outputs[2].count("alone: shared") == 4

@@ -1,6 +1,7 @@
 """Comparisons of stored runs: hand-counted sentences, and everything that is refused."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -194,7 +195,35 @@ def test_the_missing_fold_is_named_as_a_command(tmp_path):
     other_folds(tmp_path)
     with pytest.raises(ComparisonError) as fault:
         compared(tmp_path)
-    assert "run --method i3d --store viva --protocol paper --fold 8" in fault.value.cure
+    assert "run --method i3d --store viva --protocol paper --fold 8 --seed 0" in fault.value.cure
+
+
+def test_missing_folds_of_one_seed_are_one_command(tmp_path):
+    write_folds(tmp_path, ["11"] * 4)
+    write_folds(tmp_path, ["10"] * 2, method="i3d")
+    with pytest.raises(ComparisonError) as fault:
+        compared(tmp_path)
+    assert fault.value.cure.count("`mtut-bench run") == 1
+    assert "--fold 3,4 " in fault.value.cure
+
+
+def test_the_seed_that_is_missing_is_named_as_a_command(tmp_path):
+    no_common_seed(tmp_path)
+    with pytest.raises(ComparisonError) as fault:
+        compared(tmp_path)
+    assert re.search(r"`mtut-bench run --method i3d .*--seed \d", fault.value.cure)
+
+
+def test_a_method_without_runs_is_named_only_if_there_is_one(tmp_path):
+    write_run(tmp_path, "11")
+    for name, known, made in (
+        ("i3d", ("mtut", "i3d"), "run --method i3d --protocol paper`"),
+        ("mutt", ("mtut", "i3d"), None),
+    ):
+        with pytest.raises(ComparisonError) as fault:
+            compare(found(tmp_path), "mtut", name, protocol="paper", methods=known)
+        assert (made in fault.value.cure) if made else ("--method" not in fault.value.cure)
+        assert ("Did you mean mtut?" in fault.value.cure) is (made is None)
 
 
 def test_runs_of_an_older_format_are_refused(tmp_path):

@@ -1,5 +1,6 @@
 import json
 import re
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from mtut_bench.export import export_networks, writing
 from mtut_bench.export.comparison import Difference, comparison_shapes, measure_differences
 from mtut_bench.export.input_spec import input_spec
 from mtut_bench.method import NetworkOutput
+from mtut_bench.method_file import load_method
 from mtut_bench.planning import plan_runs
 from mtut_bench.predictions import read
 from mtut_bench.runs import execute
@@ -109,6 +111,39 @@ def test_card_and_file_alone_give_the_saved_scores(
             # Batches of another size add in another order.
             np.testing.assert_allclose(logits, saved.logits_MNK[1, number], atol=1e-5)
         assert len(lengths) > 1
+
+
+OWN = """
+from dataclasses import replace
+from mtut_baselines import METHODS
+
+def make():
+    return replace(METHODS["i3d"], name="own", title="Own", fusion_title="Own")
+"""
+
+
+def test_the_card_of_an_own_method_loads_it_from_its_file(
+    make_request, command, tmp_path, monkeypatch, capsys
+):
+    """The card names file and function, and no folder of the machine that trained."""
+    (tmp_path / "own_method.py").write_text(OWN)
+    given = f"{tmp_path / 'own_method.py'}:make"
+    request = make_request()
+    rules = replace(request.protocol, width=0.125, crop=32, short_side=36, clip_length=9)
+    request = replace(request, method=load_method(given, METHODS), protocol=rules)
+    (plan,) = plan_runs([request])
+    machine = replace(MACHINE, command=shlex.join(["mtut-bench", "run", "--method", given]))
+    execute([plan], machine, Lines())
+    where = ("--format", "safetensors", "--modality", "rgb", "--out", tmp_path)
+    command("export", plan.folder, "--method", given, *where)
+    (card,) = tmp_path.glob("*.safetensors.md")
+    assert "from own_method import make" in card.read_text()
+    assert "own\\_method.py:make" in card.read_text()
+    assert str(tmp_path) not in card.read_text()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    exec(compile(snippet_of(card), "card", "exec"), {})
+    assert capsys.readouterr().out.strip() in StoreReader(plan.store).attributes["classes"]
 
 
 @pytest.mark.parametrize("name", ["rgb", "depth", "flow"])

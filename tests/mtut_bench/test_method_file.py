@@ -75,6 +75,15 @@ def test_a_changed_file_is_another_method(write, make_request):
     assert plans[0].stage_id("rgb") == plans[1].stage_id("rgb") != plans[2].stage_id("rgb")
 
 
+def test_the_file_and_the_summary_are_no_part_of_an_identity(write, make_request):
+    plain = load_method(f"{write()}:build", METHODS)
+    assert plain.file == f"{write()}:build"
+    told = replace(plain, file="elsewhere.py:build", summary="averages")
+    first, second = (plan_runs([replace(make_request(), method=m)])[0] for m in (plain, told))
+    assert first.identity == second.identity
+    assert first.stage_identities == second.stage_identities
+
+
 def test_an_own_network_shares_no_stage_with_ours_of_the_same_name(write, make_request):
     own = load_method(f"{write(OWN.replace('mean', 'tiny', 1))}:build", METHODS)
     own = replace(own, network="tiny")

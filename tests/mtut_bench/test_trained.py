@@ -4,10 +4,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from run_bench import MACHINE, Lines
 
 from mtut_bench.errors import RunError, UsageError
 from mtut_bench.evaluation import predict
+from mtut_bench.planning import plan_runs
 from mtut_bench.predictions import read
+from mtut_bench.runs import execute
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.trained import find_run, open_run
 
@@ -74,6 +77,15 @@ def test_methods_must_be_the_one_that_trained(do, tiny_methods):
     other = {"mtut": replace(tiny_methods["mtut"], source="f" * 64)}
     with pytest.raises(UsageError, match="has changed since"):
         open_run(folder, other)
+
+
+def test_the_file_that_trained_is_named(make_request, tiny_methods):
+    own = replace(tiny_methods["i3d"], name="own", source="f" * 64, file="my own.py:build")
+    (plan,) = plan_runs([replace(make_request("i3d"), method=own)])
+    execute([plan], MACHINE, Lines())
+    with pytest.raises(UsageError) as fault:
+        open_run(plan.folder, tiny_methods)
+    assert "--method 'my own.py:build'" in fault.value.cure
 
 
 def test_settings_of_another_release_are_refused(do, tiny_methods):
