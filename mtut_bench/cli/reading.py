@@ -186,13 +186,14 @@ def _print_clips(path: Path, fold: str | None, unit: FoldUnit) -> None:
     reader = StoreReader(path)
     lines = [[plain(text) for text in line] for line in list_clips(reader, fold, unit.value)]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        cells = (
-            text + " " * (width - cell_len(text)) for text, width in zip(line, widths, strict=True)
-        )
-        say("  ".join(cells).rstrip())
+    # As one text: a store has up to tens of thousands of clips.
+    say("\n".join("  ".join(map(_padded, line, widths)).rstrip() for line in lines))
     what = "" if fold else "; --fold all shows on which side of each fold they are"
     say(f"\n{count(len(lines) - 1, 'clip')} in {path}{what}")
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cell_len(text))
 
 
 def _refuse_options_of_clips(context: typer.Context, subject: Subject) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from mtut_bench.report.arms import Paired
 from mtut_bench.report.paired import LEVEL, ComparisonRow, doubts
 from mtut_bench.report.plaintext import count
+from mtut_bench.report.rows import ResultRow
 from mtut_bench.report.wording import interval, p_value, points, units, whose_clips
 
 __all__ = ["kind_of_store", "score_verdict", "verdict", "worth"]
@@ -24,13 +25,13 @@ def verdict(pairs: Sequence[Paired], rows: Sequence[ComparisonRow]) -> tuple[str
     for row in rows:
         asked.setdefault(row["trained_on"], row)
     if len(asked) > 1:
-        return _several(list(asked.values()), pairs[0])
+        return _several(list(asked.values()), pairs)
     (row,) = asked.values()
     difference = (
         f"{row['a']} against {row['b']}, {row['tested_on']}: {points(row['difference'])} points, "
         f"95 % interval {interval(row)}."
     )
-    return difference, _established(row), _worth(pairs[0])
+    return difference, _established(row), _worth(pairs)
 
 
 def score_verdict(rows: Sequence[ComparisonRow]) -> str:
@@ -56,21 +57,20 @@ def score_verdict(rows: Sequence[ComparisonRow]) -> str:
     return f"Established {_for_whom(rows[0])}: {name} is {' and '.join(parts)}{others}."
 
 
-def _several(asked: Sequence[ComparisonRow], first: Paired) -> tuple[str, str, str]:
+def _several(asked: Sequence[ComparisonRow], pairs: Sequence[Paired]) -> tuple[str, str, str]:
     """Return the lines on runs that were trained on several sets of modalities."""
     parts = (f"{row['trained_on']} {points(row['difference'])}" for row in asked)
     names = f"{asked[0]['a']} minus {asked[0]['b']}"
-    yes, no = (
-        ", ".join(row["trained_on"] for row in asked if row["established"] is wanted)
-        for wanted in (True, False)
-    )
-    words = [f"established {_for_whom(asked[0])} for {yes}"] if yes else []
-    words += [f"not established for {no}"] if no else []
-    sentence = "; ".join(words)
+    # Sets may have other folds, and then other persons.
+    found: dict[str, list[str]] = {}
+    for row in sorted(asked, key=lambda row: not row["established"]):
+        what = f"established {_for_whom(row)}" if row["established"] else "not established"
+        found.setdefault(what, []).append(row["trained_on"])
+    sentence = "; ".join(f"{what}: {', '.join(sets)}" for what, sets in found.items())
     return (
         f"{names} in points, by modalities trained on: {', '.join(parts)}.",
         f"{sentence[0].upper()}{sentence[1:]}.",
-        _worth(first),
+        _worth(pairs),
     )
 
 
@@ -105,11 +105,14 @@ def kind_of_store(origin: str, num_clips: int, expected_clips: int) -> str:
     return f"{num_clips:,} of {count(expected_clips, 'clip')}" if num_clips < expected_clips else ""
 
 
-def _worth(two: Paired) -> str:
-    row = two.row
-    kind = kind_of_store(row["origin"], row["num_clips"], row["expected_clips"])
-    if not kind and not row["tables"]:
-        kind = f"protocol {row['protocol']}"
-    elif not kind and row["overrides"] != "{}":
-        kind = "changed options"
-    return worth(kind, two.incomplete)
+def _worth(pairs: Sequence[Paired]) -> str:
+    kinds, incomplete = (_kind(two.row) for two in pairs), (two.incomplete for two in pairs)
+    return worth(*dict.fromkeys(kinds), *dict.fromkeys(incomplete))
+
+
+def _kind(row: ResultRow) -> str:
+    """Return the first thing that keeps a number from standing beside published ones, or ""."""
+    store = kind_of_store(row["origin"], row["num_clips"], row["expected_clips"])
+    if store or row["tables"]:
+        return store or ("changed options" if row["overrides"] != "{}" else "")
+    return f"protocol {row['protocol']}"
