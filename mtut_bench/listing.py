@@ -12,7 +12,7 @@ from mtut_bench.metrics import accuracy
 from mtut_bench.predictions import fuse, read
 from mtut_bench.protocol import PROTOCOLS
 from mtut_bench.store_reader import StoreReader
-from mtut_bench.types import StrPath, name_recordings
+from mtut_bench.types import NOT_STORES, StrPath, name_recordings
 
 __all__ = ["list_clips", "list_protocols", "list_runs", "list_stores"]
 
@@ -58,7 +58,7 @@ def list_runs(folder: StrPath) -> list[tuple[str, str]]:
     folder = Path(folder)
     lines = []
     for path in sorted(folder.glob("*/*")):
-        if not path.is_dir() or path.parent.name in ("stages", "report", ".locks"):
+        if not path.is_dir() or path.parent.name in (*NOT_STORES, ".locks"):
             continue
         name = f"{path.parent.name}/{path.name}"
         if not (path / "manifest.json").exists():

@@ -22,7 +22,7 @@ from mtut_bench.overrides import apply_overrides
 from mtut_bench.progress import counted, format_duration
 from mtut_bench.protocol import Protocol
 from mtut_bench.store_reader import StoreReader, list_stores
-from mtut_bench.types import MODALITIES, Fold, StrPath, behaves_like, sort_modalities
+from mtut_bench.types import MODALITIES, NOT_STORES, Fold, StrPath, behaves_like, sort_modalities
 
 __all__ = [
     "Request",
@@ -203,6 +203,13 @@ def _weights_name(method: Method, modality: str) -> str | None:
 
 
 def _open(request: Request, missing: dict[str, None]) -> tuple[StoreReader | None, list[Fold]]:
+    name = Path(request.store).stem
+    if name in NOT_STORES:
+        raise UsageError(
+            f"the store {request.store} cannot be run: a folder of runs keeps something else under"
+            f" {name!r}",
+            "Rename its folder.",
+        )
     if not Path(request.store).exists():
         known = [path.stem for path in list_stores(Path(request.store).parent)]
         there = ", ".join(known) if known else "none"

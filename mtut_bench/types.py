@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MODALITIES",
+    "NOT_STORES",
     "ClipRow",
     "Fold",
     "Modality",
@@ -36,6 +37,9 @@ __all__ = [
 Modality = Literal["rgb", "depth", "flow"]
 Origin = Literal["recorded", "synthetic"]
 Split = Literal["train", "val", "test", ""]
+
+NOT_STORES = ("stages", "report")
+"""Names that no store may have: a folder of runs keeps first stages and its report under them."""
 
 StrPath = str | os.PathLike[str]
 """Where a file or folder lies; what public functions take."""

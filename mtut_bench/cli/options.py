@@ -263,7 +263,14 @@ def store_path(
     name = store or (f"{dataset}-{size.value}" if _is_twin(dataset) else dataset)
     if table is not None and not store:
         name = table.stem
+    from mtut_bench.types import NOT_STORES
+
     plain = Path(name).name == name and name.isprintable() and not name.startswith(".")
+    if name in NOT_STORES:
+        raise UsageError(
+            f"a store cannot be named {name!r}: in a folder of runs that is something else",
+            "Give another name.",
+        )
     if store == "" or not plain:
         raise UsageError(
             f"{name!r} is no name of a store", "Give a plain name; see `mtut-bench list stores`."

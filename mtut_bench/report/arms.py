@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from mtut_bench.errors import ComparisonError
 from mtut_bench.folds import natural_order
 from mtut_bench.predictions import Predictions, fuse
-from mtut_bench.report.behind import differences, setting_notes
+from mtut_bench.report import comparable
+from mtut_bench.report.behind import setting_notes
 from mtut_bench.report.finished import FinishedRun
 from mtut_bench.report.plaintext import count
 from mtut_bench.report.repeating import command_like
@@ -23,18 +24,6 @@ __all__ = ["Arm", "Paired", "gather", "pair", "right_clips", "run_id"]
 
 Right = NDArray[np.bool_]
 
-# What must be alike on both sides; the words are those of a message.
-_CONDITIONS = {
-    "store_digest": "store digest",
-    "num_classes": "number of classes",
-    "protocol": "protocol",
-    "protocol_version": "protocol version",
-    "overrides": "overridden options",
-    "precision": "precision",
-    "modalities": "modalities trained on",
-}
-# What runs of one side share beside their family, unless one was altered.
-_ONE_KIND = ("family", "protocol_version", "num_folds", "origin", "complete")
 _CURE = (
     "Compare runs of one kind: choose with --store and --protocol, name runs by their ids (see "
     "`mtut-bench list runs`), or repeat one side under the other's conditions."
@@ -78,21 +67,22 @@ def gather(name: str, runs: Iterable[FinishedRun]) -> Arm:
         runs: at least one, of one method and one set of modalities.
 
     Raises:
-        ComparisonError: they are of several kinds, or of several kinds of devices.
+        ComparisonError: they differ in more than fold and seed.
     """
     found = {run.manifest.get("id", str): run for run in runs}
     rows = [result_rows([run])[0] for run in found.values()]
-    if len({tuple(dict(row)[name] for name in _ONE_KIND) for row in rows}) > 1:
+    differing = comparable.differing(rows, "side")
+    if differing == ["device"]:
+        devices = sorted({row["device"] for row in rows})
         raise ComparisonError(
-            f"The runs of {name} differ in {differences(rows)}: they are not one method under one "
-            "set of conditions.",
-            _CURE,
-        )
-    devices = sorted({row["device"] for row in rows})
-    if len(devices) > 1:
-        raise ComparisonError(
-            f"The runs of {name} come from different kinds of devices: {', '.join(devices)}.",
+            f"The runs of {name} come from different devices: {', '.join(devices)}.",
             "Name the runs of one kind by their ids, or repeat the others.",
+        )
+    if differing:
+        raise ComparisonError(
+            f"The runs of {name} differ in {comparable.difference(rows, 'side')}: they are not one "
+            "method under one set of conditions.",
+            _CURE,
         )
     by_seed: dict[int, dict[str, FinishedRun]] = defaultdict(dict)
     # One run of each fold and seed: of one family and one set of modalities two had the same id.
@@ -101,8 +91,9 @@ def gather(name: str, runs: Iterable[FinishedRun]) -> Arm:
     return Arm(name, rows[0], dict(by_seed))
 
 
-def _mirrored(run: FinishedRun, mirror: Sequence[int] | None) -> str:
+def _mirrored(run: FinishedRun) -> str:
     """Return in words what a mirror makes of the classes that it changes."""
+    mirror = run.manifest.get("identity", dict).get("mirror")
     if mirror is None:
         return "unknown"
     classes = run.manifest.items("store.classes", str)
@@ -236,20 +227,15 @@ def _right(
 
 
 def _check_conditions(a: Arm, b: Arm) -> None:
-    facts = [dict(a.row), dict(b.row)]
-    for name, words in _CONDITIONS.items():
-        if facts[0][name] != facts[1][name]:
-            raise ComparisonError(
-                f"{a.name} and {b.name} differ in {words}: {facts[0][name]} and {facts[1][name]}.",
-                _CURE,
-            )
-    firsts = [next(iter(next(iter(arm.runs.values())).values())) for arm in (a, b)]
-    mirrors = [run.manifest.get("identity", dict).get("mirror") for run in firsts]
-    if mirrors[0] != mirrors[1]:
-        found = [_mirrored(*both) for both in zip(firsts, mirrors, strict=True)]
+    rows = (a.row, b.row)
+    for name in comparable.differing(rows, "comparison")[:1]:
+        values = [comparable.CONDITIONS[name].value(row) for row in rows]
+        if name == "mirror":
+            firsts = [next(iter(next(iter(arm.runs.values())).values())) for arm in (a, b)]
+            values = [_mirrored(run) for run in firsts]
         raise ComparisonError(
-            f"{a.name} and {b.name} differ in what classes become in a mirror: {found[0]}; and "
-            f"{found[1]}.",
+            f"{a.name} and {b.name} differ in {comparable.CONDITIONS[name].words}: {values[0]} and "
+            f"{values[1]}.",
             _CURE,
         )
     if {run_id(run) for run in _all(a)} & {run_id(run) for run in _all(b)}:

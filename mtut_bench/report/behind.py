@@ -7,21 +7,8 @@ from typing import Any
 from mtut_bench.report.plaintext import count
 from mtut_bench.report.rows import ResultRow
 
-__all__ = ["differences", "setting_notes", "source_notes"]
+__all__ = ["setting_notes", "source_notes"]
 
-# What two families may differ in, most telling first; the family's digest covers more.
-_DIFFERENCES = (
-    "protocol",
-    "protocol_version",
-    "store_digest",
-    "settings",
-    "weights_digest",
-    "precision",
-    "device",
-    "num_folds",
-    "origin",
-    "complete",
-)
 # What the paper prints of an objective's settings; another value, and all others, are our choice.
 _PRINTED = {"lambda": 0.05, "beta": 2.0, "ssa_reduction": "sum"}
 _NO_CHOICE = ("network", "source")
@@ -89,17 +76,6 @@ def source_notes(rows: Iterable[ResultRow]) -> list[str]:
     if rates:
         lines.add(f"Learning rate of stage two: {', '.join(rates)}.")
     return sorted(lines)
-
-
-def differences(rows: Iterable[ResultRow]) -> str:
-    """Return in words what the families of some rows differ in.
-
-    Args:
-        rows: of two families or more.
-    """
-    rows = list(rows)
-    found = [name for name in _DIFFERENCES if len({str(dict(row)[name]) for row in rows}) > 1]
-    return ", ".join(found).replace("_", " ") or "their identity"
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:

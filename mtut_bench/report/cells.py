@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mtut_bench.folds import natural_order
 from mtut_bench.metrics import wilson_interval
-from mtut_bench.report.behind import differences
+from mtut_bench.report import comparable
 from mtut_bench.report.rows import ResultRow
 from mtut_bench.statistics import Average, bootstrap_over_persons_and_seeds
 
@@ -134,12 +134,12 @@ def not_mixed(rows: Sequence[ResultRow]) -> str:
     Args:
         rows: candidates for one cell.
     """
-    kinds = {(row["family"], row["protocol_version"], row["device"]) for row in rows}
-    if len(kinds) < 2:
+    differing = comparable.difference(rows, "cell")
+    if not differing:
         return _contradiction(rows)
     devices = sorted({row["device"] for row in rows})
     names = f" ({', '.join(devices)})" if len(devices) > 1 else ""
-    return f"Runs that differ in {differences(rows)}{names} fit here: not mixed."
+    return f"Runs that differ in {differing}{names} fit here: not mixed."
 
 
 def _contradiction(rows: Sequence[ResultRow]) -> str:

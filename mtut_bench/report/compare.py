@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import combinations
 
 from mtut_bench.errors import ComparisonError, UsageError, did_you_mean
+from mtut_bench.report import comparable
 from mtut_bench.report.arms import Arm, Paired, gather, pair, run_id
 from mtut_bench.report.comparison import Comparison, describe, not_compared
 from mtut_bench.report.finished import FinishedRun
@@ -21,16 +22,6 @@ from mtut_bench.report.rows import ResultRow, modality_order, result_rows
 __all__ = ["all_comparisons", "compare", "method_name"]
 
 _RUN_ID = re.compile(r"[0-9a-f]{4,64}")
-_CONDITIONS = (
-    "store",
-    "store_digest",
-    "num_classes",
-    "protocol",
-    "protocol_version",
-    "overrides",
-    "precision",
-    "modalities",
-)
 
 
 def compare(
@@ -102,7 +93,7 @@ def all_comparisons(runs: Sequence[FinishedRun]) -> list[Comparison]:
     facts: dict[tuple[str, ...], ResultRow] = {}
     for run in runs:
         row = result_rows([run])[0]
-        key = tuple(str(dict(row)[name]) for name in _CONDITIONS)
+        key = (row["store"], *comparable.key(row, "comparison"))
         facts.setdefault(key, row)
         groups[key].setdefault(row["method"], []).append(run)
     found: list[Comparison] = []

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from mtut_bench.errors import StoreError
 from mtut_bench.files import canonical_json
+from mtut_bench.report import comparable
 from mtut_bench.report.finished import FinishedRun
 from mtut_bench.report.plaintext import count
+from mtut_bench.report.rows import result_rows
 from mtut_bench.store import decode_flow
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.types import StrPath, behaves_like
@@ -114,7 +116,7 @@ def most_confused(
     are wrong equally often, those come first whose wrong class the networks were surest of.
 
     Args:
-        runs: finished runs; runs that differ in store, protocol or overridden settings are in
+        runs: finished runs; runs that differ in a condition of :data:`comparable.NEEDED` are in
             different groups.
         stores: folder of stores, for the thumbnails; None where there is none.
         num_clips: clips of a group, at most.
@@ -126,22 +128,11 @@ def most_confused(
     folder = None if stores is None else Path(stores)
     groups: dict[tuple[str, ...], list[FinishedRun]] = defaultdict(list)
     for run in runs:
-        groups[_group_key(run)].append(run)
+        groups[comparable.key(result_rows([run])[0], "clips")].append(run)
     return [
         _group(groups[key], folder, num_clips=num_clips, num_frames=num_frames)
         for key in sorted(groups)
     ]
-
-
-def _group_key(run: FinishedRun) -> tuple[str, ...]:
-    get = run.manifest.get
-    return (
-        get("store.name", str),
-        get("store.digest", str),
-        get("protocol.name", str),
-        str(get("protocol.version", int)),
-        canonical_json(get("identity.overrides", dict)),
-    )
 
 
 def _group(

@@ -14,11 +14,10 @@ from mtut_bench import predictions
 from mtut_bench.errors import PredictionError, RunError
 from mtut_bench.predictions import Predictions
 from mtut_bench.report.manifest import CURE, Manifest, check_identity, read_manifest
-from mtut_bench.types import StrPath
+from mtut_bench.types import NOT_STORES, StrPath
 
 __all__ = ["FinishedRun", "Found", "find_runs"]
 
-_NOT_STORES = ("stages",)
 _RUN_FOLDER = re.compile(r"[0-9a-f]{12}")
 
 
@@ -125,7 +124,7 @@ def _run_folders(runs: Path) -> Iterator[Path]:
     if not runs.is_dir():
         return
     for store in sorted(runs.iterdir()):
-        if store.name.startswith(".") or store.name in _NOT_STORES or not store.is_dir():
+        if store.name.startswith(".") or store.name in NOT_STORES or not store.is_dir():
             continue
         for folder in sorted(store.iterdir()):
             if folder.name.startswith("."):

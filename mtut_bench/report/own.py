@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from mtut_bench.folds import FOLD_UNIT
-from mtut_bench.report.behind import differences, setting_notes, source_notes
+from mtut_bench.report import comparable
+from mtut_bench.report.behind import setting_notes, source_notes
 from mtut_bench.report.cells import (
     Cell,
     CellRow,
@@ -28,17 +29,6 @@ from mtut_bench.types import name_recordings
 __all__ = ["heading", "own_tables"]
 
 _DIGITS = 1
-_GROUP = (
-    "origin",
-    "complete",
-    "dataset",
-    "store",
-    "store_digest",
-    "protocol",
-    "protocol_version",
-    "tables",
-    "overrides",
-)
 
 
 def own_tables(rows: Sequence[ResultRow]) -> list[Table]:
@@ -49,21 +39,22 @@ def own_tables(rows: Sequence[ResultRow]) -> list[Table]:
     """
     groups: dict[tuple[str, ...], list[ResultRow]] = defaultdict(list)
     for row in rows:
-        groups[tuple(str(dict(row)[name]) for name in _GROUP)].append(row)
+        groups[comparable.key(row, "table")].append(row)
     ordered = [groups[key] for key in sorted(groups)]
     titles = [heading(group[0]) for group in ordered]
     return [
-        _table(f"own-{n}", title if titles.count(title) == 1 else _told_apart(title, group), group)
+        _table(f"own-{n}", _told_apart(title, group[0], ordered, titles), group)
         for n, (title, group) in enumerate(zip(titles, ordered, strict=True), 1)
     ]
 
 
-def _told_apart(title: str, rows: Sequence[ResultRow]) -> str:
-    first = rows[0]
-    return (
-        f"{title} (store {first['store']} of content {first['store_digest'][:12]}, version "
-        f"{first['protocol_version']} of the protocol)"
-    )
+def _told_apart(
+    title: str, row: ResultRow, groups: Sequence[Sequence[ResultRow]], titles: Sequence[str]
+) -> str:
+    """Return a table's title, with what tells it from others of that title."""
+    alike = [group[0] for group, other in zip(groups, titles, strict=True) if other == title]
+    told = comparable.described(row, comparable.differing(alike, "table"))
+    return f"{title} ({told})" if told else title
 
 
 def heading(row: ResultRow) -> str:
@@ -137,7 +128,7 @@ def _alike(lines: Sequence[Sequence[ResultRow]]) -> list[str]:
     for line in lines:
         named[line[0]["method"], line[0]["modalities"]] += line
     several = [rows for rows in named.values() if len({row["family"] for row in rows}) > 1]
-    found = sorted({differences(rows) for rows in several})
+    found = sorted({comparable.difference(rows, "cell") for rows in several})
     return [f"Lines of the same name differ in {', '.join(found)}."] if found else []
 
 

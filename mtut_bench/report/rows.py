@@ -25,8 +25,9 @@ class ResultRow(TypedDict):
 
     Keys that need words: ``run``, ``seed``, ``family``: of an ensemble, see
     :mod:`mtut_bench.report.ensembles`. ``complete``: the store holds every clip of its dataset.
-    ``tables``: published tables that the protocol may fill, separated by spaces. ``overrides`` and
-    ``settings`` (of the method): canonical JSON. ``printed_as``: the name under which published
+    ``tables``: published tables that the protocol may fill, separated by spaces. ``overrides``,
+    ``settings`` (of the method) and ``mirror`` (classes that a mirrored clip turns into): canonical
+    JSON. ``printed_as``: the name under which published
     tables print this number. ``modalities`` (trained on) and ``tested_on``: joined with '+'.
     ``padded_clips``: test clips shorter than the network's minimum, which were padded to it.
     ``learning_rate``: of stage two, for each modality tested on. ``family``: digest of all of the
@@ -71,6 +72,7 @@ class ResultRow(TypedDict):
     subject_unit: str
     per_subject: str
     device: str
+    mirror: str
 
 
 def result_rows(runs: Iterable[FinishedRun]) -> tuple[ResultRow, ...]:
@@ -194,6 +196,7 @@ def _common(manifest: Manifest) -> ResultRow:
         subject_unit=get("store.subject_unit", str),
         per_subject="",
         device=get("provenance.device", str),
+        mirror=canonical_json(identity.get("mirror")),
     )
 
 

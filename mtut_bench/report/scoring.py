@@ -17,6 +17,7 @@ from mtut_bench import metrics
 from mtut_bench.errors import ComparisonError, UsageError, did_you_mean
 from mtut_bench.files import write_atomic
 from mtut_bench.folds import make_folds
+from mtut_bench.report import comparable
 from mtut_bench.report.arms import Paired, gather, right_clips
 from mtut_bench.report.behind import setting_notes
 from mtut_bench.report.compare import method_name
@@ -25,7 +26,7 @@ from mtut_bench.report.finished import FinishedRun
 from mtut_bench.report.paired import ComparisonRow, correct_for_family, measure
 from mtut_bench.report.plaintext import count
 from mtut_bench.report.predicted import empty_predictions, read_predicted
-from mtut_bench.report.rows import modality_order, result_rows
+from mtut_bench.report.rows import ResultRow, modality_order, result_rows
 from mtut_bench.report.tables import Table
 from mtut_bench.report.verdict import kind_of_store, score_verdict, worth
 from mtut_bench.report.wording import interval, points
@@ -256,20 +257,22 @@ def _pairs(
 ) -> tuple[list[Paired], list[str]]:
     """Return the predictions beside each method, and remarks on what cannot stand beside them."""
     groups: dict[tuple[str, ...], list[FinishedRun]] = defaultdict(list)
+    facts: dict[tuple[str, ...], ResultRow] = {}
     ids = {clip.clip_id for clip in clips}
     for run in runs:
         row = result_rows([run])[0]
         same = (row["store_digest"], row["fold"]) == (reader.attributes["digest"], fold)
         if same and set(run.scores.clip_ids) == ids:
-            facts = ("protocol", "protocol_version", "overrides", "precision", "modalities")
-            key = (method_name(run), *(str(dict(row)[fact]) for fact in facts))
+            key = (row["method"], *comparable.key(row, "score"))
             groups[key].append(run)
+            facts.setdefault(key, row)
     right_N = predicted_N == np.array([clip.label for clip in clips])
     pairs: list[Paired] = []
     notes: list[str] = []
     for key, some in sorted(groups.items()):
         try:
-            pairs += _beside(_label(key, groups), some, clips, right_N, name, modality)
+            label = _label(facts[key], facts.values())
+            pairs += _beside(label, some, clips, right_N, name, modality)
         except ComparisonError as fault:
             notes.append(f"Not compared with {key[0]}. {fault.what}")
     if not pairs and not notes:
@@ -278,11 +281,11 @@ def _pairs(
     return pairs, notes
 
 
-def _label(key: tuple[str, ...], groups: Iterable[tuple[str, ...]]) -> str:
+def _label(row: ResultRow, others: Iterable[ResultRow]) -> str:
     """Return a method's name, with what tells it from others of that name."""
-    alike = [other for other in groups if other[0] == key[0]]
-    parts = [key[i] for i in range(1, len(key)) if len({other[i] for other in alike}) > 1]
-    return f"{key[0]} ({', '.join(parts)})" if parts else key[0]
+    alike = [other for other in others if other["method"] == row["method"]]
+    told = comparable.described(row, comparable.differing(alike, "score"))
+    return f"{row['method']} ({told})" if told else row["method"]
 
 
 def _beside(

@@ -7,6 +7,7 @@ dataset of that table, under a protocol that may fill it, with nothing overridde
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from mtut_bench.report import comparable
 from mtut_bench.report.behind import setting_notes, source_notes
 from mtut_bench.report.cells import (
     Cell,
@@ -191,7 +192,7 @@ def published_table(
             lines.append(_line(cells[-1], cell, published=texts, mark=mark, first=column == 0))
     keep = _columns(table, shown)
     plain = [note.text for note in remarks if not note.places]
-    behind = [*_legend(shown), *setting_notes(used), *source_notes(used)]
+    behind = [*_unlike(used), *_legend(shown), *setting_notes(used), *source_notes(used)]
     return Table(
         key=table.number,
         heading=f"Table {table.number}. {table.title}",
@@ -212,6 +213,17 @@ def _columns(table: PublishedTable, shown: Sequence[Cell]) -> list[int]:
         "Seeds": all(len(cell.seeds) == 1 for cell in shown),
     }
     return [index for index, head in enumerate(_HEADS) if not silent.get(head, False)]
+
+
+def _unlike(rows: Sequence[ResultRow]) -> list[str]:
+    """Return a note on measured numbers that answer their printed ones, but not each other."""
+    names = comparable.differing(rows, "published")
+    if not names:
+        return []
+    return [
+        f"Measured numbers differ in {comparable.by_method(rows, names)}: each is to be compared "
+        "with its printed number, not with the others."
+    ]
 
 
 def _legend(shown: Sequence[Cell]) -> list[str]:

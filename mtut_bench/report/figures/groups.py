@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mtut_bench.folds import natural_order
-from mtut_bench.report.behind import differences
+from mtut_bench.report import comparable
 from mtut_bench.report.figures.canvas import clean
 from mtut_bench.report.finished import FinishedRun
 from mtut_bench.report.rows import ResultRow, result_rows
@@ -14,18 +14,6 @@ from mtut_bench.types import name_recordings
 
 __all__ = ["Arm", "Group", "describe", "group_runs", "number_of", "pair", "scope"]
 
-# Kept apart: numbers on two sides of such a border are never drawn in one figure.
-_BORDER = (
-    "origin",
-    "dataset",
-    "store",
-    "store_digest",
-    "complete",
-    "protocol",
-    "protocol_version",
-    "overrides",
-    "modalities",
-)
 # What the paper's figures 6 and 7 compare. Any other two methods will do where these are absent.
 _PAPERS_PAIR = ("i3d", "mtut")
 
@@ -93,7 +81,7 @@ def group_runs(runs: Sequence[FinishedRun]) -> list[Group]:
     groups: dict[tuple[str, ...], list[tuple[ResultRow, FinishedRun]]] = defaultdict(list)
     for run in runs:
         row = result_rows([run])[0]
-        groups[tuple(str(dict(row)[name]) for name in _BORDER)].append((row, run))
+        groups[comparable.key(row, "figure")].append((row, run))
     return [_group(number, groups[key]) for number, key in enumerate(sorted(groups), 1)]
 
 
@@ -108,7 +96,8 @@ def _group(number: int, members: Sequence[tuple[ResultRow, FinishedRun]]) -> Gro
         label = clean(line[0][0]["title"], 20)
         if titles.count(label) > 1:
             label = f"{label} ({family[:4]})"
-            remark = f"Methods of one title differ in {differences([row for row, _ in members])}."
+            found = comparable.difference((row for row, _ in members), "cell")
+            remark = f"Methods of one title differ in {found}."
         arms.append(_arm(method, label, [run for _, run in line], row["num_folds"]))
     return Group(
         number=number,
