@@ -4,7 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-
 from run_bench import MACHINE, Lines
 
 from mtut_bench.errors import RunError, UsageError
