@@ -223,7 +223,11 @@ def test_a_method_without_runs_is_named_only_if_there_is_one(tmp_path):
         with pytest.raises(ComparisonError) as fault:
             compare(found(tmp_path), "mtut", name, protocol="paper", methods=known)
         assert (made in fault.value.cure) if made else ("--method" not in fault.value.cure)
-        assert ("Did you mean mtut?" in fault.value.cure) is (made is None)
+        assert ("Did you mean" in fault.value.cure) is (made is None)
+    with pytest.raises(ComparisonError) as fault:
+        compare(found(tmp_path), "mtut", "i3d", protocol="papr", methods=("mtut", "i3d"))
+    assert "Did you mean paper?" in fault.value.cure
+    assert "run --method" not in fault.value.cure
 
 
 def test_runs_of_an_older_format_are_refused(tmp_path):
