@@ -207,7 +207,8 @@ def _usage(reader: StoreReader) -> list[str]:
         'name = store.attrs["classes"][store["clips/label"][0]]',
         "```",
         "",
-        "Every frame against the SHA-256 of its clip, and the clips against the content digest:",
+        "Every frame against the SHA-256 of its clip, and the clips against the content digest; the"
+        " store lies in `data/stores`, or in `stores` of a folder that `--data` names:",
         "",
         "```",
         f"mtut-bench verify --store {shlex.quote(reader.name)}",

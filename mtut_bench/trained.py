@@ -135,7 +135,7 @@ def open_run(folder: StrPath, methods: Mapping[str, Method]) -> TrainedRun:
         )
     manifest = read_manifest(folder / "manifest.json")
     if manifest.get("state", str) != "complete":
-        raise RunError(f"{folder} is not finished.", "Repeat the `mtut-bench run` that began it.")
+        raise RunError(f"{folder} is not finished.", "Repeat the command that began it.")
     name = manifest.get("method.name", str)
     method = methods.get(name)
     if method is None:

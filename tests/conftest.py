@@ -6,11 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from command_line import run_here
 from hypothesis import HealthCheck, settings
 from torch import nn
 from torch.nn import functional
 
 from mtut_baselines import METHODS
+from mtut_bench.files import hold_lock
 from mtut_bench.method import NetworkOutput
 from mtut_bench.protocol import PROTOCOLS
 from mtut_bench.store import Geometry, StorePlan
@@ -93,6 +95,20 @@ def make_store(tmp_path):
 @pytest.fixture
 def make_rows():
     return clip_rows
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory, worker_id):
+    """A data folder with viva-synthetic-tiny, raw and prepared; to be read, never written.
+
+    The processes of pytest-xdist share one: it takes ten seconds.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "prepared"
+    with hold_lock(folder.with_suffix(".lock"), "the prepared twin", wait=True):
+        if not (folder / "stores").exists():
+            run_here("prepare", "viva-synthetic", "--size", "tiny", "--data", folder)
+    return folder
 
 
 class TinyNetwork(nn.Module):

@@ -80,14 +80,19 @@ def compare(
 ) -> None:
     """Compare two methods on the same clips, persons and seeds, by modality and on average."""
     _refuse_options_before(context)
-    from mtut_baselines import METHODS
     from mtut_bench.report.compare import compare as compare_runs
     from mtut_bench.report.finished import find_runs
 
     refuse_missing_runs(runs)
     found = find_runs(runs).runs
     result = compare_runs(
-        found, a, b, dataset=dataset, store=store, protocol=protocol, methods=METHODS
+        found,
+        a,
+        b,
+        dataset=dataset,
+        store=store,
+        protocol=protocol,
+        methods=completing.METHOD_NAMES,
     )
     if as_json:
         _print_json({"title": result.title, "rows": result.rows, "notes": result.notes})

@@ -154,8 +154,6 @@ def _contradiction(rows: Sequence[ResultRow]) -> str:
             other, words = owner, f"are both of fold {fold} and seed {seed}: neither is chosen"
         elif _persons(first) != _persons(row):
             other, words = first, f"tested other clips or persons of fold {fold}: not mixed"
-        elif rows[0]["num_folds"] != row["num_folds"]:
-            other, words = rows[0], "disagree on how many folds there are: not mixed"
         else:
             continue
         return f"Runs {other['run']} and {row['run']} {words}."

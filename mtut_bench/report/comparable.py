@@ -50,10 +50,6 @@ def _column(name: str, words: str = "") -> Condition:
     return Condition(words or name.replace("_", " "), lambda row: str(dict(row)[name]))
 
 
-def _device_kind(row: ResultRow) -> str:
-    return "CPU" if row["device"] == "cpu" else "GPU"
-
-
 CONDITIONS: Mapping[str, Condition] = {
     "origin": _column("origin", "kind of recordings"),
     "complete": _column("complete", "completeness of the store"),
@@ -68,7 +64,6 @@ CONDITIONS: Mapping[str, Condition] = {
     "tables": _column("tables", "tables that the protocol may fill"),
     "overrides": _column("overrides", "overridden options"),
     "precision": _column("precision"),
-    "device_kind": Condition("kind of device", _device_kind),
     "modalities": _column("modalities", "modalities trained on"),
     "method": _column("method"),
     "settings": _column("settings"),
@@ -78,12 +73,13 @@ CONDITIONS: Mapping[str, Condition] = {
 }
 """By name, most telling first; the digest of the whole identity last."""
 
-_DATA = ("origin", "complete", "dataset", "store_digest", "num_classes", "mirror", "num_folds")
-_RULES = ("protocol", "protocol_version", "overrides", "precision", "device_kind")
+_DATA = ("origin", "complete", "dataset", "store_digest", "num_classes", "mirror")
+_RULES = ("protocol", "protocol_version", "overrides", "precision")
 _ALIKE = (*_DATA, *_RULES)
 # Its name is printed over the numbers, or looked up for frames.
 _NAMED = ("store", "tables", *_ALIKE)
-_ONE_METHOD = ("method", "settings", "weights_digest", "device", "family")
+# Methods may come from different devices, which is said where it is so; folds and seeds of one not.
+_ONE_METHOD = ("num_folds", "method", "settings", "weights_digest", "device", "family")
 
 NEEDED: Mapping[Use, tuple[str, ...]] = {
     # A network that is trained alone may come from runs of several modality sets.
@@ -101,7 +97,6 @@ NEEDED: Mapping[Use, tuple[str, ...]] = {
         "protocol",
         "protocol_version",
         "precision",
-        "device_kind",
     ),
 }
 """Conditions that must be equal, by use."""

@@ -22,6 +22,7 @@ from mtut_bench.report.rows import ResultRow, modality_order, result_rows
 __all__ = ["all_comparisons", "compare", "method_name"]
 
 _RUN_ID = re.compile(r"[0-9a-f]{4,64}")
+_LIMITS = {"dataset": "store.dataset", "store": "store.name", "protocol": "protocol.name"}
 
 
 def compare(
@@ -123,9 +124,8 @@ def _group(methods: Mapping[str, Sequence[FinishedRun]], row: ResultRow) -> list
 
 
 def _within(run: FinishedRun, limits: Mapping[str, str | None]) -> bool:
-    names = {"dataset": "store.dataset", "store": "store.name", "protocol": "protocol.name"}
     return all(
-        wanted is None or run.manifest.get(names[limit], str) == wanted
+        wanted is None or run.manifest.get(_LIMITS[limit], str) == wanted
         for limit, wanted in limits.items()
     )
 
@@ -225,14 +225,19 @@ def _nothing(
     there = f"; there are runs of {', '.join(found)}" if found else ""
     like = [method_option(run.manifest) for run in runs if method_name(run) == name]
     option = like[0] if like else name if name in methods else ""
+    given = {limit: value for limit, value in limits.items() if value}
+    # The names of other runs' datasets, stores and protocols: a limit may be misspelt as well.
+    named = {limit: {run.manifest.get(_LIMITS[limit], str) for run in runs} for limit in given}
+    near = "" if option else did_you_mean(name, [*found, *methods])
+    for limit, value in given.items():
+        near += "" if value in named[limit] else did_you_mean(value, sorted(named[limit]))
     make = ""
-    if option:
-        given = [(f"--{limit}", value) for limit, value in limits.items() if value]
-        words = [word for pair in given for word in pair]
+    if option and not near:
+        words = [word for limit, value in given.items() for word in (f"--{limit}", value)]
         make = f" Make one: `{shlex.join(['mtut-bench', 'run', '--method', option, *words])}`."
     return ComparisonError(
         f"There is no finished run of {name}{_where(limits)}{there}.",
-        f"{did_you_mean(name, [*found, *methods])}What there is: `mtut-bench list runs`.{make}",
+        f"{near}What there is: `mtut-bench list runs`.{make}",
     )
 
 

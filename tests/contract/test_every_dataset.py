@@ -1,5 +1,7 @@
 """Every dataset that users can name opens, refuses and describes itself alike."""
 
+from dataclasses import replace
+
 import pytest
 from typer.testing import CliRunner
 
@@ -14,11 +16,31 @@ from mtut_preprocess.synthetic import TWINS, generate
 
 @pytest.fixture(scope="module")
 def raw_folders(tmp_path_factory):
+    """A folder of every twin; nothing here looks at a picture, so one clip is drawn for all."""
     folders = {}
-    for twin in TWINS:
-        folders[twin] = tmp_path_factory.mktemp(twin)
-        generate(twin, folders[twin], size="tiny", workers=1)
+    for name, twin in TWINS.items():
+        folders[name] = tmp_path_factory.mktemp(name)
+        with pytest.MonkeyPatch.context() as patch:
+            if not twin.is_fixture:
+                patch.setitem(TWINS, name, replace(twin, write_clip=_FirstForAll(twin)))
+            generate(name, folders[name], size="tiny", workers=1)
     return folders
+
+
+class _FirstForAll:
+    """Writes the first clip; the files of the others are links to the first one's."""
+
+    def __init__(self, twin):
+        self.twin, self.drawn = twin, None
+
+    def __call__(self, raw, clip, settings):
+        if self.drawn is None:
+            self.twin.write_clip(raw, clip, settings)
+            self.drawn = self.twin.files(raw, clip)
+            return
+        for source, link in zip(self.drawn, self.twin.files(raw, clip), strict=True):
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.hardlink_to(source)
 
 
 def test_keys_are_names_and_twins_exist():

@@ -1,12 +1,11 @@
 """Bad input through the command line: one clear message, exit code 1 or 2, nothing half-written."""
 
 import shutil
-import sys
 
 import pytest
 import zarr
+from command_line import run_here
 
-from mtut_bench import cli
 from mtut_preprocess.synthetic import TWINS, Settings
 
 TRAIN = "nvgesture_train_correct_cvpr2016_v2.lst"
@@ -34,32 +33,13 @@ def raw(recordings, tmp_path):
 
 
 @pytest.fixture
-def fails(monkeypatch, capsys):
+def fails():
     """Run a command that must fail; return its message."""
 
     def run(*arguments, code=1):
-        monkeypatch.setattr(sys, "argv", ["mtut-bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        output = capsys.readouterr()
-        assert caught.value.code == code, output.out + output.err
-        assert "Traceback" not in output.err
-        return output.err
-
-    return run
-
-
-@pytest.fixture
-def succeeds(monkeypatch, capsys):
-    """Run a command that must succeed; return what it printed."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["mtut-bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        output = capsys.readouterr()
-        assert caught.value.code == 0, output.out + output.err
-        return output.out
+        message = run_here(*arguments, code=code).stderr
+        assert "Traceback" not in message
+        return message
 
     return run
 
@@ -70,7 +50,8 @@ def prepare_fails(fails, raw, tmp_path):
 
     def run(code=1):
         data = tmp_path / "data"
-        message = fails("prepare", "nvgesture", "--raw", raw, "--data", data, code=code)
+        where = ("--raw", raw, "--data", data, "--flow", "none")
+        message = fails("prepare", "nvgesture", *where, code=code)
         assert list(data.glob("stores/*.zarr")) == []
         return message
 
@@ -116,14 +97,15 @@ def test_truncated_video(prepare_fails, raw):
     assert str(video) in prepare_fails()
 
 
-def test_repaired_video_finishes(prepare_fails, succeeds, raw, tmp_path):
+def test_repaired_video_finishes(prepare_fails, raw, tmp_path):
     video = first_video(raw)
     whole = video.read_bytes()
     video.write_bytes(whole[:3000])
     prepare_fails()
     video.write_bytes(whole)
-    succeeds("prepare", "nvgesture", "--raw", raw, "--data", tmp_path / "data")
-    assert (tmp_path / "data" / "stores" / "nvgesture.zarr").is_dir()
+    data = tmp_path / "data"
+    run_here("prepare", "nvgesture", "--raw", raw, "--data", data, "--flow", "none")
+    assert (data / "stores" / "nvgesture.zarr").is_dir()
 
 
 def test_stream_shorter_than_its_window(prepare_fails, raw):
@@ -159,10 +141,17 @@ def test_list_path_that_leaves_the_folder(prepare_fails, raw, path):
     assert "leaves the dataset folder" in prepare_fails()
 
 
+@pytest.fixture(scope="module")
+def sound(recordings, tmp_path_factory):
+    """The stores folder of the recordings, without flow, which takes seconds."""
+    data = tmp_path_factory.mktemp("data")
+    run_here("prepare", "nvgesture", "--raw", recordings, "--data", data, "--flow", "none")
+    return data / "stores"
+
+
 @pytest.fixture
-def store(raw, tmp_path, succeeds):
-    succeeds("prepare", "nvgesture", "--raw", raw, "--data", tmp_path)
-    return tmp_path / "stores" / "nvgesture.zarr"
+def store(sound, tmp_path):
+    return shutil.copytree(sound, tmp_path / "stores") / "nvgesture.zarr"
 
 
 RUN = ("run", "--dataset", "nvgesture", "--protocol", "demo", "--method", "i3d")
@@ -190,10 +179,10 @@ def test_run_lists_everything_that_is_missing(fails, tmp_path):
         assert text in message
 
 
-def test_other_settings_in_the_way(store, raw, fails, tmp_path):
-    message = fails(
-        "prepare", "nvgesture", "--raw", raw, "--data", tmp_path, "--colour", "sk_wrapped"
-    )
+@pytest.mark.usefixtures("store")
+def test_other_settings_in_the_way(raw, fails, tmp_path):
+    where = ("--raw", raw, "--data", tmp_path, "--flow", "none")
+    message = fails("prepare", "nvgesture", *where, "--colour", "sk_wrapped")
     assert "--overwrite" in message
 
 

@@ -1,4 +1,4 @@
-"""kill -9 at any moment costs time, never a byte: three kills in the suite, ten in `make crash`."""
+"""Interrupted at any moment, no byte is lost: three kills in the suite, ten in `make crash`."""
 
 import os
 import signal
@@ -13,47 +13,69 @@ from mtut_bench.store_reader import StoreReader
 
 KILLS = int(os.environ.get("MTUT_BENCH_KILLS", "3"))
 TWIN = ("--dataset", "viva-synthetic", "--size", "tiny", "--protocol", "demo")
+# A run of seconds: what is kept and taken up does not depend on the size.
+SMALL = ("width=0.125", "clip_length=16", "short_side=36", "crop=32")
 
 pytestmark = pytest.mark.crash
 
 
-def kill_often(arguments, seconds, begun):
-    """Start a command ``KILLS`` times and kill it.
+def files(folder):
+    """Return path, size and time of every file below a folder; files may vanish meanwhile."""
+    found = set()
+    for path in folder.rglob("*"):
+        try:
+            state = path.stat()
+        except FileNotFoundError:
+            continue
+        found.add((path, state.st_size, state.st_mtime_ns))
+    return found
 
-    The first as soon as its work has ``begun()``, however long that takes; the others at moments
-    spread over the duration of an undisturbed one.
+
+def follow(arguments, folder, limit=None):
+    """Run a command; kill -9 it once the files below a folder have changed ``limit`` times.
 
     Returns:
-        How many were killed before they had finished.
+        How often they were seen to change, and the exit code.
     """
-    killed = 0
-    for number in range(KILLS):
-        moment = time.monotonic() + seconds * number / KILLS
-        options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with started(command(*arguments), **options) as process:
-            while process.poll() is None and not (begun() and time.monotonic() >= moment):
-                time.sleep(0.02)
-            killed += process.poll() is None
-    return killed
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    changes, before = 0, files(folder)
+    with started(command(*arguments), **silent) as process:
+        while process.poll() is None and changes != limit:
+            time.sleep(0.01)
+            now = files(folder)
+            changes += now != before
+            before = now
+    return changes, process.returncode
 
 
-def timed(bench, *arguments):
-    start = time.monotonic()
-    bench(*arguments)
-    return time.monotonic() - start
+def kill_often(arguments, folder, changes):
+    """Kill a command ``KILLS`` times in even parts of what it writes undisturbed; finish it."""
+    limit = max(1, changes // (KILLS + 1))
+    codes = [follow(arguments, folder, limit)[1] for _ in range(KILLS)]
+    assert set(codes) <= {0, -signal.SIGKILL}
+    assert codes[0] == -signal.SIGKILL
+    _, code = follow(arguments, folder)
+    assert code == 0
 
 
-@pytest.fixture(scope="module")
-def undisturbed(bench, tmp_path_factory):
-    """(folder, seconds of prepare, seconds of run) of a preparation and a run left in peace."""
-    folder = tmp_path_factory.mktemp("peace")
-    prepare = timed(bench, "prepare", "viva-synthetic", "--size", "tiny", "--data", folder)
-    run = timed(bench, *run_arguments(folder, folder / "runs"))
-    return folder, prepare, run
+def prepare_arguments(data, workers="1"):
+    return ("prepare", "viva-synthetic", "--data", data, "--workers", workers)
 
 
 def run_arguments(data, runs):
-    return ("run", "--method", "mtut", "--fold", "1", *TWIN, "--data", data, "--runs", runs)
+    small = (part for setting in SMALL for part in ("--set", setting))
+    return ("run", "--method", "mtut", "--fold", "1", *TWIN, "--data", data, "--runs", runs, *small)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A preparation and a run left in peace: (folder, changes of prepare, changes of run)."""
+    folder = tmp_path_factory.mktemp("peace")
+    prepare, code = follow(prepare_arguments(folder), folder)
+    assert code == 0
+    run, code = follow(run_arguments(folder, folder / "runs"), folder / "runs")
+    assert code == 0
+    return folder, prepare, run
 
 
 def digest(folder):
@@ -61,55 +83,48 @@ def digest(folder):
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_prepare_ends_with_the_digest_of_an_undisturbed_one(undisturbed, bench, tmp_path, workers):
-    folder, seconds, _ = undisturbed
-    arguments = ("prepare", "viva-synthetic", "--size", "tiny", "--data", tmp_path)
-    arguments += ("--workers", workers)
-    assert kill_often(arguments, seconds, lambda: any(tmp_path.rglob("*.avi"))) > 0
-    bench(*arguments)
+def test_prepare_ends_with_the_digest_of_an_undisturbed_one(undisturbed, tmp_path, workers):
+    folder, changes, _ = undisturbed
+    kill_often(prepare_arguments(tmp_path, workers), tmp_path, changes)
     assert digest(tmp_path) == digest(folder)
     found = {p.name for p in (tmp_path / "stores").iterdir() if not p.name.startswith(".")}
     assert found == {"viva-synthetic-tiny.zarr", "viva-synthetic-tiny.md"}
 
 
-def test_run_ends_with_the_predictions_of_an_undisturbed_one(undisturbed, bench, tmp_path):
-    folder, _, seconds = undisturbed
+def test_run_ends_with_the_predictions_of_an_undisturbed_one(undisturbed, tmp_path):
+    folder, _, changes = undisturbed
     arguments = run_arguments(folder, tmp_path)
-    first = "stages/*/checkpoint.pt"
-    assert kill_often(arguments, seconds, lambda: any(tmp_path.glob(first))) > 0
-    bench(*arguments)
+    interrupt_run(arguments, tmp_path)
+    kill_often(arguments, tmp_path, changes)
     for name in ("predictions.npz", "network-rgb.safetensors", "network-depth.safetensors"):
         (ours,) = tmp_path.glob(f"viva*/*/{name}")
         (theirs,) = (folder / "runs").glob(f"viva*/*/{name}")
         assert ours.read_bytes() == theirs.read_bytes(), name
 
 
-def test_ctrl_c_in_run_is_one_line_and_resumes(undisturbed, bench, tmp_path):
-    folder, _, _ = undisturbed
-    arguments = run_arguments(folder, tmp_path)
+def interrupt_run(arguments, folder):
+    """Ctrl-C in the middle of the first stage is one line."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with started(command(*arguments), **options) as process:
-        while not list(tmp_path.glob("stages/*/checkpoint.pt")):
+        while not list(folder.glob("stages/*/checkpoint.pt")):
             assert process.poll() is None
-            time.sleep(0.02)
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate()
     assert process.returncode == 130
     assert "interrupted" in errors
     assert "Traceback" not in errors
-    bench(*arguments)
-    assert len(list(tmp_path.glob("viva*/*/predictions.npz"))) == 1
 
 
-def test_ctrl_c_in_prepare_leaves_no_process_and_no_store(bench, undisturbed, tmp_path):
+def test_ctrl_c_in_prepare_leaves_no_process_and_no_store(undisturbed, tmp_path):
     folder, _, _ = undisturbed
-    arguments = ("prepare", "viva-synthetic", "--size", "tiny", "--store", "x", "--workers", "2")
-    arguments += ("--data", tmp_path, "--raw", folder / "raw" / "viva-synthetic-tiny")
+    arguments = (*prepare_arguments(tmp_path, "2"), "--store", "x")
+    arguments += ("--raw", folder / "raw" / "viva-synthetic-tiny")
     options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     with started(command(*arguments), start_new_session=True, **options) as process:
         while not (tmp_path / "stores" / "x.partial" / "plan.json").exists():
             assert process.poll() is None
-            time.sleep(0.02)
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate()
     assert process.returncode == 130, errors

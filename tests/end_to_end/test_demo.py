@@ -10,8 +10,9 @@ TWIN = ("--dataset", "viva-synthetic", "--size", "tiny", "--protocol", "demo")
 
 
 @pytest.fixture(scope="module")
-def demo(bench, tmp_path_factory):
+def demo(bench, prepared, tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
+    (folder / "data").symlink_to(prepared)
     at = ("--data", folder / "data", "--runs", folder / "runs")
     outputs = [
         bench("prepare", "viva-synthetic", "--size", "tiny", "--data", folder / "data").stdout

@@ -207,7 +207,7 @@ def test_lines_of_json_stand_alone(trained, predict):
         assert line["run"].startswith(run.folder.name)
         assert (line["dataset"], line["origin"]) == ("viva-synthetic", "synthetic")
         assert line["seconds"][1] == pytest.approx(line["num_frames"] / 30)
-    assert "trained on viva-synthetic (synthetic), protocol tiny" in output.err
+    assert "trained on viva-synthetic (synthetic recordings), protocol tiny" in output.err
 
 
 def test_a_table_shows_the_most_probable_classes(trained, predict):

@@ -37,17 +37,16 @@ CHANGES = {
     "tables": {"protocol.tables": ["1", "4"]},
     "overrides": {"identity.overrides": {"crop": 32}},
     "precision": {"identity.precision": "bf16"},
-    "device_kind": {"provenance.device": "NVIDIA A"},
     "modalities": {"identity.modalities": ["rgb"]},
     "method": {"method.name": "c3d", "identity.method": {"name": "c3d"}},
     "settings": {"identity.method": {"name": "i3d", "settings": {"beta": 3}}},
     "weights_digest": {"identity.weights_digest": "f" * 64},
-    "device": {"provenance.device": "NVIDIA B"},
+    "device": {"provenance.device": "NVIDIA H100"},
     "family": {"identity.something": 1},
 }
 
 
-def made(folder, name, changes, **options):
+def made(folder, changes, **options):
     """Return a run of the paper's protocol on complete recordings, with some parts changed."""
     said = {m: (0, 1, 2, 1) for m in ("rgb", "depth")}
     if changes.get("identity.modalities") == ["rgb"]:
@@ -56,8 +55,6 @@ def made(folder, name, changes, **options):
     run = make_run(folder, said=said, store=store, identity={"mirror": None}, **options)
     content = run.manifest.content
     content["protocol"] |= {"name": "paper", "tables": ["1"]}
-    if name == "device":
-        content["provenance"]["device"] = "NVIDIA A"
     for path, value in changes.items():
         part, key = path.split(".")
         content[part][key] = value
@@ -66,9 +63,9 @@ def made(folder, name, changes, **options):
 
 def two(folder, name, methods=("i3d", "mtut"), seeds=(0, 0)):
     """Return two runs that differ in a condition, and in method or seed."""
-    first = made(folder, name, {}, method=methods[0], seed=seeds[0])
+    first = made(folder, {}, method=methods[0], seed=seeds[0])
     changes = dict(CHANGES[name])
-    second = made(folder, name, changes, method=methods[1], seed=seeds[1])
+    second = made(folder, changes, method=methods[1], seed=seeds[1])
     if name == "settings" and methods[1] == "mtut":
         second.manifest.content["identity"]["method"]["name"] = "mtut"
     return [first, second]
@@ -151,9 +148,8 @@ def test_every_use_and_condition_is_walked():
 def test_numbers_that_differ_in_what_a_use_needs_do_not_stand_together(tmp_path, use, name):
     # A user's file is compared with the runs of one side.
     needed = {*NEEDED[use], *(NEEDED["side"] if use == "score" else ())}
-    # Another kind of device is another device; a changed identity is another family, but for what
-    # runs of one family may differ in.
-    consequences = {"device"} if name == "device_kind" else set()
+    # A changed identity is another family, but for what runs of one family may differ in.
+    consequences = set()
     if name != "modalities" and any(path.startswith("identity.") for path in CHANGES[name]):
         consequences = {"family"}
     assert USES[use](tmp_path, name) == bool({name, *consequences} & needed)
@@ -186,12 +182,12 @@ def test_the_identity_is_named_only_where_nothing_else_differs(tmp_path):
 
 
 def test_conditions_in_words(tmp_path):
-    row = result_rows([made(tmp_path, "store", {})])[0]
+    row = result_rows([made(tmp_path, {})])[0]
     assert (
         described(row, ["store_digest", "precision"]) == "store digest dddddddddddd, precision fp32"
     )
     assert described(row, []) == ""
-    assert by_method([row], ["device_kind"]) == "kind of device (I3D CPU)"
+    assert by_method([row], ["device"]) == "device (I3D cpu)"
 
 
 @pytest.mark.parametrize("name", NOT_STORES)

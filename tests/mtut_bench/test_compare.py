@@ -169,12 +169,12 @@ def no_common_seed(runs):
         (other(precision="bf16"), "differ in precision: fp32 and bf16"),
         (
             other(mirror=[1, 0, -1]),
-            'mirror: unknown; and say "up" -> left & right, left & right -> say "up", <',
+            'mirrored classes: unknown and say "up" -> left & right, left & right -> say "up", <',
         ),
         (other(modalities=("depth",)), "no set of modalities in common"),
         (other(prefix="elsewhere"), "not tested on the same clips: foldofficial-000"),
         (other(subjects="abab"), "not tested on the same clips: foldofficial-000 has another"),
-        (mixed(device="NVIDIA H200"), "different kinds of devices: NVIDIA H200, cpu"),
+        (mixed(device="NVIDIA H200"), "different devices: NVIDIA H200, cpu"),
         (mixed(precision="bf16"), "The runs of mtut differ in precision"),
         (mixed(digest="e" * 64), "The runs of mtut differ in store digest"),
         (other_folds, "mtut has folds 1, 2, 3, 4, 5, 6, 7, 8; i3d has 1, 2, 3, 4, 5, 6, 7:"),
@@ -223,7 +223,11 @@ def test_a_method_without_runs_is_named_only_if_there_is_one(tmp_path):
         with pytest.raises(ComparisonError) as fault:
             compare(found(tmp_path), "mtut", name, protocol="paper", methods=known)
         assert (made in fault.value.cure) if made else ("--method" not in fault.value.cure)
-        assert ("Did you mean mtut?" in fault.value.cure) is (made is None)
+        assert ("Did you mean" in fault.value.cure) is (made is None)
+    with pytest.raises(ComparisonError) as fault:
+        compare(found(tmp_path), "mtut", "i3d", protocol="papr", methods=("mtut", "i3d"))
+    assert "Did you mean paper?" in fault.value.cure
+    assert "run --method" not in fault.value.cure
 
 
 def test_runs_of_an_older_format_are_refused(tmp_path):
@@ -339,7 +343,7 @@ def test_a_printed_p_is_on_the_side_of_the_level_on_which_it_is(value, text):
 @pytest.mark.parametrize(
     ("part", "change", "words"),
     [
-        ("store", {"folds": ["official", "more"]}, "num folds"),
+        ("store", {"folds": ["official", "more"]}, "number of folds"),
         ("store", {"complete": False}, "complete"),
     ],
 )

@@ -57,9 +57,9 @@ def test_equals_a_plain_loop_over_clips(reader, networks, ids, tiny_protocol, cp
         np.testing.assert_allclose(found.logits_MNK[m], expected, rtol=0, atol=BATCH_ATOL)
 
 
-def test_two_workers_read_the_clips_of_none(reader, networks, ids, tiny_protocol, cpu):
+def test_a_worker_reads_the_clips_of_none(reader, networks, ids, tiny_protocol, cpu):
     first, second = (
-        predict(networks, reader, ids, tiny_protocol, cpu, workers=workers) for workers in (0, 2)
+        predict(networks, reader, ids, tiny_protocol, cpu, workers=workers) for workers in (0, 1)
     )
     np.testing.assert_array_equal(first.logits_MNK, second.logits_MNK)
 

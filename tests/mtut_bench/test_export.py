@@ -444,7 +444,7 @@ def test_networks_of_an_own_method(own_run, command, tmp_path, file_format):
     plan, file = own_run
     runs = ("--runs", plan.runs, "--format", file_format, "--out", tmp_path / "out")
     message = command("export", plan.run_id[:8], *runs, code=2)
-    assert "--method file.py:build" in message
+    assert f"--method '{file}:build'" in message
     text = command("export", plan.run_id[:8], *runs, "--method", f"{file}:build")
     assert f"own-rgb-{plan.run_id[:12]}.{file_format}" in text
     assert f"tiny-own-rgb-{plan.run_id[:12]}.{file_format}.md" in files_of(tmp_path / "out")

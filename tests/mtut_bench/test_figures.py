@@ -128,10 +128,10 @@ def test_the_papers_pair_goes_before_the_first_two(tmp_path):
 
 
 def test_methods_of_one_title_get_labels_of_their_own(tmp_path):
-    runs = [make_run(tmp_path / name, identity={"precision": name}) for name in ("fp32", "amp")]
+    runs = [make_run(tmp_path / name, identity={"weights_digest": name}) for name in ("a", "b")]
     (group,) = group_runs(runs)
     assert len({arm.label for arm in group.arms}) == 2
-    assert "precision" in group.remark
+    assert "starting weights" in group.remark
 
 
 def test_data_are_described_with_their_origin(tmp_path):

@@ -191,8 +191,8 @@ def test_a_store_that_changed_has_two_tables_of_its_own_with_two_headings(tmp_pa
     add_run(tmp_path / "runs", 8, fold="2", origin="synthetic", **changed_store())
     first, second = own(report(tmp_path))
     assert (first.rows[0][-1], second.rows[0][-1]) == ("40.0 (1 of 8 folds)", "80.0 (1 of 8 folds)")
-    assert "content dddddddddddd" in first.heading
-    assert "content eeeeeeeeeeee" in second.heading
+    assert "store digest dddddddddddd" in first.heading
+    assert "store digest eeeeeeeeeeee" in second.heading
 
 
 def test_an_unchanged_store_is_not_remarked(tmp_path):
@@ -203,9 +203,10 @@ def test_an_unchanged_store_is_not_remarked(tmp_path):
 def test_own_tables_keep_kinds_of_runs_apart(tmp_path):
     add_run(tmp_path / "runs", 4, origin="synthetic")
     add_run(tmp_path / "runs", 8, origin="synthetic", identity={"precision": "bf16"})
-    (table,) = own(report(tmp_path))
-    assert sorted(row[-1] for row in table.rows) == ["40.0 (1 of 8 folds)", "80.0 (1 of 8 folds)"]
-    assert "Lines of the same name differ in precision." in table.notes
+    tables = own(report(tmp_path))
+    assert [table.rows[0][-1] for table in tables] == ["80.0 (1 of 8 folds)", "40.0 (1 of 8 folds)"]
+    assert ["precision bf16" in table.heading for table in tables] == [True, False]
+    assert ["precision fp32" in table.heading for table in tables] == [False, True]
 
 
 def test_rows_that_name_their_training_set_want_exactly_it(tmp_path):

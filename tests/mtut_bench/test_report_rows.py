@@ -306,7 +306,7 @@ def test_check_finds_a_table_that_the_report_no_longer_has(tmp_path):
     (out / "report.json").write_text(json.dumps(record))
     with pytest.raises(ReportError, match=r"table-8\.csv belongs to no table") as fault:
         check_report(out)
-    assert f"mtut-bench report --out {out};" in fault.value.cure
+    assert f"mtut-bench report --out {out}`;" in fault.value.cure
 
 
 def test_check_writes_nothing(kept):

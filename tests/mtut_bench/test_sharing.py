@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -145,34 +144,35 @@ def build():
     return Method("own", "Own", "Own", "small", Small, lambda settings: classification_losses)
 """
 
-WORKER = """\
+OTHER = """\
 import pathlib, sys
-from dataclasses import replace
 sys.path.insert(0, sys.argv[1])
-from run_bench import MACHINE, Lines
-from test_sharing import plans
+from run_bench import MACHINE
+from test_sharing import Meeting, plans
 from mtut_bench.runs import execute
 
-here, name = pathlib.Path(sys.argv[2]), sys.argv[3]
+def meet():
+    print("at work", flush=True)
+    sys.stdin.readline()
+
+here = pathlib.Path(sys.argv[2])
+lines = Meeting(meet)
+execute(plans(here, here / "runs"), MACHINE, lines)
+(here / "lines").write_text(lines.text)
+"""
 
 
 class Meeting(Lines):
-    # Waits in the middle of its first run until it is told that the other is in one too.
+    """Meets the other process in the middle of its first run: each is at one."""
 
-    met = False
+    def __init__(self, meet):
+        super().__init__()
+        self.meet = meet
 
     def ticker(self, title):
-        if not self.met:
-            self.met = True
-            print("at work", flush=True)
-            sys.stdin.readline()
+        meet, self.meet = self.meet, lambda: None
+        meet()
         return super().ticker(title)
-
-
-lines = Meeting()
-execute(plans(here, here / "runs"), MACHINE, lines)
-(here / f"lines{name}").write_text(lines.text)
-"""
 
 
 def plans(here, runs):
@@ -188,24 +188,21 @@ def plans(here, runs):
 def test_two_processes_divide_the_folds_and_compute_each_once(make_store, make_rows, tmp_path):
     make_store("folds", rows=make_rows(num_clips=12, subjects=("1", "2", "3", "4")))
     (tmp_path / "own.py").write_text(OWN)
-    (tmp_path / "worker.py").write_text(WORKER)
-    here = str(Path(__file__).parent)
+    (tmp_path / "other.py").write_text(OTHER)
+    here = Path(__file__).parent
     path = os.pathsep.join(name for name in sys.path if name)
+    command = [sys.executable, tmp_path / "other.py", here, tmp_path]
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    options["env"] = os.environ | {"PYTHONPATH": path}
-    with ExitStack() as stack:
-        workers = [
-            stack.enter_context(
-                started([sys.executable, tmp_path / "worker.py", here, tmp_path, name], **options)
-            )
-            for name in ("a", "b")
-        ]
-        for worker in workers:
-            assert worker.stdout.readline() == "at work\n"
-        for worker in workers:
-            worker.stdin.close()
-        assert [worker.wait() for worker in workers] == [0, 0]
-    texts = [(tmp_path / f"lines{name}").read_text() for name in ("a", "b")]
+    with started(command, env=os.environ | {"PYTHONPATH": path}, **options) as other:
+
+        def meet():
+            assert other.stdout.readline() == "at work\n"
+            other.stdin.close()
+
+        lines = Meeting(meet)
+        execute(plans(tmp_path, tmp_path / "runs"), MACHINE, lines)
+        assert other.wait() == 0
+    texts = [lines.text, (tmp_path / "lines").read_text()]
     shared = plans(tmp_path, tmp_path / "runs")
     assert len(shared) == 4
     assert all("  accuracy" in text for text in texts)

@@ -352,7 +352,7 @@ def test_processes_work_at_the_same_time_and_are_added_up():
 
 def test_the_fault_of_a_process_is_told_as_it_is():
     with pytest.raises(UsageError, match="cannot start"):
-        measure_together(2, Failing, 0.0)
+        measure_together(1, Failing, 0.0)
 
 
 @pytest.mark.gpu

@@ -57,7 +57,7 @@ class Group:
         modalities: trained on, in the project's order.
         subject_unit: 'person' or 'user'.
         arms: by method.
-        remark: what methods of the same name differ in, or "".
+        remark: what methods of the same name differ in, and devices that differ, or "".
     """
 
     number: int
@@ -99,6 +99,9 @@ def _group(number: int, members: Sequence[tuple[ResultRow, FinishedRun]]) -> Gro
             found = comparable.difference((row for row, _ in members), "cell")
             remark = f"Methods of one title differ in {found}."
         arms.append(_arm(method, label, [run for _, run in line], row["num_folds"]))
+    if len({member["device"] for member, _ in members}) > 1:
+        found = comparable.by_method((member for member, _ in members), ["device"])
+        remark = f"{remark} Methods differ in {found}.".strip()
     return Group(
         number=number,
         row=row,

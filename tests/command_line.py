@@ -1,0 +1,40 @@
+"""The command line in the tests' own process: a process of its own costs seconds of imports."""
+
+import contextlib
+import io
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+from mtut_bench import cli
+
+
+def run_here(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a command; return its exit code and output, as ``subprocess.run`` does.
+
+    Raises:
+        AssertionError: the exit code is another.
+    """
+    out, err = io.StringIO(), io.StringIO()
+    command = ["mtut-bench", *map(str, arguments)]
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    found: int | str | None = None
+    try:
+        with (
+            patch.object(sys, "argv", command),
+            patch.dict(os.environ, COLUMNS="100"),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            cli.main()
+    except SystemExit as end:
+        found = end.code
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    result = subprocess.CompletedProcess(command, found or 0, out.getvalue(), err.getvalue())
+    assert result.returncode == code, result.stdout + result.stderr
+    return result
