@@ -14,6 +14,7 @@ from mtut_bench.errors import MtutBenchError, StoreError, UsageError
 from mtut_bench.files import read_json, write_atomic, write_json
 from mtut_bench.findings import Spread
 from mtut_bench.folds import natural_order
+from mtut_bench.progress import counted
 from mtut_bench.store import decode_flow
 from mtut_bench.store_reader import StoreReader
 from mtut_bench.types import StrPath, behaves_like, name_recordings
@@ -60,7 +61,7 @@ def summarise(reader: StoreReader) -> list[tuple[str, str]]:
     subjects = {row.subject for row in rows}
     state = "complete" if attributes["complete"] else "partial"
     mirror = attributes["mirror"]
-    shards = _count(reader.num_shards(), "shard")
+    shards = counted(reader.num_shards(), "shard")
     pairs = [
         f"{attributes['classes'][a]} / {attributes['classes'][b]}"
         for a, b in enumerate(mirror or [])
@@ -108,14 +109,10 @@ def summarise(reader: StoreReader) -> list[tuple[str, str]]:
     return summary + [("doubt", text) for text in attributes["assumptions"]]
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _each(counts: Sequence[int], noun: str) -> str:
     """Return '2 clips each' or '1 to 3 clips each'."""
     low, high = min(counts), max(counts)
-    return f"{'' if low == high else f'{low:,} to '}{_count(high, noun)} each"
+    return f"{'' if low == high else f'{low:,} to '}{counted(high, noun)} each"
 
 
 def _words(facts: Mapping[str, Any]) -> str:
@@ -260,7 +257,7 @@ def _clips_by_user(reader: StoreReader) -> tuple[str, dict[str, list[int]]]:
 
 def _user_label(name: str, num_clips: int) -> NDArray[np.uint8]:
     label = np.full((_USER_HEIGHT + _CAPTION_HEIGHT, _USER_LABEL_WIDTH, 3), 255, np.uint8)
-    clips = _count(num_clips, "clip")
+    clips = counted(num_clips, "clip")
     for line, (text, size) in enumerate(((name, 0.6), (clips, 0.45))):
         _write_text(label, text, (4, 50 + 22 * line), size)
     return label

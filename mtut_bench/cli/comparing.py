@@ -147,15 +147,15 @@ def score(
 
     Every test clip once and no other; nothing is stored.
     """
+    from mtut_bench.progress import counted
     from mtut_bench.report.finished import find_runs
-    from mtut_bench.report.plaintext import count
     from mtut_bench.report.scoring import score as score_file
     from mtut_bench.report.scoring import write_template
 
     reader = open_store(data, store, dataset, size)
     if template:
         number = write_template(predictions, reader, fold, fold_unit=fold_unit.value)
-        clips = count(number, "test clip")
+        clips = counted(number, "test clip")
         say(f"wrote {predictions}: the {clips} of fold {fold} of {reader.name}")
         classes = (f"{n} {name}" for n, name in enumerate(reader.attributes["classes"]))
         _lines(

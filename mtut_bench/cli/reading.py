@@ -71,10 +71,9 @@ def report(
     if context.invoked_subcommand:
         return
     from mtut_bench.cli.figures import focal_weight
-    from mtut_bench.progress import Reporter
+    from mtut_bench.progress import Reporter, counted
     from mtut_bench.report import Illustration, write_report
     from mtut_bench.report.check import check_report
-    from mtut_bench.report.plaintext import count
     from mtut_bench.table_plan import choose_tables
 
     folder = out or runs / "report"
@@ -88,7 +87,7 @@ def report(
     _refuse_misspelt(context, runs, out)
     if check:
         checked = check_report(folder)
-        rows = count(checked.num_rows, "row")
+        rows = counted(checked.num_rows, "row")
         say(f"{folder}: {len(checked.names)} files are what its {rows} give")
         return
     with Reporter(console).ticker("draw", unit="figures") as ticker:
@@ -180,7 +179,8 @@ def list_(
 def _print_clips(path: Path, fold: str | None, unit: FoldUnit) -> None:
     """Print a line for each clip, which no terminal's width breaks."""
     from mtut_bench.listing import list_clips
-    from mtut_bench.report.plaintext import count, plain
+    from mtut_bench.progress import counted
+    from mtut_bench.report.plaintext import plain
     from mtut_bench.store_reader import StoreReader
 
     reader = StoreReader(path)
@@ -189,7 +189,7 @@ def _print_clips(path: Path, fold: str | None, unit: FoldUnit) -> None:
     # As one text: a store has up to tens of thousands of clips.
     say("\n".join("  ".join(map(_padded, line, widths)).rstrip() for line in lines))
     what = "" if fold else "; --fold all shows on which side of each fold they are"
-    say(f"\n{count(len(lines) - 1, 'clip')} in {path}{what}")
+    say(f"\n{counted(len(lines) - 1, 'clip')} in {path}{what}")
 
 
 def _padded(text: str, width: int) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mtut_bench.errors import MtutBenchError, ReportError
+from mtut_bench.progress import counted
 from mtut_bench.report.contents import contents_of
 from mtut_bench.report.ensembles import ensemble_rows, is_ensemble
 from mtut_bench.report.finished import Found, find_runs
@@ -19,7 +20,6 @@ from mtut_bench.report.folder import (
     replace_files,
 )
 from mtut_bench.report.illustrated import Illustration, illustrated_files
-from mtut_bench.report.plaintext import count
 from mtut_bench.report.record import RECORD, Record, read_record, rows_digest
 from mtut_bench.report.render import print_table
 from mtut_bench.report.row_files import FOLDER, parse_rows, read_rows, row_files
@@ -71,7 +71,7 @@ class Report:
             console.print(remark, markup=False, highlight=False)
         lines = [f"removed {path}" for path in self.removed]
         if self.paths:
-            lines.append(f"wrote {count(len(self.paths), 'file')} to {self.out}")
+            lines.append(f"wrote {counted(len(self.paths), 'file')} to {self.out}")
         if self.out / PAGE in self.paths:
             lines.append(f"page: {self.out / PAGE}")
         for line in lines:
@@ -154,7 +154,7 @@ def _measured(found: Found) -> tuple[ResultRow, ...]:
 
 def _about_runs(found: Found, runs: Path) -> str:
     if found.runs:
-        return f"{count(len(found.runs), 'finished run')} in {runs}."
+        return f"{counted(len(found.runs), 'finished run')} in {runs}."
     return f"There is no finished run in {runs}."
 
 
@@ -171,7 +171,7 @@ def _kept_rows(out: Path, before: Record | None) -> tuple[ResultRow, ...]:
 
 def _not_counted(found: Found, runs: Path) -> list[str]:
     number = found.num_in_progress
-    remarks = [f"Not finished, not counted: {count(number, 'run')}."] if number else []
+    remarks = [f"Not finished, not counted: {counted(number, 'run')}."] if number else []
     if found.copies:
         places = ", ".join(path.relative_to(runs).as_posix() for path in found.copies)
         remarks.append(f"There twice, counted once; passed over: {places}.")
@@ -190,7 +190,7 @@ def _about_kept(found: Found, rows: Sequence[ResultRow], out: Path) -> list[str]
     except MtutBenchError:
         return [f"The rows in {out / FOLDER} could not be read; they were written anew."]
     lost = len(before - _run_ids(rows))
-    return [f"No longer in {out}: {count(lost, 'run')} of an earlier report."] if lost else []
+    return [f"No longer in {out}: {counted(lost, 'run')} of an earlier report."] if lost else []
 
 
 def _run_ids(rows: Sequence[ResultRow]) -> set[str]:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from mtut_bench.errors import ComparisonError
 from mtut_bench.folds import natural_order
 from mtut_bench.predictions import Predictions, fuse
+from mtut_bench.progress import counted
 from mtut_bench.report import comparable
 from mtut_bench.report.behind import setting_notes
 from mtut_bench.report.finished import FinishedRun
-from mtut_bench.report.plaintext import count
 from mtut_bench.report.repeating import command_like
 from mtut_bench.report.rows import ResultRow, modality_order, result_rows
 
@@ -268,7 +268,7 @@ def _check_clips(
             raise ComparisonError(
                 f"{names[0]} and {names[1]} were not tested on the same clips: {unlike[0]} has "
                 f"another label or person, or is missing, in {one.folder} or {other.folder} "
-                f"({count(len(unlike), 'such clip')}).",
+                f"({counted(len(unlike), 'such clip')}).",
                 "One of them was altered: repeat it.",
             )
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mtut_bench.report.plaintext import count
+from mtut_bench.progress import counted
 from mtut_bench.report.rows import ResultRow
 
 __all__ = ["setting_notes", "source_notes"]
@@ -68,7 +68,7 @@ def source_notes(rows: Iterable[ResultRow]) -> list[str]:
     }
     padded = {row["fold"]: row["padded_clips"] for row in rows if row["padded_clips"]}
     if padded:
-        clips = count(sum(padded.values()), "test clip")
+        clips = counted(sum(padded.values()), "test clip")
         lines.add(
             f"{clips} shorter than the network's minimum, padded to it; the manifests list them."
         )

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from mtut_bench.progress import counted
 from mtut_bench.report.arms import Paired
 from mtut_bench.report.own import heading
 from mtut_bench.report.paired import LEVEL, ComparisonRow, doubts
-from mtut_bench.report.plaintext import count
 from mtut_bench.report.rows import ResultRow
 from mtut_bench.report.tables import NOTHING, Table
 from mtut_bench.report.verdict import verdict
@@ -116,7 +116,7 @@ def not_compared(names: tuple[str, str], row: ResultRow, why: str) -> Comparison
 
 
 def _title(names: tuple[str, str], row: ResultRow) -> str:
-    plain = f"{row['dataset']}, {count(row['num_clips'], 'clip')}, protocol {row['protocol']}"
+    plain = f"{row['dataset']}, {counted(row['num_clips'], 'clip')}, protocol {row['protocol']}"
     return f"{names[0]} against {names[1]}: {heading(row) if _about(row) else plain}"
 
 
@@ -148,7 +148,7 @@ def _source(row: ComparisonRow) -> str:
     drawn = f"{persons} and {seeds} seeds" if seeds > 1 else persons
     if row["ci_kind"] == "bootstrap":
         return f"bootstrap over {drawn}"
-    clips = f"Bonett-Price over {count(row['num_clips'], 'clip')}"
+    clips = f"Bonett-Price over {counted(row['num_clips'], 'clip')}"
     if row["bootstrap_low"] is None:
         return f"{clips} of {persons}"
     return f"{clips}, wider than the bootstrap over {drawn}"

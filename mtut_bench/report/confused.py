@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from mtut_bench.errors import StoreError
 from mtut_bench.files import canonical_json
+from mtut_bench.progress import counted
 from mtut_bench.report import comparable
 from mtut_bench.report.finished import FinishedRun
-from mtut_bench.report.plaintext import count
 from mtut_bench.report.rows import result_rows
 from mtut_bench.store import decode_flow
 from mtut_bench.store_reader import StoreReader
@@ -214,8 +214,8 @@ def _summary(tallies: dict[str, _Tally], num_networks: int) -> str:
     always = sum(tally.num_wrong == tally.num_networks for tally in tallies.values())
     never = sum(tally.num_wrong == 0 for tally in tallies.values())
     counts = (
-        f"{count(num_networks, 'network')} (methods, folds, seeds, modalities) judged "
-        f"{count(len(tallies), 'test clip')}. "
+        f"{counted(num_networks, 'network')} (methods, folds, seeds, modalities) judged "
+        f"{counted(len(tallies), 'test clip')}. "
         f"Wrong in every network that saw them: {always:,}; right in every one: {never:,}."
     )
     if 2 * always <= len(tallies):

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mtut_bench.progress import counted
 from mtut_bench.report.cells import CellRow
 from mtut_bench.report.ensembles import is_ensemble
 from mtut_bench.report.latex import to_latex_document
 from mtut_bench.report.markdown import to_markdown_document
 from mtut_bench.report.own import own_tables
-from mtut_bench.report.plaintext import count
 from mtut_bench.report.published import Published, load_published
 from mtut_bench.report.render import to_csv
 from mtut_bench.report.row_files import sort_rows
@@ -57,9 +57,9 @@ def _remarks(rows: Sequence[ResultRow]) -> tuple[str, ...]:
         return ()
     ids = {(row["store"], row["run"], is_ensemble(row)) for row in rows}
     num_pairs = sum(averaged for _, _, averaged in ids)
-    pairs = f"{count(num_pairs, 'pair')} of seeds, " if num_pairs else ""
-    runs = count(len(ids) - num_pairs, "run")
-    return (f"Measured: {runs}, {pairs}{count(len(rows), 'number')}.", *_changed_stores(rows))
+    pairs = f"{counted(num_pairs, 'pair')} of seeds, " if num_pairs else ""
+    runs = counted(len(ids) - num_pairs, "run")
+    return (f"Measured: {runs}, {pairs}{counted(len(rows), 'number')}.", *_changed_stores(rows))
 
 
 def _changed_stores(rows: Sequence[ResultRow]) -> list[str]:
@@ -72,7 +72,7 @@ def _changed_stores(rows: Sequence[ResultRow]) -> list[str]:
         if len(digests) > 1:
             runs = (sum(own == digest for own, _ in found) for digest in digests)
             parts = [
-                f"{count(number, 'run')} on {digest[:12]}"
+                f"{counted(number, 'run')} on {digest[:12]}"
                 for number, digest in zip(runs, digests, strict=True)
             ]
             remarks.append(

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from mtut_bench.folds import FOLD_UNIT
+from mtut_bench.progress import counted
 from mtut_bench.report import comparable
 from mtut_bench.report.behind import setting_notes, source_notes
 from mtut_bench.report.cells import (
@@ -20,7 +21,6 @@ from mtut_bench.report.cells import (
     seeds_left_out,
 )
 from mtut_bench.report.ensembles import ensemble_notes, members_title
-from mtut_bench.report.plaintext import count
 from mtut_bench.report.published import NOTHING
 from mtut_bench.report.rows import ResultRow, modality_order
 from mtut_bench.report.tables import Table
@@ -63,7 +63,7 @@ def heading(row: ResultRow) -> str:
     Args:
         row: any row of the group.
     """
-    all_clips = count(row["expected_clips"], "clip")
+    all_clips = counted(row["expected_clips"], "clip")
     some = f"{row['num_clips']:,} of {all_clips}"
     protocol = f"protocol {row['protocol']}{_changed(row)}"
     worth = "not comparable with published numbers"
@@ -157,8 +157,8 @@ def _notes(
     clips = {row["fold"]: row["total"] for row in rows}
     chance = (
         f"Chance is {100.0 / first['num_classes']:.{_DIGITS}f} % (1 of {first['num_classes']} "
-        f"classes); {count(sum(clips.values()), 'test clip')} in {len(clips)} of "
-        f"{count(first['num_folds'], 'fold')}."
+        f"classes); {counted(sum(clips.values()), 'test clip')} in {len(clips)} of "
+        f"{counted(first['num_folds'], 'fold')}."
     )
     notes = [chance]
     if first["origin"] != "recorded":

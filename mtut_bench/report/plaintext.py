@@ -5,20 +5,10 @@ from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
 
-__all__ = ["aligned", "count", "parts", "plain", "split_marks"]
+__all__ = ["aligned", "parts", "plain", "split_marks"]
 
 _MARKS = re.compile(r"(?P<figure>.*?)(?P<marks>(?: \(\d+\))+)")
 _DECIMAL = re.compile(r"[+-]?\d+(?P<tail>(?:\.\d+)?)")
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun: '1 run', '1,532 clips'.
-
-    Args:
-        number: how many.
-        noun: in the singular; takes an s.
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def plain(text: str) -> str:

@@ -17,6 +17,7 @@ from mtut_bench import metrics
 from mtut_bench.errors import ComparisonError, UsageError, did_you_mean
 from mtut_bench.files import write_atomic
 from mtut_bench.folds import make_folds
+from mtut_bench.progress import counted
 from mtut_bench.report import comparable
 from mtut_bench.report.arms import Paired, gather, right_clips
 from mtut_bench.report.behind import setting_notes
@@ -24,7 +25,6 @@ from mtut_bench.report.compare import method_name
 from mtut_bench.report.comparison import Comparison, describe
 from mtut_bench.report.finished import FinishedRun
 from mtut_bench.report.paired import ComparisonRow, correct_for_family, measure
-from mtut_bench.report.plaintext import count
 from mtut_bench.report.predicted import empty_predictions, read_predicted
 from mtut_bench.report.rows import ResultRow, modality_order, result_rows
 from mtut_bench.report.tables import Table
@@ -192,7 +192,7 @@ def _score(
     one_hot_NK = np.eye(len(classes))[predicted_N]
     macro = float(np.nanmean(metrics.per_class_accuracy(one_hot_NK, labels_N)))
     low, high = (100.0 * end for end in metrics.wilson_interval(correct, total))
-    right = f"{name}: {100.0 * correct / total:.1f} % of {count(total, 'test clip')}"
+    right = f"{name}: {100.0 * correct / total:.1f} % of {counted(total, 'test clip')}"
     sentence = (
         f"{right} ({correct:,} right; Wilson 95 % interval of the clips [{low:.1f}, {high:.1f}]); "
         f"mean over classes {100.0 * macro:.1f} %; chance {100.0 / len(classes):.1f} %."
@@ -240,7 +240,7 @@ def _table(title: str, rows: Sequence[ComparisonRow]) -> Table:
 def _worth(reader: StoreReader) -> str:
     attributes, num_clips = reader.attributes, len(reader.table.rows)
     kind = f"{name_recordings(attributes['origin'])} ({attributes['dataset']}, {num_clips:,} of "
-    kind += f"{count(attributes['expected_clips'], 'clip')})"
+    kind += f"{counted(attributes['expected_clips'], 'clip')})"
     if attributes["origin"] == "recorded" and attributes["complete"]:
         return f"{kind}; how these predictions were made is not known here"
     return f"{kind}: not comparable with published numbers"

@@ -7,6 +7,7 @@ dataset of that table, under a protocol that may fill it, with nothing overridde
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from mtut_bench.progress import counted
 from mtut_bench.report import comparable
 from mtut_bench.report.behind import setting_notes, source_notes
 from mtut_bench.report.cells import (
@@ -18,7 +19,6 @@ from mtut_bench.report.cells import (
     not_mixed,
     seeds_left_out,
 )
-from mtut_bench.report.plaintext import count
 from mtut_bench.report.published import NOTHING, Published, PublishedRow, PublishedTable
 from mtut_bench.report.rows import ResultRow
 from mtut_bench.report.slips import footnotes
@@ -243,8 +243,8 @@ def _measured(rows: Sequence[ResultRow]) -> tuple[Cell | None, str]:
     cell = aggregate(rows)
     if not cell.complete:
         return None, (
-            f"Done: {len(cell.folds)} of {count(cell.num_folds, 'fold')}; a mean stands here when "
-            "all are."
+            f"Done: {len(cell.folds)} of {counted(cell.num_folds, 'fold')}; a mean stands here"
+            " when all are."
         )
     missing = _not_all_clips(cell, rows[0])
     if missing:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
+from mtut_bench.progress import counted
 from mtut_bench.report.arms import Paired
 from mtut_bench.report.paired import LEVEL, ComparisonRow, doubts
-from mtut_bench.report.plaintext import count
 from mtut_bench.report.rows import ResultRow
 from mtut_bench.report.wording import interval, p_value, points, units, whose_clips
 
@@ -75,7 +75,7 @@ def _several(asked: Sequence[ComparisonRow], pairs: Sequence[Paired]) -> tuple[s
 
 
 def _established(row: ComparisonRow) -> str:
-    tested = f"{p_value(row['p_holm'])}; {units(row)}, {count(row['num_clips'], 'clip')}"
+    tested = f"{p_value(row['p_holm'])}; {units(row)}, {counted(row['num_clips'], 'clip')}"
     if row["established"]:
         better = row["a"] if row["difference"] > 0.0 else row["b"]
         return f"Established {_for_whom(row)}: {better} is better ({tested})."
@@ -102,7 +102,9 @@ def kind_of_store(origin: str, num_clips: int, expected_clips: int) -> str:
     """Return in words that a store is not a complete recorded dataset, or ""."""
     if origin != "recorded":
         return origin
-    return f"{num_clips:,} of {count(expected_clips, 'clip')}" if num_clips < expected_clips else ""
+    return (
+        f"{num_clips:,} of {counted(expected_clips, 'clip')}" if num_clips < expected_clips else ""
+    )
 
 
 def _worth(pairs: Sequence[Paired]) -> str:

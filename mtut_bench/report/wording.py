@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from mtut_bench.progress import counted
 from mtut_bench.report.paired import LEVEL, ComparisonRow
-from mtut_bench.report.plaintext import count
 
 __all__ = ["count_form", "interval", "p_value", "points", "units", "whose_clips"]
 
@@ -22,7 +22,7 @@ def interval(row: ComparisonRow) -> str:
 
 def units(row: ComparisonRow) -> str:
     """Return whom intervals and tests take as independent: '1 person', '8 folds'."""
-    return count(row["num_units"], row["unit"])
+    return counted(row["num_units"], row["unit"])
 
 
 def whose_clips(row: ComparisonRow) -> str:

@@ -15,10 +15,10 @@ PACKAGES = {
 # A module of the referee may import only modules that stand before it.
 ORDER = (
     "errors",
+    "progress",
     "types",
     "findings",
     "files",
-    "progress",
     "measurement",
     "store",
     "shards",

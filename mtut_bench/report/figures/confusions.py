@@ -10,6 +10,7 @@ from matplotlib.colors import Colormap
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from mtut_bench.progress import counted
 from mtut_bench.report.figure import Figure
 from mtut_bench.report.figures.canvas import (
     COLOURS,
@@ -21,7 +22,7 @@ from mtut_bench.report.figures.canvas import (
     new_canvas,
 )
 from mtut_bench.report.figures.evidence import mean_confusion, row_shares
-from mtut_bench.report.figures.groups import Group, describe, number_of, pair, scope
+from mtut_bench.report.figures.groups import Group, describe, pair, scope
 
 __all__ = ["CALLED_OUT", "called_out", "confusion_figure"]
 
@@ -100,7 +101,7 @@ def called_out(counts: Sequence[NDArray[np.float64]], labels: Sequence[str]) -> 
 
 def _without_clips(counts_KK: NDArray[np.float64]) -> str:
     missing = int((counts_KK.sum(axis=1) == 0).sum())
-    return f" Grey: without test clips ({number_of(missing, 'class')})." if missing else ""
+    return f" Grey: without test clips ({counted(missing, 'class')})." if missing else ""
 
 
 def _first_words(num_classes: int) -> str:

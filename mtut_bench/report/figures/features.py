@@ -10,6 +10,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
+from mtut_bench.progress import counted
 from mtut_bench.report.figure import Figure
 from mtut_bench.report.figures.canvas import (
     DIFFERENCE,
@@ -21,7 +22,7 @@ from mtut_bench.report.figures.canvas import (
     finish,
     new_canvas,
 )
-from mtut_bench.report.figures.groups import Arm, Group, describe, number_of, pair
+from mtut_bench.report.figures.groups import Arm, Group, describe, pair
 from mtut_bench.report.figures.kept import KeptClip, read_kept
 from mtut_bench.report.finished import FinishedRun
 from mtut_bench.types import sort_modalities
@@ -128,7 +129,7 @@ def _size(shape_THW: tuple[int, ...]) -> str:
     steps, height, width = shape_THW
     shown = len(shown_steps(steps))
     some = "" if shown == steps else f", {shown} of them shown"
-    return f"{number_of(steps, 'time step')} of {height} x {width} blocks{some}"
+    return f"{counted(steps, 'time step')} of {height} x {width} blocks{some}"
 
 
 def shown_steps(steps: int) -> tuple[int, ...]:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mtut_bench.folds import natural_order
+from mtut_bench.progress import counted
 from mtut_bench.report import comparable
 from mtut_bench.report.figures.canvas import clean
 from mtut_bench.report.finished import FinishedRun
 from mtut_bench.report.rows import ResultRow, result_rows
 from mtut_bench.types import name_recordings
 
-__all__ = ["Arm", "Group", "describe", "group_runs", "number_of", "pair", "scope"]
+__all__ = ["Arm", "Group", "describe", "group_runs", "pair", "scope"]
 
 # What the paper's figures 6 and 7 compare. Any other two methods will do where these are absent.
 _PAPERS_PAIR = ("i3d", "mtut")
@@ -196,10 +197,10 @@ def scope(arms: Sequence[Arm]) -> str:
     """
     said: dict[str, list[str]] = defaultdict(list)
     for arm in arms:
-        folds = f"{len(arm.folds)} of {number_of(arm.num_folds, 'fold')}"
+        folds = f"{len(arm.folds)} of {counted(arm.num_folds, 'fold')}"
         short = "" if len(arm.folds) == arm.num_folds else " (incomplete)"
         seeds = f"seed{'' if len(arm.seeds) == 1 else 's'} {', '.join(map(str, arm.seeds))}"
-        text = f"{folds}{short}, {seeds}, {number_of(arm.num_clips, 'test clip')}"
+        text = f"{folds}{short}, {seeds}, {counted(arm.num_clips, 'test clip')}"
         if arm.left_out:
             text += f" (not counted, with fewer folds: seed {', '.join(map(str, arm.left_out))})"
         said[text].append(arm.label)
@@ -212,14 +213,3 @@ def scope(arms: Sequence[Arm]) -> str:
     if len({arm.folds for arm in arms}) > 1:
         text += " The folds differ, so this compares different clips."
     return text
-
-
-def number_of(count: int, noun: str) -> str:
-    """Return a count with its noun.
-
-    Args:
-        count: how many.
-        noun: what, in the singular.
-    """
-    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
-    return f"{count:,} {noun if count == 1 else plural}"

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
+from mtut_bench.progress import counted
 from mtut_bench.report.figure import Figure
 from mtut_bench.report.figures.canvas import (
     COLOURS,
@@ -17,7 +18,7 @@ from mtut_bench.report.figures.canvas import (
     finish,
     new_canvas,
 )
-from mtut_bench.report.figures.groups import Group, number_of
+from mtut_bench.report.figures.groups import Group
 from mtut_bench.report.figures.kept import KeptClip, read_kept
 from mtut_bench.report.finished import FinishedRun
 from mtut_bench.store import decode_flow
@@ -65,7 +66,7 @@ def strips_figure(groups: Sequence[Group], number: int) -> Figure | str:
         f"strips-{number}",
         title=f"Sample strips of {row['store']} (as figures 2 and 5)",
         caption=(
-            f"{number_of(moments, 'moment')}, evenly spread, of {number_of(len(clips), 'clip')} "
+            f"{counted(moments, 'moment')}, evenly spread, of {counted(len(clips), 'clip')} "
             f"in every modality ({names}); {kind} ({row['dataset']}, store "
             f"{row['store']}). The clips are fixed by their place in a fold's test side (first, "
             "middle, last), never by a score."
@@ -77,7 +78,7 @@ def strips_figure(groups: Sequence[Group], number: int) -> Figure | str:
             )
         ),
         alt=(
-            f"Rows of small pictures from {number_of(len(clips), 'clip')} of {kind}, one "
+            f"Rows of small pictures from {counted(len(clips), 'clip')} of {kind}, one "
             f"row for each of {names}, time from left to right."
         ),
     )
@@ -124,7 +125,7 @@ def _draw(
 def _head(run: FinishedRun, clip: KeptClip, group: Group) -> str:
     label = clean(group.classes[run.scores.labels_N[clip.index]])
     subject = clean(run.subjects[clip.index], 16)
-    frames = number_of(run.num_frames[clip.index], "frame")
+    frames = counted(run.num_frames[clip.index], "frame")
     return f"{clean(clip.clip_id, 36)}: {label}, {group.subject_unit} {subject}, {frames}"
 
 

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mtut_bench.progress import counted
 from mtut_bench.report.cells import CellRow
 from mtut_bench.report.finished import FinishedRun
-from mtut_bench.report.plaintext import count
 from mtut_bench.report.tables import Table
 
 __all__ = ["Overview", "Worth", "overview"]
@@ -119,7 +119,8 @@ def _sources(runs: Sequence[FinishedRun]) -> tuple[str, ...]:
         clips = get("store.num_clips", int), get("store.expected_clips", int)
         counts[get("store.name", str), get("store.dataset", str), _kind(run), *clips] += 1
     return tuple(
-        f"{count(number, 'run')} on {store}: {dataset}, {kind}, {clips:,} of {count(of, 'clip')}."
+        f"{counted(number, 'run')} on {store}: {dataset}, {kind}, {clips:,} of"
+        f" {counted(of, 'clip')}."
         for (store, dataset, kind, clips, of), number in sorted(counts.items())
     )
 
