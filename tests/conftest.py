@@ -1,6 +1,8 @@
 """Tiny stores and a tiny network: the real code paths in milliseconds, without any video."""
 
 import hashlib
+import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -82,12 +84,29 @@ def build_store(path, rows=None, size=(12, 16), modalities=("rgb", "depth"), **a
     return path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _fsync_returns():
+    """No test can cut the power, and disks take seconds in all: descriptors are checked alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)
+        yield
+
+
+@pytest.fixture(scope="session")
+def built_stores(tmp_path_factory):
+    return tmp_path_factory.mktemp("built")
+
+
 @pytest.fixture
-def make_store(tmp_path):
-    """Return build_store(name, ...) with the test's own folder."""
+def make_store(tmp_path, built_stores):
+    """Return build_store(name, ...) with the test's own folder; equal stores are built once."""
 
     def make(name="tiny", **options):
-        return build_store(tmp_path / "stores" / f"{name}.zarr", **options)
+        key = hashlib.sha256(repr(sorted(options.items())).encode()).hexdigest()
+        if not (built_stores / key).exists():
+            build_store(built_stores / key, **options)
+        path = tmp_path / "stores" / f"{name}.zarr"
+        return shutil.copytree(built_stores / key, path)
 
     return make
 
@@ -107,7 +126,8 @@ def prepared(tmp_path_factory, worker_id):
     folder = (base if worker_id == "master" else base.parent) / "prepared"
     with hold_lock(folder.with_suffix(".lock"), "the prepared twin", wait=True):
         if not (folder / "stores").exists():
-            run_here("prepare", "viva-synthetic", "--size", "tiny", "--data", folder)
+            tiny = ("viva-synthetic", "--size", "tiny")
+            run_here("prepare", *tiny, "--data", folder, "--workers", "1")
     return folder
 
 

@@ -3,6 +3,7 @@ import re
 import shlex
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -146,25 +147,23 @@ def test_the_card_of_an_own_method_loads_it_from_its_file(
     assert capsys.readouterr().out.strip() in StoreReader(plan.store).attributes["classes"]
 
 
-@pytest.mark.parametrize("name", ["rgb", "depth", "flow"])
-@pytest.mark.parametrize("resize", ["short-side", "stretch-4:3"])
 @pytest.mark.parametrize(
     ("scaling", "depth_input"),
     [("unit", "replicate"), ("unit", "first-conv-sum"), ("bgr-mean", "replicate")],
 )
-def test_code_of_the_card_is_the_transform(trained, name, resize, scaling, depth_input):
+def test_code_of_the_card_is_the_transform(trained, scaling, depth_input):
     run = trained("i3d", modalities=("rgb",))
-    rules = replace(run.protocol, resize=resize, scaling=scaling, depth_input=depth_input)
-    run = replace(run, protocol=rules, frame_size=(14, 23))
-    spec = input_spec(run, name, nn.Identity())
-    names = {"torch": torch, "functional": nn.functional}
-    exec("\n".join(spec.code(pad=True)), names)
-    shape = (5, 14, 23, spec.frame_channels)
-    frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    wanted = to_input(torch.from_numpy(frames)[None], name, [centre_crop(14, 23, rules)], rules)
-    assert torch.equal(names["prepare"](frames), wanted)
-    low, high = spec.value_range
-    assert low <= float(wanted.min()) <= float(wanted.max()) <= high
+    for name, resize in product(("rgb", "depth", "flow"), ("short-side", "stretch-4:3")):
+        rules = replace(run.protocol, resize=resize, scaling=scaling, depth_input=depth_input)
+        spec = input_spec(replace(run, protocol=rules, frame_size=(14, 23)), name, nn.Identity())
+        names = {"torch": torch, "functional": nn.functional}
+        exec("\n".join(spec.code(pad=True)), names)
+        shape = (5, 14, 23, spec.frame_channels)
+        frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        wanted = to_input(torch.from_numpy(frames)[None], name, [centre_crop(14, 23, rules)], rules)
+        assert torch.equal(names["prepare"](frames), wanted), (name, resize)
+        low, high = spec.value_range
+        assert low <= float(wanted.min()) <= float(wanted.max()) <= high, (name, resize)
 
 
 def test_every_network_is_exported_and_takes_any_batch_and_length(trained, tmp_path):
@@ -234,8 +233,10 @@ def test_a_network_that_onnx_cannot_express_is_refused(trained, tmp_path):
         writing.convert(Strange(), input_spec(run, "rgb", nn.Identity()), {})
 
 
-@pytest.mark.parametrize("file_format", ["onnx", "safetensors"])
-@pytest.mark.parametrize("change", [1e-3, float("nan")])
+@pytest.mark.parametrize(
+    ("file_format", "change"),
+    [("onnx", 1e-3), ("safetensors", 1e-3), ("safetensors", float("nan"))],
+)
 def test_a_difference_from_the_runs_network_is_refused(
     trained, tmp_path, monkeypatch, file_format, change
 ):
@@ -257,7 +258,7 @@ def test_a_difference_from_the_runs_network_is_refused(
     monkeypatch.setattr(writing, name, wrong)
     out = tmp_path / "out"
     with pytest.raises(ExportError, match=r"does not compute .* 9 frames: largest difference"):
-        export_networks(trained(), file_format, out, say=str)
+        export_networks(trained(), file_format, out, modalities=("rgb",), say=str)
     assert not out.exists()
 
 

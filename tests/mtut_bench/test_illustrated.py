@@ -19,6 +19,25 @@ def means(tmp_path):
     return Illustration(rho, tmp_path / "stores")
 
 
+@pytest.fixture(autouse=True)
+def drawn_once(monkeypatch):
+    """Equal runs give equal figures, as test_figures.py shows: they are drawn once."""
+    drawn = illustrated.draw_figures
+
+    def draw(runs, **means):
+        key = tuple(
+            (run.manifest.path.read_bytes(), run.scores.logits_MNK.tobytes()) for run in runs
+        )
+        if key not in _DRAWN:
+            _DRAWN[key] = drawn(runs, **means)
+        return _DRAWN[key]
+
+    monkeypatch.setattr(illustrated, "draw_figures", draw)
+
+
+_DRAWN = {}
+
+
 def test_figures_and_page_are_written_beside_the_tables(tmp_path, means):
     runs, out = tmp_path / "runs", tmp_path / "out"
     add_run(runs, 3, **nvgesture())

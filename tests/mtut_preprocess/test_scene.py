@@ -132,14 +132,14 @@ def test_weaknesses_fall_together_as_often_as_asked(coincidence):
     assert both == pytest.approx(coincidence * 0.25 + (1 - coincidence) * 0.0625, abs=0.03)
 
 
-def test_the_difficulty_is_part_of_a_folders_identity(tmp_path):
-    generate("viva-synthetic", tmp_path, size="tiny", workers=1)
-    marker = (tmp_path / "synthetic.json").read_text()
+def test_the_difficulty_is_part_of_a_folders_identity(prepared):
+    raw = prepared / "raw" / "viva-synthetic-tiny"
+    marker = (raw / "synthetic.json").read_text()
     for name in asdict(DIFFICULTY["viva-synthetic"]):
         assert f'"{name}"' in marker
     other = replace(DIFFICULTY["viva-synthetic"], noise=2.0)
     with pytest.raises(Exception, match="difficulty"):
-        generate("viva-synthetic", tmp_path, size="tiny", difficulty=other, workers=1)
+        generate("viva-synthetic", raw, size="tiny", difficulty=other, workers=1)
 
 
 def test_knobs_are_changed_by_name():
