@@ -1,9 +1,82 @@
-"""The referee: stores, folds, protocols, training, evaluation and reports.
+"""The core: stores, folds, protocols, training, test, statistics and reports.
 
-Importing it imports no torch. Nothing here knows a dataset or a method by name; adapters and
-players come in through :mod:`mtut_bench.cli`, the composition root.
+Nothing here knows a dataset or a method by name; adapters and methods come in through
+:mod:`mtut_bench.cli`. The public names below are imported when they are first used: importing the
+package imports no torch.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mtut_bench.contract import metrics, predictions
+    from mtut_bench.contract.folds import make_folds
+    from mtut_bench.contract.method import (
+        Method,
+        NetworkOutput,
+        NetworkSpec,
+        Objective,
+        ObjectiveOutput,
+    )
+    from mtut_bench.contract.protocol import PROTOCOLS, Protocol
+    from mtut_bench.errors import MtutBenchError
+    from mtut_bench.inference.export import export_networks
+    from mtut_bench.loading.torch_dataset import StoreDataset
+    from mtut_bench.report import write_report
+    from mtut_bench.runs.trained import find_run, open_run
+    from mtut_bench.store.reader import StoreReader
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__"]
+__all__ = [
+    "PROTOCOLS",
+    "Method",
+    "MtutBenchError",
+    "NetworkOutput",
+    "NetworkSpec",
+    "Objective",
+    "ObjectiveOutput",
+    "Protocol",
+    "StoreDataset",
+    "StoreReader",
+    "__version__",
+    "export_networks",
+    "find_run",
+    "make_folds",
+    "metrics",
+    "open_run",
+    "predictions",
+    "write_report",
+]
+
+_HOMES = {
+    "MtutBenchError": "errors",
+    "make_folds": "contract.folds",
+    "Method": "contract.method",
+    "NetworkOutput": "contract.method",
+    "NetworkSpec": "contract.method",
+    "Objective": "contract.method",
+    "ObjectiveOutput": "contract.method",
+    "PROTOCOLS": "contract.protocol",
+    "Protocol": "contract.protocol",
+    "StoreReader": "store.reader",
+    "StoreDataset": "loading.torch_dataset",
+    "find_run": "runs.trained",
+    "open_run": "runs.trained",
+    "write_report": "report",
+    "export_networks": "inference.export",
+}
+_MODULES = {"metrics": "contract.metrics", "predictions": "contract.predictions"}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from where it lives (PEP 562)."""
+    if name in _MODULES:
+        return import_module(f"{__name__}.{_MODULES[name]}")
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from mtut_bench.errors import BusyError, MtutBenchError
-from mtut_bench.types import StrPath
 
 __all__ = [
     "UNREADABLE_ARRAYS",
+    "StrPath",
     "canonical_json",
     "hold_lock",
     "read_json",
@@ -25,6 +25,9 @@ __all__ = [
     "write_atomic",
     "write_json",
 ]
+
+StrPath = str | os.PathLike[str]
+"""Where a file or folder lies; what public functions take."""
 
 UNREADABLE_ARRAYS = (
     OSError,

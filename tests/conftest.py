@@ -14,12 +14,12 @@ from torch import nn
 from torch.nn import functional
 
 from mtut_baselines import METHODS
+from mtut_bench.contract.method import NetworkOutput
+from mtut_bench.contract.protocol import PROTOCOLS
+from mtut_bench.contract.types import ClipRow, num_channels
 from mtut_bench.files import hold_lock
-from mtut_bench.method import NetworkOutput
-from mtut_bench.protocol import PROTOCOLS
-from mtut_bench.store import Geometry, StorePlan
-from mtut_bench.store_writer import StoreWriter, write_unit
-from mtut_bench.types import ClipRow, num_channels
+from mtut_bench.store.format import Geometry, StorePlan
+from mtut_bench.store.writer import StoreWriter, write_unit
 
 # Hypothesis counts seconds too, which say how busy the machine is.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

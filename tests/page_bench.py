@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mtut_bench.predictions import Predictions
-from mtut_bench.report.confused import ConfusedClip, ConfusedGroup
-from mtut_bench.report.figure import Figure
-from mtut_bench.report.finished import FinishedRun
-from mtut_bench.report.manifest import Manifest
-from mtut_bench.report.own import own_tables
-from mtut_bench.report.published import load_published
-from mtut_bench.report.rows import result_rows
-from mtut_bench.report.tables import Table, published_table
+from mtut_bench.contract.predictions import Predictions
+from mtut_bench.contract.published import load_published
+from mtut_bench.report.comparisons.confused import ConfusedClip, ConfusedGroup
+from mtut_bench.report.figures.figure import Figure
+from mtut_bench.report.tables.own import own_tables
+from mtut_bench.report.tables.published_tables import Table, published_table
+from mtut_bench.runs.finished import FinishedRun
+from mtut_bench.runs.manifest import Manifest
+from mtut_bench.statistics.rows import result_rows
 
 HOSTILE = "<script>alert(1)</script>\"&'"
 

@@ -1,7 +1,7 @@
 """The players: I3D and C3D alone, aligned, and aligned behind the focal gate (MTUT); controls."""
 
-from mtut_baselines.control_methods import CONTROLS
-from mtut_baselines.methods import (
+from mtut_baselines.methods.controls import CONTROLS
+from mtut_baselines.methods.paper import (
     c3d_method,
     c3d_ssa_method,
     i3d_method,
@@ -9,9 +9,24 @@ from mtut_baselines.methods import (
     mtut_c3d_method,
     mtut_method,
 )
-from mtut_bench.method import Method
+from mtut_baselines.networks.c3d import build_c3d
+from mtut_baselines.networks.i3d import build_i3d
+from mtut_baselines.objectives.alignment import (
+    AlignmentObjective,
+    AlignmentOptions,
+    focal_weight,
+)
+from mtut_bench.contract.method import Method
 
-__all__ = ["CONTROLS", "METHODS"]
+__all__ = [
+    "CONTROLS",
+    "METHODS",
+    "AlignmentObjective",
+    "AlignmentOptions",
+    "build_c3d",
+    "build_i3d",
+    "focal_weight",
+]
 
 METHODS: dict[str, Method] = {
     "i3d": i3d_method(),

@@ -31,8 +31,8 @@ from mtut_bench.cli.options import (
 from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
-    from mtut_bench.measurement import Benchmark, Measure
-    from mtut_preprocess.realism import Comparison, Spread
+    from mtut_bench.benchmarks.measurement import Benchmark, Measure
+    from mtut_preprocess.verify.realism import Comparison, Spread
 
 __all__ = ["bench_app"]
 
@@ -99,7 +99,7 @@ def store(
     as_json: JsonOption = False,
 ) -> None:
     """Speed of opening a store and of reading from it, and its number of files."""
-    from mtut_bench.store_benchmark import bench_store
+    from mtut_bench.benchmarks.store_benchmark import bench_store
 
     reporter = _reporter(as_json)
     with (
@@ -128,8 +128,8 @@ def twin(
     as_json: JsonOption = False,
 ) -> None:
     """How much nvgesture-synthetic looks like recordings, statistic by statistic."""
-    from mtut_preprocess.realism import compare_figures, measure_folder
     from mtut_preprocess.synthetic import generate
+    from mtut_preprocess.verify.realism import compare_figures, measure_folder
 
     name, reporter, workers = "nvgesture-synthetic", _reporter(as_json), cores(None)
     with tempfile.TemporaryDirectory(prefix="mtut-bench-") as scratch:

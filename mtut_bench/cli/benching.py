@@ -34,9 +34,9 @@ from mtut_bench.progress import Reporter
 if TYPE_CHECKING:
     import torch
 
-    from mtut_bench.identity import RunPlan
-    from mtut_bench.machine import Machine
-    from mtut_bench.speed import Training
+    from mtut_bench.benchmarks.speed import Training
+    from mtut_bench.runs.machine import Machine
+    from mtut_bench.runs.spec import RunPlan
 
 __all__ = ["evaluate", "loader", "train"]
 
@@ -129,7 +129,7 @@ def train(
     """Clips per second of the training step and time of its parts, beside two plain loops."""
     from functools import partial
 
-    from mtut_bench.speed import bench_train, measure_together
+    from mtut_bench.benchmarks.speed import bench_train, measure_together
 
     counts = _counts(processes)
     choice = Choice(
@@ -184,7 +184,7 @@ def loader(
     as_json: JsonOption = False,
 ) -> None:
     """Clips per second that arrive on the device as network inputs, streamed and resident."""
-    from mtut_bench.speed import bench_loader
+    from mtut_bench.benchmarks.speed import bench_loader
 
     choice = Choice(
         dataset=dataset,
@@ -234,7 +234,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Clips per second of the whole-clip test beside those of the training step."""
-    from mtut_bench.speed import bench_evaluate
+    from mtut_bench.benchmarks.speed import bench_evaluate
 
     choice = Choice(
         dataset=dataset,
@@ -261,11 +261,11 @@ def evaluate(
 def _prepare(choice: Choice) -> tuple["RunPlan", "Machine"]:
     """Return the run whose work is measured, from random weights, and the machine."""
     from mtut_baselines import METHODS
-    from mtut_bench.machine import Machine, choose_device
-    from mtut_bench.method_file import load_method
-    from mtut_bench.planning import Request, plan_runs
-    from mtut_bench.resident import Residence
-    from mtut_bench.runs import command_line
+    from mtut_bench.contract.method_file import load_method
+    from mtut_bench.loading.device_cache import Residence
+    from mtut_bench.runs.execute import command_line
+    from mtut_bench.runs.machine import Machine, choose_device
+    from mtut_bench.runs.planning import Request, plan_runs
 
     protocol, method = find_protocol(choice.protocol), load_method(choice.method, METHODS)
     wanted = choice.dataset or ("" if choice.store else "viva")
@@ -311,7 +311,7 @@ class _Work:
 
 
 def _training(choice: Choice) -> _Work:
-    from mtut_bench.speed import Training
+    from mtut_bench.benchmarks.speed import Training
 
     return _Work(Training(*_prepare(choice)))
 

@@ -28,7 +28,7 @@ from mtut_bench.cli.suggesting import suggest
 from mtut_bench.errors import UsageError
 
 if TYPE_CHECKING:
-    from mtut_bench.report.tables import Table
+    from mtut_bench.report.tables.published_tables import Table
 
 __all__ = ["compare", "score"]
 
@@ -80,8 +80,8 @@ def compare(
 ) -> None:
     """Compare two methods on the same clips, persons and seeds, by modality and on average."""
     _refuse_options_before(context)
-    from mtut_bench.report.compare import compare as compare_runs
-    from mtut_bench.report.finished import find_runs
+    from mtut_bench.report.comparisons.compare import compare as compare_runs
+    from mtut_bench.runs.finished import find_runs
 
     refuse_missing_runs(runs)
     found = find_runs(runs).runs
@@ -148,9 +148,9 @@ def score(
     Every test clip once and no other; nothing is stored.
     """
     from mtut_bench.progress import counted
-    from mtut_bench.report.finished import find_runs
-    from mtut_bench.report.scoring import score as score_file
-    from mtut_bench.report.scoring import write_template
+    from mtut_bench.report.comparisons.scoring import score as score_file
+    from mtut_bench.report.comparisons.scoring import write_template
+    from mtut_bench.runs.finished import find_runs
 
     reader = open_store(data, store, dataset, size)
     if template:
@@ -205,7 +205,7 @@ def _refuse_options_before(context: typer.Context) -> None:
 
 def _notes(notes: Iterable[str]) -> None:
     """Print notes, each once."""
-    from mtut_bench.report.plaintext import plain
+    from mtut_bench.report.formats.plaintext import plain
 
     for note in dict.fromkeys(notes):
         text = Padding(Text(plain(note), style="dim"), (0, 0, 0, 2), expand=False)
@@ -214,7 +214,7 @@ def _notes(notes: Iterable[str]) -> None:
 
 def _conclude(table: "Table", verdict: Sequence[str], *, explain: bool) -> None:
     """Print the numbers, then what they come to as the last lines."""
-    from mtut_bench.report.render import print_table
+    from mtut_bench.report.formats.render import print_table
 
     if table.rows:
         print_table(table, console)
@@ -232,7 +232,7 @@ def _paragraphs(*texts: str) -> None:
 
 def _lines(*texts: str) -> None:
     # Names of methods, classes and predictions are the user's, and may hold a terminal's commands.
-    from mtut_bench.report.plaintext import plain
+    from mtut_bench.report.formats.plaintext import plain
 
     for text in texts:
         console.print(plain(text), markup=False, highlight=False)

@@ -90,7 +90,7 @@ def methods(ctx: typer.Context, incomplete: str) -> Offered:
 @_quiet
 def protocols(ctx: typer.Context, incomplete: str) -> Offered:
     """Offer the protocols."""
-    from mtut_bench.protocol import PROTOCOLS
+    from mtut_bench.contract.protocol import PROTOCOLS
 
     return [(one.name, one.summary) for one in PROTOCOLS.values()]
 
@@ -217,9 +217,9 @@ def _folds_of_stores(ctx: typer.Context) -> list[str]:
 
 
 def _folds_of(path: Path, ctx: typer.Context) -> list[str]:
+    from mtut_bench.contract.folds import make_folds
     from mtut_bench.errors import MtutBenchError
-    from mtut_bench.folds import make_folds
-    from mtut_bench.store_reader import StoreReader
+    from mtut_bench.store.reader import StoreReader
 
     unit = ctx.params.get("fold_unit")
     try:

@@ -39,7 +39,7 @@ from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
     from mtut_preprocess import Dataset
-    from mtut_preprocess.adapter import RawDataset
+    from mtut_preprocess.datasets.adapter import RawDataset
 
 __all__ = ["inspect", "prepare", "synth", "verify"]
 
@@ -83,9 +83,9 @@ def prepare(
     ] = False,
 ) -> None:
     """Turn raw recordings into a store; a twin's recordings are generated first. Resumes."""
-    from mtut_bench.data_card import check_card, write_card
-    from mtut_preprocess.convert import prepare as prepare_store
-    from mtut_preprocess.survey import (
+    from mtut_bench.store.data_card import check_card, write_card
+    from mtut_preprocess.convert.prepare import prepare as prepare_store
+    from mtut_preprocess.convert.survey import (
         FlowChoice,
         Selection,
         describe_clips,
@@ -204,8 +204,8 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Check a raw folder (every file decoded) or a store (every frame hashed); exit 1 on faults."""
-    from mtut_bench.verification import verify_store
-    from mtut_preprocess.verify import verify_raw
+    from mtut_bench.store.verify import verify_store
+    from mtut_preprocess.verify.raw import verify_raw
 
     # A JSON document stands alone on the output; progress goes to the other one.
     reporter = Reporter(Console(stderr=True) if as_json else console)
@@ -254,8 +254,8 @@ def inspect(
     ] = False,
 ) -> None:
     """Summarise a store; draw eight moments of each class, or the users that are its persons."""
-    from mtut_bench.inspection import contact_sheet as draw_classes
-    from mtut_bench.inspection import summarise, user_sheet, write_person_table
+    from mtut_bench.store.inspect import contact_sheet as draw_classes
+    from mtut_bench.store.inspect import summarise, user_sheet, write_person_table
 
     reader = open_store(data, store, dataset, size)
     reader.check_files()
@@ -334,7 +334,7 @@ def _check_measurable(twin: str) -> None:
 
 def _draw_raw(opened: "RawDataset") -> None:
     """Draw one row per class, beside the raw folder: inside it a picture would be foreign."""
-    from mtut_bench.inspection import draw_sheet
+    from mtut_bench.store.inspect import draw_sheet
     from mtut_preprocess.synthetic.sheet import sheet_rows
 
     folder = opened.root.resolve()
@@ -344,7 +344,7 @@ def _draw_raw(opened: "RawDataset") -> None:
 
 
 def _print_probes(opened: "RawDataset", workers: int, reporter: Reporter) -> None:
-    from mtut_preprocess.probes import PROBES, run_probes
+    from mtut_preprocess.verify.probes import PROBES, run_probes
 
     with reporter.ticker("probe", unit="clips") as ticker:
         found = run_probes(opened, workers=workers, progress=ticker)

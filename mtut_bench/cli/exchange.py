@@ -25,8 +25,8 @@ from mtut_bench.errors import UsageError
 from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
-    from mtut_bench.store_reader import StoreReader
-    from mtut_bench.trained import TrainedRun
+    from mtut_bench.runs.trained import TrainedRun
+    from mtut_bench.store.reader import StoreReader
 
 __all__ = ["derive", "export", "import_"]
 
@@ -91,8 +91,8 @@ def import_(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Make a store of an exported file; its digest is that of the store that was exported."""
-    from mtut_bench.data_card import check_card, write_card
-    from mtut_bench.hdf5 import import_hdf5
+    from mtut_bench.store.data_card import check_card, write_card
+    from mtut_bench.store.hdf5 import import_hdf5
 
     reporter = Reporter(console)
     path = store_path(data, store or file.stem, "", Size.TINY)
@@ -134,8 +134,8 @@ def derive(
     overwrite: OverwriteOption = False,
 ) -> None:
     """Make a store for controls of another one: a copied modality, or partner clips."""
-    from mtut_bench.data_card import check_card, write_card
-    from mtut_bench.derived import Derivation, derive_store
+    from mtut_bench.store.data_card import check_card, write_card
+    from mtut_bench.store.derive import Derivation, derive_store
 
     pairs = [text.partition("=") for text in copies or ()]
     if not all(old for _, _, old in pairs):
@@ -192,7 +192,7 @@ def _store_of(what: str, data: Path, store: str | None, size: Size) -> "StoreRea
 
 
 def _export_store(reader: "StoreReader", out: Path | None, *, overwrite: bool) -> None:
-    from mtut_bench.hdf5 import export_hdf5
+    from mtut_bench.store.hdf5 import export_hdf5
 
     reporter = Reporter(console)
     file = out or Path(f"{reader.name}.h5")
@@ -211,8 +211,8 @@ def _export_networks(
     *,
     overwrite: bool,
 ) -> None:
-    from mtut_bench.export import export_networks
-    from mtut_bench.runs import command_line
+    from mtut_bench.inference.export import export_networks
+    from mtut_bench.runs.execute import command_line
 
     files = export_networks(
         run,

@@ -13,7 +13,7 @@ def focal_weight() -> "FocalWeight":
     import numpy as np
     import torch
 
-    from mtut_baselines.alignment import focal_weight as weight
+    from mtut_baselines.objectives.alignment import focal_weight as weight
     from mtut_bench.report.figures import BETA
 
     def of_arrays(

@@ -16,12 +16,12 @@ from mtut_bench.cli.suggesting import complete
 from mtut_bench.errors import MtutBenchError, StoreError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from mtut_bench.method import Method
-    from mtut_bench.protocol import Protocol
-    from mtut_bench.store_reader import StoreReader
-    from mtut_bench.trained import TrainedRun
+    from mtut_bench.contract.method import Method
+    from mtut_bench.contract.protocol import Protocol
+    from mtut_bench.runs.trained import TrainedRun
+    from mtut_bench.store.reader import StoreReader
     from mtut_preprocess import Dataset
-    from mtut_preprocess.adapter import RawDataset
+    from mtut_preprocess.datasets.adapter import RawDataset
 
 console = Console()
 
@@ -213,7 +213,7 @@ def find_protocol(name: str) -> "Protocol":
     Raises:
         UsageError: there is none; names those there are.
     """
-    from mtut_bench.protocol import PROTOCOLS
+    from mtut_bench.contract.protocol import PROTOCOLS
 
     if name not in PROTOCOLS:
         raise UsageError(
@@ -263,7 +263,7 @@ def store_path(
     name = store or (f"{dataset}-{size.value}" if _is_twin(dataset) else dataset)
     if table is not None and not store:
         name = table.stem
-    from mtut_bench.types import NOT_STORES
+    from mtut_bench.contract.types import NOT_STORES
 
     plain = Path(name).name == name and name.isprintable() and not name.startswith(".")
     if name in NOT_STORES:
@@ -303,7 +303,7 @@ def existing_store(data: Path, store: str | None, dataset: str, size: Size) -> P
     Raises:
         StoreError: it is not there; names those that are.
     """
-    from mtut_bench.store_reader import list_stores
+    from mtut_bench.store.reader import list_stores
 
     path = store_path(data, store, dataset, size)
     if not path.exists():
@@ -322,7 +322,7 @@ def open_store(data: Path, store: str | None, dataset: str, size: Size) -> "Stor
     Raises:
         StoreError: it cannot be read.
     """
-    from mtut_bench.store_reader import StoreReader
+    from mtut_bench.store.reader import StoreReader
 
     return StoreReader(existing_store(data, store, dataset, size))
 
@@ -393,8 +393,8 @@ def open_trained(text: str, runs: Path, method: str) -> "TrainedRun":
         RunError: the run is damaged, unfinished or of another release.
     """
     from mtut_baselines import METHODS
-    from mtut_bench.method_file import load_method
-    from mtut_bench.trained import find_run, open_run
+    from mtut_bench.contract.method_file import load_method
+    from mtut_bench.runs.trained import find_run, open_run
 
     methods = dict(METHODS)
     if method:

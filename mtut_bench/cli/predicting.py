@@ -13,9 +13,9 @@ from mtut_bench.cli.verdicts import Work, predict_all
 from mtut_bench.errors import RunError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from mtut_bench.prediction import Windowing
-    from mtut_bench.trained import TrainedRun
-    from mtut_preprocess.flow import FlowAlgorithm
+    from mtut_bench.inference.recordings import Windowing
+    from mtut_bench.runs.trained import TrainedRun
+    from mtut_preprocess.derive.flow import FlowAlgorithm
 
 __all__ = ["predict"]
 
@@ -95,9 +95,9 @@ def predict(
     trained = open_trained(run, runs, method)
     chosen = _modality(trained, modality)
     first, stop = _frame_range(frames)
-    from mtut_bench.machine import choose_device
-    from mtut_bench.prediction import open_predictor
-    from mtut_preprocess.stream import Wanted
+    from mtut_bench.inference.recordings import open_predictor
+    from mtut_bench.runs.machine import choose_device
+    from mtut_preprocess.derive.stream import Wanted
 
     place = choose_device(device)
     windowing = _windowing(trained, window, stride)
@@ -144,7 +144,7 @@ def _frame_range(text: str) -> tuple[int | None, int | None]:
 
 
 def _windowing(run: "TrainedRun", window: str, stride: int | None) -> "Windowing":
-    from mtut_bench.prediction import Windowing, longest_clip
+    from mtut_bench.inference.recordings import Windowing, longest_clip
 
     length = run.protocol.clip_length
     longest: int | None = longest_clip(run)
@@ -176,7 +176,7 @@ def _flow(
         if weights:
             raise UsageError(f"--raft-weights with {modality}", "It is for a run with RAFT flow.")
         return None
-    from mtut_preprocess.flow import FLOW_NAMES, build_flow
+    from mtut_preprocess.derive.flow import FLOW_NAMES, build_flow
 
     name = record.get("algorithm")
     if name not in FLOW_NAMES:

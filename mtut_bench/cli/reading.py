@@ -73,8 +73,8 @@ def report(
     from mtut_bench.cli.figures import focal_weight
     from mtut_bench.progress import Reporter, counted
     from mtut_bench.report import Illustration, write_report
-    from mtut_bench.report.check import check_report
-    from mtut_bench.table_plan import choose_tables
+    from mtut_bench.report.bundle.check import check_report
+    from mtut_bench.runs.table_plan import choose_tables
 
     folder = out or runs / "report"
     if published + check + (tables is not None) > 1:
@@ -145,7 +145,7 @@ def list_(
     ] = None,
 ) -> None:
     """List datasets, methods, protocols, runs, stores, or the clips of a store."""
-    from mtut_bench.listing import list_protocols, list_runs, list_stores
+    from mtut_bench.runs.listing import list_protocols, list_runs, list_stores
 
     if subject is Subject.CLIPS:
         _print_clips(store_path(data, store, dataset, size), fold, fold_unit)
@@ -178,10 +178,10 @@ def list_(
 
 def _print_clips(path: Path, fold: str | None, unit: FoldUnit) -> None:
     """Print a line for each clip, which no terminal's width breaks."""
-    from mtut_bench.listing import list_clips
     from mtut_bench.progress import counted
-    from mtut_bench.report.plaintext import plain
-    from mtut_bench.store_reader import StoreReader
+    from mtut_bench.report.formats.plaintext import plain
+    from mtut_bench.runs.listing import list_clips
+    from mtut_bench.store.reader import StoreReader
 
     reader = StoreReader(path)
     lines = [[plain(text) for text in line] for line in list_clips(reader, fold, unit.value)]
@@ -214,7 +214,7 @@ def _print_methods(own: Sequence[str]) -> None:
         own: files of a user's own methods, as `run --method` takes them.
     """
     from mtut_baselines import CONTROLS, METHODS
-    from mtut_bench.method_file import load_method
+    from mtut_bench.contract.method_file import load_method
 
     yours = [load_method(text, METHODS) for text in own]
     tables = (

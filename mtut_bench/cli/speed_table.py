@@ -8,7 +8,7 @@ from rich.table import Table
 from mtut_bench.cli.options import console, say
 
 if TYPE_CHECKING:
-    from mtut_bench.speed import SpeedReport
+    from mtut_bench.benchmarks.speed import SpeedReport
 
 __all__ = ["print_speed"]
 

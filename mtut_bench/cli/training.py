@@ -36,11 +36,11 @@ from mtut_bench.errors import UsageError, did_you_mean
 from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
-    from mtut_bench.expected_store import ExpectedStore
-    from mtut_bench.identity import RunPlan
-    from mtut_bench.planning import Request
-    from mtut_bench.precision import PrecisionChecks
-    from mtut_bench.study import Block, Study
+    from mtut_bench.runs.planning import Request
+    from mtut_bench.runs.precision import PrecisionChecks
+    from mtut_bench.runs.spec import RunPlan
+    from mtut_bench.runs.study import Block, Study
+    from mtut_bench.store.expected import ExpectedStore
 
 __all__ = ["run"]
 
@@ -121,14 +121,14 @@ def run(
     ] = None,
 ) -> None:
     """Train and test methods on a prepared store. Skips what is done, resumes what was killed."""
-    from mtut_bench.machine import Machine, choose_device
-    from mtut_bench.planning import (
+    from mtut_bench.runs.machine import Machine, choose_device
+    from mtut_bench.runs.planning import (
         describe_missing,
         describe_plans,
         measured_rate,
         plan_fold_by_fold,
     )
-    from mtut_bench.study import read_study
+    from mtut_bench.runs.study import read_study
 
     if clips_per_second and not dry_run:
         raise UsageError("--clips-per-second forecasts hours", "Give it with --dry-run.")
@@ -177,9 +177,9 @@ def run(
             for text in texts:
                 say(text)
         return
-    from mtut_bench.precision import PrecisionChecks
-    from mtut_bench.resident import Residence
-    from mtut_bench.runs import command_line, execute
+    from mtut_bench.loading.device_cache import Residence
+    from mtut_bench.runs.execute import command_line, execute
+    from mtut_bench.runs.precision import PrecisionChecks
 
     reporter = Reporter(console)
     residence = Residence(resident.value, chosen, reporter.line)
@@ -218,8 +218,8 @@ def _request(
     method: str, dataset: str | None, protocol: str, modalities: str, common: _Choice
 ) -> "Request":
     from mtut_baselines import METHODS
-    from mtut_bench.method_file import load_method
-    from mtut_bench.planning import Request
+    from mtut_bench.contract.method_file import load_method
+    from mtut_bench.runs.planning import Request
 
     # A store that is named says itself what it holds; a dataset that is named as well must agree.
     wanted = dataset or ("" if common.store else "viva")
@@ -269,8 +269,8 @@ def _table_requests(
     table: str, dataset: str | None, protocol: str | None, common: _Choice
 ) -> list["Request"]:
     from mtut_baselines import METHODS
-    from mtut_bench.protocol import PROTOCOLS
-    from mtut_bench.table_plan import choose_tables, needed_runs
+    from mtut_bench.contract.protocol import PROTOCOLS
+    from mtut_bench.runs.table_plan import choose_tables, needed_runs
 
     needs = needed_runs(
         choose_tables(table), METHODS, PROTOCOLS, dataset=dataset, protocol=protocol
@@ -339,8 +339,8 @@ def _say_tables(
     common: _Choice,
     clips_per_second: float | None,
 ) -> None:
-    from mtut_bench.planning import plan_runs
-    from mtut_bench.table_plan import choose_tables, describe_tables
+    from mtut_bench.runs.planning import plan_runs
+    from mtut_bench.runs.table_plan import choose_tables, describe_tables
 
     plans = {
         number: plan_runs(_table_requests(number, dataset, protocol, common), [])
@@ -355,7 +355,7 @@ def _right_precision(
 ) -> "list[RunPlan]":
     """Return the plans, in fp32 where this device is wrong in the precision that 'auto' chose."""
     from mtut_bench.errors import PrecisionError
-    from mtut_bench.planning import plan_fold_by_fold
+    from mtut_bench.runs.planning import plan_fold_by_fold
 
     try:
         checks.check(plan for plan in plans if not plan.done())

@@ -15,14 +15,14 @@ from rich.status import Status
 from rich.table import Table
 
 from mtut_bench.cli.options import console, show_error
+from mtut_bench.contract.types import name_recordings
 from mtut_bench.errors import MtutBenchError
 from mtut_bench.progress import Reporter
-from mtut_bench.types import name_recordings
 
 if TYPE_CHECKING:
-    from mtut_bench.prediction import Predictor, Segment, Verdict, Windowing
-    from mtut_bench.trained import TrainedRun
-    from mtut_preprocess.stream import Wanted
+    from mtut_bench.inference.recordings import Predictor, Segment, Verdict, Windowing
+    from mtut_bench.runs.trained import TrainedRun
+    from mtut_preprocess.derive.stream import Wanted
 
 __all__ = ["Work", "predict_all"]
 
@@ -49,7 +49,7 @@ class Work:
 
     def remarks(self) -> Iterator[str]:
         """Yield what holds for all recordings."""
-        from mtut_bench.prediction import run_precision
+        from mtut_bench.inference.recordings import run_precision
 
         manifest = self.run.manifest
         store = manifest.get("store", dict)
@@ -105,14 +105,14 @@ def predict_all(videos: Sequence[Path], work: Work, *, as_json: bool) -> None:
 
 def _curable(error: MtutBenchError) -> MtutBenchError:
     """Return the error with a cure for a single recording, which is in no dataset's lists."""
-    from mtut_preprocess.frames import COPY_CURE
+    from mtut_preprocess.reading.frames import COPY_CURE
 
     return MtutBenchError(error.what, _NEW_COPY if error.cure == COPY_CURE else error.cure)
 
 
 def _verdicts(path: Path, work: Work, aside: Reporter) -> Iterator["Verdict"]:
     """Yield the verdicts on a recording; remarks on it go to the side."""
-    from mtut_preprocess.stream import stream_frames
+    from mtut_preprocess.derive.stream import stream_frames
 
     def say(text: str) -> None:
         aside.line(f"{_shown(path)}: {text}")
@@ -177,7 +177,7 @@ class _Watch:
 
 
 def _print_table(path: Path, work: Work, aside: Reporter) -> None:
-    from mtut_bench.prediction import merge_verdicts
+    from mtut_bench.inference.recordings import merge_verdicts
 
     watch, name = _Watch(), _shown(path)
     with aside.console.status(escape(name)) as status:

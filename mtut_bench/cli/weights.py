@@ -30,9 +30,9 @@ def fetch(
     ] = None,
 ) -> None:
     """Download public weight files and convert them to what `run` looks for. Resumes."""
-    from mtut_baselines.download import KNOWN
-    from mtut_baselines.download import fetch as download
-    from mtut_baselines.weights import convert
+    from mtut_baselines.weights.download import KNOWN
+    from mtut_baselines.weights.download import fetch as download
+    from mtut_baselines.weights.load import convert
 
     reporter = Reporter(console)
     if not names:
@@ -68,7 +68,7 @@ def convert_(
 ) -> None:
     """Convert a weight file that you have to what `run` looks for."""
     from mtut_baselines import METHODS
-    from mtut_baselines.weights import convert
+    from mtut_baselines.weights.load import convert
 
     known = sorted({name for method in METHODS.values() for name in method.weights.values()})
     if fills not in known:
@@ -96,7 +96,7 @@ def check(
     ] = None,
 ) -> None:
     """Say what a file holds and expects; run the public demo clip through it if you have it."""
-    from mtut_baselines.weight_check import check as check_weights
+    from mtut_baselines.weights.check import check as check_weights
 
     result = check_weights(file, demo_rgb, demo_flow, partner=partner)
     for text in result.lines:

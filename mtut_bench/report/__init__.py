@@ -7,11 +7,10 @@ from pathlib import Path
 from rich.console import Console
 
 from mtut_bench.errors import MtutBenchError, ReportError
+from mtut_bench.files import StrPath
 from mtut_bench.progress import counted
-from mtut_bench.report.contents import contents_of
-from mtut_bench.report.ensembles import ensemble_rows, is_ensemble
-from mtut_bench.report.finished import Found, find_runs
-from mtut_bench.report.folder import (
+from mtut_bench.report.bundle.contents import contents_of
+from mtut_bench.report.bundle.folder import (
     FIGURES,
     PAGE,
     ensure_ours,
@@ -19,13 +18,14 @@ from mtut_bench.report.folder import (
     illustrations_that_stay,
     replace_files,
 )
-from mtut_bench.report.illustrated import Illustration, illustrated_files
-from mtut_bench.report.record import RECORD, Record, read_record, rows_digest
-from mtut_bench.report.render import print_table
-from mtut_bench.report.row_files import FOLDER, parse_rows, read_rows, row_files
-from mtut_bench.report.rows import ResultRow, result_rows
-from mtut_bench.report.tables import Table
-from mtut_bench.types import StrPath
+from mtut_bench.report.bundle.illustrated import Illustration, illustrated_files
+from mtut_bench.report.bundle.record import RECORD, Record, read_record, rows_digest
+from mtut_bench.report.bundle.row_files import FOLDER, parse_rows, read_rows, row_files
+from mtut_bench.report.formats.render import print_table
+from mtut_bench.report.tables.published_tables import Table
+from mtut_bench.runs.finished import Found, find_runs
+from mtut_bench.statistics.ensembles import ensemble_rows, is_ensemble
+from mtut_bench.statistics.rows import ResultRow, result_rows
 
 __all__ = ["Illustration", "Report", "write_report"]
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtut_bench.errors import DatasetError
-from mtut_bench.types import StrPath
-from mtut_preprocess.adapter import RawDataset
-from mtut_preprocess.egogesture import EgoGesture
-from mtut_preprocess.manifest import Manifest
-from mtut_preprocess.nvgesture import Colour, NvGesture
-from mtut_preprocess.viva import Viva
+from mtut_bench.files import StrPath
+from mtut_preprocess.datasets.adapter import RawDataset
+from mtut_preprocess.datasets.egogesture import EgoGesture
+from mtut_preprocess.datasets.manifest import Manifest
+from mtut_preprocess.datasets.nvgesture import Colour, NvGesture
+from mtut_preprocess.datasets.viva import Viva
 
 __all__ = ["DATASETS", "Dataset", "RawChoice"]
 

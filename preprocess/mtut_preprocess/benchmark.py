@@ -25,18 +25,24 @@ from av.video.reformatter import VideoReformatter
 from numcodecs.zstd import Zstd
 from numpy.typing import NDArray
 
-from mtut_bench.measurement import Benchmark, Measure, interleave, machine_facts, seconds_of
-from mtut_bench.store import CHUNK_FRAMES, SHARD_FRAMES, Geometry, layout_clips
-from mtut_bench.types import StrPath
-from mtut_preprocess.adapter import RawClip, RawDataset
-from mtut_preprocess.convert import prepare, read_clip
-from mtut_preprocess.decode import MAX_OVERSHOOT_FRAMES, to_array
-from mtut_preprocess.flow import FARNEBACK, Farneback
-from mtut_preprocess.frames import FrameSource
-from mtut_preprocess.images import ImageFrames
-from mtut_preprocess.pool import run_parallel
-from mtut_preprocess.resize import resize_frame
-from mtut_preprocess.survey import FlowChoice, Missing, Survey, survey_dataset
+from mtut_bench.benchmarks.measurement import (
+    Benchmark,
+    Measure,
+    interleave,
+    machine_facts,
+    seconds_of,
+)
+from mtut_bench.files import StrPath
+from mtut_bench.store.format import CHUNK_FRAMES, SHARD_FRAMES, Geometry, layout_clips
+from mtut_preprocess.convert.pool import run_parallel
+from mtut_preprocess.convert.prepare import prepare, read_clip
+from mtut_preprocess.convert.survey import FlowChoice, Missing, Survey, survey_dataset
+from mtut_preprocess.datasets.adapter import RawClip, RawDataset
+from mtut_preprocess.derive.flow import FARNEBACK, Farneback
+from mtut_preprocess.derive.resize import resize_frame
+from mtut_preprocess.reading.decode import MAX_OVERSHOOT_FRAMES, to_array
+from mtut_preprocess.reading.frames import FrameSource
+from mtut_preprocess.reading.images import ImageFrames
 
 __all__ = ["bare_chunks", "bench_prepare", "stretch_survey"]
 

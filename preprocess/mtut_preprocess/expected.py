@@ -9,9 +9,9 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from mtut_bench.expected_store import ExpectedStore
-from mtut_bench.types import ClipRow, Split
-from mtut_preprocess.settings import package_table
+from mtut_bench.contract.types import ClipRow, Split
+from mtut_bench.store.expected import ExpectedStore
+from mtut_preprocess.datasets.settings import package_table
 
 if TYPE_CHECKING:
     from mtut_preprocess.synthetic import Size

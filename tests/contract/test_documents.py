@@ -11,15 +11,15 @@ from typer.main import get_command
 
 from mtut_baselines import METHODS
 from mtut_bench.cli import app
-from mtut_bench.hdf5 import export_hdf5
-from mtut_bench.machine import Machine
-from mtut_bench.method_file import load_method
-from mtut_bench.planning import Request, plan_runs
+from mtut_bench.contract.method_file import load_method
+from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.progress import Reporter
-from mtut_bench.protocol import PROTOCOLS
 from mtut_bench.report import write_report
-from mtut_bench.runs import execute
-from mtut_bench.store_reader import StoreReader
+from mtut_bench.runs.execute import execute
+from mtut_bench.runs.machine import Machine
+from mtut_bench.runs.planning import Request, plan_runs
+from mtut_bench.store.hdf5 import export_hdf5
+from mtut_bench.store.reader import StoreReader
 from mtut_preprocess import DATASETS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,11 +6,11 @@ import pytest
 from typer.testing import CliRunner
 
 from mtut_bench.cli import app
+from mtut_bench.contract.folds import make_folds
+from mtut_bench.contract.types import sort_modalities
 from mtut_bench.errors import DatasetError
-from mtut_bench.folds import make_folds
-from mtut_bench.types import sort_modalities
 from mtut_preprocess import DATASETS, RawChoice
-from mtut_preprocess.survey import describe_survey, survey_dataset
+from mtut_preprocess.convert.survey import describe_survey, survey_dataset
 from mtut_preprocess.synthetic import TWINS, generate
 
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from mtut_baselines import METHODS
-from mtut_baselines.alignment import ClassificationObjective
-from mtut_bench.method import Method, NetworkSpec
-from mtut_bench.protocol import PROTOCOLS
-from mtut_bench.report.ensembles import ENSEMBLED
-from mtut_bench.types import MODALITIES
+from mtut_baselines.objectives.alignment import ClassificationObjective
+from mtut_bench.contract.method import Method, NetworkSpec
+from mtut_bench.contract.protocol import PROTOCOLS
+from mtut_bench.contract.types import MODALITIES
+from mtut_bench.statistics.ensembles import ENSEMBLED
 
 SPEC = NetworkSpec(
     num_classes=5, in_channels=3, width=0.125, dropout=0.5, bn_momentum=0.1, crop_px=40

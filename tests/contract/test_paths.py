@@ -16,69 +16,73 @@ from safetensors.torch import save_file
 import mtut_baselines
 import mtut_bench
 import mtut_preprocess
-from mtut_baselines import METHODS, weights
-from mtut_baselines.i3d import build_i3d
-from mtut_baselines.weight_files import WeightsError, read_weights
-from mtut_bench.data_card import write_card
+from mtut_baselines import METHODS
+from mtut_baselines.networks.i3d import build_i3d
+from mtut_baselines.weights import load as weights
+from mtut_baselines.weights.files import WeightsError, read_weights
+from mtut_bench.contract.predictions import read, write
 from mtut_bench.errors import MtutBenchError
-from mtut_bench.export import export_networks
 from mtut_bench.files import read_json
-from mtut_bench.hdf5 import export_hdf5, import_hdf5
-from mtut_bench.inspection import contact_sheet
-from mtut_bench.listing import list_runs
-from mtut_bench.machine import Machine
-from mtut_bench.planning import Request, plan_runs
-from mtut_bench.predictions import read, write
+from mtut_bench.inference.export import export_networks
+from mtut_bench.loading.torch_dataset import StoreDataset
 from mtut_bench.progress import Reporter
 from mtut_bench.report import write_report
-from mtut_bench.report.check import check_report
-from mtut_bench.report.confused import most_confused
+from mtut_bench.report.bundle.check import check_report
+from mtut_bench.report.comparisons.confused import most_confused
+from mtut_bench.report.comparisons.scoring import score
 from mtut_bench.report.figures.curves import read_log
-from mtut_bench.report.finished import find_runs
-from mtut_bench.report.scoring import score
-from mtut_bench.runs import execute
-from mtut_bench.store_dataset import StoreDataset
-from mtut_bench.store_reader import StoreReader, list_stores
-from mtut_bench.study import read_study
-from mtut_bench.trained import find_run, open_run
-from mtut_bench.verification import verify_store
+from mtut_bench.runs.execute import execute
+from mtut_bench.runs.finished import find_runs
+from mtut_bench.runs.listing import list_runs
+from mtut_bench.runs.machine import Machine
+from mtut_bench.runs.planning import Request, plan_runs
+from mtut_bench.runs.study import read_study
+from mtut_bench.runs.trained import find_run, open_run
+from mtut_bench.store.data_card import write_card
+from mtut_bench.store.hdf5 import export_hdf5, import_hdf5
+from mtut_bench.store.inspect import contact_sheet
+from mtut_bench.store.reader import StoreReader, list_stores
+from mtut_bench.store.verify import verify_store
 from mtut_preprocess import DATASETS, RawChoice
-from mtut_preprocess.convert import prepare
-from mtut_preprocess.decode import VideoFrames, count_frames, read_timing
-from mtut_preprocess.images import ImageFrames
-from mtut_preprocess.series import find_series
-from mtut_preprocess.stream import Wanted, stream_frames
-from mtut_preprocess.survey import FlowChoice, survey_dataset
-from mtut_preprocess.verify import verify_raw
+from mtut_preprocess.convert.prepare import prepare
+from mtut_preprocess.convert.survey import FlowChoice, survey_dataset
+from mtut_preprocess.derive.stream import Wanted, stream_frames
+from mtut_preprocess.reading.decode import VideoFrames, count_frames, read_timing
+from mtut_preprocess.reading.images import ImageFrames
+from mtut_preprocess.reading.series import find_series
+from mtut_preprocess.verify.raw import verify_raw
 
 # What a function found and returns, or what only the package itself puts together.
 RESULTS = {
-    "mtut_baselines.weight_files.WeightFile",
-    "mtut_bench.identity.RunPlan",
-    "mtut_bench.identity.Weights",
+    "mtut_baselines.weights.files.WeightFile",
+    "mtut_bench.runs.spec.RunPlan",
+    "mtut_bench.runs.spec.Weights",
     "mtut_bench.report.Report",
-    "mtut_bench.report.finished.FinishedRun",
-    "mtut_bench.report.finished.Found",
-    "mtut_bench.report.folder.Replaced",
-    "mtut_bench.report.manifest.Manifest",
-    "mtut_bench.trained.TrainedRun",
-    "mtut_bench.trainer.Stage",
-    "mtut_bench.verification.StoreFindings",
-    "mtut_preprocess.convert.Preparation",
-    "mtut_preprocess.manifest.recordings.Recording",
-    "mtut_preprocess.raft.Raft",
-    "mtut_preprocess.scan.Recording",
-    "mtut_preprocess.survey.Survey",
-    "mtut_preprocess.series.Series",
+    "mtut_bench.runs.finished.FinishedRun",
+    "mtut_bench.runs.finished.Found",
+    "mtut_bench.report.bundle.folder.Replaced",
+    "mtut_bench.runs.manifest.Manifest",
+    "mtut_bench.runs.trained.TrainedRun",
+    "mtut_bench.training.loop.Stage",
+    "mtut_bench.store.verify.StoreFindings",
+    "mtut_preprocess.convert.prepare.Preparation",
+    "mtut_preprocess.datasets.manifest.recordings.Recording",
+    "mtut_preprocess.derive.raft.Raft",
+    "mtut_preprocess.verify.scan.Recording",
+    "mtut_preprocess.convert.survey.Survey",
+    "mtut_preprocess.reading.series.Series",
     "mtut_preprocess.synthetic.twin.Twin",
-    "mtut_preprocess.verify.RawReport",
+    "mtut_preprocess.verify.raw.RawReport",
 }
 # Their `path` is a Path to whoever reads it; whoever makes one may give text (shown below).
-CONVERTED = {"mtut_preprocess.decode.VideoFrames", "mtut_preprocess.images.ImageFrames"}
+CONVERTED = {
+    "mtut_preprocess.reading.decode.VideoFrames",
+    "mtut_preprocess.reading.images.ImageFrames",
+}
 # Mappings by the path of what another function found.
 KEYED = {
     "mtut_bench.report.figures.curves.joint_start(logs)",
-    "mtut_bench.report.row_files.parse_rows(contents)",
+    "mtut_bench.report.bundle.row_files.parse_rows(contents)",
 }
 
 
@@ -143,14 +147,14 @@ def test_the_walk_sees_what_takes_a_path():
     }
     assert len(text) > 100
     assert {
-        "mtut_baselines.weights.load(path)",
-        "mtut_bench.method.Method(load_weights)",
-        "mtut_bench.planning.Request(store)",
+        "mtut_baselines.weights.load.load(path)",
+        "mtut_bench.contract.method.Method(load_weights)",
+        "mtut_bench.runs.planning.Request(store)",
         "mtut_bench.report.write_report(out)",
-        "mtut_bench.store_reader.StoreReader(path)",
-        "mtut_bench.trained.find_run(runs)",
+        "mtut_bench.store.reader.StoreReader(path)",
+        "mtut_bench.runs.trained.find_run(runs)",
         "mtut_preprocess.RawChoice(root)",
-        "mtut_preprocess.convert.prepare(path)",
+        "mtut_preprocess.convert.prepare.prepare(path)",
     } <= text
 
 

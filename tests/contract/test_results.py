@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 from mtut_bench.report import write_report
-from mtut_bench.report.check import check_report
-from mtut_bench.report.record import RECORD, read_record
-from mtut_bench.report.row_files import FOLDER
-from mtut_bench.report.rows import ResultRow
+from mtut_bench.report.bundle.check import check_report
+from mtut_bench.report.bundle.record import RECORD, read_record
+from mtut_bench.report.bundle.row_files import FOLDER
+from mtut_bench.statistics.rows import ResultRow
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 

@@ -30,7 +30,7 @@ def test_data_files_are_inside(wheel_names):
     page = [
         f"mtut_bench/report/page/{n}" for n in ("page.html", "macros.html", "page.css", "page.js")
     ]
-    for name in ("mtut_preprocess/data/viva.json", "mtut_bench/report/published.json", *page):
+    for name in ("mtut_preprocess/data/viva.json", "mtut_bench/contract/published.json", *page):
         assert name in wheel_names
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mtut_baselines import METHODS
 from mtut_bench.cli.completing import METHOD_NAMES
-from mtut_bench.protocol import PROTOCOLS
+from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_preprocess import DATASETS
 
 # The program as its script starts it; what it has loaded goes to the error output.

@@ -9,7 +9,7 @@ import pytest
 from process import command
 from processes import started
 
-from mtut_bench.store_reader import StoreReader
+from mtut_bench.store.reader import StoreReader
 
 KILLS = int(os.environ.get("MTUT_BENCH_KILLS", "3"))
 TWIN = ("--dataset", "viva-synthetic", "--size", "tiny", "--protocol", "demo")

@@ -21,16 +21,16 @@ from typer.testing import CliRunner
 from mtut_baselines import METHODS
 from mtut_bench import cli
 from mtut_bench.cli import app
-from mtut_bench.machine import Machine
-from mtut_bench.planning import Request, plan_runs
-from mtut_bench.predictions import Predictions, read
+from mtut_bench.contract.predictions import Predictions, read
 from mtut_bench.progress import Reporter
-from mtut_bench.runs import execute
-from mtut_bench.store_reader import StoreReader
+from mtut_bench.runs.execute import execute
+from mtut_bench.runs.machine import Machine
+from mtut_bench.runs.planning import Request, plan_runs
+from mtut_bench.store.reader import StoreReader
 from mtut_preprocess import DATASETS, RawChoice
-from mtut_preprocess.adapter import SYNTHETIC_MARKER
-from mtut_preprocess.convert import prepare
-from mtut_preprocess.survey import FlowChoice, survey_dataset
+from mtut_preprocess.convert.prepare import prepare
+from mtut_preprocess.convert.survey import FlowChoice, survey_dataset
+from mtut_preprocess.datasets.adapter import SYNTHETIC_MARKER
 from mtut_preprocess.synthetic import TWINS, Settings
 
 

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import save_file
 
 from mtut_baselines import METHODS
-from mtut_baselines.i3d import build_i3d
-from mtut_bench.machine import Machine
-from mtut_bench.planning import Request, plan_runs
+from mtut_baselines.networks.i3d import build_i3d
 from mtut_bench.progress import Reporter
-from mtut_bench.runs import execute
+from mtut_bench.runs.execute import execute
+from mtut_bench.runs.machine import Machine
+from mtut_bench.runs.planning import Request, plan_runs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "README.md").read_text().split("\n## Python\n")[1].split("\n## ")[0]
@@ -113,14 +113,17 @@ def test_predictions_in_numpy(example):
 
 
 def test_the_page_names_what_there_is():
-    from mtut_baselines import alignment
-    from mtut_bench import export, folds, method, metrics, predictions, store_dataset, store_reader
-    from mtut_bench import trained as trained_runs
+    from mtut_baselines.objectives import alignment
+    from mtut_bench.contract import folds, method, metrics, predictions
+    from mtut_bench.inference import export
+    from mtut_bench.loading import torch_dataset as store_dataset
+    from mtut_bench.runs import trained as trained_runs
+    from mtut_bench.store import reader as store_reader
 
     homes = (alignment, export, folds, method, metrics, predictions, store_dataset, store_reader)
     public = {name for home in (*homes, trained_runs) for name in home.__all__}
     listed = re.findall(r"`([\w.]+)`", PAGE.split("Names that stay:")[1].split("The examples")[0])
-    modules = {"METHODS", "mtut_bench.metrics"}
+    modules = {"METHODS", "mtut_bench.contract.metrics"}
     assert {name.removeprefix("predictions.") for name in listed} - modules <= public
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from mtut_bench import cli
 from mtut_bench.cli.completing import METHOD_NAMES
-from mtut_bench.protocol import PROTOCOLS
+from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_preprocess import DATASETS
 
 TWIN = ("--dataset", "viva-synthetic", "--protocol", "demo")

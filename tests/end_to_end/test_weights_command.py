@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 
-from mtut_baselines.i3d import build_i3d
+from mtut_baselines.networks.i3d import build_i3d
 from mtut_bench import cli
 
 

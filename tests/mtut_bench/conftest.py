@@ -6,11 +6,11 @@ import pytest
 from run_bench import MACHINE, Lines
 from training_bench import Bench
 
-from mtut_bench.identity import Arm, plan_run
-from mtut_bench.planning import Request, plan_runs
-from mtut_bench.runs import execute
-from mtut_bench.store_reader import StoreReader
-from mtut_bench.types import Fold
+from mtut_bench.contract.types import Fold
+from mtut_bench.runs.execute import execute
+from mtut_bench.runs.planning import Request, plan_runs
+from mtut_bench.runs.spec import Arm, plan_run
+from mtut_bench.store.reader import StoreReader
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 
-from mtut_bench import predictions
+from mtut_bench.contract import predictions
 from mtut_bench.files import sha256_of_json
-from mtut_bench.report.finished import FinishedRun
-from mtut_bench.report.manifest import Manifest
+from mtut_bench.runs.finished import FinishedRun
+from mtut_bench.runs.manifest import Manifest
 
 TITLES = {"i3d": "I3D", "mtut": "MTUT", "c3d": "C3D"}
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from mtut_bench.store import Geometry, StorePlan
-from mtut_bench.store_writer import StoreWriter, write_unit
-from mtut_bench.types import ClipRow
+from mtut_bench.contract.types import ClipRow
+from mtut_bench.store.format import Geometry, StorePlan
+from mtut_bench.store.writer import StoreWriter, write_unit
 
 ATTRIBUTES = {
     "dataset": "handmade",

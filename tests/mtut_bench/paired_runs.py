@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 
-from mtut_bench import predictions
+from mtut_bench.contract import predictions
 from mtut_bench.files import sha256_of_json
-from mtut_bench.report.finished import find_runs
+from mtut_bench.runs.finished import find_runs
 
 CLASSES = ('say "up"', "left & right", "<down>")
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 from rich.console import Console
 
-from mtut_bench import predictions
+from mtut_bench.contract import predictions
 from mtut_bench.files import sha256_of_json
 from mtut_bench.report import write_report
 

@@ -4,7 +4,7 @@ import contextlib
 
 import torch
 
-from mtut_bench.machine import Machine
+from mtut_bench.runs.machine import Machine
 
 MACHINE = Machine(torch.device("cpu"), 0, "mtut-bench run")
 

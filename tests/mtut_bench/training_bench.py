@@ -4,11 +4,11 @@ import json
 
 import torch
 
-from mtut_bench.learner import build_learner
-from mtut_bench.loader import TrainingClips
-from mtut_bench.store_reader import StoreReader
-from mtut_bench.trainer import Stage, train
-from mtut_bench.training_step import classification_losses
+from mtut_bench.loading.training_clips import TrainingClips
+from mtut_bench.store.reader import StoreReader
+from mtut_bench.training.loop import Stage, train
+from mtut_bench.training.step import classification_losses
+from mtut_bench.training.train_state import build_learner
 
 
 class Interrupted(Exception):

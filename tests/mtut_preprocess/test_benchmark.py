@@ -4,13 +4,13 @@ import pytest
 from ego_fixture import write_ego
 from recordings import list_line, write_lists, write_nvgesture_clip, write_viva_clip
 
-from mtut_bench.store import layout_clips
+from mtut_bench.store.format import layout_clips
 from mtut_preprocess.benchmark import bare_chunks, bench_prepare, stretch_survey
-from mtut_preprocess.convert import prepare
-from mtut_preprocess.egogesture import EgoGesture
-from mtut_preprocess.nvgesture import NvGesture
-from mtut_preprocess.survey import FlowChoice, survey_dataset
-from mtut_preprocess.viva import Viva
+from mtut_preprocess.convert.prepare import prepare
+from mtut_preprocess.convert.survey import FlowChoice, survey_dataset
+from mtut_preprocess.datasets.egogesture import EgoGesture
+from mtut_preprocess.datasets.nvgesture import NvGesture
+from mtut_preprocess.datasets.viva import Viva
 
 INDEX_BYTES = 80 * 16 + 4
 """Of a shard: place and length of each chunk, and a checksum."""

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from mtut_bench.contract.folds import inner_fold, make_folds
 from mtut_bench.errors import UsageError
-from mtut_bench.folds import inner_fold, make_folds
 from mtut_preprocess import DATASETS
 from mtut_preprocess.expected import expected_store
 

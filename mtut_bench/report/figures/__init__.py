@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from mtut_bench.report.figure import Figure
 from mtut_bench.report.figures.accuracy import class_figure, length_figure, person_figure
 from mtut_bench.report.figures.canvas import style
 from mtut_bench.report.figures.confusions import confusion_figure
 from mtut_bench.report.figures.features import features_figure
+from mtut_bench.report.figures.figure import Figure
 from mtut_bench.report.figures.focal import BETA, FocalWeight, focal_figure
 from mtut_bench.report.figures.groups import Group, group_runs
 from mtut_bench.report.figures.strips import strips_figure
 from mtut_bench.report.figures.training import curves_figure
-from mtut_bench.report.finished import FinishedRun
+from mtut_bench.runs.finished import FinishedRun
 
 __all__ = ["BETA", "Drawn", "FocalWeight", "draw_figures"]
 

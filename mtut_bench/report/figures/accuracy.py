@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from mtut_bench.report.figure import Figure
 from mtut_bench.report.figures.canvas import (
     COLOURS,
     GREY,
@@ -25,6 +24,7 @@ from mtut_bench.report.figures.evidence import (
     length_shares,
     person_shares,
 )
+from mtut_bench.report.figures.figure import Figure
 from mtut_bench.report.figures.groups import Arm, Group, describe, scope
 
 __all__ = ["class_figure", "length_figure", "person_figure"]

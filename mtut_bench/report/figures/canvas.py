@@ -14,7 +14,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure as Canvas
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from mtut_bench.report.figure import Figure
+from mtut_bench.report.figures.figure import Figure
 
 __all__ = [
     "COLOURS",
@@ -117,7 +117,7 @@ def finish(canvas: Canvas, key: str, *, title: str, caption: str, alt: str) -> F
         canvas: what was drawn.
         key: stem of its files.
         title: a few words.
-        caption: see :class:`~mtut_bench.report.figure.Figure`.
+        caption: see :class:`~mtut_bench.report.figures.figure.Figure`.
         alt: as above.
     """
     svg, png = io.BytesIO(), io.BytesIO()

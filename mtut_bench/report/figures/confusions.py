@@ -11,7 +11,6 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from mtut_bench.progress import counted
-from mtut_bench.report.figure import Figure
 from mtut_bench.report.figures.canvas import (
     COLOURS,
     DIFFERENCE,
@@ -22,6 +21,7 @@ from mtut_bench.report.figures.canvas import (
     new_canvas,
 )
 from mtut_bench.report.figures.evidence import mean_confusion, row_shares
+from mtut_bench.report.figures.figure import Figure
 from mtut_bench.report.figures.groups import Group, describe, pair, scope
 
 __all__ = ["CALLED_OUT", "called_out", "confusion_figure"]

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from mtut_bench.errors import RunError
+from mtut_bench.files import StrPath
 from mtut_bench.report.figures.groups import Arm
-from mtut_bench.report.manifest import CURE
-from mtut_bench.types import StrPath
+from mtut_bench.runs.manifest import CURE
 
 __all__ = ["QUANTITIES", "Curve", "joint_start", "mean_curve", "read_log", "run_curve"]
 

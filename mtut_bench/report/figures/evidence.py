@@ -11,10 +11,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mtut_bench import metrics, predictions
-from mtut_bench.folds import natural_order
+from mtut_bench.contract import metrics, predictions
+from mtut_bench.contract.folds import natural_order
 from mtut_bench.report.figures.groups import Arm
-from mtut_bench.report.finished import FinishedRun
+from mtut_bench.runs.finished import FinishedRun
 
 __all__ = [
     "Share",

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
+from mtut_bench.contract.types import sort_modalities
 from mtut_bench.progress import counted
-from mtut_bench.report.figure import Figure
 from mtut_bench.report.figures.canvas import (
     DIFFERENCE,
     GREY,
@@ -22,10 +22,10 @@ from mtut_bench.report.figures.canvas import (
     finish,
     new_canvas,
 )
+from mtut_bench.report.figures.figure import Figure
 from mtut_bench.report.figures.groups import Arm, Group, describe, pair
 from mtut_bench.report.figures.kept import KeptClip, read_kept
-from mtut_bench.report.finished import FinishedRun
-from mtut_bench.types import sort_modalities
+from mtut_bench.runs.finished import FinishedRun
 
 __all__ = ["features_figure", "map_strip", "matrix_distance", "shown_steps"]
 

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mtut_bench.folds import natural_order
+from mtut_bench.contract.folds import natural_order
+from mtut_bench.contract.types import name_recordings
 from mtut_bench.progress import counted
-from mtut_bench.report import comparable
 from mtut_bench.report.figures.canvas import clean
-from mtut_bench.report.finished import FinishedRun
-from mtut_bench.report.rows import ResultRow, result_rows
-from mtut_bench.types import name_recordings
+from mtut_bench.runs.finished import FinishedRun
+from mtut_bench.statistics import comparable
+from mtut_bench.statistics.rows import ResultRow, result_rows
 
 __all__ = ["Arm", "Group", "describe", "group_runs", "pair", "scope"]
 

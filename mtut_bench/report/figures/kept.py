@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mtut_bench.contract.types import num_channels
 from mtut_bench.errors import RunError
 from mtut_bench.files import UNREADABLE_ARRAYS
-from mtut_bench.report.finished import FinishedRun
-from mtut_bench.report.manifest import CURE
-from mtut_bench.types import num_channels
+from mtut_bench.runs.finished import FinishedRun
+from mtut_bench.runs.manifest import CURE
 
 __all__ = ["KeptClip", "read_kept"]
 

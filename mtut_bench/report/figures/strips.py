@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
+from mtut_bench.contract.types import behaves_like, name_recordings, sort_modalities
 from mtut_bench.progress import counted
-from mtut_bench.report.figure import Figure
 from mtut_bench.report.figures.canvas import (
     COLOURS,
     GREY,
@@ -18,11 +18,11 @@ from mtut_bench.report.figures.canvas import (
     finish,
     new_canvas,
 )
+from mtut_bench.report.figures.figure import Figure
 from mtut_bench.report.figures.groups import Group
 from mtut_bench.report.figures.kept import KeptClip, read_kept
-from mtut_bench.report.finished import FinishedRun
-from mtut_bench.store import decode_flow
-from mtut_bench.types import behaves_like, name_recordings, sort_modalities
+from mtut_bench.runs.finished import FinishedRun
+from mtut_bench.store.format import decode_flow
 
 __all__ = ["flow_arrows", "join", "strips_figure"]
 

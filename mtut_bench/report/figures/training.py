@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter
 
-from mtut_bench.report.figure import Figure
 from mtut_bench.report.figures.canvas import (
     COLOURS,
     GREY,
@@ -26,6 +25,7 @@ from mtut_bench.report.figures.curves import (
     read_log,
     run_curve,
 )
+from mtut_bench.report.figures.figure import Figure
 from mtut_bench.report.figures.groups import Arm, Group, describe, scope
 
 __all__ = ["curves_figure"]

@@ -15,13 +15,13 @@ from typing import Protocol
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mtut_bench import __version__
-from mtut_bench.report.confused import ConfusedGroup
-from mtut_bench.report.figure import Figure
-from mtut_bench.report.finished import FinishedRun
+from mtut_bench.report.comparisons.confused import ConfusedGroup
+from mtut_bench.report.figures.figure import Figure
 from mtut_bench.report.page.grid import Grid, grid
 from mtut_bench.report.page.overview import overview
 from mtut_bench.report.page.provenance import provenance
-from mtut_bench.report.tables import Table
+from mtut_bench.report.tables.published_tables import Table
+from mtut_bench.runs.finished import FinishedRun
 
 __all__ = ["Comparison", "render_page"]
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mtut_bench.report.tables import NOTHING, Table
+from mtut_bench.report.tables.published_tables import NOTHING, Table
 
 __all__ = ["Column", "Grid", "GridCell", "Note", "grid", "plain_grid", "sort_number"]
 

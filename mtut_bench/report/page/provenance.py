@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mtut_bench.files import canonical_json
-from mtut_bench.report.finished import FinishedRun
-from mtut_bench.report.manifest import Manifest
 from mtut_bench.report.page.grid import Grid, plain_grid
-from mtut_bench.report.repeating import method_option
-from mtut_bench.report.rows import modality_order
+from mtut_bench.runs.finished import FinishedRun
+from mtut_bench.runs.manifest import Manifest
+from mtut_bench.runs.repeating import method_option
+from mtut_bench.statistics.rows import modality_order
 
 __all__ = ["Provenance", "provenance"]
 

@@ -7,7 +7,7 @@ and in depth. Every clip is a pure function of (generator version, twin, seed, c
 from collections.abc import Callable
 
 from mtut_bench.errors import UsageError
-from mtut_bench.types import StrPath
+from mtut_bench.files import StrPath
 from mtut_preprocess.synthetic import egogesture, nvgesture, viva
 from mtut_preprocess.synthetic.difficulty import DIFFICULTY, Difficulty
 from mtut_preprocess.synthetic.generator import write_twin

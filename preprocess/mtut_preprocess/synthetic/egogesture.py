@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mtut_bench.types import StrPath
+from mtut_bench.files import StrPath
 from mtut_preprocess.synthetic.camera import (
     Camera,
     DepthScale,

@@ -10,9 +10,8 @@ from typing import Any
 import cv2
 
 from mtut_bench.errors import DatasetError
-from mtut_bench.files import read_json
-from mtut_bench.types import StrPath
-from mtut_preprocess.pool import run_parallel
+from mtut_bench.files import StrPath, read_json
+from mtut_preprocess.convert.pool import run_parallel
 from mtut_preprocess.synthetic.twin import FPS, GENERATOR_VERSION, Clip, Settings, Twin
 from mtut_preprocess.synthetic.video import write_text
 

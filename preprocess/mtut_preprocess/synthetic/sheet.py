@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from mtut_bench.types import sort_modalities
-from mtut_preprocess.adapter import RawClip, RawDataset
+from mtut_bench.contract.types import sort_modalities
+from mtut_preprocess.datasets.adapter import RawClip, RawDataset
 
 __all__ = ["sheet_rows"]
 

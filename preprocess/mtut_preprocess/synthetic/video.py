@@ -13,7 +13,7 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from mtut_bench.types import StrPath
+from mtut_bench.files import StrPath
 
 __all__ = ["Writer", "depth_planes", "full_planes", "h264", "mjpeg", "video_planes", "write_text"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mtut_bench.types import StrPath
+from mtut_bench.files import StrPath
 from mtut_preprocess.synthetic.camera import (
     Camera,
     DepthScale,

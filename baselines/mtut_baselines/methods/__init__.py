@@ -1,0 +1,1 @@
+"""Methods and controls by name."""

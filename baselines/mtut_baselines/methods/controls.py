@@ -1,0 +1,110 @@
+"""Methods that are controls of MTUT: each changes one thing of it; none is of the paper.
+
+What each changes stands in :mod:`mtut_baselines.objectives.controls`. They share first stages
+with I3D.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from mtut_baselines.methods.paper import (
+    ALIGNMENT_SETTINGS,
+    alignment_options,
+    i3d_method,
+    mtut_method,
+)
+from mtut_baselines.objectives.alignment import AlignmentObjective
+from mtut_baselines.objectives.controls import (
+    ConstantGate,
+    InvertedGate,
+    MutualLearning,
+    OtherClip,
+    PermutedGate,
+)
+from mtut_bench.contract.method import Method, Objective
+
+__all__ = ["CONTROLS"]
+
+
+def _control(name: str, title: str, objective: type[AlignmentObjective], summary: str) -> Method:
+    """Return MTUT with another objective.
+
+    Args:
+        name: of the method.
+        title: in the report, also of its fusion.
+        objective: MTUT's, but for one thing.
+        summary: that thing, and the question that it answers.
+    """
+    return replace(
+        mtut_method(),
+        name=name,
+        title=title,
+        fusion_title=title,
+        build_objective=partial(_changed, objective=objective),
+        summary=summary,
+    )
+
+
+def _changed(settings: Mapping[str, Any], *, objective: type[AlignmentObjective]) -> Objective:
+    return objective(alignment_options(settings, focal=True))
+
+
+def _constant(settings: Mapping[str, Any]) -> Objective:
+    return ConstantGate(alignment_options(settings, focal=True), float(settings["rho_constant"]))
+
+
+def _mutual(settings: Mapping[str, Any]) -> Objective:
+    """Return mutual learning, which has no settings."""
+    return MutualLearning()
+
+
+CONTROLS: dict[str, Method] = {
+    # A/A: what differs between this and I3D is the draws of stage two alone.
+    "i3d-again": replace(
+        i3d_method(),
+        name="i3d-again",
+        title="I3D again",
+        fusion_title="I3D again",
+        settings=("joint_seed",),
+        summary="i3d with other draws in stage two: how far apart are two methods that are alike?",
+    ),
+    "mtut-other-clip": _control(
+        "mtut-other-clip",
+        "MTUT, other clip",
+        OtherClip,
+        "aligned to another clip of the batch: does it matter that both see the same gesture?",
+    ),
+    "mtut-rho-permuted": _control(
+        "mtut-rho-permuted",
+        "MTUT, rho permuted",
+        PermutedGate,
+        "rho of another clip of the batch: does it matter for which clips the gate opens?",
+    ),
+    "mtut-rho-inverted": _control(
+        "mtut-rho-inverted",
+        "MTUT, rho inverted",
+        InvertedGate,
+        "the network that does better follows: does it matter which way the gate opens?",
+    ),
+    "mtut-rho-constant": replace(
+        mtut_method(),
+        name="mtut-rho-constant",
+        title="MTUT, rho constant",
+        fusion_title="MTUT, rho constant",
+        build_objective=_constant,
+        settings=(*ALIGNMENT_SETTINGS, "rho_constant"),
+        summary="one rho for all clips (--set rho_constant=...): does it matter that rho varies?",
+    ),
+    "mutual-learning": replace(
+        i3d_method(),
+        name="mutual-learning",
+        title="Deep mutual learning",
+        fusion_title="Deep mutual learning",
+        build_objective=_mutual,
+        min_modalities=2,
+        summary="predictions are imitated: does it take correlations? (Zhang et al., CVPR 2018)",
+    ),
+}
+"""Every control by the name that users type."""

@@ -1,0 +1,1 @@
+"""I3D, C3D, and recomputation of activations."""

@@ -1,0 +1,1 @@
+"""Published weights: download, convert, place, check."""

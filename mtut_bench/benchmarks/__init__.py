@@ -1,0 +1,1 @@
+"""Speed beside bare calls of the same run."""

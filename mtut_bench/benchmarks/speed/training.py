@@ -1,0 +1,273 @@
+"""The real training step as a piece of work, its parts timed, and the loops it is held against."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from mtut_bench.benchmarks.speed.rates import wait_for
+from mtut_bench.contract.method import NetworkOutput
+from mtut_bench.loading.prefetch import Feed
+from mtut_bench.loading.training_clips import Batch, EpochSampler, TrainingClips, split_batch
+from mtut_bench.loading.transforms import to_input
+from mtut_bench.runs.machine import Machine
+from mtut_bench.runs.spec import RunPlan
+from mtut_bench.training.step import PARTS, Clock, no_clock, train_step
+from mtut_bench.training.train_state import Learner, autocast, build_learner
+
+__all__ = ["EagerBf16", "FullBatches", "PartClock", "PlainLoop", "Training", "plain_loader"]
+
+
+_T = TypeVar("_T")
+
+
+class PartClock:
+    """How long each part of a step takes.
+
+    On a GPU its stream is timed, not this process: work is queued and done later.
+
+    Args:
+        device: of the networks.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._marks: list[tuple[str, Any]] = []
+
+    def __call__(self, part: str) -> None:
+        """Begin a part; the one before it ends."""
+        self._marks.append((part, self._now()))
+
+    def milliseconds(self) -> dict[str, float]:
+        """Return the time of every part since the last call, all steps together; ends the last."""
+        marks = [*self._marks, ("", self._now())]
+        wait_for(self._device)
+        found = dict.fromkeys(PARTS, 0.0)
+        for (part, begun), (_, ended) in pairwise(marks):
+            if isinstance(begun, float):
+                found[part] += 1e3 * (ended - begun)
+            else:
+                found[part] += begun.elapsed_time(ended)
+        self._marks = []
+        return found
+
+    def _now(self) -> float | torch.cuda.Event:
+        if self._device.type != "cuda":
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record(torch.cuda.current_stream(self._device))
+        return event
+
+
+class FullBatches(EpochSampler):
+    """The batches of an epoch without a shorter last one, so that every step is the same work."""
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        size = min(self.batch_size, self.num_clips)
+        return (batch for batch in super().__iter__() if len(batch) == size)
+
+
+class Training:
+    """The networks of a run and endless batches: :meth:`step` is the trainer's own.
+
+    Nothing is learnt: the learning rate is 0, so that no loss can diverge. The work is the same.
+
+    Args:
+        plan: the run.
+        machine: device, workers, residence.
+    """
+
+    def __init__(self, plan: RunPlan, machine: Machine) -> None:
+        self.plan, self.machine = plan, machine
+        self.learners = _build(plan, machine)
+        self.objective = plan.method.build_objective(plan.protocol.objective_settings())
+        self.feed, self.batches = endless(plan, machine)
+        self.num_steps = 0
+
+    def step(self, clock: Clock = no_clock) -> int:
+        """Do one update of all networks; return clips times networks."""
+        plan, machine = self.plan, self.machine
+        clock("load")
+        batch = next(self.batches)
+        train_step(
+            self.learners,
+            split_batch(batch, plan.protocol.accumulation),
+            self.objective,
+            plan.protocol,
+            plan.seed,
+            self.num_steps,
+            machine.device,
+            plan.arm.precision,
+            clock=clock,
+        )
+        self.num_steps += 1
+        return len(batch.clip_ids) * len(self.learners)
+
+
+def endless(plan: RunPlan, machine: Machine) -> tuple[Feed, Iterator[Batch]]:
+    """Return the run's feed, and its batches epoch after epoch."""
+    clips = training_clips(plan)
+    sampler = FullBatches(len(clips), plan.protocol.batch_size, plan.seed)
+    feed = Feed(clips, sampler, machine.workers, machine.device, machine.residence)
+    return feed, _cycle(feed, sampler)
+
+
+def _cycle(batches: Iterable[_T], sampler: EpochSampler) -> Iterator[_T]:
+    while True:
+        yield from batches
+        sampler.epoch += 1
+
+
+def training_clips(plan: RunPlan) -> TrainingClips:
+    """Return the training side of a run's fold."""
+    return TrainingClips(plan.store, plan.fold.train, plan.modalities, plan.protocol, plan.seed)
+
+
+def _build(plan: RunPlan, machine: Machine) -> dict[str, Learner]:
+    num_classes = plan.identity["num_classes"]
+    learners: dict[str, Learner] = {}
+    for modality in plan.modalities:
+        learners[modality] = build_learner(
+            plan.method,
+            modality,
+            num_classes,
+            plan.protocol,
+            plan.seed,
+            machine.device,
+            recompute=machine.recompute,
+        )
+        learners[modality].restart(0.0)
+        learners[modality].network.train()
+    return learners
+
+
+class _FloatClips(Dataset[tuple[dict[str, Tensor], Tensor, int]]):
+    """Training clips as public loops make them: float32 network inputs, one by one, in a worker."""
+
+    def __init__(self, clips: TrainingClips) -> None:
+        self.clips = clips
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[dict[str, Tensor], Tensor, int]:
+        item = self.clips[key]
+        valid_NT = item.valid_T[None]
+        inputs = {
+            modality: to_input(frames[None], modality, [item.crop], self.clips.protocol, valid_NT)[
+                0
+            ]
+            for modality, frames in item.frames.items()
+        }
+        return inputs, item.valid_T, item.label
+
+
+def plain_loader(plan: RunPlan, device: torch.device, workers: int) -> Iterator[Any]:
+    """Return endless (inputs per modality, valid frames, labels) on the device, made by workers."""
+    clips = training_clips(plan)
+    sampler = FullBatches(len(clips), plan.protocol.batch_size, plan.seed)
+    loader = DataLoader(
+        _FloatClips(clips),
+        batch_sampler=sampler,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        persistent_workers=workers > 0,
+        multiprocessing_context="spawn" if workers > 0 else None,
+    )
+    for inputs, valid, labels in _cycle(loader, sampler):
+        moved = {m: clip.to(device, non_blocking=True) for m, clip in inputs.items()}
+        yield (
+            moved,
+            valid.to(device, non_blocking=True),
+            labels.to(device, non_blocking=True),
+        )
+
+
+class PlainLoop:
+    """The loop of public code: eager, contiguous, TF32, autotuned, float32 clips made by workers.
+
+    Args:
+        plan: the run.
+        machine: device.
+        workers: processes that make clips.
+    """
+
+    def __init__(self, plan: RunPlan, machine: Machine, workers: int) -> None:
+        self.plan = plan
+        self.learners = _build(plan, machine)
+        self.objective = plan.method.build_objective(plan.protocol.objective_settings())
+        self._batches = plain_loader(plan, machine.device, workers)
+
+    def step(self) -> int:
+        """Do one update of all networks; return clips times networks."""
+        with _public_settings():
+            inputs, valid_NT, labels_N = next(self._batches)
+            outputs = {m: x.network(inputs[m]) for m, x in self.learners.items()}
+            _update(self, outputs, labels_N, valid_NT)
+        return len(labels_N) * len(self.learners)
+
+
+class EagerBf16:
+    """The step as one would first speed it up: bf16 autocast, channels last, our uint8 batches.
+
+    Args:
+        plan: the run.
+        machine: device, workers, residence.
+    """
+
+    def __init__(self, plan: RunPlan, machine: Machine) -> None:
+        self.plan, self.machine = plan, machine
+        self.learners = _build(plan, machine)
+        for learner in self.learners.values():
+            learner.network.to(memory_format=torch.channels_last_3d)
+        self.objective = plan.method.build_objective(plan.protocol.objective_settings())
+        _, self._batches = endless(plan, machine)
+
+    def step(self) -> int:
+        """Do one update of all networks; return clips times networks."""
+        batch = next(self._batches).to(self.machine.device)
+        with _public_settings(), autocast(self.machine.device, "bf16"):
+            outputs = {}
+            for m, learner in self.learners.items():
+                clip = to_input(batch.frames[m], m, batch.crops, self.plan.protocol, batch.valid_NT)
+                clip = clip.contiguous(memory_format=torch.channels_last_3d)
+                outputs[m] = learner.network(clip)
+        with _public_settings():
+            _update(self, outputs, batch.labels_N, batch.valid_NT)
+        return len(batch.clip_ids) * len(self.learners)
+
+
+def _update(
+    loop: PlainLoop | EagerBf16,
+    outputs: Mapping[str, NetworkOutput],
+    labels_N: Tensor,
+    valid_NT: Tensor,
+) -> None:
+    result = loop.objective(outputs, labels_N, valid_NT)
+    for learner in loop.learners.values():
+        learner.optimiser.zero_grad(set_to_none=True)
+    torch.stack(list(result.losses.values())).sum().backward()
+    limit = loop.plan.protocol.gradient_clip
+    for learner in loop.learners.values():
+        if limit is not None:
+            nn.utils.clip_grad_norm_(learner.network.parameters(), limit)
+        learner.optimiser.step()
+
+
+@contextmanager
+def _public_settings() -> Iterator[None]:
+    """TF32 and cuDNN's autotuning, as public loops switch them on; put back afterwards."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        with torch.backends.cudnn.flags(
+            enabled=True, benchmark=True, deterministic=False, allow_tf32=True
+        ):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)

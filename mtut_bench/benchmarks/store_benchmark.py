@@ -1,0 +1,230 @@
+"""Speed and size of stores: one of EgoGesture's many clips, and one of ordinary frames.
+
+Both are synthetic. Times of opening and of the clip table do not depend on the size of frames, nor
+does the number of files; so the many clips have tiny frames. Files are cached when they are read.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from mtut_bench.benchmarks.measurement import (
+    Benchmark,
+    Measure,
+    interleave,
+    machine_facts,
+    seconds_of,
+)
+from mtut_bench.contract.types import ClipRow, Split
+from mtut_bench.files import StrPath, canonical_json
+from mtut_bench.store.format import Geometry, StorePlan, Unit
+from mtut_bench.store.reader import StoreReader
+from mtut_bench.store.writer import Frames, StoreWriter, write_unit
+
+__all__ = ["EGOGESTURE_CLIPS", "bench_store"]
+
+EGOGESTURE_CLIPS = 24_161
+
+_OPEN_LIMIT_MS, _TABLE_LIMIT_MS, _FILES_LIMIT = 15.0, 100.0, 4_500.0
+_READ_FLOOR = 0.75
+_WINDOW = 64
+_PACKAGES = ("mtut-bench", "numpy", "numcodecs", "zarr")
+_TINY = Geometry(("rgb", "depth"), 4, 4)
+_ORDINARY = Geometry(("rgb", "depth"), 240, 320)
+_UNITS_A_TASK = 50
+
+Progress = Callable[[int, int], None]
+MakeFrames = Callable[[int, tuple[int, int, int, int]], NDArray[np.uint8]]
+
+
+def bench_store(
+    folder: StrPath,
+    *,
+    num_clips: int = EGOGESTURE_CLIPS,
+    workers: int = 1,
+    repeats: int = 25,
+    progress: Progress | None = None,
+) -> Benchmark:
+    """Measure opening, clip table, number of files and random windows of synthetic stores.
+
+    Args:
+        folder: for the stores; those that are there already are measured as they are.
+        num_clips: of the large store.
+        workers: processes that write it.
+        repeats: of every measurement; the medians count.
+        progress: called with (units written, units in all).
+    """
+    folder = Path(folder)
+    facts = machine_facts(_PACKAGES)
+    many = folder / f"clips-{num_clips}.zarr"
+    _build(many, _plan(_lengths(num_clips), _TINY), _flat_frames, workers, progress)
+    frames = folder / "frames.zarr"
+    _build(frames, _plan([80] * 8, _ORDINARY), _moving_frames, 1, None)
+    facts["stores"] = (
+        f"synthetic: {num_clips:,} clips of {_TINY.width}x{_TINY.height}, 8 clips of 80 frames of"
+        f" {_ORDINARY.width}x{_ORDINARY.height}, {'+'.join(_TINY.modalities)}: {folder}"
+    )
+    measures = [*_bench_opening(many, repeats), *_bench_windows(frames, repeats)]
+    return Benchmark(tuple(measures), facts)
+
+
+def _bench_opening(path: Path, repeats: int) -> list[Measure]:
+    rows = StoreReader(path).table.rows  # once before: imports are done, files are cached
+    found = interleave(
+        {
+            "open": lambda: seconds_of(partial(StoreReader, path)),
+            "table": lambda: _time_table(StoreReader(path)),
+        },
+        repeats,
+    )
+    num_files = sum(file.is_file() for file in path.rglob("*"))
+    note = f"{len(rows):,} clips, median of {repeats}"
+    return [
+        Measure("open a store", found["open"] * 1e3, "ms", limit=_OPEN_LIMIT_MS, note=note),
+        Measure(
+            "read its clip table", found["table"] * 1e3, "ms", limit=_TABLE_LIMIT_MS, note=note
+        ),
+        Measure("files", num_files, "files", limit=_FILES_LIMIT, note="+".join(_TINY.modalities)),
+    ]
+
+
+def _time_table(reader: StoreReader) -> float:
+    return seconds_of(lambda: reader.table)
+
+
+def _bench_windows(path: Path, repeats: int) -> list[Measure]:
+    """Return the rate of random windows through the reader, beside zarr's own of the same array."""
+    reader = StoreReader(path)
+    rng = np.random.default_rng(0)
+    measures: list[Measure] = []
+    for modality in reader.modalities:
+        array: Any = zarr.open_array(path / "frames" / modality, mode="r")
+        reader.read(0, modality)
+        ours: list[float] = []
+        bare: list[float] = []
+        for turn in range(4 * repeats):
+            clip = int(rng.integers(len(reader.table.rows)))
+            start = int(rng.integers(reader.table.rows[clip].num_frames - _WINDOW + 1))
+            first = reader.table.offsets[clip] + start
+            read = partial(reader.read, clip, modality, start, start + _WINDOW)
+            timers = [
+                (ours, read),
+                (bare, partial(array.__getitem__, slice(first, first + _WINDOW))),
+            ]
+            for seconds, action in timers[:: -1 if turn % 2 else 1]:
+                seconds.append(seconds_of(action))
+        measures.append(
+            Measure(
+                f"{_WINDOW}-frame windows, {modality}",
+                1 / median(ours),
+                "windows/s",
+                1 / median(bare),
+                _READ_FLOOR,
+                note=f"median of {4 * repeats}",
+            )
+        )
+    return measures
+
+
+def _lengths(num_clips: int) -> list[int]:
+    """Return lengths like EgoGesture's: 3 to 196 frames, on average 40."""
+    drawn = np.random.default_rng(0).normal(40, 12, num_clips)
+    return [int(length) for length in np.clip(np.rint(drawn), 3, 196)]
+
+
+def _plan(lengths: Sequence[int], geometry: Geometry) -> StorePlan:
+    splits: tuple[Split, ...] = ("train", "val", "test")
+    rows: list[ClipRow] = []
+    sources: list[str] = []
+    for number, length in enumerate(lengths):
+        subject, scene = number // 484 + 1, number // 81 % 6 + 1
+        video = f"subject{subject:02d}/scene{scene}/group{number // 9 % 9 + 1}"
+        window = [number % 2000, number % 2000 + length]
+        clip_id = f"{video}/{number:06d}-{window[1]:06d}"
+        rows.append(ClipRow(clip_id, str(subject), number % 83, -1, splits[subject % 3], length))
+        paths = {m: f"images/{video}/{m}/%06d.jpg" for m in geometry.modalities}
+        sources.append(canonical_json({**paths, "window": window}))
+    return StorePlan(tuple(rows), tuple(sources), geometry, _attributes(len(rows)))
+
+
+def _attributes(num_clips: int) -> dict[str, Any]:
+    return {
+        "dataset": "store-benchmark",
+        "origin": "synthetic",
+        "complete": True,
+        "expected_clips": num_clips,
+        "classes": [f"gesture {number}" for number in range(1, 84)],
+        "mirror": None,
+        "fold_rule": "split",
+        "subject_unit": "person",
+        "fps": 30.0,
+        "depth_polarity": "",
+        "flow": {},
+        "colour": "generated",
+        "alignment": {},
+        "assumptions": [],
+        "source": "",
+        "licence": "",
+    }
+
+
+def _build(
+    path: Path, plan: StorePlan, make: MakeFrames, workers: int, progress: Progress | None
+) -> None:
+    """Write a store, unless it is there; units may be written by several processes."""
+    if path.exists():
+        return
+    writer = StoreWriter(path, plan)
+    write = partial(_write_units, writer.partial, plan.geometry, make)
+    with writer.lock():
+        writer.begin()
+        units = [unit for unit, _ in writer.pending()]
+        tasks = [units[i : i + _UNITS_A_TASK] for i in range(0, len(units), _UNITS_A_TASK)]
+        if workers <= 1:
+            for task in tasks:
+                write(task)
+        else:
+            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+                for done, future in enumerate(
+                    as_completed(pool.submit(write, t) for t in tasks), 1
+                ):
+                    future.result()
+                    if progress:
+                        progress(done, len(tasks))
+        writer.finish({})
+
+
+def _write_units(partial_: Path, geometry: Geometry, make: MakeFrames, units: list[Unit]) -> None:
+    for unit in units:
+        write_unit(partial_, geometry, unit, _clips(geometry, unit, make))
+
+
+def _clips(geometry: Geometry, unit: Unit, make: MakeFrames) -> Iterator[tuple[int, Frames]]:
+    for index, (start, stop) in unit.places.items():
+        shapes = {m: geometry.shape(m, stop - start) for m in geometry.modalities}
+        yield index, {m: make(index, shape) for m, shape in shapes.items()}
+
+
+def _flat_frames(index: int, shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    return np.full(shape, index % 251, np.uint8)
+
+
+def _moving_frames(index: int, shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """Return waves that move, with the noise of a camera: zstd packs them as it packs videos."""
+    length, height, width, channels = shape
+    noise_HWC = np.random.default_rng(index).integers(-1, 2, (height + length, width, channels))
+    y_H, x_W = np.linspace(0, 4 * math.pi, height), np.linspace(0, 5 * math.pi, width)
+    frames = np.empty(shape, np.uint8)
+    for t in range(length):
+        wave_HW = 128 + 50 * np.sin(y_H + 0.1 * t)[:, None] + 50 * np.cos(x_W - 0.2 * t)
+        frames[t] = wave_HW.astype(np.int64)[..., None] + noise_HWC[t : t + height]
+    return frames

@@ -1,0 +1,1 @@
+"""What core and methods agree on: types, methods, protocols, folds, predictions."""

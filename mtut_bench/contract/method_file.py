@@ -1,0 +1,100 @@
+"""A user's own method: one Python file with a function that returns a Method."""
+
+import hashlib
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+from mtut_bench.contract.method import Method
+from mtut_bench.errors import UsageError, did_you_mean
+from mtut_bench.files import StrPath
+
+__all__ = ["load_method", "where"]
+
+
+def load_method(text: str, known: Mapping[str, Method]) -> Method:
+    """Return the method of ``path/to/file.py:function``, or the one known by a name.
+
+    The file's SHA-256 becomes part of every run's identity: a changed file is another method. Of a
+    first stage only where the network is the file's own; one of ours is shared.
+
+    Args:
+        text: what the user typed.
+        known: our methods, by name.
+
+    Raises:
+        UsageError: no such method, file or function; the file fails (with its line); what the
+            function returns is no Method, or has the name of one of ours.
+    """
+    if text in known:
+        return known[text]
+    name, colon, function = text.rpartition(":")
+    if not colon or not name.endswith(".py"):
+        raise UsageError(
+            f"there is no method {text!r}",
+            f"{did_you_mean(text, known)}Choose one of: {', '.join(known)}; or your own:"
+            " path/to/file.py:build.",
+        )
+    path = Path(name)
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", "Write --method path/to/file.py:build.")
+    source = path.read_bytes()
+    digest = hashlib.sha256(source).hexdigest()
+    method = _call(path, source, f"{path.stem}_{digest[:12]}", function)
+    if not isinstance(method, Method):
+        raise UsageError(
+            f"{text} returned a {type(method).__name__}, not a Method",
+            "Return mtut_bench.contract.method.Method(...).",
+        )
+    titles = {title for ours in known.values() for title in (ours.title, ours.fusion_title)}
+    taken = [n for n in (method.name,) if n in known]
+    taken += [title for title in (method.title, method.fusion_title) if title in titles]
+    if taken:
+        raise UsageError(
+            f"{text} calls its method {taken[0]!r}, which is one of ours",
+            "Give it another name and title.",
+        )
+    return replace(
+        method,
+        source=digest,
+        network_source="" if _is_known_network(method, known) else digest,
+        file=text,
+    )
+
+
+def _is_known_network(method: Method, known: Mapping[str, Method]) -> bool:
+    """Return whether the networks are those of one of our methods, built and filled alike."""
+    return any(
+        (method.network, method.build_network) == (ours.network, ours.build_network)
+        and method.load_weights in (None, ours.load_weights)
+        for ours in known.values()
+    )
+
+
+def _call(path: Path, source: bytes, name: str, function: str) -> object:
+    """Return what a function of the file returns; these very bytes are run, from no cache."""
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    # A dataclass looks for its module there.
+    sys.modules[name] = module
+    try:
+        exec(compile(source, str(path), "exec"), module.__dict__)
+    except Exception as error:
+        raise UsageError(where(path, error), "Correct the file.") from error
+    build = getattr(module, function, None)
+    if not callable(build):
+        raise UsageError(f"{path} has no function {function!r}", f"Define it: def {function}():")
+    try:
+        return build()
+    except Exception as error:
+        raise UsageError(where(path, error), "Correct the file.") from error
+
+
+def where(path: StrPath, error: Exception) -> str:
+    """Return an error with the last line of a user's file that it passed."""
+    lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    place = f"{path}:{lines[-1].lineno}" if lines else str(path)
+    return f"{place}: {type(error).__name__}: {error}"

@@ -1,0 +1,1 @@
+"""Trained networks on new recordings, and exported."""

@@ -1,0 +1,336 @@
+"""The model card beside an exported network: all that its user must know, as Markdown."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtut_bench.contract.metrics import num_correct, wilson_interval
+from mtut_bench.contract.predictions import Predictions, fuse
+from mtut_bench.contract.types import behaves_like
+from mtut_bench.inference.export.comparison import Difference
+from mtut_bench.inference.export.input_spec import InputSpec
+from mtut_bench.report.formats.markdown import escape
+from mtut_bench.runs.trained import TrainedRun
+from mtut_bench.store.format import MAX_SHORT_SIDE_PX
+
+__all__ = ["Exported", "card_text"]
+
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^/]+/)+")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An exported network, compared and ready to be written.
+
+    Attributes:
+        name: of its file.
+        file_format: 'safetensors' or 'onnx'.
+        spec: its input.
+        dynamic: whether it takes clips of any length.
+        differences: from the run's network.
+    """
+
+    name: str
+    file_format: str
+    spec: InputSpec
+    dynamic: bool
+    differences: tuple[Difference, ...]
+
+
+def card_text(run: TrainedRun, exported: Exported, predictions: Predictions, command: str) -> str:
+    """Return the model card of a network.
+
+    Args:
+        run: that trained it.
+        exported: the network.
+        predictions: of the run on its test clips.
+        command: that exported it.
+
+    Raises:
+        RunError: the run's manifest lacks a field.
+    """
+    title = run.manifest.get("method.title", str)
+    parts = [
+        _front_matter(run),
+        f"# {escape(title)}, {escape(exported.spec.modality)}:"
+        f" {escape(run.manifest.get('store.name', str))}",
+        _summary(run, exported),
+        _section("Accuracy", _accuracy(run, exported, predictions)),
+        _section("Data", _data(run)),
+        _section("Training", _training(run, exported)),
+        _section("Input", [*_input(exported), *_camera(run, exported)]),
+        _section("Output", _output(run)),
+        "\n".join(["## Load", "", "```python", *_load(run, exported), "```"]),
+        _section("Exported network against the run's", _differences(exported)),
+        _section("Versions", _versions(run, command)),
+        "\n\n".join(["## Limits", *_limits(run)]),
+        "\n\n".join(["## Licence", *_licence(run, exported)]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front_matter(run: TrainedRun) -> str:
+    tags = ["gesture-recognition", run.manifest.get("store.origin", str), run.method.name]
+    return "\n".join(
+        [
+            "---",
+            "library_name: mtut-bench",
+            "pipeline_tag: video-classification",
+            # The terms follow from the recordings and the initial weights: see the last section.
+            "license: other",
+            "license_name: see-licence-section",
+            f"tags: {json.dumps(tags, ensure_ascii=False)}",
+            "---",
+        ]
+    )
+
+
+def _summary(run: TrainedRun, exported: Exported) -> str:
+    fold = escape(str(run.manifest.get("identity.fold", str)))
+    words = (
+        f"One network of one run: it sees {escape(exported.spec.modality)} alone, was trained with"
+        f" {escape(' + '.join(run.modalities))}, on the training side of fold {fold}. It is not the"
+        " method's mean over folds, and not a network trained on all clips."
+    )
+    if run.manifest.get("store.origin", str) == "synthetic":
+        words += (
+            " **Trained on generated drawings, not on recordings: it shows the path, no more.**"
+        )
+    return words
+
+
+def _accuracy(
+    run: TrainedRun, exported: Exported, predictions: Predictions
+) -> Iterator[tuple[str, str]]:
+    total = len(predictions.clip_ids)
+    own = fuse(predictions, [exported.spec.modality])
+    correct = num_correct(own, predictions.labels_N)
+    low, high = wilson_interval(correct, total)
+    yield "top-1", f"{correct / total:.1%} ({correct} of {total} test clips)"
+    yield "95 % interval (Wilson)", f"{low:.1%} to {high:.1%}"
+    yield "chance", f"{1 / len(run.classes):.1%} (1 of {len(run.classes)} classes)"
+    people = sorted(set(run.manifest.get("test_subjects", list)))
+    unit = run.manifest.get("store.subject_unit", str)
+    shown = ", ".join(people) if len(people) <= 12 else "see the run"
+    yield "test side", f"{total} clips of {len(people)} {unit}(s): {shown}"
+    yield (
+        "measured",
+        f"by the run, in {run.manifest.get('identity.precision', str)} on"
+        f" {run.manifest.get('provenance.device', str)}; every test clip whole, exactly once, by"
+        " the last epoch's network",
+    )
+
+
+def _data(run: TrainedRun) -> Iterator[tuple[str, str]]:
+    store = run.manifest
+    complete = "complete" if store.get("store.complete", bool) else "a part of the dataset"
+    clips, expected = store.get("store.num_clips", int), store.get("store.expected_clips", int)
+    yield "dataset", store.get("store.dataset", str)
+    yield "origin", store.get("store.origin", str)
+    yield "source", store.get("store.source", str, type(None)) or "unknown"
+    yield "licence", store.get("store.licence", str, type(None)) or "unknown"
+    yield "store", store.get("store.name", str)
+    yield "clips", f"{clips} of {expected}, {complete}"
+    yield "content digest", store.get("store.digest", str)
+
+
+def _training(run: TrainedRun, exported: Exported) -> Iterator[tuple[str, str]]:
+    manifest = run.manifest
+    identity = manifest.get("identity", dict)
+    yield "run", manifest.get("id", str)
+    yield "method", f"{manifest.get('method.title', str)} ({run.method.name})"
+    if run.method.source:
+        yield "SHA-256 of the method's file", run.method.source
+    yield "network", f"{run.method.network}, width {run.protocol.width:g}"
+    yield "trained with", ", ".join(run.modalities)
+    protocol = f"{identity['protocol']['name']}, version {identity['protocol']['version']}"
+    changes = identity["overrides"]
+    yield "protocol", f"{protocol}; changed: {json.dumps(changes)}" if changes else protocol
+    yield "epochs", f"{run.protocol.epochs_alone} alone + {run.protocol.epochs_joint} joint"
+    yield "fold", f"{identity['fold']} (of: {', '.join(manifest.get('store.folds', list))})"
+    yield "seed", str(identity["seed"])
+    yield "initial weights", _initial(run, exported)
+    for note in manifest.get("weights", dict).get(exported.spec.modality, []):
+        yield "from the weight file", str(note)
+
+
+def _initial(run: TrainedRun, exported: Exported) -> str:
+    if not _pretrained(run):
+        return "random"
+    return f"published: {run.method.weights.get(exported.spec.modality, 'see the run')}"
+
+
+def _pretrained(run: TrainedRun) -> bool:
+    return run.manifest.get("identity.weights_digest", str, type(None)) is not None
+
+
+def _input(exported: Exported) -> Iterator[tuple[str, str]]:
+    spec = exported.spec
+    (height, width), (tall, wide), (top, left) = spec.frame_size, spec.resized, spec.corner
+    side = f"{spec.crop} x {spec.crop}"
+    yield (
+        "tensor",
+        f"float32 (N, {spec.channels}, T, {spec.crop}, {spec.crop}), clips of one length",
+    )
+    yield (
+        "frames",
+        f"{width} x {height} pixels (width x height), {spec.frame_channels} x uint8, as the store"
+        f" keeps them: recorded size, or short side {MAX_SHORT_SIDE_PX} by area averaging",
+    )
+    yield "resize", f"to {wide} x {tall}, bilinear, antialiased, corners not aligned"
+    yield "crop", f"{side} at row {top}, column {left}; not mirrored"
+    yield "values", spec.scaling()
+    low, high = spec.value_range
+    yield "range", f"{low:g} to {high:g}"
+    if spec.channels > spec.frame_channels:
+        yield "channels", f"the grey value {spec.channels} times"
+    if exported.dynamic:
+        yield "length", f"any T of at least {spec.min_frames}; trained on {spec.clip_length} frames"
+        who = "append" if exported.file_format == "onnx" else "the network itself appends"
+        yield "shorter clips", f"{who} frames of the number 0 up to {spec.min_frames}"
+    else:
+        length = max(spec.clip_length, spec.min_frames)
+        yield "length", f"exactly {length} frames: torch could not leave it open"
+
+
+def _camera(run: TrainedRun, exported: Exported) -> Iterator[tuple[str, str]]:
+    modality = exported.spec.modality
+    kind = behaves_like(modality)
+    yield "frames per second", f"{run.manifest.get('store.fps', int, float):g}"
+    if kind == "rgb":
+        yield "colour stream", run.manifest.get("store.colour", str)
+    elif kind == "depth":
+        yield "depth", run.manifest.get("store.depth_polarity", str)
+    else:
+        facts = run.manifest.get("store.flow", dict).get(modality, {})
+        yield "flow", json.dumps(facts, ensure_ascii=False)
+
+
+def _output(run: TrainedRun) -> Iterator[tuple[str, str]]:
+    count = len(run.classes)
+    yield "logits", f"float32 (N, {count}), the mean over time; softmax gives probabilities"
+    yield "logits per step", f"float32 (N, {count}, T'), of the head's time steps"
+    for number, name in enumerate(run.classes):
+        yield f"class {number}", name
+
+
+def _differences(exported: Exported) -> Iterator[tuple[str, str]]:
+    for difference in exported.differences:
+        shape, _, rest = str(difference).partition(": ")
+        yield shape, rest
+
+
+def _versions(run: TrainedRun, command: str) -> Iterator[tuple[str, str]]:
+    for name, version in run.manifest.get("provenance.versions", dict).items():
+        yield f"trained with {name}", str(version)
+    yield "trained at revision", str(run.manifest.get("provenance.git", str, type(None)))
+    yield "trained by", _without_folders(run.manifest.get("provenance.command", str))
+    yield "exported by", _without_folders(command) or "export_networks in Python"
+
+
+def _without_folders(command: str) -> str:
+    """Return a command whose paths are names: a card tells nothing of a machine's folders."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    return shlex.join(_FOLDERS.sub("", word) for word in words)
+
+
+def _load(run: TrainedRun, exported: Exported) -> list[str]:
+    onnx = exported.file_format == "onnx"
+    spec, name = exported.spec, json.dumps(exported.name, ensure_ascii=False)
+    height, width = spec.frame_size
+    frames = (
+        f"frames = np.zeros(({max(spec.clip_length, spec.min_frames)}, {height}, {width},"
+        f" {spec.frame_channels}), np.uint8)  # yours"
+    )
+    prepare = ["", "", *spec.code(pad=onnx and exported.dynamic), "", ""]
+    body = _load_onnx(name) if onnx else _load_tensors(run, name)
+    imports = ["import json", "", "import numpy as np"]
+    imports += ["import onnxruntime"] if onnx else []
+    imports += ["import torch"]
+    if not onnx:
+        imports += [
+            _method_import(run),
+            "from mtut_bench.contract.method import NetworkSpec",
+            "from safetensors import safe_open",
+            "from safetensors.torch import load_file",
+        ]
+    imports += ["from torch.nn import functional"]
+    last = ["print(classes[int(logits[0].argmax())])"]
+    return [*imports, *prepare, frames, *body, *last]
+
+
+def _load_onnx(name: str) -> list[str]:
+    return [
+        f"session = onnxruntime.InferenceSession({name})",
+        'logits, per_step = session.run(None, {"clip": prepare(frames).numpy()})',
+        'classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])',
+    ]
+
+
+def _method_import(run: TrainedRun) -> str:
+    if run.method.source:
+        path, _, function = run.method.file.rpartition(":")
+        name = Path(path).stem if Path(path).stem.isidentifier() else "method_of_yours"
+        return f"from {name} import {function or 'build'}  # the file that trained"
+    return "from mtut_baselines import METHODS"
+
+
+def _load_tensors(run: TrainedRun, name: str) -> list[str]:
+    own = f"{run.method.file.rpartition(':')[2] or 'build'}()"
+    method = own if run.method.source else 'METHODS[facts["method"]]'
+    return [
+        f'with safe_open({name}, framework="pt") as file:',
+        "    facts = file.metadata()",
+        'spec = NetworkSpec(**json.loads(facts["network_spec"]))',
+        f"network = {method}.build_network(spec).eval()",
+        f"network.load_state_dict(load_file({name}))",
+        "with torch.inference_mode():",
+        "    logits = network(prepare(frames)).logits_NKT.mean(dim=2)",
+        'classes = json.loads(facts["classes"])',
+    ]
+
+
+def _limits(run: TrainedRun) -> Iterator[str]:
+    count = len(run.classes)
+    yield (
+        f"For research on hand gestures: one clip that holds one of the {count} gestures above,"
+        " seen by a camera like the one of its training clips. There is no class for anything else:"
+        " a clip without a gesture gets one of these names all the same."
+    )
+    yield (
+        "The interval above is about the test clips of one fold. Other persons, rooms, cameras or"
+        " frame rates are not covered by it. Not for decisions about people, and not for safety."
+    )
+    if run.manifest.get("store.origin", str) == "synthetic":
+        yield "Its training clips are drawn by a program: expect nothing of it on recordings."
+    if run.manifest.get("identity.precision", str) != "fp32":
+        yield "The run was tested in bfloat16; this file computes in float32: scores differ a bit."
+
+
+def _licence(run: TrainedRun, exported: Exported) -> Iterator[str]:
+    if run.manifest.get("store.origin", str) == "synthetic":
+        yield "Its training clips were generated: no terms of recordings apply."
+    else:
+        licence = run.manifest.get("store.licence", str, type(None)) or "unknown"
+        yield (
+            "Weights that were trained on recordings may be bound by the recordings' terms"
+            f" ({escape(licence)}): pass them on only if those terms allow it."
+        )
+    if _pretrained(run):
+        yield (
+            "They were initialised from published weights"
+            f" ({escape(_initial(run, exported).removeprefix('published: '))}), whose terms they"
+            " carry."
+        )
+    yield "The licence of mtut-bench (Apache-2.0) covers its code."
+
+
+def _section(title: str, rows: Iterable[tuple[str, str]]) -> str:
+    lines = [f"| {escape(name)} | {escape(value)} |" for name, value in rows]
+    return "\n".join([f"## {title}", "", "| what | value |", "| --- | --- |", *lines])

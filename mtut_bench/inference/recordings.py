@@ -1,0 +1,251 @@
+"""What a trained network says about recordings that no store holds; long ones in windows.
+
+A clip is convolved whole, as in the test. A recording that is longer than any clip of its run is
+cut into windows of the training length, of which few frames are ever in memory.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from mtut_bench.contract.protocol import Protocol
+from mtut_bench.contract.types import Moment
+from mtut_bench.errors import MtutBenchError
+from mtut_bench.runs.trained import TrainedRun
+from mtut_bench.training.whole_clip_test import clip_logits, to_probabilities
+
+__all__ = [
+    "Predictor",
+    "Segment",
+    "Verdict",
+    "Windowing",
+    "cut_windows",
+    "longest_clip",
+    "merge_verdicts",
+    "open_predictor",
+    "run_precision",
+]
+
+
+@dataclass(frozen=True)
+class Windowing:
+    """How recordings are cut; lengths in frames.
+
+    Attributes:
+        longest: a recording of no more frames is one clip; None: however long it is.
+        length: of a window of a longer one.
+        stride: from the beginning of a window to that of the next; at most ``length``.
+    """
+
+    longest: int | None
+    length: int
+    stride: int
+
+
+class Verdict(NamedTuple):
+    """What a network says about a clip or a window.
+
+    Attributes:
+        first, stop: half-open range of the recording's frames.
+        start_s, end_s: the same, seconds from the beginning of the recording.
+        num_frames: that the network saw.
+        probabilities_K: float32 (K,), sum 1.
+        is_window: whether it is a part of a longer recording.
+    """
+
+    first: int
+    stop: int
+    start_s: float
+    end_s: float
+    num_frames: int
+    probabilities_K: NDArray[np.float32]
+    is_window: bool
+
+    def ranking(self) -> list[int]:
+        """Return the classes, the most probable first; of equal ones the first first."""
+        return np.argsort(-self.probabilities_K, kind="stable").tolist()
+
+
+class Segment(NamedTuple):
+    """Neighbouring windows with the same most probable class.
+
+    Attributes:
+        start_s, end_s: from the beginning of the first to the end of the last, seconds.
+        label: the class.
+        probability: of the class, mean over the windows.
+        num_windows: how many.
+    """
+
+    start_s: float
+    end_s: float
+    label: int
+    probability: float
+    num_windows: int
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """One network of a finished run.
+
+    Attributes:
+        network: in evaluation mode, on ``device``.
+        modality: its input.
+        protocol: of the run.
+        fps: frames per second of its store.
+        device: where it computes.
+        precision: 'fp32' or 'bf16'.
+    """
+
+    network: nn.Module
+    modality: str
+    protocol: Protocol
+    fps: float
+    device: torch.device
+    precision: str = "fp32"
+
+    @property
+    def min_frames(self) -> int:
+        """Shorter clips are padded to this many frames by the network itself."""
+        return int(getattr(self.network, "min_frames", 1))
+
+    def probabilities(self, frames_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the probabilities of every class, float32 (K,), for one clip.
+
+        The numbers are those of :func:`mtut_bench.training.whole_clip_test.predict` for a batch of
+        one clip; a batch of several sums in another order, which changes the last digits.
+
+        Args:
+            frames_THWC: uint8, as the run's store keeps them.
+
+        Raises:
+            MtutBenchError: the clip does not fit into the device's memory.
+        """
+        try:
+            logits_NK = clip_logits(
+                self.network,
+                torch.from_numpy(frames_THWC[None]),
+                self.modality,
+                self.protocol,
+                self.device,
+                precision=self.precision,
+            )
+        except torch.OutOfMemoryError as error:
+            raise MtutBenchError(
+                f"{len(frames_THWC)} frames do not fit into the memory of {self.device}",
+                "Give shorter windows, such as --window 64, or --device cpu.",
+            ) from error
+        return to_probabilities(logits_NK)[0]
+
+    def verdicts(self, moments: Iterable[Moment], windowing: Windowing) -> Iterator[Verdict]:
+        """Yield a verdict on a recording, or one for each window of a long one.
+
+        Args:
+            moments: frames of the recording, as a store keeps them; read once, as they are needed.
+            windowing: how it is cut.
+        """
+        for window, is_window in cut_windows(moments, windowing):
+            first, last = window[0], window[-1]
+            frames_THWC = np.stack([moment.frame_HWC for moment in window])
+            yield Verdict(
+                first=first.number,
+                stop=last.number + 1,
+                start_s=first.time_s,
+                end_s=last.time_s + 1 / self.fps,
+                num_frames=len(window),
+                probabilities_K=self.probabilities(frames_THWC),
+                is_window=is_window,
+            )
+
+
+def open_predictor(run: TrainedRun, modality: str, device: torch.device) -> Predictor:
+    """Return a network of a finished run.
+
+    Raises:
+        UsageError: the run has no network for this modality.
+        RunError: its file or the manifest is damaged or of another release.
+    """
+    return Predictor(
+        network=run.network(modality, device),
+        modality=modality,
+        protocol=run.protocol,
+        fps=float(run.manifest.get("store.fps", float, int)),
+        device=device,
+        precision=run_precision(run) if device.type == "cuda" else "fp32",
+    )
+
+
+def run_precision(run: TrainedRun) -> str:
+    """Return the precision that a run was tested with; on a CPU fp32 takes its place."""
+    return str(run.manifest.get("identity.precision", str))
+
+
+def longest_clip(run: TrainedRun) -> int:
+    """Return the frames up to which a recording is taken for one clip.
+
+    The longest test clip of the run, or twice the training length where that is more.
+    """
+    tested = run.manifest.get("test_frames", list)
+    return max(2 * run.protocol.clip_length, *map(int, tested))
+
+
+def cut_windows(
+    moments: Iterable[Moment], windowing: Windowing
+) -> Iterator[tuple[Sequence[Moment], bool]]:
+    """Yield the clips of a recording, and whether each is a window of it.
+
+    The last window ends with the recording, whatever the stride, so that each has its full length.
+    No more frames are held than a clip of ``windowing.longest`` or two windows have.
+
+    Args:
+        moments: read once.
+        windowing: how to cut.
+    """
+    frames = iter(moments)
+    if windowing.longest is None:
+        whole = list(frames)
+        if whole:
+            yield whole, False
+        return
+    held = deque(islice(frames, windowing.longest + 1))
+    if len(held) <= windowing.longest:
+        if held:
+            yield list(held), False
+        return
+    length, stride = windowing.length, windowing.stride
+    window: list[Moment] = []
+    while True:
+        held.extend(islice(frames, max(0, length - len(held))))
+        if len(held) < length:
+            break
+        window = list(islice(held, length))
+        yield window, True
+        for _ in range(stride):
+            held.popleft()
+    rest = list(held)[length - stride :]
+    if rest:
+        yield (window + rest)[-length:], True
+
+
+def merge_verdicts(verdicts: Iterable[Verdict]) -> Iterator[Segment]:
+    """Yield neighbouring windows of one class as one segment, in order."""
+    latest: Segment | None = None
+    for verdict in verdicts:
+        label = verdict.ranking()[0]
+        probability = float(verdict.probabilities_K[label])
+        if latest is not None and latest.label == label:
+            count = latest.num_windows + 1
+            mean = latest.probability + (probability - latest.probability) / count
+            latest = latest._replace(end_s=verdict.end_s, probability=mean, num_windows=count)
+            continue
+        if latest is not None:
+            yield latest
+        latest = Segment(verdict.start_s, verdict.end_s, label, probability, 1)
+    if latest is not None:
+        yield latest

@@ -1,0 +1,1 @@
+"""From stored bytes to network input: draws, windows, crops, batches."""

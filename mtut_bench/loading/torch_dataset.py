@@ -1,0 +1,132 @@
+"""A store as a dataset of torch, for a training loop of your own."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mtut_bench.contract.protocol import Protocol
+from mtut_bench.errors import UsageError
+from mtut_bench.files import StrPath
+from mtut_bench.loading.sampling import place_window
+from mtut_bench.loading.transforms import centre_crop, to_input
+from mtut_bench.store.reader import StoreReader
+
+__all__ = ["StoreDataset", "StoreItem"]
+
+
+class StoreItem(NamedTuple):
+    """One clip; torch's default collation makes a batch of it if all clips have one length.
+
+    Attributes:
+        clips: per modality, the stored frames, uint8 (T, H, W, C), or with a protocol the
+            network's input, float32 (C, T, crop, crop).
+        label: class index.
+        clip_id: of the clip table.
+    """
+
+    clips: dict[str, Tensor]
+    label: int
+    clip_id: str
+
+
+class StoreDataset(Dataset[StoreItem]):
+    """The clips of a store, in the order of its table; all modalities show the same moments.
+
+    It may be pickled and copied into any number of workers: each opens the store for itself.
+    Nothing is drawn at random; for the augmented clips of a protocol see
+    :class:`mtut_bench.loading.training_clips.TrainingClips`.
+
+    Args:
+        store: path of the ``.zarr`` folder.
+        modalities: what to read; all that the store holds where it is None.
+        clip_ids: which clips, in this order, such as one side of a fold; all where it is None.
+        clip_length: frames of every item: the middle of a longer clip, a shorter one between
+            frames of zeros. None: each clip whole, of its own length.
+        protocol: makes items the network's input, centre crop; None leaves the stored bytes.
+
+    Attributes:
+        classes: names, in the order of the labels.
+
+    Raises:
+        StoreError: there is no such store, or it is damaged.
+        UsageError: a modality or clip that the store does not hold, or a length below 1.
+    """
+
+    def __init__(
+        self,
+        store: StrPath,
+        modalities: Sequence[str] | None = None,
+        clip_ids: Sequence[str] | None = None,
+        *,
+        clip_length: int | None = None,
+        protocol: Protocol | None = None,
+    ) -> None:
+        self.store = Path(store)
+        reader = StoreReader(self.store)
+        index = reader.table.index
+        self.modalities = reader.modalities if modalities is None else tuple(modalities)
+        self.clip_ids = tuple(index) if clip_ids is None else tuple(clip_ids)
+        self.clip_length = clip_length
+        self.protocol = protocol
+        self.classes = tuple(reader.attributes["classes"])
+        self._check(reader)
+        self._opened: tuple[int, StoreReader] | None = None
+
+    def __len__(self) -> int:
+        return len(self.clip_ids)
+
+    def __getitem__(self, position: int) -> StoreItem:
+        clip_id = self.clip_ids[position]
+        reader = self._reader()
+        number = reader.table.index[clip_id]
+        row = reader.table.rows[number]
+        length = self.clip_length or row.num_frames
+        window = place_window(row.num_frames, length, 0.5)
+        valid_T = torch.zeros(length, dtype=torch.bool)
+        valid_T[window.before : window.before + window.stop - window.start] = True
+        clips = {}
+        for modality in self.modalities:
+            stored = torch.from_numpy(reader.read(number, modality, window.start, window.stop))
+            frames_THWC = stored.new_zeros((length, *stored.shape[1:]))
+            frames_THWC[valid_T] = stored
+            clips[modality] = self._input(frames_THWC, modality, valid_T)
+        return StoreItem(clips, row.label, clip_id)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_opened": None}
+
+    def _input(self, frames_THWC: Tensor, modality: str, valid_T: Tensor) -> Tensor:
+        if self.protocol is None:
+            return frames_THWC
+        height, width = frames_THWC.shape[1:3]
+        crop = centre_crop(height, width, self.protocol)
+        return to_input(frames_THWC[None], modality, [crop], self.protocol, valid_T[None])[0]
+
+    def _reader(self) -> StoreReader:
+        """Return this process's reader: one that was inherited by a fork is not used."""
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = (os.getpid(), StoreReader(self.store))
+        return self._opened[1]
+
+    def _check(self, reader: StoreReader) -> None:
+        strange = [m for m in self.modalities if m not in reader.modalities]
+        if strange or not self.modalities:
+            raise UsageError(
+                f"the store {reader.name} holds no {strange[0]!r}" if strange else "no modality",
+                f"Choose among: {', '.join(reader.modalities)}.",
+            )
+        absent = [clip_id for clip_id in self.clip_ids if clip_id not in reader.table.index]
+        if absent:
+            raise UsageError(
+                f"the store {reader.name} has no clip {absent[0]!r} ({len(absent)} such)",
+                "Take ids from its own table: StoreReader(path).table.index.",
+            )
+        if self.clip_length is not None and self.clip_length < 1:
+            raise UsageError(
+                f"a clip of {self.clip_length} frames does not exist", "Choose at least 1."
+            )

@@ -1,0 +1,165 @@
+"""Stored bytes -> network input, on the device, for a whole batch.
+
+uint8 travels; resize, crop, flip and scale happen here. One draw serves all modalities of a clip,
+so blocks of their feature maps show the same place and time.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from mtut_bench.contract.protocol import Protocol
+from mtut_bench.contract.types import behaves_like
+from mtut_bench.store.format import FLOW_LIMIT_PX
+
+__all__ = [
+    "BGR_MEAN",
+    "Crop",
+    "centre_crop",
+    "choose_crop",
+    "network_channels",
+    "resized_size",
+    "to_input",
+]
+
+BGR_MEAN = (90.0, 98.0, 102.0)
+"""Mean of Sports-1M per channel, as the common PyTorch port of C3D subtracts it."""
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Top left corner of the crop in the resized frame, pixels, and whether it is mirrored."""
+
+    top: int
+    left: int
+    flip: bool
+
+
+def network_channels(modality: str, protocol: Protocol) -> int:
+    """Return the channels of a modality's network input; depth is replicated to three or not."""
+    if behaves_like(modality) == "depth" and protocol.depth_input == "first-conv-sum":
+        return 1
+    return 2 if behaves_like(modality) == "flow" else 3
+
+
+def resized_size(height: int, width: int, protocol: Protocol) -> tuple[int, int]:
+    """Return the (height, width) that frames are resized to before the crop."""
+    short = protocol.short_side
+    if protocol.resize == "stretch":
+        return short, short
+    if protocol.resize == "stretch-4:3":
+        return short, round(short * 4 / 3)
+    if height <= width:
+        return short, round(width * short / height)
+    return round(height * short / width), short
+
+
+def choose_crop(
+    height: int, width: int, protocol: Protocol, top: float, left: float, flip: bool
+) -> Crop:
+    """Return a random crop from uniform numbers in [0, 1).
+
+    Args:
+        height: of the stored frames.
+        width: of the stored frames.
+        protocol: sizes.
+        top: position between the first and the last possible row.
+        left: position between the first and the last possible column.
+        flip: mirror the crop.
+    """
+    tall, wide = resized_size(height, width, protocol)
+    rows, columns = tall - protocol.crop + 1, wide - protocol.crop + 1
+    return Crop(int(top * rows), int(left * columns), flip)
+
+
+def centre_crop(height: int, width: int, protocol: Protocol) -> Crop:
+    """Return the crop of the test: the centre, not mirrored."""
+    tall, wide = resized_size(height, width, protocol)
+    return Crop((tall - protocol.crop) // 2, (wide - protocol.crop) // 2, flip=False)
+
+
+def to_input(
+    frames_NTHWC: Tensor,
+    modality: str,
+    crops: list[Crop],
+    protocol: Protocol,
+    valid_NT: Tensor | None = None,
+) -> Tensor:
+    """Return the network input of a batch.
+
+    RGB and depth are scaled to [-1, 1] (I3D's convention), depth is replicated to three channels;
+    flow is in pixels of the resized frame, clipped to +-20, divided by 20. A mirrored clip's
+    horizontal flow changes sign.
+
+    Args:
+        frames_NTHWC: uint8, as stored, on any device.
+        modality: name of a modality.
+        crops: one per clip.
+        protocol: sizes and the value of padding frames.
+        valid_NT: bool; False marks padding frames. None: there are none.
+
+    Returns:
+        float32 (N, C, T, crop, crop), C as :func:`network_channels`; values in [-1, 1], or
+        -102..165 with 'bgr-mean'.
+    """
+    num_clips, num_frames, height, width, channels = frames_NTHWC.shape
+    tall, wide = resized_size(height, width, protocol)
+    images = frames_NTHWC.reshape(-1, height, width, channels).permute(0, 3, 1, 2).float()
+    # Antialiasing changes nothing when enlarging (the paper's case) and avoids sampling noise when
+    # a small protocol shrinks the frames.
+    images = functional.interpolate(
+        images, size=(tall, wide), mode="bilinear", align_corners=False, antialias=True
+    )
+    if behaves_like(modality) == "depth" and protocol.scaling == "bgr-mean":
+        images = images.expand(-1, network_channels(modality, protocol), -1, -1)
+    images = _scale(images, modality, protocol, (wide / width, tall / height))
+    clips = images.reshape(num_clips, num_frames, -1, tall, wide)
+    size = protocol.crop
+    cut = torch.stack(
+        [
+            _mirror(clip[..., crop.top : crop.top + size, crop.left : crop.left + size], modality)
+            if crop.flip
+            else clip[..., crop.top : crop.top + size, crop.left : crop.left + size]
+            for clip, crop in zip(clips, crops, strict=True)
+        ]
+    )
+    if valid_NT is not None:
+        black = protocol.pad_value == "black" and behaves_like(modality) != "flow"
+        pad = _scale(torch.zeros_like(cut[:1, 0, :, :1, :1]), modality, protocol) if black else 0.0
+        cut = torch.where(valid_NT[:, :, None, None, None], cut, pad)
+    wanted = network_channels(modality, protocol)
+    return cut.expand(-1, -1, wanted, -1, -1).transpose(1, 2).contiguous()
+
+
+def _scale(
+    images: Tensor, modality: str, protocol: Protocol, factors: tuple[float, float] = (1.0, 1.0)
+) -> Tensor:
+    """Return (N, C, H, W) bytes as network input; factors (x, y) are those of the resize."""
+    if behaves_like(modality) != "flow" and protocol.scaling == "unit":
+        return images / 127.5 - 1.0
+    if behaves_like(modality) != "flow":
+        mean = _constant(BGR_MEAN, images.device)
+        mean = mean if images.shape[1] == 3 else mean.mean(dim=0, keepdim=True)
+        return images.flip(1) - mean.view(1, -1, 1, 1)
+    # The code is affine, so interpolating it and then decoding is interpolating the flow.
+    unit = _constant(factors, images.device).view(1, 2, 1, 1) * (FLOW_LIMIT_PX / 127.0)
+    pixels = (images - 128.0) * unit
+    return pixels.clamp(-FLOW_LIMIT_PX, FLOW_LIMIT_PX) / FLOW_LIMIT_PX
+
+
+def _mirror(clip_TCHW: Tensor, modality: str) -> Tensor:
+    mirrored = clip_TCHW.flip(-1)
+    if behaves_like(modality) == "flow":
+        return mirrored * _constant((-1.0, 1.0), clip_TCHW.device).view(1, 2, 1, 1)
+    return mirrored
+
+
+@lru_cache(maxsize=64)
+def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Return float32 values on a device; kept, because every copy to a GPU waits for its work."""
+    # A tensor made while testing could not be used while training.
+    with torch.inference_mode(False):
+        return torch.tensor(values, device=device)

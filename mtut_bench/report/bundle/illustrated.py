@@ -1,0 +1,76 @@
+"""Figures and page of a report: what runs show beyond the numbers of their rows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mtut_bench.files import StrPath
+from mtut_bench.report.bundle.folder import FIGURES, PAGE
+from mtut_bench.report.comparisons.compare import all_comparisons
+from mtut_bench.report.comparisons.confused import most_confused
+from mtut_bench.report.figures import FocalWeight, draw_figures
+from mtut_bench.report.figures.figure import Figure
+from mtut_bench.report.figures.training_rows import training_csv
+from mtut_bench.report.page import render_page
+from mtut_bench.report.tables.published_tables import Table
+from mtut_bench.runs.finished import FinishedRun
+
+__all__ = ["Illustration", "illustrated_files"]
+
+_SUFFIXES = (".svg", ".png")
+_TRAINING = f"{FIGURES}/stage-two.csv"
+"""What all methods logged in stage two, as numbers."""
+
+
+@dataclass(frozen=True)
+class Illustration:
+    """What figures and page need that no run holds.
+
+    Attributes:
+        focal_weight: the players' own function of equation 3, see ``draw_figures``.
+        stores: folder of stores, for thumbnails of clips.
+        progress: called with (figures drawn, figures in all).
+    """
+
+    focal_weight: FocalWeight
+    stores: StrPath
+    progress: Callable[[int, int], object] | None = None
+
+
+def illustrated_files(
+    runs: Sequence[FinishedRun],
+    tables: Sequence[Table],
+    remarks: Sequence[str],
+    means: Illustration,
+) -> dict[str, bytes]:
+    """Return the figures (SVG and PNG), the log of stage two as numbers, and the page, by names.
+
+    Args:
+        runs: finished runs; may be empty.
+        tables: of the report.
+        remarks: sentences about the whole.
+        means: see :class:`Illustration`.
+
+    Raises:
+        RunError: a run that cannot be read; names it and the cure.
+    """
+    drawn = draw_figures(runs, focal_weight=means.focal_weight, progress=means.progress)
+    page = render_page(
+        title="Results",
+        remarks=[*remarks, *drawn.remarks],
+        tables=tables,
+        figures=drawn.figures,
+        comparisons=all_comparisons(runs),
+        runs=runs,
+        confused=most_confused(runs, means.stores),
+    )
+    training = training_csv(runs)
+    logged = {_TRAINING: training} if training else {}
+    return {**_drawings(drawn.figures), **logged, PAGE: page.encode()}
+
+
+def _drawings(figures: Sequence[Figure]) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    for figure in figures:
+        for suffix, content in zip(_SUFFIXES, (figure.svg, figure.png), strict=True):
+            files[f"{FIGURES}/{figure.key}{suffix}"] = content
+    return files

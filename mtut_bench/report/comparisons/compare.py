@@ -1,0 +1,253 @@
+"""Which runs are compared: two methods by name, or every two that stand under like conditions.
+
+The numbers come from ``paired``, what is refused from ``arms``, the words from ``comparison``.
+"""
+
+import re
+import shlex
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+from mtut_bench.errors import ComparisonError, UsageError, did_you_mean
+from mtut_bench.report.comparisons.comparison import Comparison, describe, not_compared
+from mtut_bench.runs.finished import FinishedRun
+from mtut_bench.runs.repeating import method_option
+from mtut_bench.statistics import comparable
+from mtut_bench.statistics.arms import Arm, Paired, gather, pair, run_id
+from mtut_bench.statistics.paired import ComparisonRow, correct_two_families, measure_all
+from mtut_bench.statistics.rows import ResultRow, modality_order, result_rows
+
+__all__ = ["all_comparisons", "compare", "method_name"]
+
+_RUN_ID = re.compile(r"[0-9a-f]{4,64}")
+_LIMITS = {"dataset": "store.dataset", "store": "store.name", "protocol": "protocol.name"}
+
+
+def compare(
+    runs: Sequence[FinishedRun],
+    a: str,
+    b: str,
+    *,
+    dataset: str | None = None,
+    store: str | None = None,
+    protocol: str | None = None,
+    methods: Collection[str] = (),
+) -> Comparison:
+    """Return two methods compared on what both were tested on, first on the mean over modalities.
+
+    The means, one for each set of modalities trained on, are one family of tests, all others
+    another.
+
+    Args:
+        runs: all finished runs.
+        a: name of a method, or ids of runs of one, joined by commas: as many digits of each,
+            at least 4, as tell it from others. A name means the protocol's own runs where there
+            are any, and runs with changed options where there are none; a note says so.
+        b: the same, of the other side.
+        dataset: only runs on this dataset.
+        store: only runs on the store of this name.
+        protocol: only runs under this protocol.
+        methods: names that `--method` takes, for the cure where there is no run.
+
+    Raises:
+        ComparisonError: there are no such runs, or they were not made under the same conditions.
+        UsageError: a side is empty.
+    """
+    if not (a.strip() and b.strip()):
+        raise UsageError(
+            "Two methods are compared, and one has no name.",
+            "Give two names or ids. What there is: `mtut-bench list runs`.",
+        )
+    limits = {"dataset": dataset, "store": store, "protocol": protocol}
+    kept = [run for run in runs if _within(run, limits)]
+    for name in (a, b):
+        if not _chosen(kept, name, limits):
+            raise _nothing(runs, kept, name, limits, methods)
+    arms_a, arms_b = _arms(kept, a, limits), _arms(kept, b, limits)
+    common = sorted(arms_a.keys() & arms_b.keys(), key=modality_order)
+    if not common:
+        raise ComparisonError(
+            f"{a} was trained on {' and '.join(sorted(arms_a))}, {b} on "
+            f"{' and '.join(sorted(arms_b))}: no set of modalities in common.",
+            "Repeat one of them on the other's modalities (run --modalities).",
+        )
+    pairs = [pair(*_named(arms_a[key], arms_b[key])) for key in common]
+    rows = correct_two_families([row for two in pairs for row in measure_all(two)])
+    result = describe(pairs, rows)
+    left_out = tuple(dict.fromkeys(_left_out(kept, a) + _left_out(kept, b)))
+    caveats, notes = (*result.caveats, *left_out), (*result.notes, *left_out)
+    return replace(result, caveats=caveats, notes=notes)
+
+
+def all_comparisons(runs: Sequence[FinishedRun]) -> list[Comparison]:
+    """Return every two methods of the same store, conditions and modalities, compared.
+
+    The means over modalities of one such group are one family of tests, all its others another. Two
+    that cannot be compared (other folds, several settings, mixed devices) say so in their notes.
+
+    Args:
+        runs: all finished runs.
+    """
+    groups: dict[tuple[str, ...], dict[str, list[FinishedRun]]] = defaultdict(dict)
+    facts: dict[tuple[str, ...], ResultRow] = {}
+    for run in runs:
+        row = result_rows([run])[0]
+        key = (row["store"], *comparable.key(row, "comparison"))
+        facts.setdefault(key, row)
+        groups[key].setdefault(row["method"], []).append(run)
+    found: list[Comparison] = []
+    for key in sorted(groups):
+        found += _group(groups[key], facts[key])
+    return found
+
+
+def _group(methods: Mapping[str, Sequence[FinishedRun]], row: ResultRow) -> list[Comparison]:
+    found: list[tuple[Paired, list[ComparisonRow]] | Comparison] = []
+    for a, b in combinations(sorted(methods), 2):
+        try:
+            # The later name first: it is the one that came after, as 'mtut against i3d'.
+            two = pair(gather(b, methods[b]), gather(a, methods[a]))
+        except ComparisonError as fault:
+            found.append(not_compared((b, a), row, fault.what))
+        else:
+            found.append((two, measure_all(two)))
+    measured = [entry for entry in found if not isinstance(entry, Comparison)]
+    corrected = iter(correct_two_families([row for _, rows in measured for row in rows]))
+    return [
+        entry
+        if isinstance(entry, Comparison)
+        else describe([entry[0]], [next(corrected) for _ in entry[1]])
+        for entry in found
+    ]
+
+
+def _within(run: FinishedRun, limits: Mapping[str, str | None]) -> bool:
+    return all(
+        wanted is None or run.manifest.get(_LIMITS[limit], str) == wanted
+        for limit, wanted in limits.items()
+    )
+
+
+def _arms(
+    runs: Sequence[FinishedRun], name: str, limits: Mapping[str, str | None]
+) -> dict[str, Arm]:
+    """Return one side for each set of modalities that a method was trained on."""
+    chosen = _chosen(runs, name, limits)
+    methods = sorted({method_name(run) for run in chosen})
+    if len(methods) > 1:
+        raise ComparisonError(
+            f"{name} are runs of several methods: {', '.join(methods)}.",
+            "Name runs of one method on each side.",
+        )
+    sets: dict[str, list[FinishedRun]] = defaultdict(list)
+    for run in chosen:
+        sets[result_rows([run])[0]["modalities"]].append(run)
+    return {key: gather(methods[0], some) for key, some in sets.items()}
+
+
+def _chosen(
+    runs: Sequence[FinishedRun], name: str, limits: Mapping[str, str | None]
+) -> list[FinishedRun]:
+    """Return the runs that a name or ids mean; none where nothing has the name."""
+    chosen = [run for run in runs if method_name(run) == name]
+    chosen = _unchanged(chosen) or chosen
+    if not chosen and ("," in name or _RUN_ID.fullmatch(name.lower())):
+        chosen = [_by_id(runs, start.strip().lower(), limits) for start in name.split(",")]
+    return chosen
+
+
+def _unchanged(runs: Iterable[FinishedRun]) -> list[FinishedRun]:
+    """Return the runs whose protocol is as it is written, without `--set` and other fold units."""
+    return [run for run in runs if not run.manifest.get("identity.overrides", dict)]
+
+
+def _left_out(runs: Iterable[FinishedRun], name: str) -> list[str]:
+    """Return a sentence on runs of a method that its name does not mean, or nothing."""
+    named = [run for run in runs if method_name(run) == name]
+    count = len(named) - len(_unchanged(named))
+    if count in (0, len(named)):
+        return []
+    return [
+        f"Not compared: {count} of {name}'s runs, with changed options; name them by their ids."
+    ]
+
+
+def method_name(run: FinishedRun) -> str:
+    """Return the name of a run's method, as `--method` takes it."""
+    return str(run.manifest.get("method.name", str))
+
+
+def _by_id(
+    runs: Sequence[FinishedRun], start: str, limits: Mapping[str, str | None]
+) -> FinishedRun:
+    """Return the run whose id begins with some digits."""
+    known = runs if _RUN_ID.fullmatch(start) else ()
+    found = [run for run in known if run.manifest.get("id", str).startswith(start)]
+    if not found:
+        raise ComparisonError(
+            f"There is no finished run whose id begins with {start!r}{_where(limits)}, and no "
+            "method of that name.",
+            "Give a method, or at least 4 digits of an id. What there is: `mtut-bench list runs`.",
+        )
+    if len(found) > 1:
+        raise ComparisonError(
+            f"The ids of {len(found)} runs begin with {start}: "
+            f"{', '.join(run_id(run) for run in found[:5])}{', ...' if len(found) > 5 else ''}.",
+            "Give more digits of the one that is meant.",
+        )
+    return found[0]
+
+
+def _where(limits: Mapping[str, str | None]) -> str:
+    where = ", ".join(f"{limit} {value}" for limit, value in limits.items() if value)
+    return f" with {where}" if where else ""
+
+
+def _nothing(
+    runs: Sequence[FinishedRun],
+    kept: Sequence[FinishedRun],
+    name: str,
+    limits: Mapping[str, str | None],
+    methods: Collection[str],
+) -> ComparisonError:
+    """Return the error for a side without runs.
+
+    Args:
+        runs: all finished runs; they say from which file a user's own method came.
+        kept: those within the limits.
+        name: of the side, as the user typed it.
+        limits: options that leave runs out.
+        methods: names that `--method` takes.
+    """
+    found = sorted({method_name(run) for run in kept})
+    there = f"; there are runs of {', '.join(found)}" if found else ""
+    like = [method_option(run.manifest) for run in runs if method_name(run) == name]
+    option = like[0] if like else name if name in methods else ""
+    given = {limit: value for limit, value in limits.items() if value}
+    # The names of other runs' datasets, stores and protocols: a limit may be misspelt as well.
+    named = {limit: {run.manifest.get(_LIMITS[limit], str) for run in runs} for limit in given}
+    near = "" if option else did_you_mean(name, [*found, *methods])
+    for limit, value in given.items():
+        near += "" if value in named[limit] else did_you_mean(value, sorted(named[limit]))
+    make = ""
+    if option and not near:
+        words = [word for limit, value in given.items() for word in (f"--{limit}", value)]
+        make = f" Make one: `{shlex.join(['mtut-bench', 'run', '--method', option, *words])}`."
+    return ComparisonError(
+        f"There is no finished run of {name}{_where(limits)}{there}.",
+        f"{near}What there is: `mtut-bench list runs`.{make}",
+    )
+
+
+def _named(a: Arm, b: Arm) -> tuple[Arm, Arm]:
+    """Return two sides whose names tell them apart in a sentence."""
+    if a.name != b.name:
+        return a, b
+    both = [Arm(f"{arm.name} ({_first_id(arm)})", arm.row, arm.runs) for arm in (a, b)]
+    return both[0], both[1]
+
+
+def _first_id(arm: Arm) -> str:
+    return min(run_id(run) for by_fold in arm.runs.values() for run in by_fold.values())

@@ -1,0 +1,289 @@
+"""The test clips that networks get wrong most often, with a few of their frames.
+
+Axes: N clip, K class, T time (frames), H height, W width, C channel.
+"""
+
+import base64
+import hashlib
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mtut_bench.contract.types import behaves_like
+from mtut_bench.errors import StoreError
+from mtut_bench.files import StrPath, canonical_json
+from mtut_bench.progress import counted
+from mtut_bench.runs.finished import FinishedRun
+from mtut_bench.statistics import comparable
+from mtut_bench.statistics.rows import result_rows
+from mtut_bench.store.format import decode_flow
+from mtut_bench.store.reader import StoreReader
+
+__all__ = ["ConfusedClip", "ConfusedGroup", "most_confused"]
+
+_NUM_CLIPS = 8
+_NUM_FRAMES = 6
+_THUMB_HEIGHT_PX = 96
+_JPEG_QUALITY = 80
+
+
+@dataclass(frozen=True)
+class ConfusedClip:
+    """One clip and what networks took it for.
+
+    Attributes:
+        clip_id: of the clip.
+        label: name of its class.
+        subject: who is seen.
+        num_frames: length of the clip.
+        num_wrong: networks whose highest score is another class.
+        num_networks: networks that were tested on it.
+        taken_for: (class, number of networks), most often first; wrong ones only.
+        thumbnails: JPEG data URIs, evenly spread over the clip; empty without the store.
+    """
+
+    clip_id: str
+    label: str
+    subject: str
+    num_frames: int
+    num_wrong: int
+    num_networks: int
+    taken_for: tuple[tuple[str, int], ...]
+    thumbnails: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ConfusedGroup:
+    """The most confused clips of one store under one protocol.
+
+    Attributes:
+        heading: store, kind of recordings and protocol.
+        summary: a sentence on how many networks were tested and how many clips all get wrong.
+        note: where thumbnails come from, or why there are none.
+        subject_unit: what a subject is, 'person' or 'user'.
+        clips: most often wrong first; empty where no clip is ever wrong.
+    """
+
+    heading: str
+    summary: str
+    note: str
+    subject_unit: str
+    clips: tuple[ConfusedClip, ...]
+
+
+@dataclass
+class _Tally:
+    """What all networks said about one clip."""
+
+    label: int
+    subject: str
+    num_frames: int
+    said: Counter[int] = field(default_factory=Counter)
+    margin: float = 0.0
+
+    @property
+    def num_networks(self) -> int:
+        return self.said.total()
+
+    @property
+    def num_wrong(self) -> int:
+        return self.num_networks - self.said[self.label]
+
+    def rank(self) -> tuple[float, int, float]:
+        """Return a sort key: share wrong, then number, then how sure the networks were."""
+        share = self.num_wrong / self.num_networks
+        return -share, -self.num_wrong, -self.margin / self.num_networks
+
+
+def most_confused(
+    runs: Iterable[FinishedRun],
+    stores: StrPath | None,
+    *,
+    num_clips: int = _NUM_CLIPS,
+    num_frames: int = _NUM_FRAMES,
+) -> list[ConfusedGroup]:
+    """Return, for each store and protocol, the test clips that are wrong most often.
+
+    Every network of every run judges the clips of its fold: methods, seeds and modalities alike,
+    fusions not, since they only repeat what their networks said. Networks with equal scores of
+    equal clips are one network (I3D's RGB network in runs of several modality sets). Of clips that
+    are wrong equally often, those come first whose wrong class the networks were surest of.
+
+    Args:
+        runs: finished runs; runs that differ in a condition of :data:`comparable.NEEDED` are in
+            different groups.
+        stores: folder of stores, for the thumbnails; None where there is none.
+        num_clips: clips of a group, at most.
+        num_frames: thumbnails of a clip, at most.
+
+    Raises:
+        RunError: a manifest without a field; names it and the cure.
+    """
+    folder = None if stores is None else Path(stores)
+    groups: dict[tuple[str, ...], list[FinishedRun]] = defaultdict(list)
+    for run in runs:
+        groups[comparable.key(result_rows([run])[0], "clips")].append(run)
+    return [
+        _group(groups[key], folder, num_clips=num_clips, num_frames=num_frames)
+        for key in sorted(groups)
+    ]
+
+
+def _group(
+    runs: Sequence[FinishedRun], stores: Path | None, *, num_clips: int, num_frames: int
+) -> ConfusedGroup:
+    manifest = runs[0].manifest
+    classes = [str(name) for name in manifest.get("store.classes", list)]
+    tallies, num_networks = _tally(runs)
+    wrong = sorted(
+        (clip_id for clip_id, tally in tallies.items() if tally.num_wrong),
+        key=lambda clip_id: (*tallies[clip_id].rank(), clip_id),
+    )
+    clips = [_clip(clip_id, tallies[clip_id], classes) for clip_id in wrong[:num_clips]]
+    clips, note = _with_thumbnails(clips, runs[0], stores, num_frames)
+    overridden = manifest.get("identity.overrides", dict)
+    changed = f" with {', '.join(sorted(overridden))} changed" if overridden else ""
+    return ConfusedGroup(
+        heading=f"{manifest.get('store.name', str)} ({manifest.get('store.origin', str)} "
+        f"recordings), protocol {manifest.get('protocol.name', str)}{changed}",
+        summary=_summary(tallies, num_networks),
+        note=note,
+        subject_unit=manifest.get("store.subject_unit", str),
+        clips=tuple(clips),
+    )
+
+
+def _tally(runs: Sequence[FinishedRun]) -> tuple[dict[str, _Tally], int]:
+    """Return what was said about each clip, and by how many networks in all."""
+    tallies: dict[str, _Tally] = {}
+    seen: set[bytes] = set()
+    for run in runs:
+        scores = run.scores
+        for logits_NK, probabilities_NK in zip(
+            scores.logits_MNK, scores.probabilities_MNK, strict=True
+        ):
+            network = _fingerprint(scores.clip_ids, logits_NK)
+            if network in seen:
+                continue
+            seen.add(network)
+            # In float64, as the tables' single modalities: equal scores break ties alike.
+            _count_network(tallies, run, probabilities_NK.astype(np.float64))
+    return tallies, len(seen)
+
+
+def _fingerprint(clip_ids: Sequence[str], logits_NK: NDArray[np.float32]) -> bytes:
+    text = canonical_json(list(clip_ids)).encode()
+    return hashlib.sha256(text + np.ascontiguousarray(logits_NK).tobytes()).digest()
+
+
+def _count_network(
+    tallies: dict[str, _Tally], run: FinishedRun, probabilities_NK: NDArray[np.float64]
+) -> None:
+    said_N = probabilities_NK.argmax(axis=1)
+    for place, clip_id in enumerate(run.scores.clip_ids):
+        label, said = int(run.scores.labels_N[place]), int(said_N[place])
+        new = _Tally(label, run.subjects[place], run.num_frames[place])
+        tally = tallies.setdefault(clip_id, new)
+        tally.said[said] += 1
+        tally.margin += float(probabilities_NK[place, said] - probabilities_NK[place, label])
+
+
+def _clip(clip_id: str, tally: _Tally, classes: Sequence[str]) -> ConfusedClip:
+    mistakes = sorted(
+        ((said, count) for said, count in tally.said.items() if said != tally.label),
+        key=lambda item: (-item[1], item[0]),
+    )
+    return ConfusedClip(
+        clip_id=clip_id,
+        label=classes[tally.label],
+        subject=tally.subject,
+        num_frames=tally.num_frames,
+        num_wrong=tally.num_wrong,
+        num_networks=tally.num_networks,
+        taken_for=tuple((classes[said], count) for said, count in mistakes),
+    )
+
+
+def _summary(tallies: dict[str, _Tally], num_networks: int) -> str:
+    always = sum(tally.num_wrong == tally.num_networks for tally in tallies.values())
+    never = sum(tally.num_wrong == 0 for tally in tallies.values())
+    counts = (
+        f"{counted(num_networks, 'network')} (methods, folds, seeds, modalities) judged "
+        f"{counted(len(tallies), 'test clip')}. "
+        f"Wrong in every network that saw them: {always:,}; right in every one: {never:,}."
+    )
+    if 2 * always <= len(tallies):
+        return counts
+    return f"{counts} So many say more of the networks than of the clips."
+
+
+def _with_thumbnails(
+    clips: Sequence[ConfusedClip], run: FinishedRun, stores: Path | None, num_frames: int
+) -> tuple[list[ConfusedClip], str]:
+    """Return the clips with frames where the store is the one of the runs, and a note on it."""
+    name = run.manifest.get("store.name", str)
+    path = stores / f"{name}.zarr" if stores else None
+    if not clips:
+        return [], "No clip was ever taken for another class."
+    if path is None or not path.is_dir():
+        return list(clips), f"Thumbnails need the store {name}, which is not here."
+    try:
+        reader = StoreReader(path)
+        if reader.attributes["digest"] != run.manifest.get("store.digest", str):
+            return list(clips), (
+                f"No thumbnails: the store {name} has changed since these runs (its digest is "
+                "another)."
+            )
+        # A lost shard would be read as black frames.
+        reader.check_files()
+        modality = _shown(reader.modalities)
+        shown = [
+            replace(clip, thumbnails=tuple(_thumbnails(reader, clip.clip_id, modality, num_frames)))
+            for clip in clips
+        ]
+    except StoreError:
+        return list(clips), (
+            f"No thumbnails: the store {name} cannot be read; `mtut-bench verify --store"
+            f" {shlex.quote(name)}` says why."
+        )
+    return shown, f"Frames: {modality}, evenly spread over each clip."
+
+
+def _shown(modalities: Sequence[str]) -> str:
+    return next((name for name in modalities if behaves_like(name) == "rgb"), modalities[0])
+
+
+def _thumbnails(reader: StoreReader, clip_id: str, modality: str, num_frames: int) -> Iterator[str]:
+    if clip_id not in reader.table.index:
+        return
+    frames_THWC = reader.read(reader.table.index[clip_id], modality)
+    length = len(frames_THWC)
+    moments = np.linspace(0, length - 1, min(num_frames, length)).round().astype(int)
+    for frame_HWC in _grey_or_rgb(frames_THWC[moments], modality):
+        height, width = frame_HWC.shape[:2]
+        size = (max(1, round(width * _THUMB_HEIGHT_PX / height)), _THUMB_HEIGHT_PX)
+        shrink = cv2.INTER_AREA if height > _THUMB_HEIGHT_PX else cv2.INTER_CUBIC
+        yield _jpeg(cv2.resize(frame_HWC, size, interpolation=shrink))
+
+
+def _grey_or_rgb(frames_THWC: NDArray[np.uint8], modality: str) -> NDArray[np.uint8]:
+    """Return pictures of one or three channels: of a flow its speed, the fastest white."""
+    if behaves_like(modality) != "flow":
+        return frames_THWC
+    flow = decode_flow(frames_THWC)
+    speed = np.hypot(flow[..., :1], flow[..., 1:])
+    return (speed * (255.0 / max(float(speed.max()), 1.0))).astype(np.uint8)
+
+
+def _jpeg(picture: NDArray[np.uint8]) -> str:
+    """Return an RGB or grey picture as a data URI."""
+    colour = picture.ndim == 3 and picture.shape[2] == 3
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR) if colour else picture
+    _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return f"data:image/jpeg;base64,{base64.b64encode(encoded.tobytes()).decode()}"

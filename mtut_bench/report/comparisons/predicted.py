@@ -1,0 +1,186 @@
+"""A user's own predictions from a CSV file, checked clip by clip.
+
+Axis letters (suffixes of array names): N clip, K class.
+"""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtut_bench.errors import PredictionError
+from mtut_bench.files import StrPath
+
+__all__ = ["empty_predictions", "read_predicted"]
+
+_CLIP, _PREDICTED = "clip_id", "predicted"
+_NUM_NAMED = 5
+_LONGEST_SHOWN = 60
+# What float() takes beside these (1_000, other scripts' digits, nan) is more often a slip.
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_FORMAT = (
+    "A line for each test clip: clip_id, and either predicted (a class's name or 0-based number) "
+    "or one column of scores for each class, headed by its name or number."
+)
+
+
+def read_predicted(
+    path: StrPath, clip_ids: Sequence[str], classes: Sequence[str]
+) -> NDArray[np.int64]:
+    """Return the predicted class of each clip, int64, (N,), in the order of ``clip_ids``.
+
+    The file is CSV with a head: ``clip_id`` and either ``predicted``, a class's name or, where it
+    is no class's name, its 0-based number; or one column of scores for each class, all headed by
+    names or all by numbers, of which the highest counts (of equal ones the first class).
+
+    Args:
+        path: the file, UTF-8.
+        clip_ids: all test clips of the fold.
+        classes: names, in the order of the store's labels.
+
+    Raises:
+        PredictionError: no file, no such columns, a clip missing, twice or unknown, a class unknown
+            or a score that is no finite number; names the first few.
+    """
+    path = Path(path)
+    head, lines = _read_csv(path)
+    if head.count(_CLIP) != 1 or len(set(head)) < len(head):
+        raise _fault(path, f"needs one column {_CLIP} and no column twice, has {_named(head)}")
+    place = head.index(_CLIP)
+    _check_clips(path, [line[place] for _, line in lines], clip_ids)
+    columns = [column for column in head if column != _CLIP]
+    if columns == [_PREDICTED]:
+        chosen = head.index(_PREDICTED)
+        found = {line[place]: _class(path, at, line[chosen], classes) for at, line in lines}
+    else:
+        order = _class_columns(path, head, columns, classes)
+        found = {line[place]: _highest(path, at, [line[i] for i in order]) for at, line in lines}
+    return np.array([found[clip] for clip in clip_ids], dtype=np.int64)
+
+
+def empty_predictions(clip_ids: Sequence[str]) -> bytes:
+    """Return a file as :func:`read_predicted` takes it, its column of predictions empty.
+
+    Args:
+        clip_ids: one line each.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([(_CLIP, _PREDICTED), *((clip, "") for clip in clip_ids)])
+    return text.getvalue().encode()
+
+
+def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the head, and the lines with their numbers; blank lines are passed over."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as fault:
+        raise PredictionError(f"{path} cannot be read: {fault.strerror}.", _FORMAT) from fault
+    except UnicodeDecodeError as fault:
+        raise PredictionError(f"{path} is no CSV file in UTF-8: {fault}.", _FORMAT) from fault
+    lines = _lines(path, text)
+    if not lines:
+        raise _fault(path, "is empty")
+    head = lines[0][1]
+    for at, line in lines[1:]:
+        if len(line) != len(head):
+            raise _fault(path, f"line {at} has {len(line)} values, the head {len(head)}")
+    return head, lines[1:]
+
+
+def _lines(path: Path, text: str) -> list[tuple[int, list[str]]]:
+    """Return the cells of each line that has some, with the number of the line they begin on."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines: list[tuple[int, list[str]]] = []
+    at = 1
+    try:
+        for line in reader:
+            cells = [cell.strip() for cell in line]
+            if cells not in ([], [""]):
+                lines.append((at, cells))
+            at = reader.line_num + 1
+    except csv.Error as fault:
+        # A quote that is never closed is found at the end of the file, or when it grew too long.
+        raise _fault(path, f"is no CSV from line {at} on: {fault} (a quote may be open)") from fault
+    return lines
+
+
+def _check_clips(path: Path, found: Sequence[str], expected: Sequence[str]) -> None:
+    counts, wanted = Counter(found), set(expected)
+    kinds = {
+        "missing": [clip for clip in expected if clip not in counts],
+        "twice": [clip for clip, count in counts.items() if count > 1],
+        "not test clips of this fold": [clip for clip in counts if clip not in wanted],
+    }
+    faults = [f"{len(clips)} {kind} ({_named(clips)})" for kind, clips in kinds.items() if clips]
+    if faults:
+        raise _fault(
+            path,
+            f"does not hold each of the {len(expected):,} test clips once: {'; '.join(faults)}",
+        )
+
+
+def _class(path: Path, at: int, text: str, classes: Sequence[str]) -> int:
+    if text in classes:
+        return classes.index(text)
+    numbers = _numbers(classes)
+    if text in numbers:
+        return numbers.index(text)
+    if not text:
+        raise _fault(path, f"line {at} has no prediction yet")
+    raise _fault(
+        path,
+        f"line {at} predicts {_excerpt(text)!r}, which is neither a class ({_named(classes)}) nor "
+        f"one of the numbers 0 to {len(classes) - 1}",
+    )
+
+
+def _numbers(classes: Sequence[str]) -> list[str]:
+    """Return the number of each class as it is written: 7 is one, 007 is a text."""
+    return [str(index) for index in range(len(classes))]
+
+
+def _class_columns(
+    path: Path, head: Sequence[str], columns: Sequence[str], classes: Sequence[str]
+) -> list[int]:
+    """Return the place of each class's column."""
+    for names in (list(classes), _numbers(classes)):
+        if set(columns) == set(names):
+            return [head.index(name) for name in names]
+    missing = [name for name in classes if name not in columns]
+    foreign = [name for name in columns if name not in classes]
+    raise _fault(
+        path,
+        f"has neither the one column {_PREDICTED} nor one for each of the {len(classes)} classes: "
+        f"{len(missing)} missing ({_named(missing)}), {len(foreign)} unknown ({_named(foreign)})",
+    )
+
+
+def _highest(path: Path, at: int, texts: Sequence[str]) -> int:
+    scores_K = np.array([float(text) if _NUMBER.fullmatch(text) else np.nan for text in texts])
+    if not np.isfinite(scores_K).all():
+        first = texts[int(np.isfinite(scores_K).argmin())]
+        raise _fault(
+            path,
+            f"line {at} has the score {_excerpt(first)!r}, which is no finite number such as 0.25 "
+            "or -1.5e-3",
+        )
+    return int(scores_K.argmax())
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = ", ".join(_excerpt(name) for name in names[:_NUM_NAMED])
+    return shown + (", ..." if len(names) > _NUM_NAMED else "")
+
+
+def _excerpt(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+
+
+def _fault(path: Path, complaint: str) -> PredictionError:
+    return PredictionError(f"{path} {complaint}.", _FORMAT)

@@ -1,0 +1,327 @@
+"""A user's own predictions: read, checked, scored and paired with stored runs like any method.
+
+Nothing is stored and no run is made up: what trained them, on what, is not known here.
+
+Axis letters (suffixes of array names): S seed, N clip, K class.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtut_bench.contract import metrics
+from mtut_bench.contract.folds import make_folds
+from mtut_bench.contract.types import ClipRow, Fold, name_recordings
+from mtut_bench.errors import ComparisonError, UsageError, did_you_mean
+from mtut_bench.files import StrPath, write_atomic
+from mtut_bench.progress import counted
+from mtut_bench.report.comparisons.compare import method_name
+from mtut_bench.report.comparisons.comparison import Comparison, describe
+from mtut_bench.report.comparisons.predicted import empty_predictions, read_predicted
+from mtut_bench.report.comparisons.verdict import kind_of_store, score_verdict, worth
+from mtut_bench.report.comparisons.wording import interval, points
+from mtut_bench.report.tables.published_tables import Table
+from mtut_bench.runs.finished import FinishedRun
+from mtut_bench.statistics import comparable
+from mtut_bench.statistics.arms import Paired, gather, right_clips
+from mtut_bench.statistics.behind import setting_notes
+from mtut_bench.statistics.paired import ComparisonRow, correct_for_family, measure
+from mtut_bench.statistics.rows import ResultRow, modality_order, result_rows
+from mtut_bench.store.reader import StoreReader
+
+__all__ = ["Score", "score", "write_template"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a user's predictions are worth.
+
+    Attributes:
+        title: whose, on what.
+        sentences: accuracy, interval and mean over classes, and what they are about.
+        verdict: what it comes to, three short lines; without comparisons the last of the notes is
+            among them.
+        table: the predictions beside each stored method.
+        comparisons: with each stored method on the same clips.
+        notes: what could not be compared, and why.
+        correct: clips right.
+        total: test clips of the fold.
+        macro: mean of the accuracies of the classes that occur, in [0, 1].
+    """
+
+    title: str
+    sentences: tuple[str, ...]
+    verdict: tuple[str, str, str]
+    table: Table
+    comparisons: tuple[Comparison, ...]
+    notes: tuple[str, ...]
+    correct: int
+    total: int
+    macro: float
+
+
+def score(
+    path: StrPath,
+    reader: StoreReader,
+    fold: str,
+    runs: Iterable[FinishedRun],
+    *,
+    name: str | None = None,
+    modality: str | None = None,
+    fold_unit: str = "person",
+) -> Score:
+    """Return the accuracy of a file of predictions, and its paired comparisons.
+
+    Args:
+        path: CSV; see :func:`mtut_bench.report.comparisons.predicted.read_predicted`.
+        reader: the store whose clips were predicted.
+        fold: name of one of its folds.
+        runs: stored runs; those of this store's digest and this fold's clips are compared.
+        name: what to call the predictions; default: the file's name without its ending.
+        modality: compare only with this modality of the runs, or modalities joined by '+';
+            default: with each alone and all together.
+        fold_unit: who is left out, 'person' or 'user'.
+
+    Raises:
+        PredictionError: the file is unreadable, incomplete, or names unknown clips or classes.
+        UsageError: there is no such fold or modality.
+        StoreError: the store cannot be read.
+    """
+    path = Path(path)
+    _check_modality(modality, reader)
+    chosen, num_folds, clips = _test_clips(reader, fold, fold_unit)
+    classes = list(reader.attributes["classes"])
+    predicted_N = read_predicted(path, [clip.clip_id for clip in clips], classes)
+    runs = list(runs)
+    called = name or path.stem
+    if called in {method_name(run) for run in runs}:
+        called += " (yours)"
+    pairs, notes = _pairs(runs, reader, chosen.name, clips, predicted_N, called, modality)
+    measured = [[measure(two, tested) for tested in two.right_a] for two in pairs]
+    corrected = iter(correct_for_family([row for rows in measured for row in rows]))
+    return _score(
+        called,
+        reader,
+        chosen.name,
+        num_folds,
+        np.array([clip.label for clip in clips], dtype=np.int64),
+        predicted_N,
+        tuple(
+            describe([two], [next(corrected) for _ in rows])
+            for two, rows in zip(pairs, measured, strict=True)
+        ),
+        notes,
+    )
+
+
+def write_template(
+    path: StrPath, reader: StoreReader, fold: str, *, fold_unit: str = "person"
+) -> int:
+    """Write a file of predictions to fill in: the head, and a line for each test clip of a fold.
+
+    Args:
+        path: CSV to write; its folder is made if absent.
+        reader: the store whose clips are to be predicted.
+        fold: name of one of its folds.
+        fold_unit: who is left out, 'person' or 'user'.
+
+    Returns:
+        The number of test clips.
+
+    Raises:
+        UsageError: there is something at the path, or no such fold.
+        StoreError: the store cannot be read.
+    """
+    path = Path(path)
+    _, _, clips = _test_clips(reader, fold, fold_unit)
+    if path.exists():
+        raise UsageError(
+            f"{path} is there already and is not replaced.", "Give another name, or move it away."
+        )
+    write_atomic(path, empty_predictions([clip.clip_id for clip in clips]))
+    return len(clips)
+
+
+def _test_clips(reader: StoreReader, name: str, fold_unit: str) -> tuple[Fold, int, list[ClipRow]]:
+    """Return a fold, the number of folds, and the fold's test clips in the order of their ids."""
+    attributes, rows = reader.attributes, reader.table.rows
+    folds = make_folds(
+        rows, attributes["fold_rule"], attributes["subject_unit"], fold_unit, store=reader.name
+    )
+    named = {one.name: one for one in folds}
+    if name not in named:
+        raise UsageError(
+            f"{reader.name} has no fold {name!r}",
+            f"{did_you_mean(name, named)}Choose the one whose test clips are predicted: --fold"
+            f" {', '.join(named)}.",
+        )
+    clips = [rows[reader.table.index[clip]] for clip in sorted(named[name].test)]
+    return named[name], len(folds), clips
+
+
+def _check_modality(modality: str | None, reader: StoreReader) -> None:
+    if modality is None:
+        return
+    names, there = modality.split("+"), reader.modalities
+    unknown = [name for name in names if name not in there]
+    if unknown or len(set(names)) < len(names):
+        raise UsageError(
+            f"--modality {modality!r} does not name modalities of {reader.name}, each once",
+            f"{did_you_mean(unknown[0], there) if unknown else ''}Choose from {', '.join(there)};"
+            " several are joined by '+'.",
+        )
+
+
+def _score(
+    name: str,
+    reader: StoreReader,
+    fold: str,
+    num_folds: int,
+    labels_N: NDArray[np.int64],
+    predicted_N: NDArray[np.int64],
+    comparisons: tuple[Comparison, ...],
+    notes: Sequence[str],
+) -> Score:
+    attributes, num_clips = reader.attributes, len(reader.table.rows)
+    classes = attributes["classes"]
+    correct, total = int((labels_N == predicted_N).sum()), len(labels_N)
+    one_hot_NK = np.eye(len(classes))[predicted_N]
+    macro = float(np.nanmean(metrics.per_class_accuracy(one_hot_NK, labels_N)))
+    low, high = (100.0 * end for end in metrics.wilson_interval(correct, total))
+    right = f"{name}: {100.0 * correct / total:.1f} % of {counted(total, 'test clip')}"
+    sentence = (
+        f"{right} ({correct:,} right; Wilson 95 % interval of the clips [{low:.1f}, {high:.1f}]); "
+        f"mean over classes {100.0 * macro:.1f} %; chance {100.0 / len(classes):.1f} %."
+    )
+    rows = [row for comparison in comparisons for row in comparison.rows]
+    of_folds = f" (1 of {num_folds})" if num_folds > 1 else ""
+    title = f"{name} on {reader.name}, fold {fold}{of_folds}: {_worth(reader)}"
+    return Score(
+        title=title,
+        sentences=(sentence,),
+        verdict=(
+            f"{right}, 95 % interval [{low:.1f}, {high:.1f}]; chance {100.0 / len(classes):.1f} %.",
+            score_verdict(rows) if rows else notes[-1],
+            worth(
+                kind_of_store(attributes["origin"], num_clips, attributes["expected_clips"]),
+                f"1 of {num_folds} folds" if num_folds > 1 else "",
+            ),
+        ),
+        table=_table(title, rows),
+        comparisons=comparisons,
+        notes=tuple(notes),
+        correct=correct,
+        total=total,
+        macro=macro,
+    )
+
+
+def _table(title: str, rows: Sequence[ComparisonRow]) -> Table:
+    """Return the predictions beside each stored method, as a first look needs it."""
+    lines = [
+        (
+            row["b"],
+            row["tested_on"],
+            f"{100 * row['accuracy_b']:.1f}",
+            points(row["difference"]),
+            interval(row),
+            "yes" if row["established"] else "no",
+        )
+        for row in rows
+    ]
+    heads = ("Beside", "Tested on", "Theirs %", "Difference", "95 % interval", "Established")
+    return Table("score", title, heads, tuple(lines), (), 2, ())
+
+
+def _worth(reader: StoreReader) -> str:
+    attributes, num_clips = reader.attributes, len(reader.table.rows)
+    kind = f"{name_recordings(attributes['origin'])} ({attributes['dataset']}, {num_clips:,} of "
+    kind += f"{counted(attributes['expected_clips'], 'clip')})"
+    if attributes["origin"] == "recorded" and attributes["complete"]:
+        return f"{kind}; how these predictions were made is not known here"
+    return f"{kind}: not comparable with published numbers"
+
+
+def _pairs(
+    runs: Iterable[FinishedRun],
+    reader: StoreReader,
+    fold: str,
+    clips: Sequence[ClipRow],
+    predicted_N: NDArray[np.int64],
+    name: str,
+    modality: str | None,
+) -> tuple[list[Paired], list[str]]:
+    """Return the predictions beside each method, and remarks on what cannot stand beside them."""
+    groups: dict[tuple[str, ...], list[FinishedRun]] = defaultdict(list)
+    facts: dict[tuple[str, ...], ResultRow] = {}
+    ids = {clip.clip_id for clip in clips}
+    for run in runs:
+        row = result_rows([run])[0]
+        same = (row["store_digest"], row["fold"]) == (reader.attributes["digest"], fold)
+        if same and set(run.scores.clip_ids) == ids:
+            key = (row["method"], *comparable.key(row, "score"))
+            groups[key].append(run)
+            facts.setdefault(key, row)
+    right_N = predicted_N == np.array([clip.label for clip in clips])
+    pairs: list[Paired] = []
+    notes: list[str] = []
+    for key, some in sorted(groups.items()):
+        try:
+            label = _label(facts[key], facts.values())
+            pairs += _beside(label, some, clips, right_N, name, modality)
+        except ComparisonError as fault:
+            notes.append(f"Not compared with {key[0]}. {fault.what}")
+    if not pairs and not notes:
+        wanted = f" tested on {modality}" if modality else ""
+        notes.append(f"No stored run of this store and fold{wanted}: nothing to compare with.")
+    return pairs, notes
+
+
+def _label(row: ResultRow, others: Iterable[ResultRow]) -> str:
+    """Return a method's name, with what tells it from others of that name."""
+    alike = [other for other in others if other["method"] == row["method"]]
+    told = comparable.described(row, comparable.differing(alike, "score"))
+    return f"{row['method']} ({told})" if told else row["method"]
+
+
+def _beside(
+    label: str,
+    runs: Sequence[FinishedRun],
+    clips: Sequence[ClipRow],
+    right_N: NDArray[np.bool_],
+    name: str,
+    modality: str | None,
+) -> list[Paired]:
+    arm = gather(label, runs)
+    names = sorted(arm.row["modalities"].split("+"), key=modality_order)
+    tested = [[one] for one in names] + ([names] if len(names) > 1 else [])
+    if modality is not None:
+        tested = [[*sorted(modality.split("+"), key=modality_order)]]
+        if not set(tested[0]) <= set(names):
+            return []
+    ids = [clip.clip_id for clip in clips]
+    scores = [arm.runs[seed][arm.folds[0]].scores for seed in arm.seeds]
+    right_b = {
+        "+".join(some): np.stack([right_clips(one, ids, some) for one in scores]) for some in tested
+    }
+    return [
+        Paired(
+            names=(name, label),
+            row=arm.row,
+            seeds=arm.seeds,
+            folds=arm.folds,
+            folds_N=arm.folds * len(ids),
+            subjects_N=tuple(clip.subject for clip in clips),
+            right_a={key: np.repeat(right_N[None], len(scores), 0) for key in right_b},
+            right_b=right_b,
+            notes=(),
+            settings=(
+                f"{name}: how it was trained and on what is not known here.",
+                *setting_notes([arm.row]),
+            ),
+        )
+    ]

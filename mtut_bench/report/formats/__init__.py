@@ -1,0 +1,1 @@
+"""Tables as terminal text, Markdown, LaTeX and CSV."""

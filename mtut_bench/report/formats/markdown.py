@@ -1,0 +1,59 @@
+"""Tables as GitHub Markdown."""
+
+import re
+from collections.abc import Sequence
+
+from mtut_bench.report.formats.plaintext import plain
+from mtut_bench.report.tables.published_tables import Table
+
+__all__ = ["escape", "to_markdown", "to_markdown_document"]
+
+_SPECIAL = re.compile(r"([\\|*_<>`\[\]&#~$])")
+# What opens a list, a heading or a rule at the start of a line.
+_OPENING = re.compile(r"^(?:([-+=])|(\d+)([.)]))")
+
+
+def escape(text: str) -> str:
+    """Return a text that Markdown shows as it is, on one line.
+
+    Args:
+        text: any text.
+    """
+    return _SPECIAL.sub(r"\\\1", plain(text))
+
+
+def to_markdown(table: Table) -> str:
+    """Return a table as GitHub Markdown: heading, table, notes.
+
+    Args:
+        table: what to write.
+    """
+    align = ["---" if i < table.num_labels else "---:" for i in range(len(table.columns))]
+    lines = [f"## {escape(table.heading)}", ""]
+    for cells in (table.columns, align, *table.rows):
+        texts = cells if cells is align else [escape(cell) for cell in cells]
+        lines.append(f"| {' | '.join(texts)} |")
+    lines.append("")
+    lines += _list(table.notes)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def to_markdown_document(tables: Sequence[Table], remarks: Sequence[str]) -> str:
+    """Return a page of tables.
+
+    Args:
+        tables: in the order of the page.
+        remarks: sentences about the whole, above the tables.
+    """
+    opening = ["# Results", "", "Accuracy in percent; a dash where there is no number.", ""]
+    introduction = "\n".join([*opening, *_list(remarks)]) + "\n"
+    return "\n".join([introduction, *(to_markdown(table) for table in tables)])
+
+
+def _list(sentences: Sequence[str]) -> list[str]:
+    return [f"- {_OPENING.sub(_close, escape(sentence))}" for sentence in sentences]
+
+
+def _close(opening: re.Match[str]) -> str:
+    sign, number, behind = opening.groups()
+    return f"\\{sign}" if sign else f"{number}\\{behind}"

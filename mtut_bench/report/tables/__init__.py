@@ -1,0 +1,1 @@
+"""Tables: the paper's with measured numbers, and those of their own."""

@@ -1,0 +1,1 @@
+"""From options to finished runs: identity, plans, execution, what lies on disk."""

@@ -1,0 +1,186 @@
+"""Finished runs under a folder: manifest and predictions, checked against each other.
+
+A run is ``<runs>/<store>/<first 12 digits of its id>`` with ``manifest.json``, written last,
+``predictions.npz``, ``log.jsonl`` (an entry per epoch and modality) and ``maps.npz``.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtut_bench.contract import predictions
+from mtut_bench.contract.predictions import Predictions
+from mtut_bench.contract.types import NOT_STORES
+from mtut_bench.errors import PredictionError, RunError
+from mtut_bench.files import StrPath
+from mtut_bench.runs.manifest import CURE, Manifest, check_identity, read_manifest
+
+__all__ = ["FinishedRun", "Found", "find_runs"]
+
+_RUN_FOLDER = re.compile(r"[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """One finished run.
+
+    Attributes:
+        folder: its folder.
+        manifest: of the run.
+        scores: its predictions; every test clip of the fold once.
+        subjects: who is seen, in the order of ``scores.clip_ids``.
+        num_frames: length of the clips, in the same order.
+    """
+
+    folder: Path
+    manifest: Manifest
+    scores: Predictions
+    subjects: tuple[str, ...]
+    num_frames: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Everything under a folder of runs.
+
+    Attributes:
+        runs: finished ones, by store and id; every id once.
+        num_in_progress: run folders that are not finished.
+        copies: folders of finished runs whose id is among ``runs`` already; not counted.
+    """
+
+    runs: tuple[FinishedRun, ...]
+    num_in_progress: int
+    copies: tuple[Path, ...] = ()
+
+
+def find_runs(runs: StrPath) -> Found:
+    """Return every finished run; reads only.
+
+    Args:
+        runs: folder of runs; may be absent, which is the same as empty.
+
+    Raises:
+        RunError: a manifest that is unreadable, of another format or contradicts itself,
+            predictions that are missing, or two labels of a clip of one store and fold; names
+            folders and cure.
+        PredictionError: a predictions file that is truncated, corrupt or of other clips.
+    """
+    runs = Path(runs)
+    finished: list[FinishedRun] = []
+    num_in_progress = 0
+    for folder in _run_folders(runs):
+        run = _read(folder) if (folder / "manifest.json").exists() else None
+        if run is None:
+            num_in_progress += 1
+        else:
+            finished.append(run)
+    counted = _each_once(finished)
+    _check_labels(counted)
+    folders = {run.folder for run in counted}
+    copies = tuple(run.folder for run in finished if run.folder not in folders)
+    return Found(tuple(counted), num_in_progress, copies)
+
+
+def _each_once(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
+    """Return one run of each id: that in its store's own folder, or the first."""
+    by_id: dict[str, list[FinishedRun]] = defaultdict(list)
+    for run in runs:
+        by_id[run.manifest.get("id", str)].append(run)
+    return [
+        next((run for run in alike if run.folder.parent.name == _store(run)), alike[0])
+        for alike in by_id.values()
+    ]
+
+
+def _store(run: FinishedRun) -> str:
+    return str(run.manifest.get("store.name", str))
+
+
+def _check_labels(runs: Sequence[FinishedRun]) -> None:
+    """Refuse runs that cannot both be right."""
+    by_fold: dict[tuple[str, str], FinishedRun] = {}
+    for run in runs:
+        get = run.manifest.get
+        first = by_fold.setdefault((get("store.digest", str), get("identity.fold", str)), run)
+        labels = _labels(first)
+        for clip, label in _labels(run).items():
+            if labels.get(clip, label) != label:
+                classes = run.manifest.items("store.classes", str)
+                raise RunError(
+                    f"{first.folder} and {run.folder} are of the same store and fold, and clip "
+                    f"{clip!r} is {classes[labels[clip]]!r} in one and {classes[label]!r} in the "
+                    "other.",
+                    "One of them was altered: move it out of the runs, or repeat it.",
+                )
+
+
+def _labels(run: FinishedRun) -> dict[str, int]:
+    return dict(zip(run.scores.clip_ids, run.scores.labels_N.tolist(), strict=True))
+
+
+def _run_folders(runs: Path) -> Iterator[Path]:
+    if not runs.is_dir():
+        return
+    for store in sorted(runs.iterdir()):
+        if store.name.startswith(".") or store.name in NOT_STORES or not store.is_dir():
+            continue
+        for folder in sorted(store.iterdir()):
+            if folder.name.startswith("."):
+                continue
+            # A report or notes may lie among the stores: only what looks like a run is one.
+            if _RUN_FOLDER.fullmatch(folder.name) or (folder / "manifest.json").exists():
+                yield folder
+
+
+def _read(folder: Path) -> FinishedRun | None:
+    manifest = read_manifest(folder / "manifest.json")
+    if manifest.get("state", str) != "complete":
+        return None
+    if manifest.get("id", str)[:12] != folder.name:
+        manifest.refuse(f"belongs to run {manifest.content['id'][:12]}, not to this folder")
+    check_identity(manifest)
+    clip_ids = manifest.items("test_clips", str)
+    subjects, num_frames = manifest.items("test_subjects", str), manifest.items("test_frames", int)
+    if not clip_ids:
+        manifest.refuse("has no 'test_clips'")
+    if min(num_frames, default=1) < 1:
+        manifest.refuse(f"has 'test_frames[{num_frames.index(min(num_frames))}]' below 1")
+    if not len(clip_ids) == len(subjects) == len(num_frames):
+        manifest.refuse("has test_clips, test_subjects and test_frames of different lengths")
+    if len(set(clip_ids)) != len(clip_ids):
+        manifest.refuse("names a test clip twice")
+    scores = _read_predictions(folder, manifest)
+    place = {clip_id: index for index, clip_id in enumerate(clip_ids)}
+    order = [place[clip_id] for clip_id in scores.clip_ids]
+    return FinishedRun(
+        folder=folder,
+        manifest=manifest,
+        scores=scores,
+        subjects=tuple(subjects[index] for index in order),
+        num_frames=tuple(num_frames[index] for index in order),
+    )
+
+
+def _read_predictions(folder: Path, manifest: Manifest) -> Predictions:
+    path = folder / "predictions.npz"
+    if not path.exists():
+        raise RunError(f"{path} is missing although the run is complete.", CURE)
+    try:
+        scores = predictions.read(path)
+    except PredictionError as fault:
+        raise PredictionError(fault.what, CURE) from fault
+    try:
+        predictions.check_complete(scores, manifest.items("test_clips", str))
+    except PredictionError as fault:
+        raise PredictionError(f"{path}: {fault.what}", CURE) from fault
+    trained_on = manifest.items("identity.modalities", str)
+    num_classes = len(manifest.get("store.classes", list))
+    if sorted(scores.modalities) != sorted(trained_on) or scores.logits_MNK.shape[2] != num_classes:
+        manifest.refuse(
+            f"says {num_classes} classes of {trained_on}, predictions.npz has "
+            f"{scores.logits_MNK.shape[2]} of {list(scores.modalities)}"
+        )
+    return scores

@@ -1,0 +1,183 @@
+"""The machine: its device, and what fits into its memory."""
+
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+
+from mtut_bench.errors import RunError, UsageError
+from mtut_bench.loading.device_cache import Residence
+from mtut_bench.loading.transforms import network_channels
+from mtut_bench.runs.spec import RunPlan
+from mtut_bench.training.train_state import Learner, autocast, build_learner
+
+__all__ = [
+    "Machine",
+    "choose_device",
+    "clips_that_fit",
+    "explain_memory",
+    "fresh_learner",
+    "out_of_memory",
+]
+
+_T = TypeVar("_T")
+
+_USABLE_SHARE = 0.92
+"""Share of a GPU's memory that a training may plan with; fragments and the driver take the rest."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Facts of the machine; they change no identity.
+
+    Attributes:
+        device: where networks live.
+        workers: processes that read clips.
+        recompute: save memory by computing activations twice.
+        command: what the user typed, for the manifest.
+        residence: where clips may live in the device's memory; None: they are streamed.
+    """
+
+    device: torch.device
+    workers: int
+    command: str
+    recompute: bool = False
+    residence: Residence | None = None
+
+    @property
+    def test_workers(self) -> int:
+        """Processes that read ahead of the test; on a CPU starting them takes longer than it."""
+        return self.workers if self.device.type == "cuda" else 0
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device that a user named; 'auto' takes a GPU where there is one.
+
+    Raises:
+        UsageError: there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"there is no device {name!r}", "Use auto, cpu, cuda or cuda:N.") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"device {name!r} is not supported", "Use auto, cpu, cuda or cuda:N.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"device {name!r} is not there: torch sees {torch.cuda.device_count()} GPUs",
+            "Use --device cpu, or install a torch that fits the GPU's driver.",
+        )
+    return device
+
+
+def fresh_learner(plan: RunPlan, modality: str, machine: Machine, **options: bool) -> Learner:
+    """Return the network of a modality as the run's first stage starts it.
+
+    Args:
+        plan: the run.
+        modality: one of its modalities.
+        machine: device, and whether activations are recomputed.
+        options: ``recompute`` instead of the machine's.
+    """
+    weights = plan.arm.weights.get(modality)
+    return build_learner(
+        plan.method,
+        modality,
+        plan.identity["num_classes"],
+        plan.protocol,
+        plan.seed,
+        machine.device,
+        weights=weights.path if weights else None,
+        **{"recompute": machine.recompute, **options},
+    )
+
+
+def explain_memory(plan: RunPlan, machine: Machine, work: Callable[[], _T]) -> _T:
+    """Return what some work for a run returns.
+
+    Args:
+        plan: the run.
+        machine: device.
+        work: uses the device's memory.
+
+    Raises:
+        RunError: it does not fit; says what would.
+    """
+    try:
+        return work()
+    except torch.OutOfMemoryError as error:
+        # The frames of its traceback hold the tensors that are in the way of a measurement.
+        failed = error.with_traceback(None)
+    raise out_of_memory(plan, machine) from failed
+
+
+def out_of_memory(plan: RunPlan, machine: Machine) -> RunError:
+    """Return the error of a training that did not fit, with what would fit.
+
+    Measures the memory of one clip through the run's networks on the same device.
+
+    Args:
+        plan: the run.
+        machine: device.
+    """
+    protocol, batch = plan.protocol, plan.protocol.batch_size
+    at_once = -(-batch // protocol.accumulation)
+    what = (
+        f"out of memory on {machine.device}: {len(plan.modalities)} networks, batch {batch}"
+        f" ({at_once} at once), clips of {protocol.clip_length} x {protocol.crop} x {protocol.crop}"
+    )
+    ways = [] if machine.recompute else ["--recompute needs less memory and keeps every number"]
+    fits = _measure_fit(plan, machine)
+    if 0 < fits < at_once:
+        parts = -(-batch // fits)
+        ways.append(
+            f"about {fits} clips fit at once: --set accumulation={parts} trains the batch in"
+            f" {parts} parts (batch statistics are then those of a part: a marked variant)"
+        )
+    if fits == 0:
+        ways.append("one clip does not fit: use a GPU with more memory")
+    if machine.residence is not None and machine.residence.mode != "never":
+        ways.append("--resident never keeps the clips out of the device's memory")
+    ways.append("end other programs that use this GPU")
+    return RunError(what, "; ".join(ways) + ".")
+
+
+def clips_that_fit(total_bytes: int, base_bytes: int, clip_bytes: int) -> int:
+    """Return how many clips fit into a memory.
+
+    Args:
+        total_bytes: of the device.
+        base_bytes: weights, gradients, momenta.
+        clip_bytes: what each clip adds.
+    """
+    return max(0, int((total_bytes * _USABLE_SHARE - base_bytes) // max(clip_bytes, 1)))
+
+
+def _measure_fit(plan: RunPlan, machine: Machine) -> int:
+    """Return how many clips would fit, from one step of one clip; 0 where even that does not."""
+    device, protocol = machine.device, plan.protocol
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    try:
+        before = torch.cuda.memory_allocated(device)
+        networks = {m: fresh_learner(plan, m, machine).network.train() for m in plan.modalities}
+        weights = torch.cuda.memory_allocated(device) - before
+        with autocast(device, plan.arm.precision):
+            loss = torch.zeros((), device=device)
+            for modality, network in networks.items():
+                shape = (protocol.clip_length, protocol.crop, protocol.crop)
+                channels = network_channels(modality, protocol)
+                clip = torch.zeros(1, channels, *shape, device=device)
+                loss = loss + network(clip).logits_NKT.float().sum()
+        loss.backward()
+    except torch.OutOfMemoryError:
+        return 0
+    # Beside every weight stand its gradient and its momentum.
+    base = before + 3 * weights
+    clip_bytes = torch.cuda.max_memory_allocated(device) - before - 2 * weights
+    return clips_that_fit(torch.cuda.mem_get_info(device)[1], base, clip_bytes)

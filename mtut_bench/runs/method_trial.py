@@ -1,0 +1,141 @@
+"""Try a method on a made-up batch before anything is trained: forward, objective, backward."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from mtut_bench.contract.method import NetworkOutput, ObjectiveOutput
+from mtut_bench.contract.method_file import where
+from mtut_bench.errors import UsageError
+from mtut_bench.loading.transforms import network_channels
+from mtut_bench.runs.machine import Machine, fresh_learner
+from mtut_bench.runs.spec import RunPlan
+from mtut_bench.training.train_state import autocast, seeded
+
+__all__ = ["distinct_trials", "try_method"]
+
+_NUM_CLIPS = 2
+"""The fewest that let batch norms normalise and an objective compare clips."""
+
+
+def distinct_trials(plans: Sequence[RunPlan]) -> list[RunPlan]:
+    """Return the first of the runs that differ in fold, seed and store's contents alone."""
+    kinds: dict[str, RunPlan] = {}
+    for plan in plans:
+        same = ("store_digest", "fold", "mirror", "seed", "weights_digest")
+        kind = {name: value for name, value in plan.identity.items() if name not in same}
+        kinds.setdefault(json.dumps(kind, sort_keys=True), plan)
+    return list(kinds.values())
+
+
+def try_method(plan: RunPlan, machine: Machine) -> None:
+    """Do what one training step and one test of a run do, on two clips of noise.
+
+    The last of the frames are padding, so that the mask is read too.
+
+    Args:
+        plan: the run; its networks are built anew.
+        machine: device.
+
+    Raises:
+        UsageError: a user's own method fails or breaks the contract; names file and line. A fault
+            of our own methods keeps its traceback.
+    """
+    method = plan.method
+    try:
+        problem = _step(plan, machine)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        if not method.file:
+            raise
+        raise UsageError(
+            f"method {method.name} fails on a made-up batch:"
+            f" {where(method.file.rpartition(':')[0], error)}",
+            f"Correct {method.file}; nothing was trained.",
+        ) from error
+    if problem:
+        place = f" ({method.file})" if method.file else ""
+        raise UsageError(
+            f"method {method.name}{place} breaks the contract on a made-up batch: {problem}",
+            "See mtut_bench/contract/method.py; nothing was trained.",
+        )
+
+
+def _step(plan: RunPlan, machine: Machine) -> str:
+    """Return what breaks :mod:`mtut_bench.contract.method`; "" where nothing does."""
+    protocol, device = plan.protocol, machine.device
+    num_classes = plan.identity["num_classes"]
+    labels = torch.arange(_NUM_CLIPS, device=device) % num_classes
+    valid = torch.ones(_NUM_CLIPS, protocol.clip_length, dtype=torch.bool, device=device)
+    valid[0, -1] = protocol.clip_length == 1
+    outputs: dict[str, NetworkOutput] = {}
+    networks = {m: fresh_learner(plan, m, machine).network.train() for m in plan.modalities}
+    objective = plan.method.build_objective(protocol.objective_settings())
+    with seeded(plan.seed, device):
+        clips = {
+            modality: torch.rand(
+                (_NUM_CLIPS, network_channels(modality, protocol), protocol.clip_length)
+                + (protocol.crop, protocol.crop),
+                device=device,
+            )
+            * 2
+            - 1
+            for modality in plan.modalities
+        }
+        with autocast(device, plan.arm.precision):
+            for modality, network in networks.items():
+                outputs[modality] = network(clips[modality])
+                problem = _check_output(outputs[modality], num_classes)
+                if problem:
+                    return f"the network of {modality} {problem}"
+            result = objective(outputs, labels, valid)
+        problem = _check_result(result, plan.modalities)
+        if problem:
+            return f"its objective {problem}"
+        torch.stack(list(result.losses.values())).sum().backward()
+        for modality, network in networks.items():
+            if not any(parameter.grad is not None for parameter in network.parameters()):
+                return f"the loss of {modality} reaches no weight of its network"
+        with torch.no_grad(), autocast(device, plan.arm.precision):
+            for modality, network in networks.items():
+                problem = _check_output(network.eval()(clips[modality][:1]), num_classes, 1)
+                if problem:
+                    return f"the network of {modality}, in evaluation mode, {problem}"
+    return ""
+
+
+def _check_output(output: object, num_classes: int, num_clips: int = _NUM_CLIPS) -> str:
+    """Return what is wrong with a network's output; "" where nothing is."""
+    if not isinstance(output, NetworkOutput):
+        return f"returns a {type(output).__name__}, not a NetworkOutput"
+    logits, features = tuple(output.logits_NKT.shape), tuple(output.features_NCTHW.shape)
+    if len(logits) != 3 or logits[:2] != (num_clips, num_classes) or not logits[2]:
+        return f"returns logits {logits}, not ({num_clips}, {num_classes}, T')"
+    if len(features) != 5 or features[0] != num_clips:
+        return f"returns features {features}, not ({num_clips}, C, T, H, W)"
+    return ""
+
+
+def _check_result(result: object, modalities: Sequence[str]) -> str:
+    """Return what is wrong with an objective's result; "" where nothing is."""
+    if not isinstance(result, ObjectiveOutput):
+        return f"returns a {type(result).__name__}, not an ObjectiveOutput"
+    for name, found in (("losses", result.losses), ("log", result.log)):
+        if not isinstance(found, Mapping) or set(found) != set(modalities):
+            keys = ", ".join(map(str, found)) if isinstance(found, Mapping) else found
+            return f"gives {name} for {keys or 'no modality'}, not for {', '.join(modalities)}"
+    for modality in modalities:
+        loss, log = result.losses[modality], result.log[modality]
+        if not isinstance(loss, Tensor) or loss.dim():
+            return f"gives {modality} a loss that is no scalar tensor"
+        if not loss.requires_grad:
+            return f"gives {modality} a loss without a gradient"
+        if not math.isfinite(float(loss.detach())):
+            return f"gives {modality} the loss {float(loss.detach())}"
+        if "cross_entropy" not in log:
+            return f"logs no cross_entropy of {modality}"
+    return ""

@@ -1,0 +1,403 @@
+"""Whether a device computes a training step in bfloat16 as it does in float32.
+
+Gradients of a whole network cannot tell: the batch norms of a fresh network enlarge the roundings
+before them to 20 or 50 %. So each layer is compared alone, on what reached it in one step in
+float32: its inputs and the gradient of its output, rounded to bfloat16 as its weights are. Products
+of such numbers are exact in float32; the two results differ by the order of sums and by the last
+rounding, however much of a sum cancels, and a wrong kernel stands out. One is known: oneDNN 3.12
+on a CPU with avx512_bf16 gives the weights of a 3 x 3 x 3 convolution that sees two frames a
+gradient that is off by 100 % and more, and another one at every call.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mtut_bench.errors import PrecisionError
+from mtut_bench.files import sha256_of_json
+from mtut_bench.loading.training_clips import EpochSampler, TrainingClips, make_loader, split_batch
+from mtut_bench.loading.transforms import network_channels, to_input
+from mtut_bench.runs.machine import Machine, explain_memory, fresh_learner
+from mtut_bench.runs.spec import RunPlan
+from mtut_bench.training.step import classification_losses
+from mtut_bench.training.train_state import autocast, seeded
+
+__all__ = ["Agreement", "Difference", "PrecisionChecks", "compare_step", "refuse_disagreement"]
+
+LARGEST_DIFFERENCE = 0.02
+"""Of a layer. bfloat16 keeps 8 bits: the last rounding moves a result by 0.17 % (L2; measured on
+I3D and C3D: at most 0.22 %); sums that a kernel keeps in bfloat16 in between would cost 1 % or so.
+Wrong kernels differ by tens of per cent."""
+
+LARGEST_MAP_DIFFERENCE = 0.05
+"""Of the whole network's feature map in evaluation mode, where roundings add up: I3D's is off by
+1.0 to 1.4 %, C3D's by 0.5 % (CPU, 16 x 32 x 32 to 64 x 224 x 224)."""
+
+_SEED = 0
+"""Of dropout: each pass has the same masks."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far two results of one layer are apart.
+
+    Attributes:
+        layer: name in the network.
+        quantity: 'output', 'gradient of the input' or 'gradient of <parameter>'.
+        relative: L2 norm of the difference over that of the float32 result.
+        shapes: of the layer's inputs and parameters.
+    """
+
+    layer: str
+    quantity: str
+    relative: float
+    shapes: str
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What a comparison found.
+
+    Attributes:
+        num_layers: calls of layers that have parameters, each compared alone.
+        num_clips: of the training step.
+        largest: the largest difference from float32.
+        repeat: the largest relative difference (L2) of a parameter's gradient between two equal
+            bfloat16 steps; 0 where both gave the same bits.
+        feature_map: relative difference (L2) of the whole network's feature map from float32, in
+            evaluation mode: what layers without parameters compute is in it.
+    """
+
+    num_layers: int
+    num_clips: int
+    largest: Difference
+    repeat: float
+    feature_map: float
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call of a layer in a training step."""
+
+    name: str
+    layer: nn.Module
+    inputs: tuple[object, ...]
+    keywords: dict[str, object]
+    gradients: list[Tensor | None]
+    """Of its outputs; None where nothing depends on one."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    calls: list[_Call]
+    gradients: list[Tensor]
+
+
+class PrecisionChecks:
+    """Compares each network of some runs with float32 once, before anything is trained.
+
+    Args:
+        machine: device.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._found: dict[str, Agreement] = {}
+
+    def check(self, plans: Iterable[RunPlan]) -> None:
+        """Compare what has not been compared yet.
+
+        The first batch of stage one, as the run makes it. Where a step in float32 does not fit into
+        the device's memory, fewer of its clips are taken, two at least.
+
+        Args:
+            plans: runs; those in fp32 need no comparison.
+
+        Raises:
+            PrecisionError: a network's gradients are not those of float32.
+            RunError: not even two clips fit into the device's memory.
+        """
+        for plan in plans:
+            if plan.arm.precision == "fp32":
+                continue
+            for modality in plan.modalities:
+                key = _network_key(plan, modality)
+                if key not in self._found:
+                    compare = partial(_compare_run, plan, modality, self._machine)
+                    agreement = explain_memory(plan, self._machine, compare)
+                    what = f"{plan.method.network} on {modality}"
+                    refuse_disagreement(agreement, plan.arm.precision, what, self._machine.device)
+                    self._found[key] = agreement
+
+    def of(self, plan: RunPlan) -> dict[str, Any] | None:
+        """Return what was found for a run, per modality, JSON-ready; None for fp32.
+
+        Raises:
+            PrecisionError: as :meth:`check`.
+        """
+        if plan.arm.precision == "fp32":
+            return None
+        self.check([plan])
+        return {m: asdict(self._found[_network_key(plan, m)]) for m in plan.modalities}
+
+
+def _network_key(plan: RunPlan, modality: str) -> str:
+    """Return what two runs have in common whose networks are of the same layers and sizes."""
+    stage = plan.stage_identities[modality]
+    names = ("num_classes", "precision", "protocol", "network", "source")
+    channels = network_channels(modality, plan.protocol)
+    return sha256_of_json({**{name: stage[name] for name in names}, "channels": channels})
+
+
+def _compare_run(plan: RunPlan, modality: str, machine: Machine) -> Agreement:
+    protocol = plan.protocol
+    clips = TrainingClips(plan.store, plan.fold.train, (modality,), protocol, plan.seed)
+    sampler = EpochSampler(len(clips), protocol.batch_size, plan.seed)
+    batch = split_batch(next(iter(make_loader(clips, sampler, 0))), protocol.accumulation)[0]
+    batch = batch.to(machine.device)
+    clip = to_input(batch.frames[modality], modality, batch.crops, protocol, batch.valid_NT)
+    labels = batch.labels_N
+    while True:
+        network = fresh_learner(plan, modality, machine, recompute=False).network
+        try:
+            return compare_step(network, clip, labels, plan.arm.precision)
+        except torch.OutOfMemoryError:
+            if len(labels) <= 2:
+                raise
+        clip, labels = clip[: -(-len(labels) // 2)], labels[: -(-len(labels) // 2)]
+
+
+def compare_step(
+    network: nn.Module, clip_NCTHW: Tensor, labels_N: Tensor, precision: str
+) -> Agreement:
+    """Compare a training step with float32, layer by layer, and with itself once more.
+
+    Args:
+        network: freshly built, on its device, without recomputation. It is used up: its weights are
+            rounded, its running statistics move.
+        clip_NCTHW: its input, float, on the same device.
+        labels_N: class indices, int64.
+        precision: 'bf16'.
+    """
+    network.eval()
+    maps = [_feature_map(network, clip_NCTHW[:2], name) for name in ("fp32", precision)]
+    network.train()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(_rounded(parameter))
+    reference = _step(network, clip_NCTHW, labels_N, "fp32")
+    first, second = (_step(network, clip_NCTHW, labels_N, precision) for _ in range(2))
+    found = [
+        difference
+        for exact, rough in zip(reference.calls, first.calls, strict=True)
+        for difference in _compare_layer(exact, rough, precision)
+    ]
+    pairs = zip(first.gradients, second.gradients, strict=True)
+    return Agreement(
+        num_layers=len(reference.calls),
+        num_clips=len(labels_N),
+        largest=max(found, key=lambda difference: _worst(difference.relative)),
+        repeat=max((_relative(a, b) for a, b in pairs), key=_worst),
+        feature_map=_relative(*maps),
+    )
+
+
+def refuse_disagreement(
+    agreement: Agreement, precision: str, what: str, device: torch.device
+) -> None:
+    """Ensure that a comparison found no more than roundings.
+
+    Args:
+        agreement: what :func:`compare_step` found.
+        precision: 'bf16'.
+        what: whose network, for the message.
+        device: where it was computed.
+
+    Raises:
+        PrecisionError: a layer differs from float32 by more than 2 %, or the feature map by more
+            than 5 %; or, on a CPU, the same step gave other bits the second time (on a GPU some
+            kernels add in any order).
+    """
+    largest = agreement.largest
+    where = f"on {_describe(device)}"
+    if not largest.relative <= LARGEST_DIFFERENCE:
+        raise PrecisionError(
+            f"{precision} is wrong {where}: in {what} the {largest.quantity} of layer"
+            f" {largest.layer} ({largest.shapes}) {_apart(largest.relative)}",
+            "Use --precision fp32, another --set clip_length, or another version of torch.",
+        )
+    if not agreement.feature_map <= LARGEST_MAP_DIFFERENCE:
+        raise PrecisionError(
+            f"{precision} is wrong {where}: the feature map of {what}"
+            f" {_apart(agreement.feature_map)}, though each layer with parameters is right",
+            "Use --precision fp32, or another version of torch.",
+        )
+    if device.type == "cpu" and agreement.repeat != 0:
+        raise PrecisionError(
+            f"{precision} does not repeat itself {where}: two equal training steps of {what} give"
+            f" gradients that differ by {agreement.repeat:.1%}",
+            "Use --precision fp32, or another version of torch.",
+        )
+
+
+def _apart(relative: float) -> str:
+    """Return a relative difference in words; wrong kernels may give anything."""
+    if not relative <= 10:
+        return "is nothing like that of fp32"
+    return f"differs from that of fp32 by {relative:.1%}"
+
+
+def _describe(device: torch.device) -> str:
+    """Return what computes on a device, with versions, for messages."""
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        return f"{name}, torch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}"
+    version = re.search(r"MKL-DNN v([\d.]+)", torch.__config__.show())
+    library = f", oneDNN {version[1]}" if version else ""
+    return (
+        f"a CPU with {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}{library}"
+    )
+
+
+def _step(network: nn.Module, clip_NCTHW: Tensor, labels_N: Tensor, precision: str) -> _Step:
+    """Return what each layer met in one step of stage one, and its gradients."""
+    device = clip_NCTHW.device
+    with _recorded(network) as calls, autocast(device, precision), seeded(_SEED, device):
+        output = network(clip_NCTHW)
+        loss = classification_losses({"": output}, labels_N).losses[""]
+        wanted = [p for p in network.parameters() if p.requires_grad]
+        gradients = torch.autograd.grad(loss, wanted, allow_unused=True)
+    return _Step(calls, [gradient for gradient in gradients if gradient is not None])
+
+
+@contextmanager
+def _recorded(network: nn.Module) -> Iterator[list[_Call]]:
+    """Collect the calls of all layers that have parameters of their own."""
+    calls: list[_Call] = []
+    handles = []
+
+    def watch(name: str, layer: nn.Module) -> None:
+        def note(
+            module: nn.Module,
+            inputs: tuple[object, ...],
+            keywords: dict[str, object],
+            output: object,
+        ) -> None:
+            outputs = _tensors(output)
+            gradients: list[Tensor | None] = [None] * len(outputs)
+            for index, tensor in enumerate(outputs):
+                if tensor.requires_grad:
+                    tensor.register_hook(lambda g, n=index: gradients.__setitem__(n, g))
+            calls.append(_Call(name, layer, inputs, keywords, gradients))
+
+        handles.append(layer.register_forward_hook(note, with_kwargs=True))
+
+    for name, layer in network.named_modules():
+        if next(layer.parameters(recurse=False), None) is not None:
+            watch(name, layer)
+    try:
+        yield calls
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _compare_layer(exact: _Call, rough: _Call, precision: str) -> list[Difference]:
+    """Compare one call of a layer, alone, on what reached it in the float32 step.
+
+    Args:
+        exact: the call in the float32 step.
+        rough: the same call in the other step, for the types of its inputs.
+        precision: of the other one.
+    """
+    layer = exact.layer
+    # What a layer of layers draws, a dropout say, depends on the type; a single one draws nothing.
+    layer.train(next(layer.children(), None) is None)
+    rounded = [_rounded(v) if isinstance(v, Tensor) else v for v in exact.inputs]
+    expected = _alone(exact, [_leaf(v) for v in rounded], "fp32")
+    like = [_leaf(v, dtype_of=r) for v, r in zip(rounded, rough.inputs, strict=True)]
+    found = _alone(exact, like, precision)
+    layer.train()
+    shapes = ", ".join(
+        [f"input {tuple(value.shape)}" for value in rounded if isinstance(value, Tensor)]
+        + [f"{name} {tuple(p.shape)}" for name, p in layer.named_parameters(recurse=False)]
+    )
+    return [
+        Difference(exact.name, quantity, _relative(expected[quantity], value), shapes)
+        for quantity, value in found.items()
+    ]
+
+
+def _leaf(value: object, dtype_of: object = None) -> object:
+    """Return a float tensor ready for a gradient, in its own type or another's; else the value."""
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        return value
+    dtype = dtype_of.dtype if isinstance(dtype_of, Tensor) else value.dtype
+    return value.detach().to(dtype).requires_grad_()
+
+
+def _alone(call: _Call, inputs: Sequence[object], precision: str) -> dict[str, Tensor]:
+    """Return a layer's outputs, and the gradients of its inputs and parameters, by name."""
+    layer = call.layer
+    device = next(layer.parameters()).device
+    with autocast(device, precision), seeded(_SEED, device):
+        outputs = _tensors(layer(*inputs, **call.keywords))
+    found = {f"output {n}" if n else "output": output for n, output in enumerate(outputs)}
+    wanted = {
+        f"gradient of input {n}" if n else "gradient of the input": value
+        for n, value in enumerate(inputs)
+        if isinstance(value, Tensor) and value.requires_grad
+    } | {f"gradient of {name}": p for name, p in layer.named_parameters() if p.requires_grad}
+    used = [
+        (output, _rounded(gradient).to(output.dtype))
+        for output, gradient in zip(outputs, call.gradients, strict=True)
+        if gradient is not None
+    ]
+    if used:
+        gradients = torch.autograd.grad(
+            [output for output, _ in used],
+            list(wanted.values()),
+            [gradient for _, gradient in used],
+            allow_unused=True,
+        )
+        pairs = zip(wanted, gradients, strict=True)
+        found |= {name: gradient for name, gradient in pairs if gradient is not None}
+    return {name: tensor.detach().float() for name, tensor in found.items()}
+
+
+def _rounded(tensor: Tensor) -> Tensor:
+    """Return the nearest bfloat16 numbers as float32; integers as they are."""
+    return tensor.detach().bfloat16().float() if tensor.is_floating_point() else tensor
+
+
+def _tensors(value: object) -> list[Tensor]:
+    """Return the tensors of a layer's result, nested or not, in order."""
+    if isinstance(value, Tensor):
+        return [value]
+    parts = value if isinstance(value, (tuple, list)) else ()
+    return [tensor for part in parts for tensor in _tensors(part)]
+
+
+def _feature_map(network: nn.Module, clip_NCTHW: Tensor, precision: str) -> Tensor:
+    with torch.no_grad(), autocast(clip_NCTHW.device, precision):
+        features: Tensor = network(clip_NCTHW).features_NCTHW
+    return features.float()
+
+
+def _worst(relative: float) -> float:
+    """Return a key that puts what is no number last."""
+    return math.inf if math.isnan(relative) else relative
+
+
+def _relative(exact: Tensor, other: Tensor) -> float:
+    """Return the L2 norm of the difference over that of the first; 0 where they are equal."""
+    if torch.equal(exact, other):
+        return 0.0
+    return float((other.float() - exact.float()).norm() / exact.float().norm())

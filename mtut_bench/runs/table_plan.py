@@ -1,0 +1,152 @@
+"""Which runs the published tables need: the union, each run once."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from mtut_bench.contract.method import Method
+from mtut_bench.contract.protocol import Protocol
+from mtut_bench.contract.published import Published, PublishedRow, PublishedTable, load_published
+from mtut_bench.contract.types import sort_modalities
+from mtut_bench.errors import UsageError
+from mtut_bench.progress import counted, format_duration
+from mtut_bench.runs.planning import Workload, measured_rate
+from mtut_bench.runs.spec import RunPlan
+
+__all__ = ["Need", "choose_tables", "describe_tables", "needed_runs"]
+
+
+@dataclass(frozen=True, order=True)
+class Need:
+    """One method that a table needs, on all folds of a dataset.
+
+    Attributes:
+        dataset: name of the dataset.
+        protocol: name of the protocol.
+        method: name of the method.
+        modalities: that its networks are trained on, in the project's order.
+    """
+
+    dataset: str
+    protocol: str
+    method: str
+    modalities: tuple[str, ...]
+
+
+def choose_tables(text: str) -> list[str]:
+    """Return the numbers of the tables that a user named: '7', '1,3' or 'all'.
+
+    Raises:
+        UsageError: there is no such table.
+    """
+    known = list(load_published().tables)
+    if text == "all":
+        return known
+    numbers = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    unknown = [number for number in numbers if number not in known]
+    if unknown or not numbers:
+        raise UsageError(f"there is no table {text!r}", f"Choose from {', '.join(known)}, or all.")
+    return numbers
+
+
+def describe_tables(
+    plans: Mapping[str, Sequence[RunPlan]], clips_per_s: float | None = None
+) -> list[str]:
+    """Return what is left to do for each table by itself, one line each.
+
+    Tables share runs and first stages, so the sum of the lines is more than all of them need.
+
+    Args:
+        plans: the runs of each table, by its number.
+        clips_per_s: clips that one network trains on per second; None: as measured by earlier runs
+            of the same protocols and networks, if any.
+    """
+    lines: list[str] = []
+    for number, needed in plans.items():
+        passes = Workload.of(needed).clip_passes
+        rate = clips_per_s or measured_rate(needed)
+        text = f"table {number} by itself: {counted(len(needed), 'run')}, {passes:,} clip passes"
+        if rate:
+            text += f", about {format_duration(passes / rate)} at {rate:,.2f} clips/s"
+        lines.append(text)
+    return lines
+
+
+def needed_runs(
+    numbers: Sequence[str],
+    methods: Mapping[str, Method],
+    protocols: Mapping[str, Protocol],
+    *,
+    dataset: str | None = None,
+    protocol: str | None = None,
+) -> list[Need]:
+    """Return what must be run to fill tables, each need once.
+
+    A method whose networks are trained alone needs one run for all modality sets of a dataset.
+    Systems of the paper that are no method of ours are left out.
+
+    Args:
+        numbers: of the tables.
+        methods: ours, by name; found in a table by their titles.
+        protocols: ours, by name; the first that may fill a table is taken.
+        dataset: instead of the tables' own (a twin, say).
+        protocol: instead of the one that may fill the table.
+
+    Raises:
+        UsageError: no protocol may fill a table, or no method of ours is in it.
+    """
+    published = load_published()
+    found: set[Need] = set()
+    for number in numbers:
+        table = published.tables[number]
+        rules = protocol or _protocol_for(number, protocols)
+        needs = {
+            Need(dataset or table.dataset, rules, method.name, modalities)
+            for row in table.rows
+            for method in methods.values()
+            if row.method in (method.title, method.fusion_title)
+            for modalities in _trained_on(row, table, published)
+        }
+        if not needs:
+            raise UsageError(
+                f"no method of ours is in table {number}",
+                "What there is: `mtut-bench list methods`.",
+            )
+        found |= needs
+    return sorted(_merge(found, methods))
+
+
+def _protocol_for(number: str, protocols: Mapping[str, Protocol]) -> str:
+    for name, rules in protocols.items():
+        if number in rules.tables:
+            return name
+    raise UsageError(f"no protocol may fill table {number}", "Name one with --protocol.")
+
+
+def _trained_on(
+    row: PublishedRow, table: PublishedTable, published: Published
+) -> Iterable[tuple[str, ...]]:
+    if row.trained_on:
+        names = set(row.trained_on)
+    elif row.method in published.trained_alone and row.fused:
+        names = set(row.fused)
+    else:
+        # Where the paper prints a dash nothing was trained.
+        columns = [n for n, value in enumerate(row.values) if value is not None]
+        names = {name for n in columns for name in table.tested_on(row, n).split("+")}
+    yield sort_modalities(names)
+
+
+def _merge(needs: set[Need], methods: Mapping[str, Method]) -> set[Need]:
+    """Return the needs with one run per dataset and protocol for methods that train alone."""
+    merged: dict[tuple[str, str, str], set[str]] = {}
+    kept: set[Need] = set()
+    for need in needs:
+        if methods[need.method].min_modalities > 1:
+            kept.add(need)
+        else:
+            key = (need.dataset, need.protocol, need.method)
+            merged.setdefault(key, set()).update(need.modalities)
+    for (dataset, protocol, method), names in merged.items():
+        modalities = sort_modalities(names)
+        kept.add(Need(dataset, protocol, method, modalities))
+    return kept

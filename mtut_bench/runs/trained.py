@@ -1,0 +1,173 @@
+"""A finished run's networks, ready to be used: for prediction, export and a user's own code."""
+
+import json
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from mtut_bench.contract.method import Method
+from mtut_bench.contract.protocol import Protocol
+from mtut_bench.errors import RunError, UsageError, did_you_mean
+from mtut_bench.files import StrPath
+from mtut_bench.runs.manifest import CURE, Manifest, read_manifest
+from mtut_bench.runs.repeating import method_option
+from mtut_bench.training.train_state import network_spec
+
+__all__ = ["TrainedRun", "find_run", "open_run"]
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished run.
+
+    Attributes:
+        folder: its folder.
+        manifest: of the run.
+        method: the player, as it is now; its file is the one that trained.
+        protocol: the rules as they held for the method's network.
+        modalities: networks of the run, in order.
+        classes: names, in the order of the logits.
+        frame_size: (height, width) of the store's frames, pixels.
+    """
+
+    folder: Path
+    manifest: Manifest
+    method: Method
+    protocol: Protocol
+    modalities: tuple[str, ...]
+    classes: tuple[str, ...]
+    frame_size: tuple[int, int]
+
+    def network(self, modality: str, device: torch.device | None = None) -> nn.Module:
+        """Return the trained network of one modality, in evaluation mode.
+
+        Args:
+            modality: one of ``modalities``.
+            device: where it shall live; the CPU where it is None.
+
+        Raises:
+            UsageError: the run has no such network.
+            RunError: its file is missing, damaged or of another architecture.
+        """
+        if modality not in self.modalities:
+            raise UsageError(
+                f"run {self.folder.name} has no network for {modality!r}",
+                f"{did_you_mean(modality, self.modalities)}Choose one of:"
+                f" {', '.join(self.modalities)}.",
+            )
+        path = self.folder / f"network-{modality}.safetensors"
+        network = self.method.build_network(
+            network_spec(modality, len(self.classes), self.protocol)
+        )
+        try:
+            network.load_state_dict(load_file(path))
+        except FileNotFoundError:
+            raise RunError(f"{path} does not exist.", CURE) from None
+        except (SafetensorError, RuntimeError, OSError) as error:
+            # torch puts every name that does not fit on a line of its own.
+            reason = str(error).splitlines()[0]
+            raise RunError(f"{path} cannot be loaded: {reason}", CURE) from error
+        return network.to(device or torch.device("cpu")).eval()
+
+
+def find_run(text: StrPath, runs: StrPath) -> Path:
+    """Return the folder of a run.
+
+    Args:
+        text: a folder with a manifest, '<store>/<id>' as `list runs` prints it, or the first digits
+            of a run's id.
+        runs: root folder of runs.
+
+    Raises:
+        UsageError: there is no such run, it is a first stage, or several begin so.
+    """
+    text, runs = os.fspath(text), Path(runs)
+    for folder in (Path(text), runs / text):
+        if text and (folder / "manifest.json").is_file():
+            if folder.resolve().parent.name == "stages":
+                raise UsageError(
+                    f"{folder} is a first stage that runs share, not a run",
+                    "See `mtut-bench list runs`.",
+                )
+            return folder
+    if not runs.is_dir():
+        raise UsageError(f"there is no folder of runs {runs}", "Name it with --runs.")
+    found = sorted(path.parent for path in runs.glob(f"*/{text}*/manifest.json")) if text else []
+    found = [path for path in found if path.parent.name != "stages"]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UsageError(
+            f"{len(found)} runs in {runs} begin with {text!r}",
+            f"Choose one of: {', '.join(path.name for path in found)}.",
+        )
+    raise UsageError(
+        f"there is no finished run {text!r} in {runs}",
+        "See `mtut-bench list runs`, or name another folder with --runs.",
+    )
+
+
+def open_run(folder: StrPath, methods: Mapping[str, Method]) -> TrainedRun:
+    """Return a finished run; its networks are loaded when they are asked for.
+
+    Args:
+        folder: of the run.
+        methods: ours by name; a user's own, which the run was trained with, by its name too.
+
+    Raises:
+        RunError: the folder is missing, or its manifest is unreadable, of another format or not
+            finished.
+        UsageError: the run's method is not among ``methods``, or its file has changed since.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise RunError(
+            f"there is no run's folder {folder}",
+            "Give its path; find_run returns that of the first digits of a run's id.",
+        )
+    manifest = read_manifest(folder / "manifest.json")
+    if manifest.get("state", str) != "complete":
+        raise RunError(f"{folder} is not finished.", "Repeat the command that began it.")
+    name = manifest.get("method.name", str)
+    method = methods.get(name)
+    if method is None:
+        raise UsageError(
+            f"run {folder.name} was trained by method {name!r}, which is none of ours",
+            f"Give the file that defines it: --method {shlex.quote(method_option(manifest))}.",
+        )
+    if method.source != manifest.get("identity.method.source", str):
+        raise UsageError(
+            f"the file of method {name!r} has changed since run {folder.name} was trained",
+            "Give the file as it was then.",
+        )
+    rules = manifest.get("identity.protocol", dict)
+    objective = manifest.get("identity.method.settings", dict)
+    height, width = manifest.get("store.frame_size", list)
+    return TrainedRun(
+        folder=folder,
+        manifest=manifest,
+        method=method,
+        protocol=_protocol(manifest, {**rules, **objective}),
+        modalities=tuple(manifest.items("identity.modalities", str)),
+        classes=tuple(manifest.items("store.classes", str)),
+        frame_size=(int(height), int(width)),
+    )
+
+
+def _protocol(manifest: Manifest, values: Mapping[str, Any]) -> Protocol:
+    """Return the protocol that an identity describes, with everything a user had changed."""
+    known = {field.name for field in fields(Protocol)}
+    named = {"lambda_" if name == "lambda" else name: value for name, value in values.items()}
+    strange = sorted(set(named) - known)
+    if strange:
+        manifest.refuse(f"has settings that this release does not know: {json.dumps(strange)}")
+    blank = Protocol(name="", version=0, summary="", tables=(), initialisation="scratch")
+    return replace(blank, **named)

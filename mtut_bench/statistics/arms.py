@@ -1,0 +1,317 @@
+"""Runs made comparable: one method's runs under one set of conditions, and two of them paired.
+
+Axis letters (suffixes of array names): S seed, N clip.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtut_bench.contract.folds import natural_order
+from mtut_bench.contract.predictions import Predictions, fuse
+from mtut_bench.errors import ComparisonError
+from mtut_bench.progress import counted
+from mtut_bench.runs.finished import FinishedRun
+from mtut_bench.runs.repeating import command_like
+from mtut_bench.statistics import comparable
+from mtut_bench.statistics.behind import setting_notes
+from mtut_bench.statistics.rows import ResultRow, modality_order, result_rows
+
+__all__ = ["Arm", "Paired", "gather", "pair", "right_clips", "run_id"]
+
+Right = NDArray[np.bool_]
+
+_CURE = (
+    "Compare runs of one kind: choose with --store and --protocol, name runs by their ids (see "
+    "`mtut-bench list runs`), or repeat one side under the other's conditions."
+)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Runs of one method that differ only in fold and seed.
+
+    Attributes:
+        name: as in sentences.
+        row: facts that all its runs share; one of its result rows.
+        runs: by seed and then by fold.
+    """
+
+    name: str
+    row: ResultRow
+    runs: Mapping[int, Mapping[str, FinishedRun]]
+
+    @property
+    def folds(self) -> tuple[str, ...]:
+        """The first of the largest sets of folds that a seed has, in natural order."""
+        sets = (self._folds_of(seed) for seed in sorted(self.runs))
+        return max(sets, key=len)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds that have exactly these folds; others do not count. No score has a say."""
+        return tuple(seed for seed in sorted(self.runs) if self._folds_of(seed) == self.folds)
+
+    def _folds_of(self, seed: int) -> tuple[str, ...]:
+        return tuple(sorted(self.runs[seed], key=natural_order))
+
+
+def gather(name: str, runs: Iterable[FinishedRun]) -> Arm:
+    """Return one method's runs as one side of a comparison.
+
+    Args:
+        name: of the method, for sentences.
+        runs: at least one, of one method and one set of modalities.
+
+    Raises:
+        ComparisonError: they differ in more than fold and seed.
+    """
+    found = {run.manifest.get("id", str): run for run in runs}
+    rows = [result_rows([run])[0] for run in found.values()]
+    differing = comparable.differing(rows, "side")
+    if differing == ["device"]:
+        devices = sorted({row["device"] for row in rows})
+        raise ComparisonError(
+            f"The runs of {name} come from different devices: {', '.join(devices)}.",
+            "Name the runs of one kind by their ids, or repeat the others.",
+        )
+    if differing:
+        raise ComparisonError(
+            f"The runs of {name} differ in {comparable.difference(rows, 'side')}: they are not one "
+            "method under one set of conditions.",
+            _CURE,
+        )
+    by_seed: dict[int, dict[str, FinishedRun]] = defaultdict(dict)
+    # One run of each fold and seed: of one family and one set of modalities two had the same id.
+    for row, run in zip(rows, found.values(), strict=True):
+        by_seed[row["seed"]][row["fold"]] = run
+    return Arm(name, rows[0], dict(by_seed))
+
+
+def _mirrored(run: FinishedRun) -> str:
+    """Return in words what a mirror makes of the classes that it changes."""
+    mirror = run.manifest.get("identity", dict).get("mirror")
+    if mirror is None:
+        return "unknown"
+    classes = run.manifest.items("store.classes", str)
+    becomes = (classes[other] if other >= 0 else "none" for other in mirror)
+    pairs = zip(classes, becomes, strict=False)
+    return ", ".join(f"{name} -> {other}" for name, other in pairs if name != other) or "the same"
+
+
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """Two sides on the same clips and seeds; right or wrong of each clip.
+
+    Attributes:
+        names: of a and b, as in sentences.
+        row: facts that both share.
+        seeds: that both have, S; empty where a has none.
+        folds: done on both sides.
+        folds_N: fold of each clip.
+        subjects_N: who is seen in each clip.
+        right_a: by modalities tested on, whether a has each clip right, bool, (S, N).
+        right_b: the same of b.
+        notes: what else a reader must know.
+        settings: what stands behind the methods.
+    """
+
+    names: tuple[str, str]
+    row: ResultRow
+    seeds: tuple[int, ...]
+    folds: tuple[str, ...]
+    folds_N: tuple[str, ...]
+    subjects_N: tuple[str, ...]
+    right_a: Mapping[str, Right]
+    right_b: Mapping[str, Right]
+    notes: tuple[str, ...]
+    settings: tuple[str, ...]
+
+    @property
+    def single(self) -> tuple[str, ...]:
+        """What is one modality, not several fused, among what was tested on."""
+        return tuple(tested for tested in self.right_a if "+" not in tested)
+
+    @property
+    def incomplete(self) -> str:
+        """How many folds are done, in words; "" if all are."""
+        done, all_folds = len(self.folds), self.row["num_folds"]
+        return "" if done == all_folds else f"{done} of {all_folds} folds"
+
+
+def pair(a: Arm, b: Arm) -> Paired:
+    """Return two methods on the clips and seeds that both have.
+
+    Args:
+        a: one method.
+        b: the other.
+
+    Raises:
+        ComparisonError: conditions, folds or clips differ, or they have no seed in common.
+    """
+    _check_conditions(a, b)
+    if a.folds != b.folds:
+        raise ComparisonError(
+            f"{a.name} has folds {_list(a.folds)}; {b.name} has {_list(b.folds)}: not the same "
+            "test clips.",
+            f"Finish the missing ones: {_commands(a, b)}.",
+        )
+    seeds = tuple(seed for seed in a.seeds if seed in b.seeds)
+    if not seeds:
+        raise ComparisonError(
+            f"{a.name} has seeds {_list(a.seeds)} on these folds, {b.name} {_list(b.seeds)}: none "
+            "in common.",
+            f"Repeat one of them with a seed of the other: {_repeated(b, b.folds, a.seeds[0])[0]}.",
+        )
+    runs_a = [[a.runs[seed][fold] for fold in a.folds] for seed in seeds]
+    runs_b = [[b.runs[seed][fold] for fold in a.folds] for seed in seeds]
+    ids = [sorted(run.scores.clip_ids) for run in runs_a[0]]
+    for runs in (*runs_a, *runs_b):
+        _check_clips(runs_a[0], runs, ids, (a.name, b.name))
+    subject = {
+        clip: subject
+        for run in runs_a[0]
+        for clip, subject in zip(run.scores.clip_ids, run.subjects, strict=True)
+    }
+    tested = _tested(a.row["modalities"].split("+"))
+    return Paired(
+        names=(a.name, b.name),
+        row=a.row,
+        seeds=seeds,
+        folds=a.folds,
+        folds_N=tuple(fold for fold, clips in zip(a.folds, ids, strict=True) for _ in clips),
+        subjects_N=tuple(subject[clip] for clips in ids for clip in clips),
+        right_a={"+".join(names): _right(runs_a, ids, names) for names in tested},
+        right_b={"+".join(names): _right(runs_b, ids, names) for names in tested},
+        notes=tuple(_notes(a, b, seeds)),
+        settings=tuple(setting_notes([a.row, b.row])),
+    )
+
+
+def _tested(modalities: Sequence[str]) -> list[list[str]]:
+    """Return every modality alone, and all of them together."""
+    ordered = sorted(modalities, key=modality_order)
+    return [[name] for name in ordered] + ([ordered] if len(ordered) > 1 else [])
+
+
+def right_clips(scores: Predictions, clip_ids: Sequence[str], modalities: Sequence[str]) -> Right:
+    """Return whether each clip is right, bool, (N,), in a given order.
+
+    Args:
+        scores: of one run.
+        clip_ids: all of its clips.
+        modalities: to fuse; one for itself.
+    """
+    right_N = fuse(scores, modalities).argmax(axis=1) == scores.labels_N
+    place = {clip: index for index, clip in enumerate(scores.clip_ids)}
+    return np.array([right_N[place[clip]] for clip in clip_ids], dtype=np.bool_)
+
+
+def _right(
+    runs_SF: Sequence[Sequence[FinishedRun]], ids: Sequence[Sequence[str]], names: Sequence[str]
+) -> Right:
+    return np.stack(
+        [
+            np.concatenate(
+                [
+                    right_clips(run.scores, clips, names)
+                    for run, clips in zip(runs, ids, strict=True)
+                ]
+            )
+            for runs in runs_SF
+        ]
+    )
+
+
+def _check_conditions(a: Arm, b: Arm) -> None:
+    rows = (a.row, b.row)
+    for name in comparable.differing(rows, "comparison")[:1]:
+        values = [comparable.CONDITIONS[name].value(row) for row in rows]
+        if name == "mirror":
+            firsts = [next(iter(next(iter(arm.runs.values())).values())) for arm in (a, b)]
+            values = [_mirrored(run) for run in firsts]
+        raise ComparisonError(
+            f"{a.name} and {b.name} differ in {comparable.CONDITIONS[name].words}: {values[0]} and "
+            f"{values[1]}.",
+            _CURE,
+        )
+    if {run_id(run) for run in _all(a)} & {run_id(run) for run in _all(b)}:
+        raise ComparisonError(
+            f"{a.name} and {b.name} share a run: nothing can be told apart.",
+            "Name two different methods, or runs of two.",
+        )
+
+
+def run_id(run: FinishedRun) -> str:
+    """Return a run's id as its folder and `list runs` show it, 12 digits."""
+    return run.folder.name
+
+
+def _all(arm: Arm) -> list[FinishedRun]:
+    return [run for by_fold in arm.runs.values() for run in by_fold.values()]
+
+
+def _check_clips(
+    first: Sequence[FinishedRun],
+    runs: Sequence[FinishedRun],
+    ids: Sequence[Sequence[str]],
+    names: tuple[str, str],
+) -> None:
+    for one, other, clips in zip(first, runs, ids, strict=True):
+        facts = [dict(zip(run.scores.clip_ids, _facts(run), strict=True)) for run in (one, other)]
+        unlike = [clip for clip in clips if facts[0].get(clip) != facts[1].get(clip)]
+        unlike += sorted(facts[1].keys() - facts[0].keys())
+        if unlike:
+            raise ComparisonError(
+                f"{names[0]} and {names[1]} were not tested on the same clips: {unlike[0]} has "
+                f"another label or person, or is missing, in {one.folder} or {other.folder} "
+                f"({counted(len(unlike), 'such clip')}).",
+                "One of them was altered: repeat it.",
+            )
+
+
+def _facts(run: FinishedRun) -> list[tuple[int, str]]:
+    return list(zip(run.scores.labels_N.tolist(), run.subjects, strict=True))
+
+
+def _notes(a: Arm, b: Arm, seeds: Sequence[int]) -> list[str]:
+    notes = []
+    for arm in (a, b):
+        out = [str(seed) for seed in sorted(arm.runs) if seed not in seeds]
+        if out:
+            notes.append(
+                f"Not counted, since the other side or some folds are missing: seed "
+                f"{', '.join(out)} of {arm.name}."
+            )
+    for name, words in (("device", "Devices"), ("weights_digest", "Starting weights")):
+        values = [str(dict(arm.row)[name]) or "none" for arm in (a, b)]
+        if values[0] != values[1]:
+            notes.append(
+                f"{words} differ, and with the methods: {a.name} {values[0][:40]}, "
+                f"{b.name} {values[1][:40]}."
+            )
+    return notes
+
+
+def _list(values: Sequence[object]) -> str:
+    return ", ".join(map(str, values))
+
+
+def _commands(a: Arm, b: Arm) -> str:
+    lines = []
+    for arm, other in ((a, b), (b, a)):
+        folds = [fold for fold in other.folds if fold not in arm.folds]
+        for seed in arm.seeds if folds else ():
+            lines += _repeated(arm, folds, seed)
+    return "; ".join(lines[:3]) + ("; ..." if len(lines) > 3 else "")
+
+
+def _repeated(arm: Arm, folds: Sequence[str], seed: int) -> list[str]:
+    """Return commands that run a side's method on folds, with a seed; each between backticks."""
+    like = next(iter(arm.runs[arm.seeds[0]].values()))
+    # A name may hold a comma itself; such folds are named one by one.
+    groups = [[fold] for fold in folds] if any("," in fold for fold in folds) else [folds]
+    return [f"`{command_like(like.manifest, ','.join(group), seed)}`" for group in groups]

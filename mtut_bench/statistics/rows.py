@@ -1,0 +1,206 @@
+"""Finished runs as long-form rows: one row for each run and each set of modalities it is tested on.
+
+Columns are constant, so that rows of different releases can be concatenated.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import combinations
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mtut_bench.contract import metrics, predictions
+from mtut_bench.contract.types import MODALITIES
+from mtut_bench.files import canonical_json, sha256_of_json
+from mtut_bench.runs.finished import FinishedRun
+from mtut_bench.runs.manifest import Manifest
+from mtut_bench.statistics.row_checks import implausible
+
+__all__ = ["ResultRow", "modality_order", "result_rows", "with_numbers"]
+
+
+class ResultRow(TypedDict):
+    """One number of one run, or of two that are averaged; raw, never rounded.
+
+    Keys that need words: ``run``, ``seed``, ``family``: of an ensemble, see
+    :mod:`mtut_bench.statistics.ensembles`. ``complete``: the store holds every clip of its dataset.
+    ``tables``: published tables that the protocol may fill, separated by spaces. ``overrides``,
+    ``settings`` (of the method) and ``mirror`` (classes that a mirrored clip turns into): canonical
+    JSON. ``printed_as``: the name under which published
+    tables print this number. ``modalities`` (trained on) and ``tested_on``: joined with '+'.
+    ``padded_clips``: test clips shorter than the network's minimum, which were padded to it.
+    ``learning_rate``: of stage two, for each modality tested on. ``family``: digest of all of the
+    run's identity but fold, seed and modalities; numbers of different families are never averaged.
+    ``value``, ``ci_low``, ``ci_high``: in [0, 1], Wilson 95 percent interval of the clips.
+    """
+
+    run: str
+    store: str
+    store_digest: str
+    dataset: str
+    origin: str
+    complete: bool
+    num_clips: int
+    expected_clips: int
+    num_classes: int
+    protocol: str
+    protocol_version: int
+    tables: str
+    overrides: str
+    method: str
+    title: str
+    printed_as: str
+    settings: str
+    modalities: str
+    fold: str
+    num_folds: int
+    seed: int
+    precision: str
+    weights_digest: str
+    padded_clips: int
+    learning_rate: str
+    family: str
+    metric: str
+    tested_on: str
+    correct: int
+    total: int
+    value: float
+    ci_low: float
+    ci_high: float
+    macro: float
+    subject_unit: str
+    per_subject: str
+    device: str
+    mirror: str
+
+
+def result_rows(runs: Iterable[FinishedRun]) -> tuple[ResultRow, ...]:
+    """Return the rows of finished runs, sorted by store, run and modalities tested on.
+
+    Args:
+        runs: as ``find_runs`` returns them.
+
+    Raises:
+        RunError: a manifest without a field, or with one that gives a row which cannot be; names
+            it and the cure.
+    """
+    return tuple(row for run in runs for row in _rows(run))
+
+
+def modality_order(tested_on: str) -> tuple[int, tuple[int, ...], str]:
+    """Return a sort key: single modalities first, then fusions, each in the project's order.
+
+    Args:
+        tested_on: modalities joined with '+'.
+    """
+    names = tested_on.split("+")
+    known: dict[str, int] = {name: index for index, name in enumerate(MODALITIES)}
+    return len(names), tuple(known.get(name, len(known)) for name in names), tested_on
+
+
+def _rows(run: FinishedRun) -> list[ResultRow]:
+    manifest, scores = run.manifest, run.scores
+    common = _common(manifest)
+    rows = []
+    for tested in _subsets(scores.modalities):
+        row = common.copy()
+        row["tested_on"] = "+".join(tested)
+        row["printed_as"] = manifest.get(
+            "method.fusion_title" if len(tested) > 1 else "method.title", str
+        )
+        rates = (manifest.get(f"joint_learning_rate.{name}", int, float) for name in tested)
+        row["learning_rate"] = " ".join(f"{rate:g}" for rate in rates)
+        fused_NK = predictions.fuse(scores, tested)
+        row = with_numbers(row, fused_NK, scores.labels_N, run.subjects)
+        complaint = implausible(row)
+        if complaint:
+            manifest.refuse(f"gives a row that cannot be: {complaint}")
+        rows.append(row)
+    return rows
+
+
+def with_numbers(
+    row: ResultRow,
+    scores_NK: NDArray[np.float64],
+    labels_N: NDArray[np.int64],
+    subjects: Sequence[str],
+) -> ResultRow:
+    """Return a row with the numbers that follow from scores.
+
+    Args:
+        row: its other facts.
+        scores_NK: of each class, (N, K).
+        labels_N: true classes, (N,).
+        subjects: who is seen in each clip, (N,).
+    """
+    correct, total = metrics.num_correct(scores_NK, labels_N), len(labels_N)
+    low, high = metrics.wilson_interval(correct, total)
+    row = row.copy()
+    row["correct"], row["total"], row["value"] = correct, total, correct / total
+    row["ci_low"], row["ci_high"] = low, high
+    row["macro"] = float(np.nanmean(metrics.per_class_accuracy(scores_NK, labels_N)))
+    row["per_subject"] = _per_subject(subjects, scores_NK.argmax(axis=1) == labels_N)
+    return row
+
+
+def _per_subject(subjects: Sequence[str], right_N: NDArray[np.bool_]) -> str:
+    counts: dict[str, list[int]] = {}
+    for subject, right in zip(subjects, right_N.tolist(), strict=True):
+        count = counts.setdefault(subject, [0, 0])
+        count[0] += right
+        count[1] += 1
+    return canonical_json(counts)
+
+
+def _common(manifest: Manifest) -> ResultRow:
+    get = manifest.get
+    identity: dict[str, Any] = get("identity", dict)
+    shared = {k: v for k, v in identity.items() if k not in ("fold", "seed", "modalities")}
+    settings = {k: v for k, v in get("identity.method", dict).items() if k != "name"}
+    return ResultRow(
+        run=get("id", str)[:12],
+        store=get("store.name", str),
+        store_digest=get("store.digest", str),
+        dataset=get("store.dataset", str),
+        origin=get("store.origin", str),
+        complete=get("store.complete", bool),
+        num_clips=get("store.num_clips", int),
+        expected_clips=get("store.expected_clips", int),
+        num_classes=len(manifest.items("store.classes", str)),
+        protocol=get("protocol.name", str),
+        protocol_version=get("protocol.version", int),
+        tables=" ".join(map(str, manifest.items("protocol.tables", str, int))),
+        overrides=canonical_json(get("identity.overrides", dict)),
+        method=get("method.name", str),
+        title=get("method.title", str),
+        printed_as="",
+        settings=canonical_json(settings),
+        modalities="+".join(sorted(manifest.items("identity.modalities", str), key=modality_order)),
+        fold=get("identity.fold", str),
+        num_folds=len(manifest.items("store.folds", str)),
+        seed=get("identity.seed", int),
+        precision=get("identity.precision", str),
+        weights_digest=get("identity.weights_digest", str, type(None)) or "",
+        padded_clips=len(manifest.items("padded_clips", str)),
+        learning_rate="",
+        family=sha256_of_json(shared)[:12],
+        metric="accuracy",
+        tested_on="",
+        correct=0,
+        total=0,
+        value=0.0,
+        ci_low=0.0,
+        ci_high=0.0,
+        macro=0.0,
+        subject_unit=get("store.subject_unit", str),
+        per_subject="",
+        device=get("provenance.device", str),
+        mirror=canonical_json(identity.get("mirror")),
+    )
+
+
+def _subsets(modalities: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    ordered = sorted(modalities, key=modality_order)
+    for size in range(1, len(ordered) + 1):
+        yield from combinations(ordered, size)

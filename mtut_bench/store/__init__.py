@@ -1,0 +1,1 @@
+"""Prepared datasets on disk: format, writer, reader, checks, summaries, HDF5."""

@@ -1,0 +1,70 @@
+"""A store that is not there yet, as far as its dataset's counts tell: enough to plan runs on it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from mtut_bench.contract.types import ClipRow, sort_modalities
+from mtut_bench.store.format import StoreAttributes
+from mtut_bench.store.reader import ClipTable, StoreReader
+
+__all__ = ["UNMADE", "ExpectedStore", "UnmadeStore"]
+
+UNMADE = "not made: "
+"""Begins what stands in the place of an unmade store's digest, before its name."""
+
+
+@dataclass(frozen=True)
+class ExpectedStore:
+    """What the store of a dataset will hold.
+
+    Attributes:
+        dataset: its name.
+        rows: one per clip; ids, labels and lengths are made up, subjects and splits are not.
+        modalities: what it holds unless it is prepared otherwise, in the project's order.
+        num_classes: K.
+        fold_rule, subject_unit: as :func:`mtut_bench.contract.folds.make_folds` takes them.
+        counts: in words: how many clips, and how that is known.
+    """
+
+    dataset: str
+    rows: tuple[ClipRow, ...]
+    modalities: tuple[str, ...]
+    num_classes: int
+    fold_rule: str
+    subject_unit: str
+    counts: str
+
+
+class UnmadeStore(StoreReader):
+    """Answers what planning asks of a store; it has no frames to read.
+
+    Args:
+        path: where the store will be.
+        expected: what it will hold.
+        asked: modalities that a run wants. Optical flow and derived modalities ('rgb_copy') are
+            believed to get in, since `prepare` and `derive` can put them there.
+
+    Attributes:
+        added: those of ``asked`` that it holds only if somebody puts them there.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], expected: ExpectedStore, asked: tuple[str, ...] = ()
+    ) -> None:
+        self.path = Path(path)
+        known = {*expected.modalities, "flow"}
+        believed = {name for name in asked if name.partition("_")[0] in known}
+        self.added = sort_modalities(believed - set(expected.modalities))
+        attributes: dict[str, Any] = {
+            "dataset": expected.dataset,
+            "digest": f"{UNMADE}{self.path.stem}",
+            "modalities": list(sort_modalities({*expected.modalities, *believed})),
+            "classes": [str(number) for number in range(expected.num_classes)],
+            "mirror": None,
+            "fold_rule": expected.fold_rule,
+            "subject_unit": expected.subject_unit,
+        }
+        self.attributes = cast(StoreAttributes, attributes)
+        self.table = ClipTable(expected.rows, (), ())

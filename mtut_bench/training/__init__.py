@@ -1,0 +1,1 @@
+"""The training loop, its state and log, and the test on whole clips."""

@@ -1,0 +1,205 @@
+"""The visible training loop: both stages, one checkpoint per epoch, every draw a pure function.
+
+Stage one trains each network alone on its classification loss (60 epochs in the paper); stage two
+applies the method's objective to all of them, at a frozen learning rate (15 epochs). Window, crop
+and flip depend on (seed, epoch, clip id), dropout on (seed, modality, step): so an interrupted
+training continues to the same bytes, and a stage trained alone equals one trained in company. On
+the CPU this holds for one number of torch's threads, which share out sums differently.
+"""
+
+import json
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mtut_bench.contract.method import Objective
+from mtut_bench.contract.protocol import Protocol
+from mtut_bench.errors import RunError
+from mtut_bench.loading.device_cache import Residence
+from mtut_bench.loading.prefetch import Feed
+from mtut_bench.loading.training_clips import EpochSampler, TrainingClips, split_batch
+from mtut_bench.training.checkpoint import load_checkpoint, save_checkpoint
+from mtut_bench.training.log import TrainingLog
+from mtut_bench.training.step import Terms, train_step
+from mtut_bench.training.train_state import Learner
+
+__all__ = ["Stage", "peak_bytes", "train"]
+
+EpochNote = Callable[[int, int, str], None]
+StageNote = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Which epochs to train and how.
+
+    Attributes:
+        name: 'alone' or 'joint', for the log.
+        first_epoch, last_epoch: half-open range, counted over both stages.
+        adapt_rate: whether the plateau rule may lower the learning rate.
+        objective: losses of a step.
+        checkpoint: file that is written after every epoch and taken up where it exists.
+    """
+
+    name: str
+    first_epoch: int
+    last_epoch: int
+    adapt_rate: bool
+    objective: Objective
+    checkpoint: Path
+
+
+def train(
+    learners: Mapping[str, Learner],
+    clips: TrainingClips,
+    stage: Stage,
+    protocol: Protocol,
+    device: torch.device,
+    *,
+    precision: str = "fp32",
+    workers: int = 0,
+    residence: Residence | None = None,
+    begin: StageNote | None = None,
+    progress: EpochNote | None = None,
+) -> list[dict[str, Any]]:
+    """Train networks in place through one stage, or what is left of it.
+
+    Args:
+        learners: per modality, in order; loaded from the stage's checkpoint where it exists.
+        clips: training side of the fold, with these modalities.
+        stage: epochs, objective, checkpoint.
+        protocol: batch size and input geometry.
+        device: of the networks.
+        precision: 'fp32', or 'bf16' for autocast.
+        workers: reading processes.
+        residence: where clips may live in the device's memory; None: they are streamed.
+        begin: called once, with (epochs that the checkpoint has, epochs of the stage).
+        progress: called after each epoch with (epochs done, epochs of the stage, note).
+
+    Returns:
+        One log entry per epoch and modality of this stage.
+
+    Raises:
+        TrainingDivergedError: a loss is not finite.
+        RunError: the checkpoint is damaged or of another training, or the clips must live in
+            memory and do not fit.
+    """
+    log, start = _take_up(learners, stage)
+    sampler = EpochSampler(len(clips), protocol.batch_size, clips.seed)
+    feed = Feed(clips, sampler, workers, device, residence)
+    total = stage.last_epoch - stage.first_epoch
+    if begin:
+        begin(start - stage.first_epoch, total)
+    with closing(TrainingLog(stage.checkpoint.parent)) as board:
+        for epoch in range(start, stage.last_epoch):
+            sampler.epoch = epoch
+            began = time.monotonic()
+            tally = _Tally(tuple(learners))
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
+            for learner in learners.values():
+                learner.network.train()
+            for number, batch in enumerate(feed):
+                step = epoch * len(sampler) + number
+                parts = split_batch(batch, protocol.accumulation)
+                for terms, size in train_step(
+                    learners, parts, stage.objective, protocol, clips.seed, step, device, precision
+                ):
+                    tally.add(terms, size)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            seconds = time.monotonic() - began
+            entries = tally.entries(stage.name, epoch, len(clips) / seconds, learners)
+            if stage.adapt_rate:
+                for modality, learner in learners.items():
+                    learner.scheduler.step(tally.mean(modality, "cross_entropy"))
+            for entry in entries:
+                entry["peak_bytes"] = peak_bytes(device)
+            log += entries
+            # First the log: an epoch whose checkpoint is missing is trained and logged once more.
+            board.write(log, epoch)
+            save_checkpoint(
+                stage.checkpoint,
+                {
+                    "next_epoch": epoch + 1,
+                    "learners": {m: learner.state() for m, learner in learners.items()},
+                    "log": json.dumps(log),
+                },
+            )
+            if progress:
+                progress(epoch + 1 - stage.first_epoch, total, tally.note())
+    return log
+
+
+def _take_up(learners: Mapping[str, Learner], stage: Stage) -> tuple[list[dict[str, Any]], int]:
+    if not stage.checkpoint.exists():
+        return [], stage.first_epoch
+    state = load_checkpoint(stage.checkpoint)
+    try:
+        for modality, learner in learners.items():
+            learner.load(state["learners"][modality])
+        return json.loads(state["log"]), int(state["next_epoch"])
+    except torch.OutOfMemoryError:
+        raise
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        # What load_state_dict and the look-ups above raise for a state of another network.
+        raise RunError(
+            f"{stage.checkpoint} does not fit this training: {error}",
+            "Delete the file; the training starts again from zero.",
+        ) from error
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Return the most memory used: of the GPU this epoch, or of this process ever."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else used * 1024
+
+
+class _Tally:
+    """Clip-weighted means (and maxima, of names ending in '_max') of an epoch's log terms."""
+
+    def __init__(self, modalities: tuple[str, ...]) -> None:
+        self.num_clips = 0
+        self.terms: dict[str, dict[str, float]] = {m: {} for m in modalities}
+
+    def add(self, found: Terms, num_clips: int) -> None:
+        self.num_clips += num_clips
+        for modality, terms in self.terms.items():
+            for name, value in found[modality].items():
+                if name.endswith("_max"):
+                    terms[name] = max(terms.get(name, -math.inf), value)
+                else:
+                    terms[name] = terms.get(name, 0.0) + value * num_clips
+
+    def mean(self, modality: str, name: str) -> float:
+        value = self.terms[modality][name]
+        return value if name.endswith("_max") else value / self.num_clips
+
+    def entries(
+        self, stage: str, epoch: int, clips_per_s: float, learners: Mapping[str, Learner]
+    ) -> list[dict[str, Any]]:
+        return [
+            {
+                "stage": stage,
+                "epoch": epoch,
+                "modality": modality,
+                "learning_rate": learner.optimiser.param_groups[0]["lr"],
+                **{name: self.mean(modality, name) for name in self.terms[modality]},
+                "clips_per_s": clips_per_s,
+            }
+            for modality, learner in learners.items()
+        ]
+
+    def note(self) -> str:
+        parts = [f"{m} {self.mean(m, 'cross_entropy'):.3f}" for m in self.terms]
+        return "cross-entropy " + ", ".join(parts)

@@ -1,0 +1,138 @@
+"""One update of every network on the same clips, and the losses of stage one.
+
+A benchmark times the parts of this very step by its ``clock``; see :data:`PARTS`.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mtut_bench.contract.method import NetworkOutput, Objective, ObjectiveOutput
+from mtut_bench.contract.protocol import Protocol
+from mtut_bench.errors import TrainingDivergedError
+from mtut_bench.loading.sampling import keyed_seed
+from mtut_bench.loading.training_clips import Batch
+from mtut_bench.loading.transforms import to_input
+from mtut_bench.training.train_state import Learner, autocast, seeded
+
+__all__ = ["PARTS", "Clock", "Terms", "classification_losses", "no_clock", "train_step"]
+
+PARTS = ("load", "copy", "augment", "forward", "objective", "backward", "update")
+"""What a step consists of; 'load' is the wait for the batch and belongs to whoever iterates."""
+
+Clock = Callable[[str], None]
+"""Told which part begins; all until the next call is that part's."""
+
+Terms = dict[str, dict[str, float]]
+"""Per modality: 'loss' and what the objective logs."""
+
+
+def no_clock(part: str) -> None:
+    """Measure nothing."""
+
+
+def train_step(
+    learners: Mapping[str, Learner],
+    parts: Sequence[Batch],
+    objective: Objective,
+    protocol: Protocol,
+    seed: int,
+    step: int,
+    device: torch.device,
+    precision: str,
+    *,
+    clock: Clock = no_clock,
+) -> list[tuple[Terms, int]]:
+    """Do one update of every network on the same clips.
+
+    The device is waited for before the backward pass alone, where the losses are read to be
+    checked: what follows may still run when this returns.
+
+    Args:
+        learners: per modality, in order.
+        parts: of the batch; gradients are added up over them.
+        objective: losses of the step.
+        protocol: input geometry and limit of the gradient.
+        seed: of the run; with the step it keys the dropout.
+        step: counted over both stages.
+        device: of the networks.
+        precision: 'fp32', or 'bf16' for autocast.
+        clock: is told each of :data:`PARTS` as it begins.
+
+    Returns:
+        For each part of the batch the terms before the update, and its number of clips.
+
+    Raises:
+        TrainingDivergedError: a loss is not finite; no network was updated.
+    """
+    clock("update")
+    for learner in learners.values():
+        learner.optimiser.zero_grad(set_to_none=True)
+    total = sum(len(part.clip_ids) for part in parts)
+    results: list[tuple[Terms, int]] = []
+    for number, part in enumerate(parts):
+        clock("copy")
+        here = part.to(device)
+        # The first part's masks are those of an undivided batch.
+        key = (seed, step) if number == 0 else (seed, step, number)
+        with autocast(device, precision):
+            outputs: dict[str, NetworkOutput] = {}
+            for modality, learner in learners.items():
+                clock("augment")
+                clip = to_input(
+                    here.frames[modality], modality, here.crops, protocol, here.valid_NT
+                )
+                clock("forward")
+                with seeded(keyed_seed("dropout", key[0], modality, *key[1:]), device):
+                    outputs[modality] = learner.network(clip)
+            clock("objective")
+            result = objective(outputs, here.labels_N, here.valid_NT)
+        terms = _finite_terms(result, step)
+        clock("backward")
+        # Networks share no parameter, so the gradient of the sum is each loss's own gradient.
+        share = len(part.clip_ids) / total
+        (torch.stack(list(result.losses.values())).sum() * share).backward()
+        results.append((terms, len(part.clip_ids)))
+    clock("update")
+    for learner in learners.values():
+        if protocol.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(learner.network.parameters(), protocol.gradient_clip)
+        learner.optimiser.step()
+    return results
+
+
+def _finite_terms(result: ObjectiveOutput, step: int) -> Terms:
+    """Return the losses as numbers beside the logged terms, fetched from the device at once."""
+    values = torch.stack([loss.detach() for loss in result.losses.values()]).tolist()
+    losses = dict(zip(result.losses, values, strict=True))
+    for modality, loss in losses.items():
+        if not math.isfinite(loss):
+            terms = ", ".join(f"{k} {v:.6g}" for k, v in result.log.get(modality, {}).items())
+            raise TrainingDivergedError(
+                f"the loss of {modality} is {loss} at step {step} ({terms})",
+                "The run stops here; its last finished epoch is kept. Another seed or a protocol"
+                " with a lower learning rate or lambda is another run.",
+            )
+    return {modality: {"loss": loss, **result.log[modality]} for modality, loss in losses.items()}
+
+
+def classification_losses(
+    outputs: Mapping[str, NetworkOutput], labels_N: Tensor, valid_NT: Tensor | None = None
+) -> ObjectiveOutput:
+    """Return stage one's losses: cross-entropy of the time-averaged logits, batch mean.
+
+    Args:
+        outputs: per modality.
+        labels_N: class indices, int64.
+        valid_NT: not looked at; padding frames are classified like others.
+    """
+    losses = {
+        modality: functional.cross_entropy(output.logits_NKT.float().mean(dim=2), labels_N)
+        for modality, output in outputs.items()
+    }
+    values = torch.stack([loss.detach() for loss in losses.values()]).tolist()
+    log = {name: {"cross_entropy": value} for name, value in zip(losses, values, strict=True)}
+    return ObjectiveOutput(losses, log)

@@ -1,0 +1,143 @@
+"""A network with what trains it: built from a seed, saved and taken up whole."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from mtut_bench.contract.method import Method, NetworkSpec
+from mtut_bench.contract.protocol import Protocol
+from mtut_bench.errors import RunError
+from mtut_bench.files import StrPath
+from mtut_bench.loading.sampling import keyed_seed
+from mtut_bench.loading.transforms import network_channels
+
+__all__ = ["Learner", "autocast", "build_learner", "network_spec", "seeded"]
+
+
+@dataclass(frozen=True)
+class Learner:
+    """The network of one modality with what trains it.
+
+    Attributes:
+        network, optimiser, scheduler: the training.
+        weight_notes: what became of the pretrained weights, line by line; empty from scratch.
+    """
+
+    network: nn.Module
+    optimiser: torch.optim.SGD
+    scheduler: ReduceLROnPlateau
+    weight_notes: tuple[str, ...] = ()
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a continuation needs."""
+        return {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+        }
+
+    def restart(self, learning_rate: float) -> None:
+        """Forget momentum and go back to a learning rate."""
+        self.optimiser.state.clear()
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take up a state that :meth:`state` returned."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scheduler.load_state_dict(state["scheduler"])
+
+
+def network_spec(
+    modality: str, num_classes: int, protocol: Protocol, *, recompute: bool = False
+) -> NetworkSpec:
+    """Return what a method builds the network of one modality from."""
+    return NetworkSpec(
+        num_classes=num_classes,
+        in_channels=network_channels(modality, protocol),
+        crop_px=protocol.crop,
+        recompute=recompute,
+        width=protocol.width,
+        dropout=protocol.dropout,
+        bn_momentum=protocol.bn_momentum,
+    )
+
+
+def build_learner(
+    method: Method,
+    modality: str,
+    num_classes: int,
+    protocol: Protocol,
+    seed: int,
+    device: torch.device,
+    *,
+    weights: StrPath | None = None,
+    recompute: bool = False,
+) -> Learner:
+    """Return a freshly initialised network with its optimiser and plateau rule.
+
+    Args:
+        method: whose network.
+        modality: its input; also keys the initialisation.
+        num_classes: K.
+        protocol: sizes, rates, plateau rule.
+        seed: of the run.
+        device: where the network lives.
+        weights: pretrained weights to start from; the layers they lack keep their random ones.
+        recompute: save memory by computing activations twice.
+
+    Raises:
+        MtutBenchError: the weights do not fit.
+    """
+    spec = network_spec(modality, num_classes, protocol, recompute=recompute)
+    with seeded(keyed_seed("initialisation", seed, modality), torch.device("cpu")):
+        network = method.build_network(spec)
+    notes: tuple[str, ...] = ()
+    if weights is not None:
+        if method.load_weights is None:
+            raise RunError(
+                f"method {method.name} cannot load weights", "Use a protocol from scratch."
+            )
+        notes = tuple(method.load_weights(network, Path(weights)))
+    network.to(device)
+    optimiser = torch.optim.SGD(
+        network.parameters(),
+        lr=protocol.learning_rate,
+        momentum=protocol.momentum,
+        weight_decay=protocol.weight_decay,
+    )
+    scheduler = ReduceLROnPlateau(
+        optimiser,
+        factor=protocol.plateau_factor,
+        patience=protocol.plateau_patience,
+        threshold=protocol.plateau_threshold,
+        threshold_mode="rel",
+        min_lr=protocol.learning_rate_floor,
+    )
+    return Learner(network, optimiser, scheduler, notes)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Return the context of a forward pass: bfloat16 where the precision is 'bf16'."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch for a block and put its generators back afterwards.
+
+    Args:
+        seed: 64-bit.
+        device: whose generator the block draws from, besides the CPU's.
+    """
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,356 @@
+"""What prepare would make of a raw dataset: its clips, missing files, and the plan of the store."""
+
+import math
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from mtut_bench.contract.types import num_channels, sort_modalities
+from mtut_bench.errors import ClipError, DatasetError, StoreError, UsageError
+from mtut_bench.files import StrPath, canonical_json
+from mtut_bench.store.format import Geometry, StorePlan, stored_size
+from mtut_bench.store.reader import StoreReader
+from mtut_bench.store.writer import StoreWriter
+from mtut_preprocess.datasets.adapter import DatasetFacts, RawClip, RawDataset
+from mtut_preprocess.derive.flow import FlowAlgorithm, build_flow
+from mtut_preprocess.derive.resize import check_shape
+from mtut_preprocess.reading.frames import missing_files, stamp
+
+__all__ = [
+    "FlowChoice",
+    "Selection",
+    "Survey",
+    "describe_clips",
+    "describe_survey",
+    "survey_dataset",
+]
+
+_LISTED_FILES = 10
+_LOOKED_AT = 20
+"""Clips whose first files are opened before anything is begun."""
+
+_OTHER_COLOUR = " Without sk_color.avi it can be prepared with --colour sk_wrapped."
+
+_PACKED_SHARE = {3: 0.42, 1: 0.06, 2: 0.12}
+"""Size of zstd frames over raw ones by channels, measured on real recordings; for the forecast."""
+
+
+@dataclass(frozen=True)
+class FlowChoice:
+    """Which optical flow to derive from colour.
+
+    Attributes:
+        name: one of :data:`mtut_preprocess.derive.flow.FLOW_NAMES`; 'none'; None: the dataset's
+            default.
+        weights: file of RAFT's weights.
+        device: of RAFT: 'auto', 'cpu', 'cuda'.
+    """
+
+    name: str | None = None
+    weights: StrPath | None = None
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which clips of a dataset are prepared; a part is never complete.
+
+    Attributes:
+        limit: this many clips, spread evenly over the dataset's order so that both sides of a
+            split and many classes are among them; None: all.
+        only: shell patterns of clip ids ('class_01/*'), any of which must fit; empty: all.
+    """
+
+    limit: int | None = None
+    only: tuple[str, ...] = ()
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it may leave clips out."""
+        return self.limit is not None or bool(self.only)
+
+    def choose(self, clips: Sequence[RawClip]) -> list[RawClip]:
+        """Return the chosen clips in their order.
+
+        Raises:
+            UsageError: there are none, or the limit is no positive number.
+        """
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"--limit {self.limit} leaves no clip", "Give a positive number.")
+        chosen = [
+            clip
+            for clip in clips
+            if not self.only or any(fnmatchcase(clip.row.clip_id, p) for p in self.only)
+        ]
+        if not chosen:
+            first = f"the first is {clips[0].row.clip_id!r}" if clips else "the dataset has none"
+            raise UsageError(
+                f"no clip fits {' or '.join(map(repr, self.only))}",
+                f"Patterns are those of a shell, on clip ids; {first}.",
+            )
+        count = min(self.limit or len(chosen), len(chosen))
+        return [chosen[i * len(chosen) // count] for i in range(count)]
+
+
+@dataclass
+class Missing:
+    """Files that are not there.
+
+    Attributes:
+        num_files: of all clips.
+        first: some of them.
+        clips: how many clips lack files, by modality.
+    """
+
+    num_files: int = 0
+    first: list[Path] = field(default_factory=list)
+    clips: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def among(cls, clips: Iterable[RawClip]) -> "Missing":
+        """Return what some clips lack."""
+        missing = cls()
+        for clip in clips:
+            for modality, source in clip.sources.items():
+                absent = missing_files(source)
+                missing.num_files += len(absent)
+                missing.first += absent[: _LISTED_FILES - len(missing.first)]
+                missing.clips[modality] += bool(absent)
+        return missing
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A raw dataset before anything is decoded.
+
+    Attributes:
+        root: its folder.
+        facts: of the dataset.
+        clips: in the order of the store.
+        missing: how many files are not there, the first of them, and how many clips lack some.
+        flow: optical flow to derive; None: none.
+    """
+
+    root: Path
+    facts: DatasetFacts
+    clips: tuple[RawClip, ...]
+    missing: Missing
+    flow: FlowAlgorithm | None
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What the store will hold."""
+        derived = (self.flow.modality,) if self.flow else ()
+        return sort_modalities((*self.facts.modalities, *derived))
+
+    def stamps(self) -> list[str]:
+        """Return what each clip's files are now, to notice those that were exchanged."""
+        return [
+            "; ".join(f"{m}: {stamp(clip.sources[m])}" for m in sort_modalities(clip.sources))
+            for clip in self.clips
+        ]
+
+    def plan(self) -> StorePlan:
+        """Return the plan of the store.
+
+        Raises:
+            DatasetError: half the clips or more lack files of a modality.
+            ClipError: no file is readable.
+        """
+        self._check_files()
+        height, width = stored_size(*_first_sizes(self.clips))
+        return StorePlan(
+            rows=tuple(clip.row for clip in self.clips),
+            sources=tuple(canonical_json(dict(clip.origin)) for clip in self.clips),
+            geometry=Geometry(self.modalities, height, width),
+            attributes=self._attributes(),
+        )
+
+    def _check_files(self) -> None:
+        """Refuse a folder that is plainly not the whole dataset before hours are spent on it."""
+        for modality, lacking in self.missing.clips.items():
+            if 2 * lacking >= len(self.clips):
+                named = "".join(f"\n  {path}" for path in self.missing.first)
+                more = "\n  ..." if self.missing.num_files > len(self.missing.first) else ""
+                raise DatasetError(
+                    f"{lacking:,} of {len(self.clips):,} clips lack files of {modality} in"
+                    f" {self.root}:{named}{more}",
+                    "Copy them from the dataset, or give its folder with --raw."
+                    + (_OTHER_COLOUR if self.facts.colour == "sk_color" else ""),
+                )
+
+    def _attributes(self) -> dict[str, object]:
+        facts = self.facts
+        return {
+            "dataset": facts.dataset,
+            "origin": facts.origin,
+            "complete": len(self.clips) == facts.expected_clips,
+            "expected_clips": facts.expected_clips,
+            "classes": list(facts.class_names),
+            "mirror": None if facts.mirror is None else list(facts.mirror),
+            "fold_rule": facts.fold_rule,
+            "subject_unit": facts.subject_unit,
+            "fps": facts.fps,
+            "depth_polarity": facts.depth_polarity,
+            "flow": {self.flow.modality: self.flow.attributes(facts.colour)} if self.flow else {},
+            "colour": facts.colour,
+            "alignment": dict(facts.alignment),
+            "assumptions": list(facts.assumptions),
+            "source": facts.source,
+            "licence": facts.licence,
+        }
+
+
+def survey_dataset(
+    dataset: RawDataset,
+    selection: Selection | None = None,
+    flow: FlowChoice | None = None,
+) -> Survey:
+    """Return what is there; decodes nothing.
+
+    Args:
+        dataset: adapter of the raw folder.
+        selection: which clips; None: all.
+        flow: optical flow to derive; None: the dataset's default.
+
+    Raises:
+        DatasetError: the folder or one of its tables is missing or malformed.
+        UsageError: the selection leaves no clip, or the flow cannot be computed.
+    """
+    facts, found = dataset.read()
+    choice = flow or FlowChoice()
+    name = facts.flow if choice.name is None else choice.name
+    algorithm = (
+        build_flow(name, weights=choice.weights, device=choice.device)
+        if name not in ("", "none")
+        else None
+    )
+    if choice.weights and name != "raft":
+        raise UsageError(f"--raft-weights with {name or 'no'} flow", "Add --flow raft.")
+    if algorithm and "rgb" not in facts.modalities:
+        raise UsageError(
+            f"{name} flow needs the modality rgb; there is {'+'.join(facts.modalities)}",
+            "Leave --flow out.",
+        )
+    clips = tuple(selection.choose(found) if selection else found)
+    if len(clips) < len(found):
+        part = f"a part: {len(clips):,} of the {len(found):,} clips that are there"
+        facts = replace(facts, notes=(part, *(f"of all clips: {note}" for note in facts.notes)))
+    return Survey(dataset.root, facts, clips, Missing.among(clips), algorithm)
+
+
+def _first_sizes(clips: Sequence[RawClip]) -> tuple[int, int]:
+    """Return the native (height, width) of colour, after a look into every modality.
+
+    One bad file does not stop the rest; a modality of which no file of the first clips is of use
+    (16 bits, another shape of picture) stops all, before hours are spent.
+
+    Raises:
+        ClipError: of the first file of that modality.
+    """
+    wanted: tuple[int, int] | None = None
+    # Colour first: another modality may have fewer pixels, and is then enlarged to these.
+    for modality in sort_modalities(clips[0].sources if clips else ()):
+        first: ClipError | None = None
+        for clip in clips[:_LOOKED_AT]:
+            source = clip.sources[modality]
+            try:
+                size = source.size()
+                check_shape(source.path, size, stored_size(*(wanted or size)))
+                wanted = wanted or size
+                break
+            except ClipError as error:
+                first = first or error
+        else:
+            assert first is not None
+            raise first
+    if wanted is None:
+        raise ClipError("the dataset has no clip", "Restore the dataset's lists.")
+    return wanted
+
+
+def describe_survey(survey: Survey, path: StrPath) -> list[str]:
+    """Return what prepare would do, one line each: clips, frames, bytes, free space.
+
+    Args:
+        survey: of the dataset.
+        path: where the store would be.
+    """
+    path = Path(path)
+    facts, rows = survey.facts, [clip.row for clip in survey.clips]
+    frames = sum(row.num_frames for row in rows)
+    splits = Counter(row.split for row in rows if row.split)
+    sides = ", ".join(f"{count:,} {name}" for name, count in splits.items())
+    lines = [
+        f"{facts.dataset}, {facts.origin}: {len(rows):,} of {facts.expected_clips:,} clips"
+        + (f" ({sides})" if sides else "")
+        + f", {frames:,} frames, {'+'.join(survey.modalities)}"
+    ]
+    if survey.missing.num_files:
+        lines.append(
+            f"{survey.missing.num_files:,} files are missing, first {survey.missing.first[0]}"
+        )
+    try:
+        plan = survey.plan()
+    except (DatasetError, ClipError) as error:
+        lines.append(f"cannot be prepared yet: {error.what.splitlines()[0].rstrip(':')}")
+        lines += [error.cure] if error.cure else []
+    else:
+        lines += _describe_store(survey, plan, frames, path)
+    return lines + [f"note: {text}" for text in (*facts.notes, *facts.assumptions)]
+
+
+def _describe_store(survey: Survey, plan: StorePlan, frames: int, path: Path) -> list[str]:
+    size = plan.geometry
+    raw = {m: math.prod(size.shape(m, frames)) for m in size.modalities}
+    packed = sum(count * _PACKED_SHARE[num_channels(m)] for m, count in raw.items())
+    folder = path.parent
+    while not folder.exists():
+        folder = folder.parent
+    lines = [
+        f"{path}: frames of {size.width}x{size.height}, up to about {_bytes(packed)}"
+        f" ({_bytes(sum(raw.values()))} unpacked),"
+        f" {_bytes(shutil.disk_usage(folder).free)} free there"
+    ]
+    writer = StoreWriter(path, plan, survey.stamps())
+    if path.exists():
+        lines.append(_describe_existing(writer))
+    resumes = writer.resumes()
+    if resumes is False:
+        lines.append(f"{writer.partial} was begun with other settings: needs --overwrite")
+    elif resumes:
+        left = sum(len(clips) for _, clips in writer.pending())
+        lines.append(
+            f"{writer.partial} is taken up: {len(plan.rows) - left:,} of {len(plan.rows):,} clips"
+            " are done"
+        )
+    return lines
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
+
+
+def _describe_existing(writer: StoreWriter) -> str:
+    """Return what stands under the store's final name."""
+    try:
+        same = StoreReader(writer.path).attributes["plan"] == writer.plan.fingerprint()
+    except StoreError:
+        return f"{writer.path} exists and is no readable store: needs --overwrite"
+    if same:
+        return f"{writer.path} is this store already"
+    return f"{writer.path} exists and was made from other recordings or settings: needs --overwrite"
+
+
+def describe_clips(survey: Survey) -> list[str]:
+    """Return one line per clip: id, split, subject, class, frames, where its frames come from."""
+    names = survey.facts.class_names
+    return [
+        f"{row.clip_id}  {row.split or '-'}  {row.subject}  {names[row.label]}"
+        f"  {row.num_frames}  {canonical_json(dict(clip.origin))}"
+        for clip in survey.clips
+        for row in [clip.row]
+    ]

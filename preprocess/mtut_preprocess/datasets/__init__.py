@@ -1,0 +1,1 @@
+"""One adapter per dataset, and a user's own recordings."""

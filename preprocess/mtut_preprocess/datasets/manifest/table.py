@@ -1,0 +1,276 @@
+"""The CSV file: its rows, and all that can be wrong with it before a recording is opened."""
+
+import csv
+import io
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from mtut_bench.contract.types import behaves_like, is_modality_name, sort_modalities
+from mtut_bench.errors import DatasetError
+from mtut_bench.files import StrPath
+
+__all__ = [
+    "FIXED_COLUMNS",
+    "WINDOW_ENDS",
+    "Fault",
+    "Line",
+    "alike_faults",
+    "cell_faults",
+    "fold_rule",
+    "natural_order",
+    "nearest_name",
+    "read_table",
+    "refuse",
+]
+
+_REQUIRED = ("clip", "subject", "label")
+FIXED_COLUMNS = (*_REQUIRED, "split", "fps")
+WINDOW_ENDS = ("_start", "_end")
+_SPLITS = ("train", "val", "test")
+_LISTED_FAULTS = 10
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table: its line in the file, its cells by column."""
+
+    number: int
+    cells: Mapping[str, str]
+
+
+Fault = tuple[Line, str, str]
+"""Where, what, cure."""
+
+
+def refuse(table: StrPath, faults: Sequence[Fault]) -> None:
+    """Raise the faults of a table, if any.
+
+    Raises:
+        DatasetError: the fault, or their number and the first ten.
+    """
+    table = Path(table)
+    if not faults:
+        return
+    ordered = sorted(faults, key=lambda fault: fault[0].number)
+    line, what, cure = ordered[0]
+    if len(faults) == 1:
+        raise DatasetError(f"{table}:{line.number}: {what}", cure)
+    listed = ordered[:_LISTED_FAULTS]
+    texts = [f"{table.name}:{line.number}: {what}" for line, what, _ in listed]
+    texts += ["..."] if len(ordered) > len(listed) else []
+    raise DatasetError(
+        "\n  ".join([f"{table} has {len(faults)} faults:", *texts]),
+        "\n  ".join(dict.fromkeys(cure for _, _, cure in listed)),
+    )
+
+
+def read_table(path: StrPath) -> tuple[tuple[str, ...], list[Line]]:
+    """Return the modalities, in the project's order, and the rows of a table.
+
+    Raises:
+        DatasetError: it is missing, empty, not UTF-8, no CSV, or its header is malformed.
+    """
+    path = Path(path)
+    (number, header), *records = _read_records(path)
+    for what, cure in _header_faults(header):
+        raise DatasetError(f"{path}:{number}: {what}", cure)
+    if not records:
+        raise DatasetError(f"{path} lists no clip", "Add a row for each clip.")
+    lines = [Line(n, dict(zip(header, cells, strict=False))) for n, cells in records]
+    cure = 'A cell that holds a comma stands in quotes: "push, then pull".'
+    faults = [
+        (line, f"{len(cells)} cells for {len(header)} columns", cure)
+        for line, (_, cells) in zip(lines, records, strict=True)
+        if len(cells) != len(header)
+    ]
+    refuse(path, faults)
+    return sort_modalities(_modalities(header)), lines
+
+
+def _read_records(path: Path) -> list[tuple[int, list[str]]]:
+    """Return (first line, cells) of the header and of each row that is not blank.
+
+    Raises:
+        DatasetError: missing, empty, not UTF-8, no CSV.
+    """
+    cure = "Save the table as CSV, separated by commas, in UTF-8."
+    try:
+        data = path.read_bytes()
+        text = data.decode("utf-8-sig")
+    except OSError as error:
+        raise DatasetError(
+            f"{path} cannot be read: {error.strerror}", "Name your table with --table."
+        ) from error
+    except UnicodeDecodeError as error:
+        number = data.count(b"\n", 0, error.start) + 1
+        raise DatasetError(f"{path}:{number}: this is not UTF-8 text", cure) from error
+    records: list[tuple[int, list[str]]] = []
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
+    start = 1
+    try:
+        for record in reader:
+            cells = [cell.strip() for cell in record]
+            if any(cells):
+                records.append((start, cells))
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise DatasetError(f"{path}:{start}: this is no CSV: {error}", cure) from error
+    if not records:
+        raise DatasetError(f"{path} is empty", "Write a header and a row for each clip.")
+    return records
+
+
+def _modalities(header: Iterable[str]) -> list[str]:
+    return [
+        name
+        for name in header
+        if name not in FIXED_COLUMNS and not name.startswith("_") and not name.endswith(WINDOW_ENDS)
+    ]
+
+
+def _header_faults(header: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield (what, cure) for columns that are missing, doubled, nameless or stand for nothing."""
+    if len(header) == 1:
+        cure = "Save the table as CSV, separated by commas."
+        yield f"there is one column, {header[0]!r}", cure
+    if "" in header:
+        yield f"column {header.index('') + 1} has no name", "Name it, or take it away."
+    for name, count in Counter(header).items():
+        if count > 1:
+            yield f"column {name!r} is there {count} times", "Keep one of them."
+    for name in _REQUIRED:
+        if name not in header:
+            called = nearest_name(name, [other for other in header if other not in FIXED_COLUMNS])
+            cure = f"A table has {', '.join(_REQUIRED)} and a column for each modality."
+            yield f"column {name!r} is missing" + (f"; is it {called!r}?" if called else ""), cure
+    modalities = _modalities(header)
+    for name in header:
+        owner = name.rpartition("_")[0]
+        if name.endswith(WINDOW_ENDS) and not name.startswith("_") and owner not in modalities:
+            yield (
+                f"column {name!r} is a window of {owner!r}, and that is no column",
+                f"Add {owner!r} with its files, or take {name!r} away.",
+            )
+    for name in modalities:
+        if not is_modality_name(name):
+            yield (
+                f"column {name!r} cannot name a modality",
+                "Use small letters, digits and single underscores (rgb, ir_left); begin the name"
+                " of a remark with '_'.",
+            )
+        if behaves_like(name) == "flow":
+            yield (
+                f"column {name!r}: optical flow is computed from rgb, not read from files",
+                "Take the column away and give --flow farneback.",
+            )
+    if not modalities:
+        yield "no column names recordings", "Add a column for each modality, such as rgb or depth."
+
+
+def nearest_name(name: str, names: Iterable[str]) -> str:
+    """Return the name that is spelt most alike, "" if none is."""
+    spelt = {other.lower(): other for other in names}
+    near = get_close_matches(name.lower(), spelt, 1)
+    return spelt[near[0]] if near else ""
+
+
+def cell_faults(
+    lines: Sequence[Line], modalities: Sequence[str], classes: Sequence[str]
+) -> Iterator[Fault]:
+    """Yield what is wrong with single cells, paths and windows aside."""
+    first: dict[str, Line] = {}
+    with_split = any(line.cells.get("split") for line in lines)
+    fps = lines[0].cells.get("fps", "")
+    for line in lines:
+        cells = line.cells
+        for column in (*_REQUIRED, *modalities):
+            if not cells[column]:
+                yield line, f"{column} is empty", "Fill it in, or take the row or column away."
+        for column, text in cells.items():
+            # Line breaks in quotes; zeros, which numpy drops at the end of a text.
+            if not column.startswith("_") and any(unicodedata.category(c) == "Cc" for c in text):
+                yield line, f"{column}: {text!r} has a control character", "Take it away."
+        earlier = first.setdefault(cells["clip"], line)
+        if cells["clip"] and earlier is not line:
+            what = f"clip {cells['clip']!r} is in line {earlier.number} already"
+            yield line, what, "Give each clip an id of its own."
+        if cells["label"] and cells["label"] not in classes:
+            near = nearest_name(cells["label"], classes)
+            what = f"label {cells['label']!r} is not in 'classes' of the .json file"
+            yield line, what + (f"; is it {near!r}?" if near else ""), "Correct one of them."
+        if with_split and cells["split"] not in _SPLITS:
+            what = f"split {cells['split']!r} is not one of {', '.join(_SPLITS)}"
+            yield line, what, "Fill in every row, or leave the whole column empty."
+        if cells.get("fps", "") != fps:
+            what = f"fps {cells['fps']!r} differs from {fps!r} in line {lines[0].number}"
+            yield line, what, "A dataset has one frame rate: convert the other recordings."
+        elif line is lines[0] and fps and not _is_rate(fps):
+            yield line, f"fps {fps!r} is no frame rate", "Write a number, such as 30 or 29.97."
+
+
+def _is_rate(text: str) -> bool:
+    try:
+        return isfinite(float(text)) and float(text) > 0
+    except ValueError:
+        return False
+
+
+def alike_faults(lines: Sequence[Line]) -> Iterator[Fault]:
+    """Yield names written in two ways: one person would be on both sides, one class be two."""
+    for column in ("subject", "label"):
+        first: dict[str, Line] = {}
+        for line in lines:
+            first.setdefault(line.cells[column], line)
+        known: dict[Any, str] = {}
+        for text, line in first.items():
+            other = known.setdefault(natural_order(text), text)
+            if other != text:
+                yield (
+                    line,
+                    f"{column}s {other!r} (line {first[other].number}) and {text!r} look like one",
+                    "Write a name in one way; different names differ in more than case, spaces and"
+                    " leading zeros.",
+                )
+
+
+def natural_order(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key: numbers by value and before words; equal for one name written in two ways."""
+    plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    parts = re.split(r"([0-9]{1,18})", plain)
+    return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p)
+
+
+def fold_rule(lines: Sequence[Line], table: StrPath) -> str:
+    """Return 'split' or 'subject'; refuse a table from which no fold could be made.
+
+    Raises:
+        DatasetError: a person on two sides, or a side without clips.
+    """
+    subjects = {line.cells["subject"]: line for line in reversed(lines)}
+    splits = {line.cells.get("split", "") for line in lines}
+    what, cure = "", "A person is either trained on or tested: name persons in 'subject'."
+    if splits != {""}:
+        faults: list[Fault] = []
+        for line in lines:
+            subject, split = line.cells["subject"], line.cells["split"]
+            first = subjects[subject]
+            if split != (other := first.cells["split"]):
+                text = f"subject {subject!r} is in {split}, and in {other} (line {first.number})"
+                faults.append((line, text, f"{cure} With an empty 'split' one is left out."))
+        refuse(table, faults)
+        lacking = [split for split in ("train", "test") if split not in splits]
+        what = f"no clip has the split {lacking[0]!r}" if lacking else ""
+    elif "all" in subjects:
+        what = "no subject may be called 'all', which stands for all folds"
+    elif len(subjects) == 1:
+        what = f"all clips are of subject {min(subjects)!r}, so none can be left out"
+    if what:
+        raise DatasetError(f"{table}: {what}", cure)
+    return "subject" if splits == {""} else "split"

@@ -1,0 +1,370 @@
+"""NVGesture: 25 classes of a driver's hand gestures, RGB-D, 1,532 clips of 80 frames.
+
+Molchanov, Yang, Gupta, Kim, Tyree, Kautz: Online Detection and Classification of Dynamic Hand
+Gestures with Recurrent 3D Convolutional Neural Networks. CVPR 2016.
+
+Format: ``Video_data/class_XX/subjectY_rZ/`` with ``sk_color.avi`` (320x240, 30 fps, a camera of its
+own), ``sk_depth.avi`` (8-bit full-range luma without a range flag, nearer is brighter, 0 is
+background), ``sk_wrapped.avi`` (colour registered to depth, black where there is no depth) and
+``*_log.txt`` (one line a frame: name and time in ns).
+
+Lists: one line a clip, ``path:... depth:sk_depth:S:E color:sk_color:S:E ... label:N``; windows are
+0-based and half open; the label of the list overrides the folder's class (23 clips differ).
+
+Split: by the authors' lists, 1,050 train and 482 test, subjects disjoint.
+
+Alignment: depth's window is the clip's time axis. Colour frames are paired to it by nearest
+timestamp where both logs exist: in about one recording in eight one stream lags a whole frame.
+
+Classes, mirror pairs and published counts are a table (``data/nvgesture.json``); a
+``nvgesture.json`` in the raw folder overrides it.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from mtut_bench.contract.types import ClipRow, Split
+from mtut_bench.errors import DatasetError
+from mtut_bench.files import StrPath
+from mtut_preprocess.datasets.adapter import (
+    TWIN_LICENCE,
+    TWIN_SOURCE,
+    DatasetFacts,
+    RawClip,
+    recording_origin,
+)
+from mtut_preprocess.datasets.settings import (
+    CLASS_FORMS,
+    Form,
+    are,
+    check_class_tables,
+    doubts,
+    load_settings,
+)
+from mtut_preprocess.reading.decode import MAX_OVERSHOOT_FRAMES, VideoFrames
+from mtut_preprocess.reading.pairing import Log, Pairing, pair_frames, read_log
+
+__all__ = ["Colour", "NvGesture", "load_nvgesture_settings", "parse_list"]
+
+Colour = Literal["sk_color", "sk_wrapped"]
+
+_SETTINGS = "nvgesture.json"
+
+_SOURCE = (
+    "nvGesture_v1, NVIDIA Research. Cite P. Molchanov, X. Yang, S. Gupta, K. Kim, S. Tyree,"
+    " J. Kautz: Online Detection and Classification of Dynamic Hand Gestures with Recurrent 3D"
+    " Convolutional Neural Networks, CVPR 2016"
+)
+_LICENCE = "NVIDIA's terms for research, accepted in the form by which one asks for the recordings"
+
+_RELABELLED = "label of the list differs from the folder's class (the list decides)"
+_APART = "colour and depth are a whole frame apart (paired by time)"
+_STARTS = "colour and depth windows start at different frames"
+_HELD = "window passes the end of its stream (the last frame is held)"
+_ONE_LOG = "one of the two logs is missing (paired by position)"
+_NO_LOG = "both logs are missing (paired by position)"
+
+_FOLDER = re.compile(r"subject(?P<subject>\d+)_r(?P<repetition>\d+)$")
+_LISTS = ("nvgesture_{split}_correct_cvpr2016_v2.lst", "nvgesture_{split}_correct.lst")
+
+
+@dataclass(frozen=True)
+class ListLine:
+    """One parsed line of a list: folder relative to the root, windows, 0-based label."""
+
+    folder: PurePosixPath
+    windows: dict[str, tuple[int, int]]
+    label: int
+    where: str
+
+
+class NvGesture:
+    """A folder in NVGesture's layout.
+
+    Args:
+        root: folder that holds the two lists and ``Video_data``.
+        colour: 'sk_color' (the paper's) or 'sk_wrapped' (colour registered to depth).
+    """
+
+    def __init__(self, root: StrPath, colour: Colour = "sk_color") -> None:
+        self.root = Path(root)
+        self.colour: Colour = colour
+
+    def read(self) -> tuple[DatasetFacts, list[RawClip]]:
+        """Return the facts and the clips, train list first, in the order of the lists.
+
+        Raises:
+            DatasetError: folder or list missing, a malformed line, a clip twice, a malformed log,
+                logs of different recordings.
+        """
+        if not self.root.is_dir():
+            raise DatasetError(
+                f"there is no folder {self.root}",
+                "Give the folder that holds the two .lst files with --raw, or try"
+                " `mtut-bench prepare nvgesture-synthetic`.",
+            )
+        settings = load_nvgesture_settings(self.root)
+        clips: list[RawClip] = []
+        findings: defaultdict[str, list[str]] = defaultdict(list)
+        seen: dict[str, str] = {}
+        splits: tuple[Split, ...] = ("train", "test")
+        for split in splits:
+            path = find_list(self.root, split)
+            for line in parse_list(path, self.root, len(settings["class_names"])):
+                clip = self._clip(line, split, findings)
+                if clip.row.clip_id in seen:
+                    raise DatasetError(
+                        f"{line.where}: {line.folder} is listed already at"
+                        f" {seen[clip.row.clip_id]}",
+                        "Each recording may stand in one list, once.",
+                    )
+                seen[clip.row.clip_id] = line.where
+                clips.append(clip)
+        return self._facts(settings, clips, findings), clips
+
+    def _clip(self, line: ListLine, split: Split, findings: defaultdict[str, list[str]]) -> RawClip:
+        folder = self.root / line.folder
+        match = _FOLDER.search(line.folder.name)
+        if match is None:
+            raise DatasetError(
+                f"{line.where}: the folder {line.folder} does not end in subjectY_rZ",
+                "Restore the line of the dataset's own list.",
+            )
+        clip_id = "/".join(part for part in line.folder.parts if part != "Video_data")
+        depth_window = self._window(line, "depth")
+        colour_window = depth_window if self.colour == "sk_wrapped" else self._window(line, "color")
+        logs = {s: read_log(folder / f"{s}_log.txt") for s in ("sk_depth", self.colour)}
+        pairing = pair_frames(
+            depth_window, colour_window, logs["sk_depth"], logs[self.colour], line.where
+        )
+        row = ClipRow(
+            clip_id=clip_id,
+            subject=str(int(match["subject"])),
+            label=line.label,
+            repetition=int(match["repetition"]),
+            split=split,
+            num_frames=len(pairing.colour),
+        )
+        names = {"rgb": f"{self.colour}.avi", "depth": "sk_depth.avi"}
+        sources = {
+            "rgb": VideoFrames(folder / names["rgb"], pairing.colour, "rgb"),
+            "depth": VideoFrames(folder / names["depth"], tuple(range(*depth_window)), "luma"),
+        }
+        origin = {
+            "rgb": f"{line.folder}/{names['rgb']}",
+            "depth": f"{line.folder}/{names['depth']}",
+            "window": list(depth_window),
+            "pairing": pairing.found_by,
+            "colour_lag_frames": pairing.lag,
+        }
+        folder_class = _folder_class(line.folder)
+        if folder_class not in (None, line.label + 1):
+            findings[_RELABELLED].append(f"{clip_id}: list {line.label + 1}, folder {folder_class}")
+        for title, text in _oddities(pairing, depth_window, colour_window, logs):
+            findings[title].append(f"{clip_id}: {text}")
+        return RawClip(row, sources, origin)
+
+    def _window(self, line: ListLine, stream: str) -> tuple[int, int]:
+        if stream not in line.windows:
+            raise DatasetError(
+                f"{line.where}: the line has no '{stream}:' field",
+                "Restore the line of the dataset's own list.",
+            )
+        return line.windows[stream]
+
+    def _facts(
+        self,
+        settings: Mapping[str, Any],
+        clips: Sequence[RawClip],
+        findings: Mapping[str, Sequence[str]],
+    ) -> DatasetFacts:
+        dataset, origin = recording_origin(self.root, "nvgesture")
+        recorded = origin == "recorded"
+        pairings = Counter(str(clip.origin["pairing"]) for clip in clips)
+        titles = (_RELABELLED, _APART, _STARTS, _HELD, _ONE_LOG, _NO_LOG)
+        # A folder without any log is as it is; one clip among others without them stands out.
+        shown = [t for t in titles if findings.get(t) and (t != _NO_LOG or pairings["timestamps"])]
+        return DatasetFacts(
+            dataset=dataset,
+            origin=origin,
+            expected_clips=int(settings["expected_clips"]),
+            modalities=("rgb", "depth"),
+            class_names=tuple(settings["class_names"]),
+            mirror=None if settings["mirror"] is None else tuple(settings["mirror"]),
+            fold_rule="split",
+            subject_unit="person",
+            fps=float(settings["fps"]),
+            depth_polarity="nearer is brighter, 0 is no depth, full-range luma",
+            colour=self.colour,
+            flow="farneback",
+            alignment={
+                "time": "colour paired to depth's frames by nearest timestamp",
+                "space": "registered to depth by the recorder"
+                if self.colour == "sk_wrapped"
+                else "none: the colour camera sees a part of the depth camera's field",
+            },
+            assumptions=doubts(settings, ("class_names", "mirror")),
+            source=_SOURCE if recorded else TWIN_SOURCE,
+            licence=_LICENCE if recorded else TWIN_LICENCE,
+            published=settings["published"] if recorded else {},
+            findings={title: tuple(findings[title]) for title in shown},
+            notes=tuple(f"{len(findings[title])} clips: {title}" for title in shown),
+        )
+
+
+def load_nvgesture_settings(root: StrPath) -> dict[str, Any]:
+    """Return the table of the package, overlaid with the raw folder's ``nvgesture.json``.
+
+    Raises:
+        DatasetError: the file is malformed, has unknown keys, a value of another form or a table
+            of the wrong length.
+    """
+    root = Path(root)
+    settings = load_settings(_SETTINGS, root, _FORMS)
+    check_class_tables(settings, len(settings["class_names"]), root / _SETTINGS)
+    return settings
+
+
+def _is_published(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    return (
+        isinstance(value, dict)
+        and value.keys() <= {"split", "subject", "label"}
+        and all(isinstance(part, dict) for part in value.values())
+        and all(type(n) is int and n >= 0 for part in value.values() for n in part.values())
+    )
+
+
+_FORMS: Mapping[str, Form] = {
+    **CLASS_FORMS,
+    "class_names": ("a list of strings", lambda v: are(str, v) and len(v) > 0),
+    "published": ("an object of split, subject, label: counts of clips by name", _is_published),
+}
+
+
+def find_list(root: Path, split: str) -> Path:
+    """Return the list file of a split.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    for name in _LISTS:
+        path = root / name.format(split=split)
+        if path.is_file():
+            return path
+    raise DatasetError(
+        f"{root} has no {_LISTS[0].format(split=split)}",
+        "Give the folder that holds the two .lst files with --raw; both lists come with the"
+        " dataset.",
+    )
+
+
+def parse_list(path: StrPath, root: StrPath, num_classes: int) -> list[ListLine]:
+    """Return the lines of a list.
+
+    Raises:
+        DatasetError: a line cannot be parsed, has a label outside 1..num_classes, an impossible
+            window or a path that leaves the dataset's folder; names file and line.
+    """
+    path, root = Path(path), Path(root)
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    lines = [
+        _parse_line(line.split(), f"{path}:{number}", root, num_classes)
+        for number, line in enumerate(text.splitlines(), start=1)
+        if line.strip()
+    ]
+    if not lines:
+        raise DatasetError(f"{path} lists no clip", "Restore the dataset's own list.")
+    return lines
+
+
+def _parse_line(fields: Sequence[str], where: str, root: Path, num_classes: int) -> ListLine:
+    cure = (
+        "A line reads: path:./Video_data/class_01/subject1_r0 depth:sk_depth:1:81"
+        " color:sk_color:1:81 label:1"
+    )
+    folder: PurePosixPath | None = None
+    label: int | None = None
+    windows: dict[str, tuple[int, int]] = {}
+    try:
+        for text in fields:
+            key, _, value = text.partition(":")
+            if key == "path" and folder is None:
+                folder = PurePosixPath(value)
+            elif key == "label" and label is None:
+                label = _number(value)
+            elif key not in ("path", "label") and key not in windows:
+                _stem, start, stop = value.split(":")
+                windows[key] = (_number(start), _number(stop))
+            else:
+                raise DatasetError(f"{where}: the line has two '{key}:' fields", cure)
+    except ValueError:
+        raise DatasetError(f"{where}: cannot parse {text!r}", cure) from None
+    if folder is None or label is None:
+        missing = "path" if folder is None else "label"
+        raise DatasetError(f"{where}: the line has no '{missing}:' field", cure)
+    if not 1 <= label <= num_classes:
+        raise DatasetError(
+            f"{where}: label {label} is outside 1..{num_classes}",
+            "Restore the line of the dataset's own list.",
+        )
+    for stream, (first, last) in windows.items():
+        if first >= last:
+            raise DatasetError(f"{where}: the {stream} window {first}:{last} is empty", cure)
+    if folder.is_absolute() or ".." in folder.parts:
+        raise DatasetError(
+            f"{where}: the path {folder} leaves the dataset folder {root}",
+            "Paths in a list are relative and stay inside the folder of the list.",
+        )
+    return ListLine(folder, windows, label - 1, where)
+
+
+def _number(text: str) -> int:
+    """Return a plain decimal number; at most six digits, or a slip of the pen fills the memory.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not re.fullmatch(r"[0-9]{1,6}", text):
+        raise ValueError(text)
+    return int(text)
+
+
+def _oddities(
+    pairing: Pairing,
+    depth_window: tuple[int, int],
+    colour_window: tuple[int, int],
+    logs: Mapping[str, Log],
+) -> Iterator[tuple[str, str]]:
+    """Yield (title, text) of what is odd in the time of a clip.
+
+    Args:
+        pairing: of the clip.
+        depth_window: half-open.
+        colour_window: half-open.
+        logs: of the depth and the colour stream.
+    """
+    if pairing.apart_ms and pairing.lag:
+        same, paired = pairing.apart_ms
+        yield (
+            _APART,
+            f"colour frame n{pairing.lag:+d} belongs to depth frame n; {paired:+.0f} ms apart,"
+            f" frames of the same number {same:+.0f} ms",
+        )
+    if depth_window[0] != colour_window[0]:
+        yield _STARTS, f"depth {depth_window[0]}, colour {colour_window[0]}"
+    ends = (depth_window[1], pairing.colour[-1] + 1)
+    for (stream, log), end in zip(logs.items(), ends, strict=True):
+        if log is not None and 0 < end - len(log) <= MAX_OVERSHOOT_FRAMES:
+            yield _HELD, f"{stream} has {len(log)} frames, the window ends at {end}"
+    absent = [f"no {stream}_log.txt" for stream, log in logs.items() if log is None]
+    if absent:
+        yield (_ONE_LOG if len(absent) == 1 else _NO_LOG), ", ".join(absent)
+
+
+def _folder_class(folder: PurePosixPath) -> int | None:
+    match = re.search(r"class_(\d+)", str(folder))
+    return int(match[1]) if match else None

@@ -1,0 +1,1 @@
+"""What is computed from frames: optical flow, other sizes, streams for prediction."""

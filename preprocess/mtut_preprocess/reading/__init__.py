@@ -1,0 +1,1 @@
+"""Frames of videos and image folders, and their pairing in time."""

@@ -1,0 +1,122 @@
+"""Numbered image files -> uint8 frames."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mtut_bench.errors import ClipError
+from mtut_bench.files import StrPath
+from mtut_preprocess.reading.frames import COPY_CURE, Plane, Shape
+
+__all__ = ["ImageFrames", "is_image_pattern", "read_image"]
+
+_NUMBER = re.compile(r"%(0[1-9])?d")
+_FLAGS = {
+    "rgb": cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH,
+    "luma": cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH,
+}
+
+
+def is_image_pattern(name: str) -> bool:
+    """Return whether a file name is a printf pattern of numbered images, such as '%06d.jpg'."""
+    return name.count("%") == 1 and _NUMBER.search(name) is not None
+
+
+@dataclass(frozen=True)
+class ImageFrames:
+    """Numbered image files of one folder, a frame each.
+
+    Attributes:
+        path: folder and printf pattern, ``.../%06d.jpg``; the pattern is in the name alone.
+        indices: numbers in the file names, not decreasing.
+        plane: 'luma' of a JPEG file is its stored luma, not a conversion of its colours.
+    """
+
+    path: Path
+    indices: Sequence[int]
+    plane: Plane
+
+    def __post_init__(self) -> None:
+        # Whoever writes an adapter may give it as text.
+        object.__setattr__(self, "path", Path(self.path))
+
+    def file(self, number: int) -> Path:
+        """Return the file of a frame."""
+        return self.path.with_name(self.path.name % number)
+
+    def files(self) -> tuple[Path, Iterable[str]]:
+        """Return the folder and the names of all frames."""
+        return self.path.parent, (self.path.name % number for number in self.indices)
+
+    def size(self) -> tuple[int, int]:
+        """Return the (height, width) of the first frame.
+
+        Raises:
+            ClipError: it is missing or unreadable.
+        """
+        height, width, _ = read_image(self.file(self.indices[0]), self.plane).shape
+        return height, width
+
+    def read(self, shape: Shape | None = None) -> NDArray[np.uint8]:
+        """Return the frames, uint8 (T, H, W, C).
+
+        Raises:
+            ClipError: a file is missing, unreadable, cut short or of another size than the first.
+        """
+        kept: dict[int, NDArray[np.uint8]] = {}
+        first: tuple[int, ...] = ()
+        for number in dict.fromkeys(self.indices):
+            frame = read_image(self.file(number), self.plane)
+            first = first or frame.shape
+            if frame.shape != first:
+                raise ClipError(
+                    f"{self.file(number)} has {frame.shape[1]}x{frame.shape[0]} pixels; the frames"
+                    f" before it have {first[1]}x{first[0]}",
+                    COPY_CURE,
+                )
+            kept[number] = shape(frame) if shape else frame
+        return np.stack([kept[number] for number in self.indices])
+
+
+def read_image(path: StrPath, plane: Plane) -> NDArray[np.uint8]:
+    """Return an image file as uint8 (H, W, C), C = 3 (RGB) or 1.
+
+    Raises:
+        ClipError: the file is missing, cut short, no image, or has other than 8 bits a value.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ClipError(f"{path} does not exist", COPY_CURE) from None
+    except OSError as error:
+        raise ClipError(f"{path} cannot be read: {error.strerror or error}", COPY_CURE) from error
+    if _is_cut(data):
+        raise ClipError(f"{path} is cut short: {len(data):,} bytes are there", COPY_CURE)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[plane]) if data else None
+    except cv2.error:
+        pixels = None
+    if pixels is None:
+        raise ClipError(f"{path} is not a readable image", COPY_CURE)
+    if pixels.dtype != np.uint8:
+        raise ClipError(
+            f"{path} has {8 * pixels.itemsize} bits a value; a store keeps 8",
+            "Convert the images to 8 bits, with the range of distances that matters.",
+        )
+    if plane == "luma":
+        return pixels.reshape(*pixels.shape[:2], 1).astype(np.uint8, copy=False)
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def _is_cut(data: bytes) -> bool:
+    """Return whether an end is missing: decoders fill the rest of such a picture with grey."""
+    if data.startswith(b"\xff\xd8"):
+        # After the last scan began; a thumbnail in the header has an end of its own.
+        return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+    return data.startswith(b"\x89PNG") and b"IEND" not in data[-64:]

@@ -1,0 +1,1 @@
+"""Raw folders checked; how near synthetic recordings come to real ones."""

@@ -1,0 +1,371 @@
+"""Benchmarks of training, loading and testing: arithmetic, paths and errors, never a time."""
+
+import json
+from dataclasses import replace
+from functools import partial
+from itertools import count
+
+import pytest
+import torch
+from run_bench import MACHINE
+from training_bench import state_bytes
+
+from mtut_bench.benchmarks.speed import (
+    Rate,
+    SpeedReport,
+    Training,
+    Window,
+    bench_evaluate,
+    bench_loader,
+    bench_train,
+    benches,
+    machine_limits,
+    measure_together,
+    rates,
+)
+from mtut_bench.benchmarks.speed import training as training_module
+from mtut_bench.benchmarks.speed.machine_limits import (
+    flops_per_clip,
+    has_bf16_units,
+    measure_ceilings,
+)
+from mtut_bench.benchmarks.speed.rates import run_window, take_turns
+from mtut_bench.benchmarks.speed.training import EagerBf16, FullBatches, PartClock, PlainLoop
+from mtut_bench.errors import UsageError
+from mtut_bench.loading.device_cache import Residence
+from mtut_bench.loading.training_clips import EpochSampler, make_loader, split_batch
+from mtut_bench.loading.transforms import to_input
+from mtut_bench.runs.planning import plan_runs
+from mtut_bench.training.step import PARTS, train_step
+
+CPU = torch.device("cpu")
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.fixture
+def plan(make_request):
+    return plan_runs([make_request()])[0]
+
+
+@pytest.fixture
+def small_ceilings(monkeypatch):
+    monkeypatch.setattr(machine_limits, "_PRODUCT_SIZE", {"cpu": 64})
+    monkeypatch.setattr(machine_limits, "_COPY_BYTES", {"cpu": 4096})
+
+
+def windows(*clips_per_s):
+    return tuple(Window(clips=int(10 * rate), seconds=10.0) for rate in clips_per_s)
+
+
+def test_a_rate_is_the_median_of_its_windows():
+    assert Rate("x", windows(1.0, 50.0, 2.0)).clips_per_s == 2.0
+    assert Rate("x", windows(1.0, 2.0)).clips_per_s == 1.5
+    assert Rate("x", not_run="no units").clips_per_s is None
+
+
+def test_ratios_and_shares_by_hand():
+    plain, ours = Rate("plain", windows(2.0), 5e9), Rate("ours", windows(6.0), 5e9)
+    assert ours.ratio_to(plain) == 3.0
+    # 6 clips of 5 GFLOP a second where 120 GFLOP/s can be had: a quarter.
+    assert ours.floor_share(120e9) == pytest.approx(0.25)
+    assert ours.floor_share(None) is None
+    assert Rate("x", windows(6.0)).floor_share(120e9) is None
+    absent = Rate("absent", (), 5e9, "no units")
+    assert absent.ratio_to(plain) is None
+    assert plain.ratio_to(absent) is None
+    assert absent.floor_share(120e9) is None
+
+
+def test_the_floor_is_that_of_the_fastest_product_and_no_copy():
+    ceilings = {"float32 product, FLOP/s": 3.0, "bfloat16 product, FLOP/s": 7.0}
+    report = SpeedReport("train", (), {}, ceilings={**ceilings, "copy, bytes/s": 99.0})
+    assert report.flops_per_s == 7.0
+    assert SpeedReport("loader", (), {}).flops_per_s is None
+
+
+def test_a_parts_share_is_of_the_whole_step():
+    report = SpeedReport("train", (), {}, {"load": 1.0, "forward": 3.0})
+    assert report.part_share("load") == 0.25
+    assert SpeedReport("train", (), {}).part_share("load") is None
+
+
+def test_peak_memory_is_the_largest_of_the_windows_or_unknown():
+    assert Rate("x", (Window(1, 1.0, 5), Window(1, 1.0, 9))).peak_bytes == 9
+    assert Rate("x", windows(1.0)).peak_bytes is None
+
+
+def ticking(monkeypatch, seconds_a_step):
+    """Replace the clock by one that each step moves on; return the step."""
+    now = [0.0]
+    monkeypatch.setattr(rates.time, "perf_counter", lambda: now[0])
+
+    def step():
+        now[0] += seconds_a_step
+        return 6
+
+    return step
+
+
+def test_a_window_ends_with_the_step_that_passes_its_time(monkeypatch):
+    assert run_window(ticking(monkeypatch, 2.0), 5.0, CPU) == Window(18, 6.0)
+    assert run_window(ticking(monkeypatch, 2.0), 6.0, CPU) == Window(18, 6.0)
+
+
+def test_a_window_has_at_least_one_step(monkeypatch):
+    assert run_window(ticking(monkeypatch, 100.0), 0.1, CPU) == Window(6, 100.0)
+
+
+def test_the_warm_up_is_thrown_away_and_turns_go_back_and_forth():
+    calls, number = [], count()
+
+    def step(name):
+        calls.append(name)
+        return next(number)
+
+    ticks = []
+    found = take_turns(
+        {name: partial(step, name) for name in "ab"},
+        CPU,
+        seconds=0.0,
+        repeats=2,
+        progress=lambda done, total: ticks.append((done, total)),
+    )
+    assert calls == list("abbaab")
+    assert [w.clips for w in found["a"]] == [3, 4]
+    assert [w.clips for w in found["b"]] == [2, 5]
+    assert ticks == [(n, 6) for n in range(1, 7)]
+
+
+def test_flops_are_those_of_the_products_by_hand():
+    a, b = torch.ones(3, 5), torch.ones(5, 7, requires_grad=True)
+
+    def step():
+        (a @ b).sum().backward()
+        return 2
+
+    # One product forward, one for the gradient of b; a multiplication and an addition each.
+    assert flops_per_clip(step) == 2 * (2 * 3 * 5 * 7) / 2
+
+
+def test_the_flops_of_a_training_step_are_counted_on_the_networks(plan):
+    training = Training(plan, MACHINE)
+    learner = training.learners["rgb"]
+    # TinyNetwork at 8 x 8 x 8: 12 kernels of 3 x 4 x 4 x 4 at 8 places; then K x 12 at 2 times.
+    forward = 2 * (12 * 3 * 64 * 8 + learner.network.head.out_features * 12 * 2)
+    counted = flops_per_clip(training.step)
+    # Backward: both gradients of the head, but no gradient of the clip; then the alignment.
+    backward = 2 * (12 * 3 * 64 * 8 + 2 * learner.network.head.out_features * 12 * 2)
+    alignment = counted - forward - backward
+    # Correlations of 8 blocks over 12 channels, once forward and at most twice backward.
+    assert 2 * 8 * 8 * 12 <= alignment <= 3 * 2 * 8 * 8 * 12
+
+
+def test_ceilings_name_type_and_unit(small_ceilings):
+    found = measure_ceilings(CPU, repeats=1)
+    assert {"float32 product, FLOP/s", "copy, bytes/s"} <= set(found)
+    assert ("bfloat16 product, FLOP/s" in found) == has_bf16_units(CPU)
+    assert all(value > 0 for value in found.values())
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_the_clock_gives_each_part_its_time(monkeypatch):
+    times = iter([0.0, 1.0, 3.0, 3.5, 10.0])
+    monkeypatch.setattr(training_module.time, "perf_counter", lambda: next(times))
+    clock = PartClock(CPU)
+    for part in ("load", "forward", "load", "update"):
+        clock(part)
+    found = clock.milliseconds()
+    assert tuple(found) == PARTS
+    assert {p: ms for p, ms in found.items() if ms} == {
+        "load": 1000.0 + 500.0,
+        "forward": 2000.0,
+        "update": 6500.0,
+    }
+
+
+def test_the_step_tells_its_parts_in_order(plan):
+    told = []
+    Training(plan, MACHINE).step(told.append)
+    networks = ["augment", "forward"] * 2
+    assert told == ["load", "update", "copy", *networks, "objective", "backward", "update"]
+
+
+def test_the_measured_step_is_the_trainers(plan, monkeypatch):
+    # With the learning rate of a training it ends with the bytes of a loop written down here.
+    changed = replace(plan.protocol, learning_rate=0.05)
+    training = Training(plan, MACHINE)
+    expected = Training(plan, MACHINE)
+    for learner in (*training.learners.values(), *expected.learners.values()):
+        learner.restart(changed.learning_rate)
+    for _ in range(4):
+        training.step()
+    clips = training_module.training_clips(plan)
+    sampler = FullBatches(len(clips), plan.protocol.batch_size, plan.seed)
+    step = 0
+    for epoch in range(4):
+        sampler.epoch = epoch
+        for batch in make_loader(clips, sampler, 0):
+            train_step(
+                expected.learners,
+                split_batch(batch, 1),
+                expected.objective,
+                plan.protocol,
+                plan.seed,
+                step,
+                CPU,
+                "fp32",
+            )
+            step += 1
+    assert step == 4
+    for modality, learner in training.learners.items():
+        assert state_bytes(learner) == state_bytes(expected.learners[modality])
+
+
+def test_every_batch_is_full_unless_there_is_none():
+    sampler = FullBatches(8, 3, 0)
+    assert [len(batch) for batch in sampler] == [3, 3]
+    assert list(sampler) == list(EpochSampler(8, 3, 0))[:2]
+    assert [len(batch) for batch in FullBatches(2, 3, 0)] == [2]
+
+
+def test_nothing_is_learnt_while_measuring(plan):
+    training = Training(plan, MACHINE)
+    before = training.learners["rgb"].network.conv.weight.clone()
+    training.step()
+    assert torch.equal(training.learners["rgb"].network.conv.weight, before)
+
+
+def test_the_plain_loop_makes_the_same_inputs_one_by_one(plan):
+    clips = training_module.training_clips(plan)
+    sampler = EpochSampler(len(clips), plan.protocol.batch_size, plan.seed)
+    plain = training_module.plain_loader(plan, CPU, 0)
+    batches = [b for b in make_loader(clips, sampler, 0) if len(b.clip_ids) == sampler.batch_size]
+    assert batches
+    for batch in batches:
+        inputs, valid_NT, labels_N = next(plain)
+        assert torch.equal(valid_NT, batch.valid_NT)
+        assert torch.equal(labels_N, batch.labels_N)
+        for m, clip in inputs.items():
+            assert clip.dtype == torch.float32
+            expected = to_input(batch.frames[m], m, batch.crops, plan.protocol, batch.valid_NT)
+            torch.testing.assert_close(clip, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [partial(PlainLoop, workers=0), EagerBf16])
+def test_a_yardstick_trains_like_the_step(plan, make):
+    # Without dropout; bf16 keeps eight bits.
+    still = replace(plan, arm=replace(plan.arm, protocol=replace(plan.protocol, dropout=0.0)))
+    ours, other = Training(still, MACHINE), make(still, MACHINE)
+    for loop in (ours, other):
+        for learner in loop.learners.values():
+            learner.restart(0.01)
+        assert loop.step() == 3 * 2
+    for modality, learner in ours.learners.items():
+        gradient = learner.network.conv.weight.grad
+        found = other.learners[modality].network.conv.weight.grad
+        tolerance = 1e-4 if isinstance(other, PlainLoop) else 0.1
+        assert float((found - gradient).norm() / gradient.norm()) < tolerance
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_the_training_report_has_its_rows_parts_and_facts(plan, small_ceilings):
+    report = bench_train(plan, MACHINE, plain_workers=0, seconds=0.0, repeats=1)
+    names = ["plain loop", "eager bf16, channels last", "training step"]
+    found = json.loads(json.dumps(report.to_json()))
+    assert set(found) == {
+        "format_version",
+        "what",
+        "rates",
+        "parts_ms",
+        "ceilings",
+        "processes",
+        "facts",
+    }
+    assert [rate["name"] for rate in found["rates"]] == names
+    for rate in found["rates"]:
+        assert set(rate) == {
+            "name",
+            "clips_per_s",
+            "ratio",
+            "floor_share",
+            "flops_per_clip",
+            "peak_bytes",
+            "not_run",
+            "windows",
+        }
+        assert (rate["clips_per_s"] is None) == bool(rate["not_run"])
+    assert tuple(found["parts_ms"]) == PARTS
+    assert all(found["parts_ms"][part] > 0 for part in PARTS)
+    facts = found["facts"]
+    assert {"device", "torch", "command", "store", "clips", "memory", "load before"} <= set(facts)
+    assert "synthetic" in facts["store"]
+    assert "rgb+depth" in facts["run"]
+
+
+def test_without_bf16_units_the_row_says_so(plan, small_ceilings, monkeypatch):
+    for module in (benches, machine_limits):
+        monkeypatch.setattr(module, "has_bf16_units", lambda device: False)
+    report = bench_train(plan, MACHINE, plain_workers=0, seconds=0.0, repeats=1)
+    (row,) = [rate for rate in report.rates if rate.name.startswith("eager bf16")]
+    assert row.windows == ()
+    assert row.not_run.startswith("not run on this device")
+    assert "bfloat16 product, FLOP/s" not in report.ceilings
+
+
+@pytest.mark.parametrize("mode", ["auto", "always"])
+def test_the_loader_report_has_a_resident_row_where_clips_are_held(plan, mode):
+    machine = replace(MACHINE, residence=Residence(mode, CPU))
+    report = bench_loader(plan, machine, plain_workers=0, seconds=0.0, repeats=1)
+    plain, streamed, resident = report.rates
+    assert plain.windows
+    assert streamed.windows
+    assert bool(resident.windows) == (mode == "always")
+    assert resident.not_run == "" or "--resident always" in resident.not_run
+    assert report.flops_per_s is None
+
+
+def test_the_test_stands_beside_the_training_step(plan, small_ceilings):
+    report = bench_evaluate(plan, MACHINE, seconds=0.0, repeats=2)
+    training, test = report.rates
+    assert (training.name, test.name) == ("training step", "whole-clip test")
+    # Two networks over all clips of the test side at once.
+    assert {w.clips for w in test.windows} == {2 * len(plan.fold.test)}
+    assert test.flops_per_clip < training.flops_per_clip
+    assert "whole" in report.facts["test clips"]
+
+
+class Counting:
+    """Work for several processes."""
+
+    device = CPU
+
+    def step(self):
+        return 5
+
+
+class Failing:
+    device = CPU
+
+    def __init__(self):
+        raise UsageError("this cannot start", "Do something else.")
+
+
+def test_processes_work_at_the_same_time_and_are_added_up():
+    assert measure_together(2, Counting, 0.0) > 0
+
+
+def test_the_fault_of_a_process_is_told_as_it_is():
+    with pytest.raises(UsageError, match="cannot start"):
+        measure_together(1, Failing, 0.0)
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_a_report_of_a_gpu_has_memory_and_parts(make_request):
+    gpu = torch.device("cuda")
+    plan = plan_runs([make_request(precision="bf16")])[0]
+    machine = replace(MACHINE, device=gpu, residence=Residence("always", gpu))
+    report = bench_train(plan, machine, plain_workers=0, seconds=0.1, repeats=1)
+    assert all(rate.peak_bytes > 0 for rate in report.rates)
+    assert all(report.parts_ms[part] >= 0 for part in PARTS)
+    assert report.facts["clips"] == "live in the device's memory"

@@ -1,0 +1,170 @@
+from dataclasses import fields, replace
+from typing import Literal, get_args, get_origin, get_type_hints
+
+import pytest
+
+from mtut_bench.contract.overrides import apply_overrides, settable
+from mtut_bench.contract.protocol import PROTOCOLS, Protocol
+from mtut_bench.errors import UsageError
+from mtut_bench.runs.planning import plan_runs
+
+PAPER = PROTOCOLS["paper"]
+# What a protocol is, not how it trains; and what changes no number.
+FIXED = {"name", "version", "summary", "tables", "seeds", "networks", "evaluation_batch"}
+
+
+def test_every_field_is_settable_or_fixed_on_purpose():
+    names = {field.name for field in fields(Protocol)} - FIXED
+    assert set(settable()) == (names - {"lambda_"}) | {"lambda"}
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("batch_size=4", "batch_size", 4),
+        ("epochs_alone=0", "epochs_alone", 0),
+        ("learning_rate=1e-3", "learning_rate", 0.001),
+        ("lambda=0", "lambda_", 0.0),
+        ("gradient_clip=20", "gradient_clip", 20.0),
+        ("rho_max=7.5", "rho_max", 7.5),
+        ("rho_per=batch", "rho_per", "batch"),
+        ("resize=stretch-4:3", "resize", "stretch-4:3"),
+        ("initialisation=scratch", "initialisation", "scratch"),
+    ],
+)
+def test_each_kind_is_parsed(text, field, value):
+    variant, changes = apply_overrides(PAPER, [text])
+    assert variant == replace(PAPER, **{field: value})
+    assert type(getattr(variant, field)) is type(value)
+    assert changes == {text.split("=")[0]: value}
+
+
+def test_none_takes_a_limit_away():
+    variant, changes = apply_overrides(PROTOCOLS["demo"], ["gradient_clip=none"])
+    assert variant.gradient_clip is None
+    assert changes == {"gradient_clip": None}
+
+
+@pytest.mark.parametrize("name", sorted(settable()))
+def test_every_setting_takes_a_value_of_its_kind(name):
+    field = "lambda_" if name == "lambda" else name
+    kind, now = get_type_hints(Protocol)[field], getattr(PAPER, field)
+    if get_origin(kind) is Literal:
+        texts = [value for value in get_args(kind) if value != now]
+    else:
+        texts = ["300"] if kind is int else ["0.25"]
+    for text in texts:
+        _, changes = apply_overrides(replace(PAPER, short_side=999), [f"{name}={text}"])
+        assert [str(value) for value in changes.values()] == [text]
+        assert list(changes) == [name]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["momentum", "nonsense=1", "=1", "", "lambda_ =1", *(f"{name}=1" for name in sorted(FIXED))],
+)
+def test_what_is_no_setting_is_refused_with_all_names(text):
+    with pytest.raises(UsageError) as caught:
+        apply_overrides(PAPER, [text])
+    assert repr(text) in caught.value.what
+    assert all(name in caught.value.cure for name in settable())
+
+
+@pytest.mark.parametrize(
+    ("text", "takes"),
+    [
+        ("batch_size=0", "a whole number above 0"),
+        ("batch_size=1.5", "a whole number above 0"),
+        ("batch_size=none", "a whole number above 0"),
+        ("accumulation=0", "a whole number above 0"),
+        ("epochs_alone=-1", "a whole number"),
+        ("learning_rate=fast", "a number"),
+        ("learning_rate=", "a number"),
+        ("learning_rate=nan", "a number"),
+        ("learning_rate=inf", "a number"),
+        ("lambda=-1", "a number"),
+        ("width=0", "a number"),
+        ("dropout=1", "a number below 1"),
+        ("plateau_factor=1.0", "a number below 1"),
+        ("gradient_clip=-1", "a number or none"),
+        ("rho_max=None", "a number or none"),
+        ("rho_per=frame", "clip or batch"),
+        ("flip=True", "swap or plain or none"),
+    ],
+)
+def test_a_value_that_a_setting_does_not_take_is_refused(text, takes):
+    with pytest.raises(UsageError) as caught:
+        apply_overrides(PAPER, [text])
+    assert caught.value.what.startswith(f"--set {text}: ")
+    assert caught.value.what.endswith(f"takes {takes}")
+
+
+def test_a_crop_larger_than_its_frame_is_refused():
+    with pytest.raises(UsageError, match="crop of 224 does not fit into a short side of 100"):
+        apply_overrides(PAPER, ["short_side=100"])
+    assert apply_overrides(PAPER, ["short_side=100", "crop=100"])[0].crop == 100
+
+
+def test_a_setting_given_its_own_value_is_no_change():
+    variant, changes = apply_overrides(PAPER, ["lambda=0.05", "batch_size=6", "rho_max=none"])
+    assert variant == PAPER
+    assert changes == {}
+
+
+ORDERS = ("beta=3", "crop=9")
+
+
+def test_the_last_of_two_values_wins_and_order_does_not_show():
+    assert apply_overrides(PAPER, ["beta=3", "beta=4"])[1] == {"beta": 4.0}
+    assert apply_overrides(PAPER, ["beta=3", "beta=2"])[1] == {}
+    both = [
+        apply_overrides(PAPER, texts)[1] for texts in (["beta=3", "crop=9"], ["crop=9", "beta=3"])
+    ]
+    assert list(both[0].items()) == list(both[1].items())
+
+
+def plan(make_request, *settings, method="mtut", **changes):
+    return plan_runs([make_request(method, settings=settings, **changes)])[0]
+
+
+def test_an_override_makes_another_identity_and_is_recorded(make_request):
+    plain, changed = plan(make_request), plan(make_request, "lambda=9", "momentum=0.5")
+    assert plain.identity["overrides"] == {}
+    assert changed.identity["overrides"] == {"lambda": 9.0, "momentum": 0.5}
+    assert changed.run_id != plain.run_id
+    assert changed.identity["method"]["settings"]["lambda"] == 9.0
+    assert changed.identity["protocol"]["momentum"] == 0.5
+
+
+def test_an_override_equal_to_the_default_is_the_same_run(make_request):
+    assert plan(make_request, "momentum=0.9").run_id == plan(make_request).run_id
+
+
+@pytest.mark.parametrize(
+    "setting", ["lambda=9", "rho_max=1", "epochs_joint=9", "stage_two=restart"]
+)
+def test_an_override_of_stage_two_shares_the_first_stages(make_request, setting):
+    plain, changed = plan(make_request), plan(make_request, setting)
+    assert changed.run_id != plain.run_id
+    assert changed.stage_id("rgb") == plain.stage_id("rgb")
+
+
+@pytest.mark.parametrize("setting", ["momentum=0.5", "accumulation=2", "flip=none", "width=0.5"])
+def test_an_override_of_training_shares_no_first_stage(make_request, setting):
+    assert plan(make_request, setting).stage_id("rgb") != plan(make_request).stage_id("rgb")
+
+
+def test_an_override_wins_over_the_networks_own_value(make_request, tiny_methods):
+    protocol = replace(PROTOCOLS["paper-scratch"], networks={"tiny": {"learning_rate": 3e-3}})
+    assert plan(make_request, protocol=protocol).protocol.learning_rate == 3e-3
+    changed = plan(make_request, "learning_rate=0.5", protocol=protocol)
+    assert changed.protocol.learning_rate == 0.5
+    # The protocol's own value is a change where the network has another one.
+    back = plan(make_request, "learning_rate=0.01", protocol=protocol)
+    assert back.identity["overrides"] == {"learning_rate": 0.01}
+
+
+def test_scratch_by_override_needs_no_weights(make_request):
+    changed = plan(make_request, "initialisation=scratch", protocol=PAPER)
+    assert changed.identity["weights_digest"] is None
+    assert changed.identity["overrides"] == {"initialisation": "scratch"}

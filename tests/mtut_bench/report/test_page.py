@@ -1,0 +1,289 @@
+import base64
+import hashlib
+import re
+import unicodedata
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from page_bench import (
+    HOSTILE,
+    comparison,
+    figure,
+    finished_run,
+    scores_of,
+    several_runs,
+    tables_of,
+    whole_page,
+)
+
+from mtut_bench.errors import RunError
+from mtut_bench.report.page import render_page
+from mtut_bench.report.page.grid import grid, plain_grid, sort_number
+from mtut_bench.report.tables.published_tables import Table
+
+NOTHING = {
+    "remarks": (),
+    "tables": (),
+    "figures": (),
+    "comparisons": (),
+    "runs": (),
+    "confused": (),
+}
+VOID = {"meta", "link", "img", "input", "br"}
+
+
+class Page(HTMLParser):
+    """Elements of a page, its text, and whether every one that opens is closed."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.elements, self.open, self.text, self.faults = [], [], [], []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.faults.append(tag)
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.text.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+@pytest.fixture(scope="module")
+def html():
+    return whole_page(render_page)
+
+
+@pytest.fixture(scope="module")
+def page(html):
+    return Page(html)
+
+
+def texts(table):
+    return grid(table, "t").rows
+
+
+def small_table(*rows, columns=("Method", "Tested on", "Measured"), notes=(), num_labels=2):
+    return Table("own-1", "A table", columns, rows, notes, num_labels, ())
+
+
+def test_same_runs_same_bytes(html):
+    assert whole_page(render_page) == html
+
+
+def test_every_element_is_closed_in_order(page):
+    assert (page.open, page.faults) == ([], [])
+
+
+def test_ids_are_unique_and_references_lead_somewhere(page):
+    ids = [a["id"] for _, a in page.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    wanted = {a["href"][1:] for a in page.all("a")}
+    for _, attributes in page.elements:
+        for name in ("aria-labelledby", "aria-controls", "for"):
+            wanted |= set(attributes.get(name, "").split())
+    assert wanted <= set(ids)
+
+
+def test_nothing_is_loaded_from_anywhere(page):
+    for _, attributes in page.elements:
+        for name in ("src", "href", "action", "data", "srcset"):
+            assert attributes.get(name, "#").startswith(("#", "data:"))
+
+
+def test_the_policy_allows_this_style_and_this_script_alone(html, page):
+    (policy,) = [m["content"] for m in page.all("meta") if m.get("http-equiv")]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "unsafe" not in policy
+    for kind in ("style", "script"):
+        (content,) = re.findall(rf"<{kind}>(.*?)</{kind}>", html, flags=re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert not any(name.startswith("on") or name == "style" for _, a in page.elements for name in a)
+
+
+def test_hostile_names_stay_text():
+    hostile = whole_page(render_page, HOSTILE)
+    page = Page(hostile)
+    assert (page.open, page.faults) == ([], [])
+    assert len(page.all("script")) == 1
+    assert page.all("img")[0]["alt"] == HOSTILE
+    assert "".join(page.text).count(HOSTILE) >= 10
+    assert hostile.count("<script") == 1
+
+
+def test_characters_that_html_may_not_hold_are_replaced():
+    name = "a\0b\x07c\x1bd\x7fe\x85f\u202eg\ufffeh\ud800i\tj k\u00a0l\u4e2d"
+    html = whole_page(render_page, name)
+    kinds = {unicodedata.category(character) for character in html} - {"Cc"}
+    assert not kinds & {"Cf", "Cs", "Cn"}
+    assert {c for c in html if unicodedata.category(c) == "Cc"} <= set("\n\t")
+    seven = "\ufffd".join("abcdefghi")
+    assert html.count(f"{seven}\tj k\u00a0l\u4e2d") > 5
+    html.encode()
+    assert Page(html).faults == []
+
+
+def test_every_table_has_caption_and_scopes(html, page):
+    num_tables = html.count("<table")
+    assert num_tables == 7 + 3 + 1 + 1  # published, own, paired, runs
+    assert html.count("<caption") == num_tables
+    assert {a["scope"] for a in page.all("th")} == {"row", "col"}
+
+
+def test_a_page_of_nothing_says_so():
+    text = " ".join("".join(Page(render_page(title="Empty", **NOTHING)).text).split())
+    assert "Nothing has been measured" in text
+    assert "There are no finished runs." in text
+    assert "No two methods were compared." in text
+
+
+def status_of(runs):
+    text = render_page(title="Results", **(NOTHING | {"runs": runs, "tables": tables_of(runs)}))
+    return re.findall(r'class="status[^"]*">([^<]*)<', text)[0]
+
+
+def test_synthetic_numbers_are_called_so():
+    assert status_of(several_runs()).startswith("Every measured number here is from synthetic")
+
+
+def test_partial_recordings_are_called_so():
+    run = finished_run(scores_of([0, 1], [0, 1]), store__origin="recorded")
+    assert status_of([run]).startswith("Every measured number here is from a part of a dataset")
+
+
+def test_a_mixture_says_that_each_table_tells():
+    recorded = finished_run(scores_of([0, 1], [0, 1]), 9, store__origin="recorded")
+    assert status_of([*several_runs(), recorded]).startswith("Some numbers here")
+
+
+def test_a_table_at_chance_is_called_so(html):
+    guessing = [0, 1, 2] * 4
+    labels = [0] * 4 + [1] * 4 + [2] * 4
+    runs = [finished_run(scores_of(guessing, labels))]
+    at_chance = render_page(title="R", **(NOTHING | {"runs": runs, "tables": tables_of(runs)}))
+    assert "At chance:" in at_chance
+    assert "At chance:" not in html
+
+
+def test_published_figures_with_a_measured_one_are_counted(html):
+    printed = sum(c["published"] != "" for t in tables_of([]) for c in t.cells)
+    assert f"<dd>0 of {printed}</dd>" in html
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("71.2 \u00b1 3.1", 71.2),
+        ("81.33 [77.6, 84.5]", 81.33),
+        ("7/8", 7.0),
+        ("1,234", 1234.0),
+        ("-0.50", -0.5),
+        ("\u22120.50", -0.5),
+        ("+1.20", 1.2),
+        ("< 0.001", 0.001),
+        ("[-4.1, 9.3]", -4.1),
+        ("1.2e-05", 1.2e-5),
+        ("50 %", 50.0),
+        ("2026-11-22", None),
+        ("35943b7fe16d", None),
+        ("rgb", None),
+        ("", None),
+        ("-", None),
+    ],
+)
+def test_numbers_that_cells_sort_by(text, number):
+    assert sort_number(text) == number
+
+
+def test_a_continued_line_repeats_the_label_it_continues():
+    rows = texts(small_table(("I3D", "rgb", "1.0"), ("", "depth", "2.0"), ("", "flow", "-")))
+    assert [row[0].text for row in rows] == ["I3D"] * 3
+    assert [row[0].again for row in rows] == [False, True, True]
+    assert [row[1].text for row in rows] == ["rgb", "depth", "flow"]
+
+
+def test_a_missing_value_has_no_key_and_a_mean_keeps_its_spread_apart():
+    (first, second) = texts(small_table(("I3D", "rgb", "71.2 \u00b1 3.1"), ("C3D", "rgb", "-")))
+    assert (first[2].text, first[2].doubt, first[2].key) == ("71.2", " \u00b1 3.1", "71.2")
+    assert (second[2].text, second[2].key) == ("-", "")
+
+
+def test_marks_lead_to_their_notes_and_other_brackets_stay():
+    notes = ("(1) A slip.", "A legend.")
+    table = small_table(("I3D", "rgb", "85.48 (1)"), ("C3D", "rgb", "80.00 (2)"), notes=notes)
+    (first, second) = texts(table)
+    assert (first[2].text, first[2].marks) == ("85.48", ("1",))
+    assert (second[2].text, second[2].doubt, second[2].marks) == ("80.00", " (2)", ())
+    assert [(note.number, note.text) for note in grid(table, "t").notes] == [
+        ("1", "A slip."),
+        ("", "A legend."),
+    ]
+
+
+def test_a_column_of_numbers_is_numeric_and_of_names_is_not():
+    columns = grid(small_table(("I3D", "rgb", "1.0"), ("C3D", "rgb", "-")), "t").columns
+    assert [column.numeric for column in columns] == [False, False, True]
+
+
+def test_an_interval_alone_stays_whole():
+    (row,) = texts(small_table(("I3D", "rgb", "[-4.1, 9.3]")))
+    assert (row[2].text, row[2].doubt) == ("[-4.1, 9.3]", "")
+
+
+def images(drawing):
+    return Page(render_page(title="F", **(NOTHING | {"figures": (drawing,)}))).all("img")
+
+
+def test_a_light_drawing_is_shown_as_svg_and_a_heavy_one_as_png():
+    (light,) = images(figure())
+    (heavy,) = images(figure(svg=b"<svg>" + b" " * 300_000 + b"</svg>"))
+    assert light["src"].startswith("data:image/svg+xml;base64,")
+    assert base64.b64decode(heavy["src"].partition(",")[2]) == figure().png
+
+
+def test_provenance_shows_the_manifest():
+    runs = several_runs()
+    text = "".join(Page(whole_page(render_page)).text)
+    for run in runs:
+        assert run.manifest.content["id"] in text
+    assert "2026-01-02 02:04:05" in text  # 03:04:05+01:00 in UTC
+    assert "torch 2.11" in text
+    assert "batch_size 6" in text
+
+
+def test_a_run_that_lacks_times_is_shown_without_them():
+    run = finished_run(scores_of([0], [0]))
+    run.manifest.content["provenance"] = {"device": "cpu"}
+    text = "".join(Page(render_page(title="R", **(NOTHING | {"runs": (run,)}))).text)
+    assert "not recorded" in text
+
+
+def test_a_run_without_its_identity_is_refused():
+    run = finished_run(scores_of([0], [0]))
+    del run.manifest.content["identity"]["fold"]
+    with pytest.raises(RunError, match=r"identity\.fold"):
+        render_page(title="R", **(NOTHING | {"runs": (run,)}))
+
+
+def test_comparisons_show_sentences_table_and_notes():
+    paired = replace(comparison(), sentences=("First.", "Second."))
+    text = "".join(Page(render_page(title="C", **(NOTHING | {"comparisons": (paired,)}))).text)
+    for words in ("I3D against MTUT", "First.", "Second.", "+1.0", "< 0.001", "Holm."):
+        assert words in text
+
+
+def test_an_id_that_looks_like_a_number_stays_a_name():
+    found = plain_grid("runs", "Runs", [{"Run": "123e45678901", "Seed": "0"}])
+    assert [column.numeric for column in found.columns] == [False, True]
+    assert found.rows[0][0].key == "123e45678901"

@@ -1,0 +1,128 @@
+"""What `run` says of work that it takes up and of all that is left."""
+
+import io
+import json
+import re
+
+import pytest
+from rich.console import Console
+from run_bench import MACHINE, Lines
+
+from mtut_bench.progress import Reporter
+from mtut_bench.runs.execute import execute
+from mtut_bench.runs.planning import plan_runs
+from mtut_bench.runs.remaining import count_down
+
+
+def begin_stage(plan, modality, epochs, rate=None):
+    """Write what a first stage leaves that was killed after so many epochs; a rate: finished."""
+    folder = plan.stage_folder(modality)
+    folder.mkdir(parents=True)
+    (folder / "checkpoint.pt").touch()
+    entries = [{"stage": "alone", "epoch": n, "clips_per_s": rate} for n in range(epochs)]
+    (folder / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    if rate:
+        identity = plan.stage_identities[modality]
+        (folder / "manifest.json").write_text(json.dumps({"identity": identity}))
+    return folder
+
+
+@pytest.fixture
+def plans(make_request):
+    """I3D and MTUT on two folds of 4 training clips each: 3 + 2 epochs, two modalities."""
+    return plan_runs([make_request(name, fold="all") for name in ("i3d", "mtut")])
+
+
+def test_nothing_is_forecast_before_anything_was_measured(plans):
+    assert count_down(plans).seconds() is None
+
+
+def test_all_that_is_left_is_forecast_at_the_rate_of_earlier_runs(plans):
+    # Stages of another fold, so that these plans have all of theirs before them.
+    begin_stage(plans[1], "rgb", 3, rate=2.0)
+    # On the first fold two first stages, shared by both methods, and a joint stage of each.
+    left = 2 * 4 * 3 + 2 * (4 * 2 * 2)
+    assert count_down([plans[0], plans[2]]).seconds() == pytest.approx(left / 2.0)
+    # On both folds one first stage less than twice that.
+    assert count_down(plans).seconds() == pytest.approx((2 * left - 4 * 3) / 2.0)
+
+
+def test_epochs_of_an_interrupted_stage_are_not_left(plans):
+    begin_stage(plans[1], "rgb", 3, rate=2.0)
+    whole = count_down(plans[:1]).seconds()
+    folder = begin_stage(plans[0], "depth", 2)
+    assert count_down(plans[:1]).seconds() == pytest.approx(whole - 2 * 4 / 2.0)
+    # Without its checkpoint it starts anew.
+    (folder / "checkpoint.pt").unlink()
+    assert count_down(plans[:1]).seconds() == pytest.approx(whole)
+
+
+def test_what_another_process_finishes_meanwhile_is_not_left(plans):
+    begin_stage(plans[1], "rgb", 3, rate=2.0)
+    countdown = count_down(plans[:1])
+    whole = countdown.seconds()
+    begin_stage(plans[0], "rgb", 3, rate=2.0)
+    assert countdown.seconds() == pytest.approx(whole - 3 * 4 / 2.0)
+    (plans[0].folder).mkdir(parents=True)
+    (plans[0].folder / "manifest.json").touch()
+    assert countdown.seconds() == pytest.approx(whole - 3 * 4 / 2.0 - 4 * 2 * 2 / 2.0)
+
+
+def test_nothing_is_left_of_finished_runs(plans):
+    execute(plans[:1], MACHINE, Lines())
+    assert count_down(plans[:1]).seconds() == 0
+
+
+def test_a_damaged_stage_of_another_run_stops_nothing(plans):
+    folder = begin_stage(plans[1], "rgb", 3, rate=2.0)
+    (folder / "manifest.json").write_text("{")
+    assert count_down(plans[:1]).seconds() is None
+
+
+@pytest.mark.parametrize(
+    ("moment", "said"),
+    [
+        ("rgb alone, epochs 1", ["resuming rgb after epoch 1 of 3"]),
+        ("depth alone, epochs 2", ["resuming depth after epoch 2 of 3"]),
+        # Killed between the last checkpoint and the manifest that says so.
+        ("rgb alone, epochs 3", ["resuming rgb after epoch 3 of 3"]),
+        ("mtut objective, epochs 1", ["resuming mtut after epoch 1 of 2"]),
+        ("test 8", ["resuming mtut after epoch 2 of 2"]),
+    ],
+)
+def test_what_is_resumed_is_said_with_its_epoch(do, moment, said):
+    with pytest.raises(KeyboardInterrupt):
+        do(stop_at=moment)
+    _, text = do()
+    assert [line.strip() for line in text.splitlines() if "resuming" in line] == said
+
+
+def test_a_new_run_and_a_shared_stage_resume_nothing(do):
+    for method in ("i3d", "mtut"):
+        assert "resuming" not in do(method)[1]
+
+
+def test_a_pipe_gets_one_line_a_stage_with_what_is_left_of_all_runs(plans):
+    out = io.StringIO()
+    execute(plans, MACHINE, Reporter(Console(file=out, width=60)))
+    lines = out.getvalue().splitlines()
+    assert all(line.isprintable() for line in lines)
+    stages = [line for line in lines if "epochs:" in line]
+    # Four first stages and four joint ones.
+    assert len(stages) == 8
+    for line in stages[:-1]:
+        assert re.search(r"; about \d+ (s|min) of training left in all$", line)
+    assert "left" not in stages[-1]
+    # Nothing was measured before.
+    assert "at the rate of earlier runs" not in lines[0]
+
+
+def test_a_later_call_says_at_once_how_long_it_takes(plans):
+    execute(plans[:1], MACHINE, Lines())
+    lines = Lines()
+    execute(plans, MACHINE, lines)
+    begin = r"3 runs to do, about \d+ (s|min) of training left in all, at the rate of earlier runs"
+    assert re.fullmatch(begin, lines.lines[0])
+    again = Lines()
+    execute(plans, MACHINE, again)
+    assert "left in all" not in again.text

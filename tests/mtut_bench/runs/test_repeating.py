@@ -1,0 +1,77 @@
+"""The command of a run like another one: parsed by the program, and what it says of the method."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from mtut_bench.cli import app
+from mtut_bench.runs.manifest import Manifest
+from mtut_bench.runs.repeating import command_like, method_option
+
+
+def manifest(method=None, command="mtut-bench run", source="", **identity):
+    return Manifest(
+        Path("manifest.json"),
+        {
+            "identity": {
+                "method": {"name": "mutual", "source": source},
+                "modalities": ["rgb", "depth"],
+                "precision": "fp32",
+                "overrides": {},
+                **identity,
+            },
+            "method": {"name": "mutual"} | (method or {}),
+            "store": {"name": "my store"},
+            "protocol": {"name": "demo"},
+            "provenance": {"command": command},
+        },
+    )
+
+
+def parsed(command):
+    program, name, *words = shlex.split(command)
+    assert (program, name) == ("mtut-bench", "run")
+    command = get_command(app).commands[name]
+    with command.make_context(name, words) as context:
+        return context.params
+
+
+def test_everything_that_makes_runs_alike_is_in_the_command():
+    overrides = {"gradient_clip": None, "crop": 112, "lambda": 0.5, "fold_unit": "user"}
+    like = manifest(
+        command="mtut-bench run --data 'my data' --fold 1", precision="bf16", overrides=overrides
+    )
+    found = parsed(command_like(like, "2,3", 4))
+    assert (found["store"], found["protocol"]) == ("my store", "demo")
+    assert (found["fold"], found["seed"], found["modalities"]) == ("2,3", 4, "rgb,depth")
+    assert found["precision"].value == "bf16"
+    assert found["settings"] == ["gradient_clip=none", "crop=112", "lambda=0.5"]
+    assert found["fold_unit"].value == "user"
+    assert found["data"] == Path("my data")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "mutual"),
+        (
+            {"source": "f" * 64, "method": {"file": "my methods/a.py:build"}},
+            "my methods/a.py:build",
+        ),
+        # A manifest of an earlier release.
+        ({"source": "f" * 64, "command": "mtut-bench run --method b.py:make"}, "b.py:make"),
+        ({"source": "f" * 64, "command": "mtut-bench run --study 'broken"}, "mutual"),
+    ],
+)
+def test_an_own_method_is_named_by_its_file(changes, expected):
+    like = manifest(**changes)
+    assert method_option(like) == expected
+    assert parsed(command_like(like, "1", 0))["method"] == expected
+
+
+def test_a_manifest_without_provenance_names_no_folder():
+    like = manifest()
+    del like.content["provenance"]
+    assert parsed(command_like(like, "1", 0))["data"] == Path("data")

@@ -1,0 +1,201 @@
+"""Manifests of finished runs: typed, in agreement with themselves, every id once."""
+
+import json
+import shutil
+
+import pytest
+from report_bench import add_run, edit, names_in, report
+
+from mtut_bench.errors import MtutBenchError, PredictionError, RunError
+from mtut_bench.files import sha256_of_json
+from mtut_bench.runs.finished import find_runs
+from mtut_bench.runs.manifest import CURE, check_identity, read_manifest
+
+DELETED = object()
+
+
+def change(folder, dotted, value):
+    """Set or delete one field; a number in the name is an index of a list."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    *outer, last = (int(key) if key.isdigit() else key for key in dotted.split("."))
+    part = manifest
+    for key in outer:
+        part = part[key]
+    if value is DELETED:
+        del part[last]
+    else:
+        part[last] = value
+    path.write_text(json.dumps(manifest))
+
+
+def rename(folder):
+    """Give a run whose identity was changed the id and the folder of the new one."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["id"] = sha256_of_json(manifest["identity"])
+    path.write_text(json.dumps(manifest))
+    return folder.rename(folder.with_name(manifest["id"][:12]))
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value", "words"),
+    [
+        ("joint_learning_rate.rgb", DELETED, "has no 'joint_learning_rate.rgb'"),
+        ("joint_learning_rate.rgb", None, "'joint_learning_rate.rgb' = None"),
+        ("joint_learning_rate.rgb", "x", "'joint_learning_rate.rgb' = 'x'"),
+        ("joint_learning_rate.rgb", [], "'joint_learning_rate.rgb' = []"),
+        ("joint_learning_rate", [], "has no 'joint_learning_rate.rgb'"),
+        ("test_clips.0", None, "'test_clips[0]' = None"),
+        ("test_clips.0", 3, "'test_clips[0]' = 3"),
+        ("test_clips.1", [], "'test_clips[1]' = []"),
+        ("test_clips", [], "has no 'test_clips'"),
+        ("test_subjects.0", 7, "'test_subjects[0]' = 7"),
+        ("test_frames.0", None, "'test_frames[0]' = None"),
+        ("test_frames.0", "abc", "'test_frames[0]' = 'abc'"),
+        ("test_frames.0", -3, "'test_frames[0]' below 1"),
+        ("test_frames.2", 0, "'test_frames[2]' below 1"),
+        ("test_frames.0", 1.5, "'test_frames[0]' = 1.5"),
+        ("test_frames.0", True, "'test_frames[0]' = True"),
+        ("test_frames.0", 10**30, "'test_frames[0]' = 1000"),
+        ("protocol.tables.0", None, "'protocol.tables[0]' = None"),
+        ("padded_clips", [None], "'padded_clips[0]' = None"),
+        ("store.classes.0", 1, "'store.classes[0]' = 1"),
+        ("store.classes.0", "\ud800", r"'store.classes[0]' = '\ud800'"),
+        ("test_subjects.0", "\ud800", r"'test_subjects[0]' = '\ud800'"),
+        ("provenance.command", "\udc80", r"'provenance.command' = '\udc80'"),
+        ("provenance.\ud800", 1, "a key of 'provenance' that is no text"),
+        ("store.num_clips", 0, "num_clips is 0, less than 1"),
+        ("store.num_clips", float("nan"), "'store.num_clips' = nan"),
+        ("format_version", 2.0, "format version 2.0"),
+        ("format_version", "2", "format version '2'"),
+    ],
+)
+def test_a_damaged_field_is_named_with_its_file(tmp_path, dotted, value, words):
+    folder = add_run(tmp_path / "runs")
+    change(folder, dotted, value)
+    with pytest.raises(RunError) as fault:
+        report(tmp_path)
+    assert words in fault.value.what
+    assert str(folder / "manifest.json") in fault.value.what
+    assert "To leave the run out, move its folder out of the runs" in fault.value.cure
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("value", [None, [], 3])
+def test_a_damaged_modality_of_the_identity_is_named(tmp_path, value):
+    folder = add_run(tmp_path / "runs")
+    change(folder, "identity.modalities.0", value)
+    rename(folder)
+    with pytest.raises(RunError, match=r"'identity.modalities\[0\]' = "):
+        report(tmp_path)
+
+
+def test_half_a_character_in_an_identity_is_named(tmp_path):
+    folder = add_run(tmp_path / "runs")
+    change(folder, "identity.precision", "\ud800")
+    with pytest.raises(RunError, match=r"'identity.precision' = '\\ud800'"):
+        report(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a": ' + "9" * 5000 + "}", "null", '"x"', "3"])
+def test_json_that_is_no_manifest_is_refused(tmp_path, text):
+    folder = add_run(tmp_path / "runs")
+    (folder / "manifest.json").write_text(text)
+    with pytest.raises(RunError, match=folder.name):
+        report(tmp_path)
+
+
+def test_deep_nesting_is_refused(tmp_path):
+    folder = add_run(tmp_path / "runs")
+    deep = {}
+    for _ in range(60):
+        deep = {"a": deep}
+    edit(folder, provenance={"device": "cpu", "deep": deep})
+    with pytest.raises(RunError, match="nested more than 30 deep"):
+        report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value", "words"),
+    [
+        ("protocol.version", 2, "'protocol.version' = 2 and 'identity.protocol.version' = 1"),
+        ("protocol.name", "demo", "'protocol.name' = 'demo' and 'identity.protocol.name'"),
+        ("method.name", "i3d", "'method.name' = 'i3d' and 'identity.method.name' = 'mtut'"),
+        ("store.digest", "e" * 64, "'store.digest' = 'eeee"),
+        ("store.classes", list("abcdef"), "6 'store.classes' and 'identity.num_classes' = 5"),
+        ("store.folds", ["2"], "'identity.fold' = '1', which is none of 'store.folds' ['2']"),
+        ("identity.seed", 5, "an 'id' that is not the SHA-256 of its 'identity'"),
+        ("identity.precision", "bf16", "an 'id' that is not the SHA-256 of its 'identity'"),
+        ("identity.num_classes", 6, "5 'store.classes' and 'identity.num_classes' = 6"),
+    ],
+)
+def test_a_manifest_that_contradicts_itself_is_refused(tmp_path, dotted, value, words):
+    folder = add_run(tmp_path / "runs")
+    check_identity(read_manifest(folder / "manifest.json"))
+    change(folder, dotted, value)
+    with pytest.raises(RunError) as fault:
+        report(tmp_path)
+    assert words in fault.value.what
+    assert fault.value.cure == CURE
+
+
+def test_runs_of_the_trainer_agree_with_themselves(do):
+    plan, _ = do("mtut")
+    check_identity(read_manifest(plan.folder / "manifest.json"))
+    assert len(find_runs(plan.runs).runs) == 1
+
+
+def test_a_copied_folder_counts_once_whatever_it_is_called(tmp_path):
+    runs = tmp_path / "runs"
+    folder = add_run(runs, 7, origin="synthetic")
+    shutil.copytree(folder.parent, runs / "a-copy")
+    shutil.copytree(folder.parent, runs / "z-copy")
+    found = find_runs(runs)
+    assert [run.folder for run in found.runs] == [folder]
+    assert [path.parent.name for path in found.copies] == ["a-copy", "z-copy"]
+    result = report(tmp_path)
+    assert len(result.rows) == 3
+    (remark,) = (text for text in result.remarks if "counted once" in text)
+    assert f"a-copy/{folder.name}, z-copy/{folder.name}" in remark
+    assert str(tmp_path) not in (tmp_path / "out" / "tables.md").read_text()
+
+
+def test_an_equal_run_on_a_store_of_another_name_counts_once(tmp_path):
+    runs = tmp_path / "runs"
+    folder = add_run(runs, 7)
+    shutil.copytree(folder, runs / "other" / folder.name)
+    change(runs / "other" / folder.name, "store.name", "other")
+    assert len(find_runs(runs).runs) == 1
+    assert {row["store"] for row in report(tmp_path).rows} == {"other"}
+
+
+def test_a_run_in_a_renamed_folder_counts(tmp_path):
+    folder = add_run(tmp_path / "runs", 7)
+    folder.parent.rename(tmp_path / "runs" / "renamed")
+    found = find_runs(tmp_path / "runs")
+    assert (len(found.runs), found.copies) == (1, ())
+
+
+@pytest.mark.parametrize("name", ["predictions.npz", "manifest.json"])
+def test_every_run_that_cannot_be_read_has_one_cure(tmp_path, name):
+    folder = add_run(tmp_path / "runs")
+    (folder / name).write_bytes(b"broken")
+    with pytest.raises((RunError, PredictionError)) as fault:
+        report(tmp_path)
+    assert fault.value.cure == CURE
+
+
+@pytest.mark.parametrize("title", ["a\0b", "c\x1b\x85\u2028d", "x" * 200_000])
+def test_what_is_written_can_be_read_again_or_is_refused(tmp_path, title):
+    method = {"name": "mtut", "title": title, "fusion_title": title}
+    add_run(tmp_path / "runs", 7, method=method, origin="synthetic")
+    try:
+        report(tmp_path)
+    except MtutBenchError:
+        assert not (tmp_path / "out").exists()
+        return
+    (tmp_path / "runs").rename(tmp_path / "elsewhere")
+    before = {name: (tmp_path / "out" / name).read_bytes() for name in names_in(tmp_path / "out")}
+    report(tmp_path)
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in before} == before

@@ -1,0 +1,239 @@
+"""Runs that share first stages, and processes that share a runs folder."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from processes import started
+from run_bench import MACHINE, Lines
+from safetensors.torch import load_file
+
+from mtut_baselines import METHODS
+from mtut_bench.contract.method_file import load_method
+from mtut_bench.contract.protocol import PROTOCOLS
+from mtut_bench.runs import execute as runs_module
+from mtut_bench.runs.execute import execute
+from mtut_bench.runs.planning import Request, plan_runs
+from mtut_bench.training.checkpoint import load_checkpoint
+
+MEASURED = ("clips_per_s", "peak_bytes")
+
+
+def predictions(plan):
+    return (plan.folder / "predictions.npz").read_bytes()
+
+
+@pytest.mark.parametrize("method", ["i3d+ssa", "mtut"])
+@pytest.mark.parametrize("settings", [(), ("stage_two=restart",), ("lambda=9", "rho_per=batch")])
+def test_a_shared_first_stage_is_bit_equal_to_one_of_the_runs_own(do, tmp_path, method, settings):
+    own, _ = do(method, runs=tmp_path / "own", settings=settings)
+    do("i3d")
+    shared, text = do(method, settings=settings)
+    assert text.count("alone: shared") == 2
+    assert predictions(own) == predictions(shared)
+    for modality in ("rgb", "depth"):
+        names = [p.folder / f"network-{modality}.safetensors" for p in (own, shared)]
+        assert names[0].read_bytes() == names[1].read_bytes()
+
+
+def test_first_stages_of_two_objectives_are_equal_in_folders_of_their_own(do, tmp_path):
+    plans = [do(method, runs=tmp_path / method)[0] for method in ("i3d", "mtut")]
+    for modality in ("rgb", "depth"):
+        files = [plan.stage_folder(modality) / "checkpoint.pt" for plan in plans]
+        states = [load_checkpoint(file)["learners"][modality]["network"] for file in files]
+        assert all(states[0][name].equal(states[1][name]) for name in states[0])
+        logs = [
+            [
+                {k: v for k, v in json.loads(line).items() if k not in MEASURED}
+                for line in file.with_name("log.jsonl").read_text().splitlines()
+            ]
+            for file in files
+        ]
+        assert logs[0] == logs[1]
+
+
+@pytest.mark.parametrize("stage_two", ["continue", "restart"])
+def test_stage_two_continues_or_restarts_momentum_and_rate(
+    do, monkeypatch, tiny_protocol, stage_two
+):
+    train, seen = runs_module.train, {}
+
+    def spy(learners, clips, stage, *arguments, **options):
+        if stage.name == "joint":
+            for modality, learner in learners.items():
+                rate = learner.optimiser.param_groups[0]["lr"]
+                seen[modality] = (rate, len(learner.optimiser.state_dict()["state"]))
+        return train(learners, clips, stage, *arguments, **options)
+
+    monkeypatch.setattr(runs_module, "train", spy)
+    # Every epoch is a plateau: the rate ends at its floor.
+    protocol = replace(
+        tiny_protocol, stage_two=stage_two, plateau_patience=0, plateau_threshold=0.99
+    )
+    plan, _ = do(protocol=protocol)
+    rate, momenta = (1e-2, 0) if stage_two == "restart" else (1e-4, 6)
+    assert seen == {m: (pytest.approx(rate), momenta) for m in ("rgb", "depth")}
+    log = [json.loads(line) for line in (plan.folder / "log.jsonl").read_text().splitlines()]
+    joint = [entry["learning_rate"] for entry in log if entry["stage"] == "joint"]
+    assert joint == pytest.approx([rate] * 4)
+
+
+@pytest.mark.parametrize("moment", ["objective, epochs 1", "objective, epochs 2"])
+def test_a_restarted_stage_two_is_resumed_not_restarted_again(do, tmp_path, moment):
+    settings = ("stage_two=restart",)
+    undisturbed, _ = do(runs=tmp_path / "undisturbed", settings=settings)
+    with pytest.raises(KeyboardInterrupt):
+        do(stop_at=moment, settings=settings)
+    resumed, _ = do(settings=settings)
+    assert predictions(resumed) == predictions(undisturbed)
+
+
+def test_the_manifest_names_overrides_precision_and_its_check(do):
+    plan, _ = do(settings=("momentum=0.5",), precision="bf16")
+    manifest = json.loads((plan.folder / "manifest.json").read_text())
+    assert manifest["identity"]["overrides"] == {"momentum": 0.5}
+    assert manifest["identity"]["precision"] == "bf16"
+    assert manifest["precision_check"].keys() == {"rgb", "depth"}
+    plain, _ = do()
+    assert json.loads((plain.folder / "manifest.json").read_text())["precision_check"] is None
+
+
+def test_no_first_stage_and_no_step_are_still_a_run(do):
+    plan, _ = do(settings=("epochs_alone=0",))
+    log = [json.loads(line) for line in (plan.folder / "log.jsonl").read_text().splitlines()]
+    assert {entry["stage"] for entry in log} == {"joint"}
+
+
+def test_recomputation_is_a_fact_of_the_machine(make_request, tmp_path):
+    protocol = replace(
+        PROTOCOLS["demo"], width=0.125, clip_length=9, short_side=32, crop=32, epochs_alone=1
+    )
+    found = []
+    for name, machine in (("a", MACHINE), ("b", replace(MACHINE, recompute=True))):
+        request = make_request(protocol=protocol, runs=tmp_path / name, modalities=("rgb", "depth"))
+        plan = plan_runs([replace(request, method=METHODS["mtut"])])[0]
+        execute([plan], machine, Lines())
+        found.append(plan)
+    assert found[0].run_id == found[1].run_id
+    assert predictions(found[0]) == predictions(found[1])
+    states = [load_file(plan.folder / "network-rgb.safetensors") for plan in found]
+    assert all(states[0][name].equal(states[1][name]) for name in states[0])
+
+
+OWN = """\
+import torch
+from mtut_bench.method import Method, NetworkOutput
+from mtut_bench.training_step import classification_losses
+
+
+class Small(torch.nn.Module):
+    def __init__(self, spec):
+        super().__init__()
+        self.conv = torch.nn.Conv3d(spec.in_channels, spec.num_classes, 4, stride=4)
+
+    def forward(self, clip):
+        features = self.conv(clip)
+        return NetworkOutput(features.mean(dim=(3, 4)), features)
+
+
+def build():
+    return Method("own", "Own", "Own", "small", Small, lambda settings: classification_losses)
+"""
+
+OTHER = """\
+import pathlib, sys
+sys.path.insert(0, sys.argv[1])
+from run_bench import MACHINE
+from test_sharing import Meeting, plans
+from mtut_bench.runs import execute
+
+def meet():
+    print("at work", flush=True)
+    sys.stdin.readline()
+
+here = pathlib.Path(sys.argv[2])
+lines = Meeting(meet)
+execute(plans(here, here / "runs"), MACHINE, lines)
+(here / "lines").write_text(lines.text)
+"""
+
+
+class Meeting(Lines):
+    """Meets the other process in the middle of its first run: each is at one."""
+
+    def __init__(self, meet):
+        super().__init__()
+        self.meet = meet
+
+    def ticker(self, title):
+        meet, self.meet = self.meet, lambda: None
+        meet()
+        return super().ticker(title)
+
+
+def plans(here, runs):
+    """Return the plans of an own method on every fold, from the files in a folder."""
+    protocol = replace(
+        PROTOCOLS["demo"], clip_length=8, short_side=10, crop=8, batch_size=2, epochs_alone=4
+    )
+    method = load_method(f"{here / 'own.py'}:build", {})
+    store = here / "stores" / "folds.zarr"
+    return plan_runs([Request(store, method, protocol, "all", ("rgb",), 0, runs, "Prepare it.")])
+
+
+def test_two_processes_divide_the_folds_and_compute_each_once(make_store, make_rows, tmp_path):
+    make_store("folds", rows=make_rows(num_clips=12, subjects=("1", "2", "3", "4")))
+    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "other.py").write_text(OTHER)
+    here = Path(__file__).parent
+    path = os.pathsep.join(name for name in sys.path if name)
+    command = [sys.executable, tmp_path / "other.py", here, tmp_path]
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with started(command, env=os.environ | {"PYTHONPATH": path}, **options) as other:
+
+        def meet():
+            assert other.stdout.readline() == "at work\n"
+            other.stdin.close()
+
+        lines = Meeting(meet)
+        execute(plans(tmp_path, tmp_path / "runs"), MACHINE, lines)
+        assert other.wait() == 0
+    texts = [lines.text, (tmp_path / "lines").read_text()]
+    shared = plans(tmp_path, tmp_path / "runs")
+    assert len(shared) == 4
+    assert all("  accuracy" in text for text in texts)
+    for plan in shared:
+        results = [
+            line for text in texts for line in text.splitlines() if line.endswith(str(plan.folder))
+        ]
+        assert sum(line.startswith("  accuracy") for line in results) == 1
+    alone = plans(tmp_path, tmp_path / "alone")
+    execute(alone, MACHINE, Lines())
+    assert [predictions(p) for p in alone] == [predictions(p) for p in shared]
+
+
+def test_a_repetition_shares_the_first_stage_and_draws_stage_two_anew(do):
+    first, _ = do("i3d")
+    again, text = do("i3d-again")
+    other, _ = do("i3d-again", settings=("joint_seed=2",))
+    assert text.count("alone: shared") == 2
+    assert len({predictions(plan) for plan in (first, again, other)}) == 3
+    logs = [
+        [json.loads(line) for line in (plan.folder / "log.jsonl").read_text().splitlines()]
+        for plan in (first, again)
+    ]
+    alone = [[entry["loss"] for entry in log if entry["stage"] == "alone"] for log in logs]
+    joint = [[entry["loss"] for entry in log if entry["stage"] == "joint"] for log in logs]
+    assert alone[0] == alone[1]
+    assert joint[0] != joint[1]
+
+
+def test_what_keys_a_repetition_concerns_no_other_method(plan_with):
+    changed = plan_with(method="mtut", protocol={"joint_seed": 5, "rho_constant": 3.0})
+    assert changed.run_id == plan_with(method="mtut").run_id
+    repeated = plan_with(method="i3d-again", protocol={"joint_seed": 5})
+    assert repeated.run_id != plan_with(method="i3d-again").run_id

@@ -1,0 +1,124 @@
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from mtut_bench.cli import app
+from mtut_bench.contract.types import ClipRow
+from mtut_bench.errors import StoreError, UsageError
+from mtut_bench.store.derive import Derivation, derive_store, partners
+from mtut_bench.store.reader import StoreReader
+
+COPY = Derivation(("rgb",), {"rgb_copy": "rgb"})
+PARTNER = Derivation(("rgb", "depth"), {}, ("depth",))
+
+
+def row(clip_id, subject, label, num_frames=9):
+    return ClipRow(clip_id, subject, label, 0, "", num_frames)
+
+
+@pytest.fixture
+def reader(make_store):
+    return StoreReader(make_store("whole"))
+
+
+def derived(reader, derivation, **options):
+    path = reader.path.with_name("new.zarr")
+    digest = derive_store(reader, path, derivation, **options)
+    found = StoreReader(path)
+    assert found.attributes["digest"] == digest
+    return found
+
+
+def test_partners_are_others_of_the_same_class_and_subject_each_once():
+    rows = [row(*parts) for parts in (("a", "1", 0), ("b", "1", 1), ("c", "2", 0), ("d", "1", 0))]
+    rows += [row("e", "1", 0), row("f", "2", 0)]
+    assert partners(rows) == [3, 1, 5, 4, 0, 2]
+
+
+def test_a_copy_shows_the_same_frames_under_another_name(reader):
+    found = derived(reader, COPY)
+    assert found.modalities == ("rgb", "rgb_copy")
+    for index, clip in enumerate(reader.table.rows):
+        assert found.table.rows[index] == clip
+        own = reader.read(index, "rgb")
+        np.testing.assert_array_equal(found.read(index, "rgb"), own)
+        np.testing.assert_array_equal(found.read(index, "rgb_copy"), own)
+
+
+def test_a_partnered_modality_shows_the_partner_at_the_clips_own_length(reader):
+    found = derived(reader, PARTNER)
+    other = partners(reader.table.rows)
+    assert any(index != partner for index, partner in enumerate(other))
+    for index, partner in enumerate(other):
+        np.testing.assert_array_equal(found.read(index, "rgb"), reader.read(index, "rgb"))
+        shown, source = found.read(index, "depth"), reader.read(partner, "depth")
+        np.testing.assert_array_equal(shown[[0, -1]], source[[0, -1]])
+        assert len(shown) == reader.table.rows[index].num_frames
+        frames = {frame.tobytes() for frame in source}
+        assert all(frame.tobytes() in frames for frame in shown)
+
+
+def test_a_copy_may_show_the_partner_beside_its_source(reader):
+    found = derived(reader, Derivation(("rgb",), {"rgb_partner": "rgb"}, ("rgb_partner",)))
+    other = partners(reader.table.rows)
+    assert found.modalities == ("rgb", "rgb_partner")
+    for index, partner in enumerate(other):
+        np.testing.assert_array_equal(found.read(index, "rgb"), reader.read(index, "rgb"))
+        shown, source = found.read(index, "rgb_partner"), reader.read(partner, "rgb")
+        np.testing.assert_array_equal(shown[[0, -1]], source[[0, -1]])
+
+
+def test_a_derived_store_is_never_complete_and_says_what_it_is(reader):
+    found = derived(reader, PARTNER)
+    assert found.attributes["complete"] is False
+    assert found.attributes["alignment"]["derived"] == {
+        "from": reader.attributes["digest"],
+        "copies": {},
+        "partnered": ["depth"],
+    }
+    assert found.attributes["digest"] != reader.attributes["digest"]
+    assert '"partner"' in found.sources()[0]
+
+
+@pytest.mark.parametrize(
+    ("derivation", "words"),
+    [
+        (Derivation(("rgb",), {"rgb_copy": "flow"}), "holds no 'flow'"),
+        (Derivation(("rgb",), {}, ("flow",)), "holds no 'flow'"),
+        (Derivation(("rgb",), {}, ("depth",)), "'depth' is not kept"),
+        (Derivation(("rgb",), {"depth": "rgb"}), "'depth' cannot name a copy"),
+        (Derivation(("rgb",), {"Copy!": "rgb"}), "'Copy!' cannot name a copy"),
+        (Derivation(("rgb",), {"again": "rgb"}), "would be taken for pictures of 1 channels"),
+        (Derivation(("rgb",), {}), "nothing to derive"),
+    ],
+)
+def test_what_cannot_be_derived_is_refused(reader, derivation, words):
+    with pytest.raises(UsageError, match=words):
+        derived(reader, derivation)
+    assert not reader.path.with_name("new.zarr").exists()
+
+
+def test_a_store_that_is_there_is_replaced_only_when_asked(reader):
+    derived(reader, COPY)
+    with pytest.raises(StoreError, match="exists already"):
+        derived(reader, PARTNER)
+    assert derived(reader, PARTNER, overwrite=True).modalities == ("rgb", "depth")
+    with pytest.raises(StoreError, match="cannot be derived from itself"):
+        derive_store(reader, reader.path, COPY, overwrite=True)
+
+
+def test_the_command_derives_a_store_by_name(reader, tmp_path):
+    call = ["derive", "--store", "whole", "--data", str(tmp_path), "--as", "control"]
+    result = CliRunner().invoke(app, [*call, "--copy", "rgb_copy=rgb", "--modalities", "rgb"])
+    assert result.exit_code == 0, result.output
+    found = StoreReader(tmp_path / "stores" / "control.zarr")
+    assert found.modalities == ("rgb", "rgb_copy")
+    assert found.attributes["digest"][:12] in result.output
+    assert (tmp_path / "stores" / "control.md").exists()
+
+
+def test_the_command_refuses_a_copy_without_a_source(reader, tmp_path):
+    call = ["derive", "--store", "whole", "--data", str(tmp_path), "--as", "control"]
+    result = CliRunner().invoke(app, [*call, "--copy", "rgb_copy"])
+    assert isinstance(result.exception, UsageError)
+    assert "NEW=OLD" in result.exception.cure

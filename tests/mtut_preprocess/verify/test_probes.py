@@ -1,0 +1,149 @@
+import cv2
+import numpy as np
+import pytest
+
+from mtut_bench.errors import UsageError
+from mtut_preprocess.datasets.manifest import Manifest
+from mtut_preprocess.verify.probes import PROBES, nearest_clips, nearest_labels, run_probes
+
+PERSONS = tuple(f"p{number}" for number in range(8))
+CLASSES = ("a", "b", "c", "d")
+SHORTCUTS = {"clip length", "mean colour", "still background", "background motion"}
+SIZE = (24, 32)
+
+
+def draw_clip(rng, label, planted):
+    """Frames (T, H, W, 3) and depth (T, H, W): a hand somewhere before a wall of blocks.
+
+    Everything is drawn at random, but for what is planted.
+    """
+    length = 20 + 3 * label if planted == "clip length" else int(rng.integers(20, 32))
+    wall = rng.integers(60, 140, (3, 4, 3)).astype(np.uint8)
+    if planted == "mean colour":
+        wall[:] = (60 + 20 * label, 100, 140 - 20 * label)
+    if planted == "still background":
+        wall[:] = 100
+        wall[0, label] = 200
+    flicker = rng.integers(0, 12, length)
+    if planted == "background motion":
+        flicker = np.where(np.arange(length) % 2, 8 * label, 0)
+    wall = cv2.resize(wall, SIZE[::-1], interpolation=cv2.INTER_NEAREST)
+    colour = np.clip(wall.astype(int)[None] + flicker[:, None, None, None], 0, 255)
+    depth = np.zeros((length, *SIZE), np.uint8)
+    place = rng.integers(12, 18), rng.integers(6, 24)
+    for index in range(length):
+        cv2.circle(depth[index], (int(place[1]), int(place[0])), 3, 180, -1)
+    colour[depth > 0] = rng.integers(120, 220, 3)
+    return colour.astype(np.uint8), depth
+
+
+def write_clip(folder, colour, depth):
+    for name, frames in (("rgb", colour[..., ::-1]), ("depth", depth)):
+        (folder / name).mkdir(parents=True)
+        for number, frame in enumerate(frames, start=1):
+            cv2.imwrite(str(folder / name / f"{number:05d}.png"), frame)
+
+
+@pytest.fixture
+def make_raw(tmp_path):
+    """Write recordings whose classes ``planted`` tells; return their adapter."""
+
+    def make(planted="", split=False):
+        rng = np.random.default_rng(3)
+        table = ["clip,subject,label,rgb,depth" + (",split" if split else "")]
+        for person in PERSONS:
+            for label, name in enumerate(CLASSES):
+                write_clip(tmp_path / person / name, *draw_clip(rng, label, planted))
+                files = [f"{person}/{name}/{m}/%05d.png" for m in ("rgb", "depth")]
+                side = [("test" if person in PERSONS[4:] else "train")] if split else []
+                table.append(",".join([f"{person} {name}", person, name, *files, *side]))
+        (tmp_path / "clips.csv").write_text("\n".join(table) + "\n")
+        return Manifest(tmp_path / "clips.csv", root=tmp_path, name="planted")
+
+    return make
+
+
+def by_name(probes):
+    return {probe.name: probe for probe in probes}
+
+
+def test_without_a_shortcut_every_probe_is_at_chance(make_raw):
+    found = by_name(run_probes(make_raw()))
+    assert list(found) == list(PROBES)
+    assert {name for name, probe in found.items() if probe.is_above_chance} == set()
+    assert {(p.num_clips, p.num_classes, p.chance) for p in found.values()} == {(32, 4, 0.25)}
+
+
+@pytest.mark.parametrize("planted", sorted(SHORTCUTS))
+def test_a_planted_shortcut_is_found(planted, make_raw):
+    found = by_name(run_probes(make_raw(planted)))
+    assert found[planted].accuracy > 0.9
+    assert found[planted].is_above_chance
+    assert found[planted].interval[0] > 0.7
+
+
+def test_a_length_that_tells_the_class_tells_no_other_probe(make_raw):
+    found = by_name(run_probes(make_raw("clip length")))
+    assert {name for name, probe in found.items() if probe.is_above_chance} == {"clip length"}
+
+
+def test_a_fixed_split_tests_its_test_clips_alone(make_raw):
+    found = by_name(run_probes(make_raw("mean colour", split=True)))
+    assert found["mean colour"].num_clips == 16
+    assert found["mean colour"].accuracy > 0.9
+
+
+def test_probes_are_the_same_again_and_with_two_workers(make_raw):
+    raw = make_raw()
+    calls = []
+    probes = run_probes(raw, progress=lambda *call: calls.append(call))
+    assert run_probes(raw, workers=2) == probes
+    assert calls[-1] == (32, 32)
+
+
+class OnePerson:
+    """The clips of one person of a folder."""
+
+    def __init__(self, whole):
+        self.whole, self.root = whole, whole.root
+
+    def read(self):
+        facts, clips = self.whole.read()
+        return facts, [clip for clip in clips if clip.row.subject == "p0"]
+
+
+def test_one_person_cannot_be_compared(make_raw):
+    with pytest.raises(UsageError, match="one side only"):
+        run_probes(OnePerson(make_raw()))
+
+
+def test_interval_is_wilsons(make_raw):
+    probe = by_name(run_probes(make_raw()))["clip length"]
+    n, share, z = probe.num_clips, probe.accuracy, 1.959963984540054
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    reach = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    np.testing.assert_allclose(probe.interval, (centre - reach, centre + reach), rtol=1e-9)
+
+
+# Neighbours
+
+
+def test_nearest_equals_a_naive_loop():
+    rng = np.random.default_rng(0)
+    features = rng.integers(0, 256, (12, 9000)).astype(np.uint8)
+    allowed = rng.random((5, 12)) < 0.6
+    allowed[:, 11] = True
+    tested = np.array([0, 3, 4, 7, 9])
+    found = nearest_clips(features, tested, allowed)
+    for row, clip in zip(found, tested, strict=True):
+        own = np.square(features.astype(np.int64) - features[clip].astype(np.int64)).sum(axis=1)
+        own[~allowed[np.flatnonzero(tested == clip)[0]]] = own.max() + 1
+        assert row.tolist() == (own == own.min()).tolist()
+
+
+@pytest.mark.parametrize(
+    ("nearest", "label"), [((1, 0, 0, 0), 2), ((1, 1, 0, 0), 0), ((1, 1, 1, 0), 2)]
+)
+def test_of_equally_near_clips_the_commonest_class_counts(nearest, label):
+    labels = np.array([2, 0, 2, 1])
+    assert nearest_labels(np.array([nearest], bool), labels).tolist() == [label]
