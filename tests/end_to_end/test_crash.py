@@ -49,7 +49,7 @@ def follow(arguments, folder, limit=None):
 
 
 def kill_often(arguments, folder, changes):
-    """Kill a command ``KILLS`` times in even parts of what it writes undisturbed; finish it."""
+    """Kill a command ``KILLS`` times in even parts of what it writes; then let it finish."""
     limit = max(1, changes // (KILLS + 1))
     codes = [follow(arguments, folder, limit)[1] for _ in range(KILLS)]
     assert set(codes) <= {0, -signal.SIGKILL}
@@ -67,15 +67,13 @@ def run_arguments(data, runs):
     return ("run", "--method", "mtut", "--fold", "1", *TWIN, "--data", data, "--runs", runs, *small)
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """A preparation and a run left in peace: (folder, changes of prepare, changes of run)."""
+@pytest.fixture
+def undisturbed(prepared, tmp_path_factory):
+    """The runs folder of a run left in peace, and how often it was seen to change."""
     folder = tmp_path_factory.mktemp("peace")
-    prepare, code = follow(prepare_arguments(folder), folder)
+    changes, code = follow(run_arguments(prepared, folder), folder)
     assert code == 0
-    run, code = follow(run_arguments(folder, folder / "runs"), folder / "runs")
-    assert code == 0
-    return folder, prepare, run
+    return folder, changes
 
 
 def digest(folder):
@@ -83,22 +81,22 @@ def digest(folder):
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_prepare_ends_with_the_digest_of_an_undisturbed_one(undisturbed, tmp_path, workers):
-    folder, changes, _ = undisturbed
-    kill_often(prepare_arguments(tmp_path, workers), tmp_path, changes)
-    assert digest(tmp_path) == digest(folder)
+def test_prepare_ends_with_the_digest_of_an_undisturbed_one(prepared, tmp_path, workers):
+    # 76 videos, and a store of a few shards.
+    kill_often(prepare_arguments(tmp_path, workers), tmp_path, changes=100)
+    assert digest(tmp_path) == digest(prepared)
     found = {p.name for p in (tmp_path / "stores").iterdir() if not p.name.startswith(".")}
     assert found == {"viva-synthetic-tiny.zarr", "viva-synthetic-tiny.md"}
 
 
-def test_run_ends_with_the_predictions_of_an_undisturbed_one(undisturbed, tmp_path):
-    folder, _, changes = undisturbed
-    arguments = run_arguments(folder, tmp_path)
+def test_run_ends_with_the_predictions_of_an_undisturbed_one(prepared, undisturbed, tmp_path):
+    folder, changes = undisturbed
+    arguments = run_arguments(prepared, tmp_path)
     interrupt_run(arguments, tmp_path)
     kill_often(arguments, tmp_path, changes)
     for name in ("predictions.npz", "network-rgb.safetensors", "network-depth.safetensors"):
         (ours,) = tmp_path.glob(f"viva*/*/{name}")
-        (theirs,) = (folder / "runs").glob(f"viva*/*/{name}")
+        (theirs,) = folder.glob(f"viva*/*/{name}")
         assert ours.read_bytes() == theirs.read_bytes(), name
 
 
@@ -116,10 +114,9 @@ def interrupt_run(arguments, folder):
     assert "Traceback" not in errors
 
 
-def test_ctrl_c_in_prepare_leaves_no_process_and_no_store(undisturbed, tmp_path):
-    folder, _, _ = undisturbed
+def test_ctrl_c_in_prepare_leaves_no_process_and_no_store(prepared, tmp_path):
     arguments = (*prepare_arguments(tmp_path, "2"), "--store", "x")
-    arguments += ("--raw", folder / "raw" / "viva-synthetic-tiny")
+    arguments += ("--raw", prepared / "raw" / "viva-synthetic-tiny")
     options = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     with started(command(*arguments), start_new_session=True, **options) as process:
         while not (tmp_path / "stores" / "x.partial" / "plan.json").exists():

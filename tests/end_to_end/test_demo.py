@@ -2,11 +2,22 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from process import ROOT
 
+from mtut_bench.protocol import PROTOCOLS
+
 TWIN = ("--dataset", "viva-synthetic", "--size", "tiny", "--protocol", "demo")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fewer_epochs():
+    """The demo at its size and with its constants, for 2 + 1 epochs instead of 6 + 2."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PROTOCOLS, "demo", replace(PROTOCOLS["demo"], epochs_alone=2, epochs_joint=1))
+        yield
 
 
 @pytest.fixture(scope="module")
