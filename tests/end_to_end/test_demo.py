@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from process import ROOT
 
-from mtut_bench.protocol import PROTOCOLS
+from mtut_bench.contract.protocol import PROTOCOLS
 
 TWIN = ("--dataset", "viva-synthetic", "--size", "tiny", "--protocol", "demo")
 

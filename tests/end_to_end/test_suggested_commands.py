@@ -77,7 +77,7 @@ def test_the_way_without_recordings_can_be_typed(bench, at, store):
     assert "viva-synthetic" in bench(*prepare, "--dry-run")
     store(size=(72, 72))
     planned = bench(*run, "--dry-run")
-    assert planned.count("to do") == 2
+    assert planned.count(", to do") == 2
     assert run[-2:] == ["--runs", str(at[3])]
 
 

@@ -15,8 +15,8 @@ from mtut_bench.statistics.rows import result_rows
 
 OWN = """\
 import torch
-from mtut_bench.method import Method, NetworkOutput
-from mtut_bench.training_step import classification_losses
+from mtut_bench.contract.method import Method, NetworkOutput
+from mtut_bench.training.step import classification_losses
 
 
 class Mean(torch.nn.Module):

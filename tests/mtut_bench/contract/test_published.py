@@ -14,7 +14,7 @@ PAPER = Path(__file__).parents[4] / "shared" / "paper" / "published_tables.json"
 def test_published_numbers_are_the_papers_transcription():
     if not PAPER.exists():
         pytest.skip("../shared/paper is absent")
-    ours = Path(predictions.__file__).parent / "report" / "published.json"
+    ours = Path(predictions.__file__).with_name("published.json")
     assert json.loads(ours.read_text()) == json.loads(PAPER.read_text())
 
 

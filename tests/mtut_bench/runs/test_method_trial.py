@@ -15,8 +15,8 @@ from mtut_bench.training.step import classification_losses
 
 OWN = """\
 from mtut_baselines import METHODS
-from mtut_bench.method import Method
-from mtut_bench.training_step import classification_losses
+from mtut_bench.contract.method import Method
+from mtut_bench.training.step import classification_losses
 
 def objective(outputs, labels, valid=None):
     result = classification_losses(outputs, labels)

@@ -382,7 +382,7 @@ def test_an_unknown_modality_is_named(make_request):
 
 @pytest.mark.parametrize("names", [("rgb",), ("rgb", "rgb")])
 def test_mtut_with_one_modality_is_refused(make_request, names):
-    with pytest.raises(UsageError, match="trains 2 modalities together; rgb is 1"):
+    with pytest.raises(UsageError, match="mtut needs two modalities, --modalities names only rgb"):
         plan_runs([make_request(modalities=names)])
 
 

@@ -126,8 +126,8 @@ def test_recomputation_is_a_fact_of_the_machine(make_request, tmp_path):
 
 OWN = """\
 import torch
-from mtut_bench.method import Method, NetworkOutput
-from mtut_bench.training_step import classification_losses
+from mtut_bench.contract.method import Method, NetworkOutput
+from mtut_bench.training.step import classification_losses
 
 
 class Small(torch.nn.Module):
@@ -189,7 +189,7 @@ def test_two_processes_divide_the_folds_and_compute_each_once(make_store, make_r
     make_store("folds", rows=make_rows(num_clips=12, subjects=("1", "2", "3", "4")))
     (tmp_path / "own.py").write_text(OWN)
     (tmp_path / "other.py").write_text(OTHER)
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     path = os.pathsep.join(name for name in sys.path if name)
     command = [sys.executable, tmp_path / "other.py", here, tmp_path]
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

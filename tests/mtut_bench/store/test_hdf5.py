@@ -24,8 +24,8 @@ LENGTHS = (300, 310, 700, 9, 80)
 EXPORT = """
 import signal, sys
 from pathlib import Path
-from mtut_bench.hdf5 import export_hdf5
-from mtut_bench.store_reader import StoreReader
+from mtut_bench.store.hdf5 import export_hdf5
+from mtut_bench.store.reader import StoreReader
 def wait(done, total):
     print("busy", flush=True)
     signal.pause()
@@ -35,8 +35,8 @@ FULL = """
 import resource, signal, sys
 from pathlib import Path
 from mtut_bench.errors import MtutBenchError
-from mtut_bench.hdf5 import export_hdf5
-from mtut_bench.store_reader import StoreReader
+from mtut_bench.store.hdf5 import export_hdf5
+from mtut_bench.store.reader import StoreReader
 reader = StoreReader(Path(sys.argv[1]))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
