@@ -106,6 +106,7 @@ def make_store(tmp_path, built_stores):
         if not (built_stores / key).exists():
             build_store(built_stores / key, **options)
         path = tmp_path / "stores" / f"{name}.zarr"
+        shutil.rmtree(path, ignore_errors=True)
         return shutil.copytree(built_stores / key, path)
 
     return make

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from mtut_baselines import CONTROLS, METHODS
 from mtut_bench.cli import app
+from mtut_bench.cli.options import console
 from mtut_bench.errors import UsageError
 
 MEASURED = {
@@ -233,15 +234,17 @@ def test_help_ends_with_one_example_a_line(name, columns, monkeypatch):
             pass
 
 
-def test_methods_are_listed_by_what_differs(tmp_path):
+def test_methods_are_listed_by_what_differs(tmp_path, monkeypatch):
     file = tmp_path / "mine.py"
     file.write_text(
         "from dataclasses import replace\nfrom mtut_baselines import METHODS\n\n\ndef build():\n"
         "    return replace(METHODS['i3d'], name='mine', title='Mine', fusion_title='Mine',\n"
         "        summary='averages two [bold] steps')\n"
     )
-    runner, wide = CliRunner(), {"COLUMNS": "300"}
-    text = runner.invoke(app, ["list", "methods", "--method", f"{file}:build"], env=wide).output
+    runner = CliRunner()
+    # What COLUMNS says is read when the program starts.
+    monkeypatch.setattr(console, "_width", 300)
+    text = runner.invoke(app, ["list", "methods", "--method", f"{file}:build"]).output
     ours, rest = text.split("\ncontrols")
     controls, yours = rest.split("\nyours")
     for name, method in METHODS.items():

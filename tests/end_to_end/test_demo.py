@@ -117,7 +117,7 @@ def test_listings_name_what_is_there(demo, bench):
     stores = bench("list", "stores", "--data", folder / "data").stdout
     assert "viva-synthetic-tiny" in stores
     runs = bench("list", "runs", "--runs", folder / "runs").stdout
-    assert runs.count("protocol demo") == 4
+    assert runs.count("viva-synthetic-tiny/") == 4
 
 
 def test_dry_run_of_a_finished_run_plans_nothing(demo, bench):

@@ -113,18 +113,13 @@ def test_predictions_in_numpy(example):
 
 
 def test_the_page_names_what_there_is():
-    from mtut_baselines.objectives import alignment
-    from mtut_bench.contract import folds, method, metrics, predictions
-    from mtut_bench.inference import export
-    from mtut_bench.loading import torch_dataset as store_dataset
-    from mtut_bench.runs import trained as trained_runs
-    from mtut_bench.store import reader as store_reader
+    import mtut_baselines
+    import mtut_bench
 
-    homes = (alignment, export, folds, method, metrics, predictions, store_dataset, store_reader)
-    public = {name for home in (*homes, trained_runs) for name in home.__all__}
-    listed = re.findall(r"`([\w.]+)`", PAGE.split("Names that stay:")[1].split("The examples")[0])
-    modules = {"METHODS", "mtut_bench.contract.metrics"}
-    assert {name.removeprefix("predictions.") for name in listed} - modules <= public
+    text = PAGE.split("Names that stay")[1].split("What the examples read")[0]
+    listed = set(re.findall(r"`(\w+)`", text)) - {"mtut_bench", "mtut_baselines"}
+    assert len(listed) > 10
+    assert listed <= {*mtut_bench.__all__, *mtut_baselines.__all__}
 
 
 def test_the_referee_imports_no_torch():

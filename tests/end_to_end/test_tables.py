@@ -39,7 +39,7 @@ def test_first_stages_are_shared_and_the_saving_is_printed(table_seven):
 def test_a_variant_is_marked_and_fills_no_published_cell(table_seven):
     _, folder = table_seven
     assert all(m["identity"]["overrides"] == SMALL for m in manifests(folder))
-    write_report(folder / "runs", folder / "runs" / "report", ("7",))
+    write_report(folder / "runs", folder / "runs" / "report")
     text = (folder / "runs" / "report" / "own.csv").read_text()
     assert "epochs_alone=1" in text
 

@@ -214,7 +214,7 @@ def test_runs_that_count_the_folds_of_a_store_differently_are_refused(tmp_path):
 def test_a_number_that_is_there_twice_is_refused(kept):
     path = rows_file(kept)
     lines = path.read_text().splitlines(keepends=True)
-    elsewhere = lines[1].replace(",cpu\n", ",NVIDIA H200\n")
+    elsewhere = lines[1].replace(",cpu,", ",NVIDIA H200,")
     assert elsewhere != lines[1]
     (kept / "rows" / "copy.csv").write_text(lines[0] + elsewhere)
     with pytest.raises(ReportError, match=r"is also in .*copy\.csv, line 2"):
@@ -226,7 +226,7 @@ def test_a_number_that_is_there_twice_is_refused(kept):
     [
         (lambda text: "", "line 1: the columns are not those"),
         (lambda text: text.replace("run,store", "store,run"), "another order"),
-        (lambda text: text.replace(",device\n", ",dev\n"), "without device; with 'dev'"),
+        (lambda text: text.replace(",device,", ",dev,"), "without device; with 'dev'"),
         (lambda text: text[:-1], "the file ends inside a line"),
         (lambda text: text[: text.rindex(",")] + "\n", "line 4: 33 values"),
         (lambda text: text + "\n", "line 5: 0 values"),

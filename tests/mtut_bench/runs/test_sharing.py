@@ -146,10 +146,10 @@ def build():
 
 OTHER = """\
 import pathlib, sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/runs"]
 from run_bench import MACHINE
 from test_sharing import Meeting, plans
-from mtut_bench.runs import execute
+from mtut_bench.runs.execute import execute
 
 def meet():
     print("at work", flush=True)
@@ -169,10 +169,10 @@ class Meeting(Lines):
         super().__init__()
         self.meet = meet
 
-    def ticker(self, title):
+    def ticker(self, title, piece=""):
         meet, self.meet = self.meet, lambda: None
         meet()
-        return super().ticker(title)
+        return super().ticker(title, piece)
 
 
 def plans(here, runs):
