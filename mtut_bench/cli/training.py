@@ -184,7 +184,7 @@ def run(
     reporter = Reporter(console)
     residence = Residence(resident.value, chosen, reporter.line)
     machine = Machine(chosen, readers(workers, chosen.type), command_line(), recompute, residence)
-    checks = PrecisionChecks(machine)
+    checks = PrecisionChecks(machine, reporter.line)
     if precision is Precision.AUTO:
         plans = _right_precision(plans, groups, checks)
     execute(plans, machine, reporter, checks)

@@ -87,7 +87,7 @@ def execute(
         f" {plan.fold_title}, {'+'.join(plan.modalities)}, seed {plan.seed}"
         for number, plan in enumerate(plans, start=1)
     }
-    checks = checks or PrecisionChecks(machine)
+    checks = checks or PrecisionChecks(machine, reporter.line)
     _check_before_training([plan for plan in plans if not plan.done()], machine, checks)
     deferred: list[RunPlan] = []
     for plan in plans:

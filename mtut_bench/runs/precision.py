@@ -11,7 +11,7 @@ gradient that is off by 100 % and more, and another one at every call.
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -105,10 +105,12 @@ class PrecisionChecks:
 
     Args:
         machine: device.
+        say: is told what each comparison found, in a line.
     """
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, say: Callable[[str], object] | None = None) -> None:
         self._machine = machine
+        self._say = say
         self._found: dict[str, Agreement] = {}
 
     def check(self, plans: Iterable[RunPlan]) -> None:
@@ -135,6 +137,8 @@ class PrecisionChecks:
                     what = f"{plan.method.network} on {modality}"
                     refuse_disagreement(agreement, plan.arm.precision, what, self._machine.device)
                     self._found[key] = agreement
+                    if self._say:
+                        self._say(_describe_agreement(agreement, plan.arm.precision, what))
 
     def of(self, plan: RunPlan) -> dict[str, Any] | None:
         """Return what was found for a run, per modality, JSON-ready; None for fp32.
@@ -146,6 +150,15 @@ class PrecisionChecks:
             return None
         self.check([plan])
         return {m: asdict(self._found[_network_key(plan, m)]) for m in plan.modalities}
+
+
+def _describe_agreement(agreement: Agreement, precision: str, what: str) -> str:
+    largest = agreement.largest
+    return (
+        f"{precision} of {what}: {agreement.num_layers} layers compared with fp32 on"
+        f" {agreement.num_clips} clips; they differ by at most {largest.relative:.2%}"
+        f" ({largest.quantity} of {largest.layer})"
+    )
 
 
 def _network_key(plan: RunPlan, modality: str) -> str:

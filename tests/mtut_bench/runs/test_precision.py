@@ -230,6 +230,14 @@ def test_the_manifest_keeps_what_was_compared(plan):
         assert agreement["repeat"] == 0
 
 
+def test_a_run_says_what_was_compared(plan):
+    lines = Lines()
+    execute([plan("i3d")], MACHINE, lines)
+    (line,) = [line for line in lines.lines if line.startswith("bf16 of tiny on rgb")]
+    assert "3 layers" in line
+    assert "differ by at most 0." in line
+
+
 def test_float32_needs_no_comparison(plan, monkeypatch):
     monkeypatch.setattr(precision, "compare_step", None)
     assert PrecisionChecks(MACHINE).of(plan(precision="fp32")) is None
