@@ -21,6 +21,8 @@ def run_here(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProce
     out, err = io.StringIO(), io.StringIO()
     command = ["mtut-bench", *map(str, arguments)]
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # The screen took its width from whatever terminal pytest was started in.
+    width, cli.console.width = cli.console.width, 100
     found: int | str | None = None
     try:
         with (
@@ -33,6 +35,7 @@ def run_here(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProce
     except SystemExit as end:
         found = end.code
     finally:
+        cli.console.width = width
         for number, handler in handlers.items():
             signal.signal(number, handler)
     result = subprocess.CompletedProcess(command, found or 0, out.getvalue(), err.getvalue())

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from process import command
@@ -20,14 +22,14 @@ pytestmark = pytest.mark.crash
 
 
 def files(folder):
-    """Return path, size and time of every file below a folder; files may vanish meanwhile."""
+    """Return path, size and time of every file below a folder, while another process writes."""
     found = set()
-    for path in folder.rglob("*"):
-        try:
-            state = path.stat()
-        except FileNotFoundError:
-            continue
-        found.add((path, state.st_size, state.st_mtime_ns))
+    # Unlike rglob, walk passes over a folder that is gone.
+    for place, _, names in os.walk(folder):
+        for path in (Path(place, name) for name in names):
+            with suppress(FileNotFoundError):
+                state = path.stat()
+                found.add((path, state.st_size, state.st_mtime_ns))
     return found
 
 
