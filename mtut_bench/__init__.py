@@ -11,34 +11,38 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from mtut_bench.contract import metrics, predictions
     from mtut_bench.contract.folds import make_folds
-    from mtut_bench.contract.method import (
-        Method,
-        NetworkOutput,
-        NetworkSpec,
-        Objective,
-        ObjectiveOutput,
-    )
+    from mtut_bench.contract.method import Clips, Job, LabelledClips, Method, Model, Scores
+    from mtut_bench.contract.networks import NetworkOutput, NetworkSpec, Objective, ObjectiveOutput
     from mtut_bench.contract.protocol import PROTOCOLS, Protocol
+    from mtut_bench.contract.recipe import Recipe
     from mtut_bench.errors import MtutBenchError
     from mtut_bench.inference.export import export_networks
     from mtut_bench.loading.torch_dataset import StoreDataset
     from mtut_bench.report import write_report
     from mtut_bench.runs.trained import find_run, open_run
     from mtut_bench.store.reader import StoreReader
+    from mtut_bench.training.two_stage import TwoStageMethod
 
 __version__ = "0.1.0"
 
 __all__ = [
     "PROTOCOLS",
+    "Clips",
+    "Job",
+    "LabelledClips",
     "Method",
+    "Model",
     "MtutBenchError",
     "NetworkOutput",
     "NetworkSpec",
     "Objective",
     "ObjectiveOutput",
     "Protocol",
+    "Recipe",
+    "Scores",
     "StoreDataset",
     "StoreReader",
+    "TwoStageMethod",
     "__version__",
     "export_networks",
     "find_run",
@@ -52,11 +56,18 @@ __all__ = [
 _HOMES = {
     "MtutBenchError": "errors",
     "make_folds": "contract.folds",
+    "Clips": "contract.method",
+    "Job": "contract.method",
+    "LabelledClips": "contract.method",
     "Method": "contract.method",
-    "NetworkOutput": "contract.method",
-    "NetworkSpec": "contract.method",
-    "Objective": "contract.method",
-    "ObjectiveOutput": "contract.method",
+    "Model": "contract.method",
+    "Scores": "contract.method",
+    "NetworkOutput": "contract.networks",
+    "NetworkSpec": "contract.networks",
+    "Objective": "contract.networks",
+    "ObjectiveOutput": "contract.networks",
+    "Recipe": "contract.recipe",
+    "TwoStageMethod": "training.two_stage",
     "PROTOCOLS": "contract.protocol",
     "Protocol": "contract.protocol",
     "StoreReader": "store.reader",

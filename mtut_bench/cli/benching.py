@@ -21,11 +21,9 @@ from mtut_bench.cli.options import (
     console,
     cores,
     find_dataset,
-    find_protocol,
     readers,
     store_cure,
     store_path,
-    trained_alone,
 )
 from mtut_bench.cli.speed_table import print_speed
 from mtut_bench.errors import UsageError
@@ -261,36 +259,32 @@ def evaluate(
 def _prepare(choice: Choice) -> tuple["RunPlan", "Machine"]:
     """Return the run whose work is measured, from random weights, and the machine."""
     from mtut_baselines import METHODS
-    from mtut_bench.contract.method_file import load_method
     from mtut_bench.loading.device_cache import Residence
-    from mtut_bench.runs.execute import command_line
     from mtut_bench.runs.machine import Machine, choose_device
-    from mtut_bench.runs.planning import Request, plan_runs
+    from mtut_bench.runs.planning import Planner, StoreHint
+    from mtut_bench.runs.provenance import command_line
+    from mtut_bench.runs.spec import RunSpec
 
-    protocol, method = find_protocol(choice.protocol), load_method(choice.method, METHODS)
     wanted = choice.dataset or ("" if choice.store else "viva")
     dataset = find_dataset(wanted or "viva")
     device = choose_device(choice.device)
     precision = choice.precision.value
     if choice.precision is Precision.AUTO:
         precision = "bf16" if device.type == "cuda" else "fp32"
-    request = Request(
-        store=store_path(choice.data, choice.store, dataset.name, choice.size),
-        method=method,
-        # Weights change no time.
-        protocol=replace(protocol, initialisation="scratch"),
+    store = str(store_path(choice.data, choice.store, dataset.name, choice.size))
+    spec = RunSpec(
+        method=choice.method,
+        store=store,
+        protocol=choice.protocol,
+        dataset=wanted,
         fold=choice.fold or "all",
         modalities=tuple(m.strip() for m in choice.modalities.split(",") if m.strip()),
-        seed=0,
-        runs=Path("runs"),
-        store_cure=store_cure(wanted, choice.store, choice.size),
-        dataset=wanted,
-        settings=choice.settings,
+        # Weights change no time.
+        settings=("initialisation=scratch", *choice.settings),
         precision=precision,
-        fold_unit="person",
-        alone=trained_alone(method, METHODS),
     )
-    plan = plan_runs([request])[0]
+    cure = store_cure(wanted, choice.store, choice.size)
+    plan = Planner(METHODS, hints={store: StoreHint(cure)}).runs([spec])[0]
     residence = Residence(choice.resident.value, device)
     count = readers(choice.workers, device.type)
     return plan, Machine(device, count, command_line(), choice.recompute, residence)

@@ -212,7 +212,7 @@ def _export_networks(
     overwrite: bool,
 ) -> None:
     from mtut_bench.inference.export import export_networks
-    from mtut_bench.runs.execute import command_line
+    from mtut_bench.runs.provenance import command_line
 
     files = export_networks(
         run,

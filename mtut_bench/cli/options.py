@@ -2,7 +2,6 @@
 
 import os
 import shlex
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,8 +15,6 @@ from mtut_bench.cli.suggesting import complete
 from mtut_bench.errors import MtutBenchError, StoreError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
-    from mtut_bench.contract.method import Method
-    from mtut_bench.contract.protocol import Protocol
     from mtut_bench.runs.trained import TrainedRun
     from mtut_bench.store.reader import StoreReader
     from mtut_preprocess import Dataset
@@ -207,33 +204,6 @@ def find_dataset(name: str) -> "Dataset":
     return DATASETS[name]
 
 
-def find_protocol(name: str) -> "Protocol":
-    """Return the protocol of a name.
-
-    Raises:
-        UsageError: there is none; names those there are.
-    """
-    from mtut_bench.contract.protocol import PROTOCOLS
-
-    if name not in PROTOCOLS:
-        raise UsageError(
-            f"there is no protocol {name!r}",
-            f"{did_you_mean(name, PROTOCOLS)}Choose one of: {', '.join(PROTOCOLS)}.",
-        )
-    return PROTOCOLS[name]
-
-
-def trained_alone(method: "Method", known: Mapping[str, "Method"]) -> str:
-    """Return the method to suggest where a store has too few modalities for another.
-
-    Args:
-        method: the other.
-        known: ours by name; the first with the same network is taken, else the first of all.
-    """
-    single = [one for one in known.values() if one.min_modalities == 1]
-    return next((one.name for one in single if one.network == method.network), single[0].name)
-
-
 def twin_names() -> str:
     """Return the names of the synthetic twins."""
     from mtut_preprocess import DATASETS
@@ -396,11 +366,8 @@ def open_trained(text: str, runs: Path, method: str) -> "TrainedRun":
     from mtut_bench.contract.method_file import load_method
     from mtut_bench.runs.trained import find_run, open_run
 
-    methods = dict(METHODS)
-    if method:
-        own = load_method(method, METHODS)
-        methods[own.name] = own
-    return open_run(find_run(text, runs), methods)
+    own = load_method(method, METHODS) if method else None
+    return open_run(find_run(text, runs), METHODS, own)
 
 
 def readers(workers: int | None, device: str) -> int:

@@ -146,7 +146,7 @@ def _frame_range(text: str) -> tuple[int | None, int | None]:
 def _windowing(run: "TrainedRun", window: str, stride: int | None) -> "Windowing":
     from mtut_bench.inference.recordings import Windowing, longest_clip
 
-    length = run.protocol.clip_length
+    length = run.recipe.clip_length
     longest: int | None = longest_clip(run)
     if window == "whole":
         longest = None

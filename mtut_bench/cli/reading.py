@@ -218,9 +218,12 @@ def _print_methods(own: Sequence[str]) -> None:
 
     yours = [load_method(text, METHODS) for text in own]
     tables = (
-        ("methods", [one for name, one in METHODS.items() if name not in CONTROLS]),
-        ("controls: one thing changed, and the question it answers", list(CONTROLS.values())),
-        ("yours", yours),
+        (
+            "methods",
+            [(name, one) for name, one in METHODS.items() if name not in CONTROLS],
+        ),
+        ("controls: one thing changed, and the question it answers", list(CONTROLS.items())),
+        ("yours", [(loaded.file or loaded.method.name, loaded.method) for loaded in yours]),
     )
     for heading, methods in tables:
         if not methods:
@@ -234,7 +237,7 @@ def _print_methods(own: Sequence[str]) -> None:
             title_justify="left",
             show_edge=False,
         )
-        for one in methods:
+        for name, one in methods:
             together = f"{one.min_modalities}+ together" if one.min_modalities > 1 else "each alone"
-            table.add_row(*map(escape, (one.file or one.name, one.network, together, one.summary)))
+            table.add_row(*map(escape, (name, one.network, together, one.summary)))
         console.print(table)

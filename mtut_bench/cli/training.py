@@ -1,11 +1,12 @@
 """The command that trains and tests: run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec.structs import replace
 
 from mtut_bench.cli import completing
 from mtut_bench.cli.options import (
@@ -24,21 +25,19 @@ from mtut_bench.cli.options import (
     WorkersOption,
     console,
     find_dataset,
-    find_protocol,
     readers,
     say,
     store_cure,
     store_path,
-    trained_alone,
 )
 from mtut_bench.cli.suggesting import suggest
 from mtut_bench.errors import UsageError, did_you_mean
 from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
-    from mtut_bench.runs.planning import Request
+    from mtut_bench.runs.planning import Planner, StoreHint
     from mtut_bench.runs.precision import PrecisionChecks
-    from mtut_bench.runs.spec import RunPlan
+    from mtut_bench.runs.spec import RunPlan, RunSpec
     from mtut_bench.runs.study import Block, Study
     from mtut_bench.store.expected import ExpectedStore
 
@@ -121,53 +120,56 @@ def run(
     ] = None,
 ) -> None:
     """Train and test methods on a prepared store. Skips what is done, resumes what was killed."""
+    from mtut_baselines import METHODS
     from mtut_bench.runs.machine import Machine, choose_device
-    from mtut_bench.runs.planning import (
-        describe_missing,
-        describe_plans,
-        measured_rate,
-        plan_fold_by_fold,
-    )
+    from mtut_bench.runs.planning import Planner, describe_missing
+    from mtut_bench.runs.spec import RunSpec
     from mtut_bench.runs.study import read_study
+    from mtut_bench.runs.workload import describe_plans, measured_rate
 
     if clips_per_second and not dry_run:
         raise UsageError("--clips-per-second forecasts hours", "Give it with --dry-run.")
     chosen = choose_device(device)
-    common = _Choice(
+    # Of all that is asked for; store and dataset are filled in by `places`.
+    common = RunSpec(
+        method=method,
+        store=store or "",
+        protocol=protocol or "",
+        dataset=dataset or "",
         fold=fold,
+        fold_unit=fold_unit.value,
+        modalities=_names(modalities),
         seed=seed,
-        data=data,
-        runs=runs,
-        store=store,
-        size=size,
         settings=tuple(settings or ()),
         precision=_precision(precision, chosen.type),
-        fold_unit=fold_unit.value,
-        dry_run=dry_run,
-        size_given=_is_given(context, "size"),
+        runs=str(runs),
+        weights=str(data / "weights"),
     )
+    places = _Places(data, size, size_given=_is_given(context, "size"), dry_run=dry_run)
     if study:
         named = (method != "mtut", dataset, modalities, protocol, table, seed, settings, store)
         if any(named):
             raise UsageError(
                 f"the study {study} says what is run", "Beside it, choose folds and places alone."
             )
-        groups = _study_requests(read_study(study), common)
+        groups = _of_study(read_study(study), common, places)
     elif table:
         if method != "mtut" or modalities:
             raise UsageError("--table chooses methods and modalities", "Leave those options out.")
-        groups = [[request] for request in _table_requests(table, dataset, protocol, common)]
+        groups = [[spec] for spec in _of_tables(table, common, places)]
     else:
-        groups = [[_request(method, dataset, protocol or "paper", modalities, common)]]
+        default = replace(common, protocol=common.protocol or "paper")
+        groups = [[places.fill_in(default)]]
+    planner = Planner(METHODS, hints=places.hints)
     missing: list[str] = []
-    plans = plan_fold_by_fold(groups, missing if dry_run else None)
+    plans = planner.fold_by_fold(groups, missing if dry_run else None)
     if dry_run or table or study:
         rate = clips_per_second or measured_rate(plans)
         for text in describe_plans(plans, rate):
             say(text)
     if dry_run:
         if table:
-            _say_tables(table, dataset, protocol, common, clips_per_second)
+            _say_tables(table, common, places, planner, clips_per_second)
         if rate is None:
             say(f"no rate was measured in {runs} yet: --clips-per-second forecasts the hours")
         if missing:
@@ -178,15 +180,16 @@ def run(
                 say(text)
         return
     from mtut_bench.loading.device_cache import Residence
-    from mtut_bench.runs.execute import command_line, execute
+    from mtut_bench.runs.execute import execute
     from mtut_bench.runs.precision import PrecisionChecks
+    from mtut_bench.runs.provenance import command_line
 
     reporter = Reporter(console)
     residence = Residence(resident.value, chosen, reporter.line)
     machine = Machine(chosen, readers(workers, chosen.type), command_line(), recompute, residence)
     checks = PrecisionChecks(machine, reporter.line)
     if precision is Precision.AUTO:
-        plans = _right_precision(plans, groups, checks)
+        plans = _right_precision(plans, groups, planner, checks)
     execute(plans, machine, reporter, checks)
     say(f"tables: {suggest('report')}")
 
@@ -197,111 +200,105 @@ def _is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name != "DEFAULT"
 
 
-@dataclass(frozen=True)
-class _Choice:
-    """What all methods of one `run` have in common."""
-
-    fold: str
-    seed: int
-    data: Path
-    runs: Path
-    store: str | None
-    size: Size
-    settings: tuple[str, ...]
-    precision: str
-    fold_unit: str
-    dry_run: bool
-    size_given: bool
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",")) if text else ()
 
 
-def _request(
-    method: str, dataset: str | None, protocol: str, modalities: str, common: _Choice
-) -> "Request":
-    from mtut_baselines import METHODS
-    from mtut_bench.contract.method_file import load_method
-    from mtut_bench.runs.planning import Request
+@dataclass
+class _Places:
+    """Where stores lie, and what is known of those that may not be there.
 
-    # A store that is named says itself what it holds; a dataset that is named as well must agree.
-    wanted = dataset or ("" if common.store else "viva")
-    chosen = find_dataset(wanted or "viva")
-    player = load_method(method, METHODS)
-    return Request(
-        store=store_path(common.data, common.store, chosen.name, common.size),
-        method=player,
-        protocol=find_protocol(protocol),
-        fold=common.fold,
-        modalities=tuple(part.strip() for part in modalities.split(",")) if modalities else (),
-        dataset=wanted,
-        seed=common.seed,
-        runs=common.runs,
-        store_cure=store_cure(wanted, common.store, common.size),
-        weights=common.data / "weights",
-        settings=common.settings,
-        precision=common.precision,
-        fold_unit=common.fold_unit,
-        expected=_expected(wanted, common) if common.dry_run else None,
-        alone=trained_alone(player, METHODS),
-    )
-
-
-def _expected(dataset: str, common: _Choice) -> "ExpectedStore | None":
-    """Return what the store will hold; None where no name says of which dataset it is.
-
-    Args:
-        dataset: whose store it is; "" if only the store was named.
-        common: its name and size.
+    Attributes:
+        data: root folder.
+        size: of a twin.
+        size_given: whether the user named it.
+        dry_run: whether runs are planned without stores that are missing.
+        hints: on the stores that were asked for, by path.
     """
-    from mtut_preprocess import DATASETS
-    from mtut_preprocess.expected import expected_store
 
-    if common.store is None:
-        return expected_store(dataset, common.size.value, common.fold_unit)
-    for name in [dataset] if dataset else DATASETS:
-        for size in Size:
-            if store_path(common.data, None, name, size).stem == common.store:
-                return expected_store(name, size.value, common.fold_unit)
-    return expected_store(
-        dataset, common.size.value if common.size_given else None, common.fold_unit
-    )
+    data: Path
+    size: Size
+    size_given: bool
+    dry_run: bool
+    hints: "dict[str, StoreHint]" = field(default_factory=dict)
+
+    def fill_in(self, spec: "RunSpec", *, cure_dataset: str | None = None) -> "RunSpec":
+        """Return a run's text with the path of its store and the dataset that it must hold.
+
+        Args:
+            spec: with the name of a store, or a dataset, or neither: then it is viva.
+            cure_dataset: for the cure where the store is missing, instead of the dataset.
+        """
+        from mtut_bench.runs.planning import StoreHint
+
+        # A store that is named says itself what it holds; a dataset named as well must agree.
+        name = spec.store or None
+        wanted = spec.dataset or ("" if name else "viva")
+        path = str(store_path(self.data, name, find_dataset(wanted or "viva").name, self.size))
+        cure = store_cure(wanted if cure_dataset is None else cure_dataset, name, self.size)
+        expected = self._expected(wanted, name, spec.fold_unit) if self.dry_run else None
+        self.hints[path] = StoreHint(cure, expected)
+        return replace(spec, store=path, dataset=wanted)
+
+    def _expected(self, dataset: str, store: str | None, fold_unit: str) -> "ExpectedStore | None":
+        """Return what a store will hold; None where no name says of which dataset it is."""
+        from mtut_preprocess import DATASETS
+        from mtut_preprocess.expected import expected_store
+
+        if store is None:
+            return expected_store(dataset, self.size.value, fold_unit)
+        for name in [dataset] if dataset else DATASETS:
+            for size in Size:
+                if store_path(self.data, None, name, size).stem == store:
+                    return expected_store(name, size.value, fold_unit)
+        return expected_store(dataset, self.size.value if self.size_given else None, fold_unit)
 
 
-def _table_requests(
-    table: str, dataset: str | None, protocol: str | None, common: _Choice
-) -> list["Request"]:
+def _of_tables(table: str, common: "RunSpec", places: _Places) -> "list[RunSpec]":
     from mtut_baselines import METHODS
     from mtut_bench.contract.protocol import PROTOCOLS
     from mtut_bench.runs.table_plan import choose_tables, needed_runs
 
     needs = needed_runs(
-        choose_tables(table), METHODS, PROTOCOLS, dataset=dataset, protocol=protocol
+        choose_tables(table),
+        METHODS,
+        PROTOCOLS,
+        dataset=common.dataset or None,
+        protocol=common.protocol or None,
     )
     return [
-        _request(need.method, need.dataset, need.protocol, ",".join(need.modalities), common)
+        places.fill_in(
+            replace(
+                common,
+                method=need.method,
+                dataset=need.dataset,
+                protocol=need.protocol,
+                modalities=need.modalities,
+            )
+        )
         for need in needs
     ]
 
 
-def _study_requests(study: "Study", common: _Choice) -> list[list["Request"]]:
-    """Return the requests of each block and seed, whose runs share first stages."""
+def _of_study(study: "Study", common: "RunSpec", places: _Places) -> "list[list[RunSpec]]":
+    """Return the runs of each block and seed, which share first stages."""
     _check_folds(study, common.fold)
     return [
         [
-            replace(
-                _request(
-                    method,
-                    study.dataset or None,
-                    study.protocol,
-                    ",".join(block.modalities),
-                    replace(
-                        common,
-                        fold=fold,
-                        seed=seed,
-                        store=block.store,
-                        settings=block.settings,
-                    ),
+            places.fill_in(
+                replace(
+                    common,
+                    method=method,
+                    dataset=study.dataset,
+                    protocol=study.protocol,
+                    store=block.store,
+                    modalities=block.modalities,
+                    fold=fold,
+                    seed=seed,
+                    settings=block.settings,
                 ),
                 # A study names no size of a twin.
-                store_cure=store_cure("", block.store, common.size),
+                cure_dataset="",
             )
             for fold in _folds_of(block, common.fold)
             for method in block.methods
@@ -334,16 +331,15 @@ def _folds_of(block: "Block", chosen: str) -> list[str]:
 
 def _say_tables(
     table: str,
-    dataset: str | None,
-    protocol: str | None,
-    common: _Choice,
+    common: "RunSpec",
+    places: _Places,
+    planner: "Planner",
     clips_per_second: float | None,
 ) -> None:
-    from mtut_bench.runs.planning import plan_runs
     from mtut_bench.runs.table_plan import choose_tables, describe_tables
 
     plans = {
-        number: plan_runs(_table_requests(number, dataset, protocol, common), [])
+        number: planner.runs(_of_tables(number, common, places), [])
         for number in choose_tables(table)
     }
     for text in describe_tables(plans, clips_per_second):
@@ -351,18 +347,20 @@ def _say_tables(
 
 
 def _right_precision(
-    plans: "list[RunPlan]", groups: "Sequence[Sequence[Request]]", checks: "PrecisionChecks"
+    plans: "list[RunPlan]",
+    groups: "Sequence[Sequence[RunSpec]]",
+    planner: "Planner",
+    checks: "PrecisionChecks",
 ) -> "list[RunPlan]":
     """Return the plans, in fp32 where this device is wrong in the precision that 'auto' chose."""
     from mtut_bench.errors import PrecisionError
-    from mtut_bench.runs.planning import plan_fold_by_fold
 
     try:
         checks.check(plan for plan in plans if not plan.done())
     except PrecisionError as error:
         say(f"--precision auto takes fp32: {error.what}")
-        exact = [[replace(request, precision="fp32") for request in group] for group in groups]
-        return plan_fold_by_fold(exact)
+        exact = [[replace(spec, precision="fp32") for spec in group] for group in groups]
+        return planner.fold_by_fold(exact)
     return plans
 
 

@@ -70,7 +70,9 @@ def convert_(
     from mtut_baselines import METHODS
     from mtut_baselines.weights.load import convert
 
-    known = sorted({name for method in METHODS.values() for name in method.weights.values()})
+    known = sorted(
+        {name for method in METHODS.values() for name in (method.weights or {}).values()}
+    )
     if fills not in known:
         raise UsageError(
             f"no method looks for {fills!r}",

@@ -1,131 +1,303 @@
-"""The contract between referee and players: what a network, an objective and a method must offer.
+"""The contract of a method: it learns from clips and scores clips, and owns all in between.
 
-A *method* is one network per modality plus an objective. Stage one trains each network alone on
-its classification loss; stage two applies the objective. The trainer knows players only by these
-types, so it cannot favour one.
+The harness decides which clips are for training and for test, in which folds and with which seeds;
+it tests each clip once after the last update, keeps the scores, fuses, names, resumes and reports.
+A method owns its recipe: features, optimiser, schedule, stages, how time is averaged. What several
+runs can use (first stages, descriptors, codebooks) it makes through :meth:`Job.shared`.
+
+::
+
+    class MeanFrame(Method):
+        name = title = fusion_title = "mean-frame"
+
+        def identity(self):
+            return {"version": 1}
+
+        def fit(self, train, job):
+            return MeanFrameModel({m: train_on(train, m) for m in job.modalities})
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from mtut_bench.contract.networks import NetworkSpec
+from mtut_bench.contract.predictions import ScoreKind
+from mtut_bench.contract.recipe import Recipe
 from mtut_bench.files import StrPath
 
-__all__ = ["Method", "NetworkOutput", "NetworkSpec", "Objective", "ObjectiveOutput"]
+__all__ = [
+    "Clips",
+    "Job",
+    "Json",
+    "LabelledClips",
+    "Log",
+    "Method",
+    "Model",
+    "NetworkMethod",
+    "Scores",
+]
+
+Json = Any
+"""What a JSON file can hold: dict, list, str, int, float, bool, None."""
 
 
-class NetworkOutput(NamedTuple):
-    """What every network returns.
-
-    Attributes:
-        logits_NKT: class scores per time step of the head, float, (N, K, T').
-        features_NCTHW: last deep feature map, the one that is aligned, float, (N, C, T, H, W).
-    """
-
-    logits_NKT: Tensor
-    features_NCTHW: Tensor
-
-
-@dataclass(frozen=True)
-class NetworkSpec:
-    """Everything a method may use to build the network of one modality.
-
-    Attributes:
-        num_classes: K.
-        in_channels: channels of the network's input (rgb 3, depth 3 when replicated, flow 2).
-        width: factor on every channel count; 1.0 is the published network.
-        dropout: probability of dropping a feature before the logits.
-        bn_momentum: share of the new batch in the running statistics (torch sense).
-        crop_px: side of the square frames that the network sees.
-        recompute: trade time for memory: keep few activations and compute the rest again in the
-            backward pass. A fact of the machine: it changes no number.
-    """
-
-    num_classes: int
-    in_channels: int
-    width: float
-    dropout: float
-    bn_momentum: float
-    crop_px: int = 224
-    recompute: bool = False
-
-
-@dataclass(frozen=True)
-class ObjectiveOutput:
-    """Losses of one step.
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Scores of one modality on some clips.
 
     Attributes:
-        losses: scalar per modality, the quantity whose gradient trains that modality's network.
-        log: detached scalars per modality for the log, for instance {"rgb": {"ssa": ...}}; every
-            modality has at least "cross_entropy".
+        values_NK: one for each clip and class, the highest is predicted; any float type, finite.
+        kind: what they are.
     """
 
-    losses: dict[str, Tensor]
-    log: dict[str, dict[str, float]] = field(default_factory=dict)
+    values_NK: NDArray[Any]
+    kind: ScoreKind = "probabilities"
 
 
-class Objective(Protocol):
-    """Losses of stage two from the outputs of all networks on the same clips."""
+class Clips(Protocol):
+    """Clips to be scored; they carry no label.
 
-    def __call__(
-        self,
-        outputs: Mapping[str, NetworkOutput],
-        labels_N: Tensor,
-        valid_NT: Tensor | None = None,
-    ) -> ObjectiveOutput:
-        """Return one loss per modality.
+    Attributes:
+        side: 'train', 'test' or 'val' of a fold.
+        ids: of the clips, in the order of all that is per clip, (N,).
+        num_frames: length of each, (N,).
+        modalities: that a method may read.
+        store: path of the store, for processes that read for themselves.
+    """
+
+    side: Literal["train", "test", "val"]
+    ids: tuple[str, ...]
+    num_frames: tuple[int, ...]
+    modalities: tuple[str, ...]
+    store: Path
+
+    def __len__(self) -> int:
+        """Return the number of clips."""
+        ...
+
+    def frames(self, index: int, modality: str) -> NDArray[np.uint8]:
+        """Return all frames of a clip as the store keeps them, uint8 (T, H, W, C).
+
+        Raises:
+            StoreError: they are damaged.
+        """
+        ...
+
+    def each(self, modality: str) -> Iterator[NDArray[np.uint8]]:
+        """Yield the frames of every clip, in order."""
+        ...
+
+
+class LabelledClips(Clips, Protocol):
+    """Clips to learn from.
+
+    Attributes:
+        labels_N: class of each, int64, (N,).
+        subjects: who is seen in each, (N,); to divide them for a choice of options.
+        mirror: class that a mirrored clip of each class shows, -1 for none; None: unknown.
+    """
+
+    labels_N: NDArray[np.int64]
+    subjects: tuple[str, ...]
+    mirror: tuple[int, ...] | None
+
+
+Tick = Callable[..., None]
+"""Called with (done, total) and an optional note."""
+
+
+class Log(Protocol):
+    """Where a method's progress goes."""
+
+    def line(self, text: str) -> None:
+        """Print one line."""
+        ...
+
+    def ticker(self, title: str, unit: str = "", piece: str = "") -> AbstractContextManager[Tick]:
+        """Show the progress of a block of work.
 
         Args:
-            outputs: network output per modality, in the order of the run's modalities.
-            labels_N: class indices, int64, (N,).
-            valid_NT: bool, (N, T) of the network's input; False marks padding frames. None: there
-                are none.
+            title: what is done.
+            unit: what is counted; the rate is then shown.
+            piece: key of a shared artefact or id of the run: what is left of all is then shown.
         """
         ...
 
 
-@dataclass(frozen=True)
-class Method:
-    """A player.
+class Job(Protocol):
+    """What a method is asked to do, and with what.
+
+    Attributes:
+        modalities: to learn, in the project's order; each is tested alone.
+        classes: names, in the order of the labels.
+        seed: of every draw.
+        identity: of the run, JSON-ready; what an artefact depends on is taken from it.
+        source: SHA-256 of the file of a user's own method; "" for ours.
+        folder: of the run: what is kept there to go on after a kill. The harness writes the result.
+        device: where to compute, if with torch.
+        precision: 'fp32', or 'bf16' for autocast.
+        weights: files of pretrained weights per modality; empty from scratch.
+        weights_digests: their SHA-256.
+        workers: processes that read clips.
+        recompute: save memory by computing activations twice.
+        residence: keeps clips in the device's memory; None: they are read.
+        log: where progress goes.
+    """
+
+    modalities: tuple[str, ...]
+    classes: tuple[str, ...]
+    seed: int
+    identity: Mapping[str, Json]
+    source: str
+    folder: Path
+    device: torch.device
+    precision: str
+    weights: Mapping[str, Path]
+    weights_digests: Mapping[str, str]
+    workers: int
+    recompute: bool
+    residence: Any
+    log: Log
+
+    def shared(
+        self,
+        key: Mapping[str, Json],
+        make: Callable[[Path], Sequence[str]],
+        title: str = "artefact",
+    ) -> Path:
+        """Return the folder of an artefact that runs and methods share; make it if it is not there.
+
+        Args:
+            key: all that its content depends on; equal keys, one folder.
+            make: is given the folder and returns the names of the files that are the artefact. It
+                is called by one process at a time, again in the same folder after a kill, and never
+                once it has returned, unless one of these files is gone.
+            title: what it is, for messages.
+        """
+        ...
+
+
+class Model(Protocol):
+    """What fitting gives.
+
+    It may have an attribute ``log``, entries of the training as dicts, and ``facts`` for the run's
+    manifest: 'joint_learning_rate' and 'weights' per modality, 'padded_clips'.
+    """
+
+    def predict(self, test: Clips) -> Mapping[str, Scores]:
+        """Return the scores of every modality of the job, rows in the order of the clips."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the model into the run's folder, each file whole or not at all."""
+        ...
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A learner. Derive from it; what has a value here may be left out.
 
     Attributes:
         name: what users type and what runs are filed under ('mtut').
         title: row of the published tables that this method answers ('MTUT').
         fusion_title: row of the fusion tables ('MTUT-F').
-        network: name of the architecture; methods that share it share first stages.
-        build_network: network of one modality, randomly initialised from torch's generator.
-        build_objective: objective of stage two from the protocol's objective settings.
-        settings: names of the protocol's objective settings that change this method's numbers;
-            only these enter a run's identity.
+        summary: what tells this method from others, in a line, for ``mtut-bench list methods``.
         min_modalities: fewest modalities that make sense (2 for an alignment).
-        correlate: (N, C, T, H, W) features to the (N, D, D) matrices that the method aligns; kept
-            for a few test clips, for the figures. None: nothing is kept.
+        network: name of the architecture, by which a protocol may change settings; "" for none.
+        precisions: that the method can compute in.
+        recipe: a frozen dataclass of settings, or None. ``run --set name=value`` changes them; a
+            :class:`Recipe` is given by the protocol. The method's identity must hold it.
         weights: name of the pretrained weights of each modality, a file in the weights folder
-            ('i3d-rgb' is i3d-rgb.safetensors); empty where there are none.
-        load_weights: fill a network from such a file; returns one line per remarkable thing.
-        source: SHA-256 of the file that a user's own method came from; "" for ours.
-        network_source: the same of a user's own network; "" for a built-in one, whose first stages
-            are shared whoever names it.
-        file: 'path/to/file.py:function' of a user's own method, as typed; "" for ours. No part of
-            a run's identity.
-        summary: what tells this method from others, in a line, for ``mtut-bench list methods``. No
-            part of a run's identity.
+            ('i3d-rgb' is i3d-rgb.safetensors). None: the method starts from none, whatever the
+            protocol.
     """
 
     name: str
     title: str
     fusion_title: str
-    network: str
-    build_network: Callable[[NetworkSpec], nn.Module]
-    build_objective: Callable[[Mapping[str, Any]], Objective]
-    settings: tuple[str, ...] = ()
-    min_modalities: int = 1
-    correlate: Callable[[Tensor], Tensor] | None = None
-    weights: Mapping[str, str] = field(default_factory=dict)
-    load_weights: Callable[[nn.Module, StrPath], Sequence[str]] | None = None
-    source: str = ""
-    network_source: str = ""
-    file: str = ""
     summary: str = ""
+    min_modalities: int = 1
+    network: str = ""
+    precisions: tuple[str, ...] = ("fp32",)
+    recipe: Any = None
+    weights: Mapping[str, str] | None = None
+
+    def identity(self) -> Mapping[str, Json]:
+        """Return the whole recipe, JSON-ready; a change of it is another run.
+
+        The value of 'recipe', a dict, if there is one, is filed beside the protocol's own rules.
+        """
+        ...
+
+    def fit(self, train: LabelledClips, job: Job) -> Model:
+        """Learn from clips."""
+        ...
+
+    def shared_keys(
+        self, identity: Mapping[str, Json], weights_digests: Mapping[str, str]
+    ) -> Mapping[str, Mapping[str, Json]]:
+        """Return the keys of artefacts that fitting will ask for, by a name ('rgb').
+
+        They are made before, in any order and by any process; each by :meth:`make_shared`.
+
+        Args:
+            identity: of the run.
+            weights_digests: SHA-256 of each file of pretrained weights, per modality.
+        """
+        return {}
+
+    def make_shared(self, name: str, train: LabelledClips, job: Job, folder: Path) -> Sequence[str]:
+        """Make one of the artefacts that :meth:`shared_keys` names; return its files' names."""
+        raise NotImplementedError(name)
+
+
+@runtime_checkable
+class NetworkMethod(Protocol):
+    """A method whose models are torch networks, one per modality, as the two-stage trainer's.
+
+    Export, prediction on recordings, feature maps and the check of bfloat16 ask for one.
+    """
+
+    @property
+    def name(self) -> str:
+        """As of :class:`Method`."""
+        ...
+
+    @property
+    def network(self) -> str:
+        """Name of the architecture."""
+        ...
+
+    @property
+    def recipe(self) -> Recipe:
+        """Input, network and training."""
+        ...
+
+    @property
+    def build_network(self) -> Callable[[NetworkSpec], nn.Module]:
+        """Builds the network of one modality, randomly initialised from torch's generator."""
+        ...
+
+    @property
+    def load_weights(self) -> Callable[[nn.Module, StrPath], Sequence[str]] | None:
+        """Fills a network from a file of pretrained weights; None: it takes none."""
+        ...
+
+    @property
+    def correlate(self) -> Callable[[Tensor], Tensor] | None:
+        """(N, C, T, H, W) features to the (N, D, D) matrices that the method aligns, or None."""
+        ...
+
+
+def entries_of(model: Model) -> Sequence[Mapping[str, Json]]:
+    """Return the entries of a model's training; none where it kept none."""
+    entries: Sequence[Mapping[str, Json]] = getattr(model, "log", ())
+    return entries

@@ -1,21 +1,38 @@
-"""A user's own method: one Python file with a function that returns a Method."""
+"""A user's own method: one Python file with a class or function that gives a Method."""
 
 import hashlib
 import sys
 import traceback
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from mtut_bench.contract.method import Method
 from mtut_bench.errors import UsageError, did_you_mean
 from mtut_bench.files import StrPath
 
-__all__ = ["load_method", "where"]
+__all__ = ["LoadedMethod", "load_method", "where"]
 
 
-def load_method(text: str, known: Mapping[str, Method]) -> Method:
+@dataclass(frozen=True)
+class LoadedMethod:
+    """A method and where it came from.
+
+    Attributes:
+        method: itself.
+        file: 'path/to/file.py:function' of a user's own, as typed; "" for ours. No part of a run's
+            identity.
+        source: SHA-256 of that file; "" for ours.
+    """
+
+    method: Method
+    file: str = ""
+    source: str = ""
+
+
+def load_method(text: str, known: Mapping[str, Method]) -> LoadedMethod:
     """Return the method of ``path/to/file.py:function``, or the one known by a name.
 
     The file's SHA-256 becomes part of every run's identity: a changed file is another method. Of a
@@ -30,7 +47,7 @@ def load_method(text: str, known: Mapping[str, Method]) -> Method:
             function returns is no Method, or has the name of one of ours.
     """
     if text in known:
-        return known[text]
+        return LoadedMethod(known[text])
     name, colon, function = text.rpartition(":")
     if not colon or not name.endswith(".py"):
         raise UsageError(
@@ -47,7 +64,8 @@ def load_method(text: str, known: Mapping[str, Method]) -> Method:
     if not isinstance(method, Method):
         raise UsageError(
             f"{text} returned a {type(method).__name__}, not a Method",
-            "Return mtut_bench.contract.method.Method(...).",
+            "Return one of mtut_bench.TwoStageMethod(...), or of a class derived from"
+            " mtut_bench.Method.",
         )
     titles = {title for ours in known.values() for title in (ours.title, ours.fusion_title)}
     taken = [n for n in (method.name,) if n in known]
@@ -57,19 +75,17 @@ def load_method(text: str, known: Mapping[str, Method]) -> Method:
             f"{text} calls its method {taken[0]!r}, which is one of ours",
             "Give it another name and title.",
         )
-    return replace(
-        method,
-        source=digest,
-        network_source="" if _is_known_network(method, known) else digest,
-        file=text,
-    )
+    networks: Any = method
+    if hasattr(networks, "network_source"):
+        method = replace(networks, network_source="" if _shares(networks, known) else digest)
+    return LoadedMethod(method, text, digest)
 
 
-def _is_known_network(method: Method, known: Mapping[str, Method]) -> bool:
+def _shares(method: Any, known: Mapping[str, Method]) -> bool:  # noqa: ANN401 - it trains networks
     """Return whether the networks are those of one of our methods, built and filled alike."""
     return any(
-        (method.network, method.build_network) == (ours.network, ours.build_network)
-        and method.load_weights in (None, ours.load_weights)
+        (method.network, method.build_network) == (ours.network, getattr(ours, "build_network", 0))
+        and method.load_weights in (None, getattr(ours, "load_weights", None))
         for ours in known.values()
     )
 

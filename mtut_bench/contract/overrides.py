@@ -1,67 +1,96 @@
 """``--set name=value``: a variant of a protocol, marked as such wherever its numbers appear."""
 
 import types
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from mtut_bench.contract.method import Method
 from mtut_bench.contract.protocol import Protocol
+from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import UsageError, did_you_mean
 
-__all__ = ["apply_overrides", "settable"]
+__all__ = ["prescribe", "settable"]
 
-_FIXED = ("name", "version", "summary", "tables", "seeds", "networks", "evaluation_batch")
-_ALIASES = {"lambda": "lambda_"}
+_M = TypeVar("_M", bound=Method)
+
+_RULES = ("initialisation", "train_on")
+"""Of a protocol itself."""
+_FIXED = ("evaluation_batch",)
 _MAY_BE_NOTHING = ("epochs_alone", "plateau_patience")
 """Whole numbers that may be 0: without a first stage there is a training, without clips none."""
 _SHARES = ("momentum", "dropout", "plateau_factor", "bn_momentum")
 """Numbers below 1; torch takes no others."""
 
 
-def settable() -> dict[str, str]:
-    """Return the name of every setting with the values that it takes, in words."""
-    kinds = get_type_hints(Protocol)
-    names = {field: name for name, field in _ALIASES.items()}
-    return {
-        names.get(field, field): _words(kind, field)
-        for field, kind in kinds.items()
-        if field not in _FIXED
-    }
+def settable(recipe: object = Recipe) -> dict[str, str]:
+    """Return the name of every setting with the values that it takes, in words.
+
+    Args:
+        recipe: of a method, or its class; None for a method without settings.
+    """
+    return {name: _words(kind, name) for name, (kind, _) in _kinds(recipe).items()}
 
 
-def apply_overrides(protocol: Protocol, texts: Sequence[str]) -> tuple[Protocol, dict[str, Any]]:
-    """Return a variant of a protocol and the settings that were changed.
+def _kinds(recipe: object) -> dict[str, tuple[Any, str]]:
+    """Return the type and the field of every setting by its public name."""
+    rules = get_type_hints(Protocol)
+    found = {name: (rules[name], name) for name in _RULES}
+    if is_dataclass(recipe):
+        hints = get_type_hints(recipe if isinstance(recipe, type) else type(recipe))
+        named = [field.name for field in fields(recipe) if field.name not in _FIXED]
+        found |= {name.rstrip("_"): (hints[name], name) for name in named}
+    return found
+
+
+def prescribe(
+    method: _M, protocol: Protocol, texts: Sequence[str]
+) -> tuple[_M, Protocol, dict[str, Any]]:
+    """Return a method with its settings under a protocol, the protocol, and what was changed.
 
     A setting that is given its own value is no change.
 
     Args:
+        method: gets the protocol's recipe, if it is of that kind.
         protocol: to start from.
         texts: ``name=value`` each; later ones win.
 
     Raises:
         UsageError: no '=', an unknown name, or a value that the setting does not take.
     """
-    kinds = get_type_hints(Protocol)
-    changes: dict[str, Any] = {}
+    recipe = method.recipe
+    if isinstance(recipe, Recipe):
+        recipe = protocol.recipe_for(method.network)
+    kinds = _kinds(recipe)
+    wanted: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        field = _ALIASES.get(name, name)
-        if not equals or field not in kinds or field in _FIXED:
+        if not equals or name not in kinds:
             raise UsageError(
-                f"--set {text!r} names no setting of a protocol",
-                f"{did_you_mean(name, settable())}Write --set name=value with one of:"
-                f" {', '.join(settable())}.",
+                f"--set {text!r} names no setting of {method.name}",
+                f"{did_you_mean(name, kinds)}Write --set name=value with one of:"
+                f" {', '.join(kinds)}.",
             )
-        changes[field] = _parse(kinds[field], value, name)
-    changed = {f: v for f, v in changes.items() if getattr(protocol, f) != v}
-    names = {field: name for name, field in _ALIASES.items()}
-    variant = replace(protocol, **changed)
-    if variant.crop > variant.short_side:
+        wanted[name] = _parse(kinds[name][0], value, name)
+    changed = {n: v for n, v in sorted(wanted.items()) if v != _value(protocol, recipe, kinds, n)}
+    protocol = replace(protocol, **{n: v for n, v in changed.items() if n in _RULES})
+    if recipe is not None:
+        own = {kinds[n][1]: v for n, v in changed.items() if n not in _RULES}
+        recipe = replace(recipe, **own)
+        prescribed: Any = method
+        method = replace(prescribed, recipe=recipe)
+    if isinstance(recipe, Recipe) and recipe.crop > recipe.short_side:
         raise UsageError(
-            f"a crop of {variant.crop} does not fit into a short side of {variant.short_side}",
+            f"a crop of {recipe.crop} does not fit into a short side of {recipe.short_side}",
             "Set crop and short_side together.",
         )
-    return variant, {names.get(f, f): v for f, v in sorted(changed.items())}
+    return method, protocol, changed
+
+
+def _value(
+    protocol: Protocol, recipe: object, kinds: Mapping[str, tuple[Any, str]], name: str
+) -> object:
+    return getattr(protocol if name in _RULES else recipe, kinds[name][1])
 
 
 def _parse(kind: Any, text: str, name: str) -> Any:  # noqa: ANN401 - a type, and its value
@@ -72,6 +101,11 @@ def _parse(kind: Any, text: str, name: str) -> Any:  # noqa: ANN401 - a type, an
     if get_origin(plain) is Literal:
         if text in get_args(plain):
             return text
+    elif plain is bool:
+        if text in ("true", "false"):
+            return text == "true"
+    elif plain is str:
+        return text
     else:
         try:
             value = plain(text)
@@ -96,6 +130,10 @@ def _words(kind: Any, name: str) -> str:  # noqa: ANN401 - a type
         return " or ".join(get_args(kind))
     if get_origin(kind) in (Union, types.UnionType):
         return " or ".join(_words(k, name) for k in get_args(kind))
+    if kind is bool:
+        return "true or false"
+    if kind is str:
+        return "a text"
     if kind is int:
         return "a whole number" if name in _MAY_BE_NOTHING else "a whole number above 0"
     if kind is float:

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from mtut_bench.contract.protocol import Protocol
+from mtut_bench.contract.recipe import Recipe
 from mtut_bench.contract.types import Moment
 from mtut_bench.errors import MtutBenchError
 from mtut_bench.runs.trained import TrainedRun
@@ -97,7 +97,7 @@ class Predictor:
     Attributes:
         network: in evaluation mode, on ``device``.
         modality: its input.
-        protocol: of the run.
+        recipe: of the run.
         fps: frames per second of its store.
         device: where it computes.
         precision: 'fp32' or 'bf16'.
@@ -105,7 +105,7 @@ class Predictor:
 
     network: nn.Module
     modality: str
-    protocol: Protocol
+    recipe: Recipe
     fps: float
     device: torch.device
     precision: str = "fp32"
@@ -132,7 +132,7 @@ class Predictor:
                 self.network,
                 torch.from_numpy(frames_THWC[None]),
                 self.modality,
-                self.protocol,
+                self.recipe,
                 self.device,
                 precision=self.precision,
             )
@@ -174,7 +174,7 @@ def open_predictor(run: TrainedRun, modality: str, device: torch.device) -> Pred
     return Predictor(
         network=run.network(modality, device),
         modality=modality,
-        protocol=run.protocol,
+        recipe=run.recipe,
         fps=float(run.manifest.get("store.fps", float, int)),
         device=device,
         precision=run_precision(run) if device.type == "cuda" else "fp32",
@@ -192,7 +192,7 @@ def longest_clip(run: TrainedRun) -> int:
     The longest test clip of the run, or twice the training length where that is more.
     """
     tested = run.manifest.get("test_frames", list)
-    return max(2 * run.protocol.clip_length, *map(int, tested))
+    return max(2 * run.recipe.clip_length, *map(int, tested))
 
 
 def cut_windows(

@@ -131,7 +131,7 @@ def resident_batches(held: Held, clips: TrainingClips, sampler: EpochSampler) ->
     """
     for keys in sampler:
         placed = [clips.place(*key) for key in keys]
-        yield gather(held, placed, clips.reader.table.offsets, clips.protocol.clip_length)
+        yield gather(held, placed, clips.reader.table.offsets, clips.recipe.clip_length)
 
 
 def gather(held: Held, placed: Sequence[Placed], offsets: Sequence[int], clip_length: int) -> Batch:

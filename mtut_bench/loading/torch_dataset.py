@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mtut_bench.contract.protocol import Protocol
+from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import UsageError
 from mtut_bench.files import StrPath
 from mtut_bench.loading.sampling import place_window
@@ -23,7 +23,7 @@ class StoreItem(NamedTuple):
     """One clip; torch's default collation makes a batch of it if all clips have one length.
 
     Attributes:
-        clips: per modality, the stored frames, uint8 (T, H, W, C), or with a protocol the
+        clips: per modality, the stored frames, uint8 (T, H, W, C), or with a recipe the
             network's input, float32 (C, T, crop, crop).
         label: class index.
         clip_id: of the clip table.
@@ -38,7 +38,7 @@ class StoreDataset(Dataset[StoreItem]):
     """The clips of a store, in the order of its table; all modalities show the same moments.
 
     It may be pickled and copied into any number of workers: each opens the store for itself.
-    Nothing is drawn at random; for the augmented clips of a protocol see
+    Nothing is drawn at random; for the augmented clips of a recipe see
     :class:`mtut_bench.loading.training_clips.TrainingClips`.
 
     Args:
@@ -47,7 +47,7 @@ class StoreDataset(Dataset[StoreItem]):
         clip_ids: which clips, in this order, such as one side of a fold; all where it is None.
         clip_length: frames of every item: the middle of a longer clip, a shorter one between
             frames of zeros. None: each clip whole, of its own length.
-        protocol: makes items the network's input, centre crop; None leaves the stored bytes.
+        recipe: makes items the network's input, centre crop; None leaves the stored bytes.
 
     Attributes:
         classes: names, in the order of the labels.
@@ -64,7 +64,7 @@ class StoreDataset(Dataset[StoreItem]):
         clip_ids: Sequence[str] | None = None,
         *,
         clip_length: int | None = None,
-        protocol: Protocol | None = None,
+        recipe: Recipe | None = None,
     ) -> None:
         self.store = Path(store)
         reader = StoreReader(self.store)
@@ -72,7 +72,7 @@ class StoreDataset(Dataset[StoreItem]):
         self.modalities = reader.modalities if modalities is None else tuple(modalities)
         self.clip_ids = tuple(index) if clip_ids is None else tuple(clip_ids)
         self.clip_length = clip_length
-        self.protocol = protocol
+        self.recipe = recipe
         self.classes = tuple(reader.attributes["classes"])
         self._check(reader)
         self._opened: tuple[int, StoreReader] | None = None
@@ -101,11 +101,11 @@ class StoreDataset(Dataset[StoreItem]):
         return self.__dict__ | {"_opened": None}
 
     def _input(self, frames_THWC: Tensor, modality: str, valid_T: Tensor) -> Tensor:
-        if self.protocol is None:
+        if self.recipe is None:
             return frames_THWC
         height, width = frames_THWC.shape[1:3]
-        crop = centre_crop(height, width, self.protocol)
-        return to_input(frames_THWC[None], modality, [crop], self.protocol, valid_T[None])[0]
+        crop = centre_crop(height, width, self.recipe)
+        return to_input(frames_THWC[None], modality, [crop], self.recipe, valid_T[None])[0]
 
     def _reader(self) -> StoreReader:
         """Return this process's reader: one that was inherited by a fork is not used."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from mtut_bench.contract.protocol import Protocol
+from mtut_bench.contract.recipe import Recipe
 from mtut_bench.files import StrPath
 from mtut_bench.loading.sampling import Window, draw_clip, epoch_order, place_window
 from mtut_bench.loading.transforms import Crop, choose_crop
@@ -99,7 +99,7 @@ class TrainingClips(Dataset[_Item]):
         store: path of the store; opened lazily, once per worker.
         clip_ids: the training side of a fold.
         modalities: which frames to read.
-        protocol: window and crop sizes, flip rule.
+        recipe: window and crop sizes, flip rule.
         seed: of the run.
     """
 
@@ -108,13 +108,13 @@ class TrainingClips(Dataset[_Item]):
         store: StrPath,
         clip_ids: Sequence[str],
         modalities: Sequence[str],
-        protocol: Protocol,
+        recipe: Recipe,
         seed: int,
     ) -> None:
         self.store = Path(store)
         self.clip_ids = tuple(clip_ids)
         self.modalities = tuple(modalities)
-        self.protocol = protocol
+        self.recipe = recipe
         self.seed = seed
         self._reader: StoreReader | None = None
 
@@ -140,15 +140,15 @@ class TrainingClips(Dataset[_Item]):
         index = reader.table.index[clip_id]
         row = reader.table.rows[index]
         draw = draw_clip(self.seed, epoch, clip_id)
-        window = place_window(row.num_frames, self.protocol.clip_length, draw.time)
+        window = place_window(row.num_frames, self.recipe.clip_length, draw.time)
         flip, label = self._mirror(row.label, draw.flip)
         height, width = reader.frame_size
-        crop = choose_crop(height, width, self.protocol, draw.top, draw.left, flip)
+        crop = choose_crop(height, width, self.recipe, draw.top, draw.left, flip)
         return Placed(index, window, crop, label, clip_id)
 
     def __getitem__(self, key: tuple[int, int]) -> _Item:
         placed = self.place(*key)
-        length, window = self.protocol.clip_length, placed.window
+        length, window = self.recipe.clip_length, placed.window
         frames: dict[str, Tensor] = {}
         for modality in self.modalities:
             stored = self.reader.read(placed.index, modality, window.start, window.stop)
@@ -165,7 +165,7 @@ class TrainingClips(Dataset[_Item]):
     def _mirror(self, label: int, draw: float) -> tuple[bool, int]:
         """Return (flip, label): the class of the mirrored clip, by the store's own table."""
         mirror = self.reader.attributes["mirror"]
-        rule = self.protocol.flip
+        rule = self.recipe.flip
         if rule == "none" or mirror is None or draw >= 0.5:
             return False, label
         if rule == "plain":

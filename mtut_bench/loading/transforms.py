@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mtut_bench.contract.protocol import Protocol
+from mtut_bench.contract.recipe import Recipe
 from mtut_bench.contract.types import behaves_like
 from mtut_bench.store.format import FLOW_LIMIT_PX
 
@@ -38,19 +38,19 @@ class Crop:
     flip: bool
 
 
-def network_channels(modality: str, protocol: Protocol) -> int:
+def network_channels(modality: str, recipe: Recipe) -> int:
     """Return the channels of a modality's network input; depth is replicated to three or not."""
-    if behaves_like(modality) == "depth" and protocol.depth_input == "first-conv-sum":
+    if behaves_like(modality) == "depth" and recipe.depth_input == "first-conv-sum":
         return 1
     return 2 if behaves_like(modality) == "flow" else 3
 
 
-def resized_size(height: int, width: int, protocol: Protocol) -> tuple[int, int]:
+def resized_size(height: int, width: int, recipe: Recipe) -> tuple[int, int]:
     """Return the (height, width) that frames are resized to before the crop."""
-    short = protocol.short_side
-    if protocol.resize == "stretch":
+    short = recipe.short_side
+    if recipe.resize == "stretch":
         return short, short
-    if protocol.resize == "stretch-4:3":
+    if recipe.resize == "stretch-4:3":
         return short, round(short * 4 / 3)
     if height <= width:
         return short, round(width * short / height)
@@ -58,34 +58,34 @@ def resized_size(height: int, width: int, protocol: Protocol) -> tuple[int, int]
 
 
 def choose_crop(
-    height: int, width: int, protocol: Protocol, top: float, left: float, flip: bool
+    height: int, width: int, recipe: Recipe, top: float, left: float, flip: bool
 ) -> Crop:
     """Return a random crop from uniform numbers in [0, 1).
 
     Args:
         height: of the stored frames.
         width: of the stored frames.
-        protocol: sizes.
+        recipe: sizes.
         top: position between the first and the last possible row.
         left: position between the first and the last possible column.
         flip: mirror the crop.
     """
-    tall, wide = resized_size(height, width, protocol)
-    rows, columns = tall - protocol.crop + 1, wide - protocol.crop + 1
+    tall, wide = resized_size(height, width, recipe)
+    rows, columns = tall - recipe.crop + 1, wide - recipe.crop + 1
     return Crop(int(top * rows), int(left * columns), flip)
 
 
-def centre_crop(height: int, width: int, protocol: Protocol) -> Crop:
+def centre_crop(height: int, width: int, recipe: Recipe) -> Crop:
     """Return the crop of the test: the centre, not mirrored."""
-    tall, wide = resized_size(height, width, protocol)
-    return Crop((tall - protocol.crop) // 2, (wide - protocol.crop) // 2, flip=False)
+    tall, wide = resized_size(height, width, recipe)
+    return Crop((tall - recipe.crop) // 2, (wide - recipe.crop) // 2, flip=False)
 
 
 def to_input(
     frames_NTHWC: Tensor,
     modality: str,
     crops: list[Crop],
-    protocol: Protocol,
+    recipe: Recipe,
     valid_NT: Tensor | None = None,
 ) -> Tensor:
     """Return the network input of a batch.
@@ -98,7 +98,7 @@ def to_input(
         frames_NTHWC: uint8, as stored, on any device.
         modality: name of a modality.
         crops: one per clip.
-        protocol: sizes and the value of padding frames.
+        recipe: sizes and the value of padding frames.
         valid_NT: bool; False marks padding frames. None: there are none.
 
     Returns:
@@ -106,18 +106,18 @@ def to_input(
         -102..165 with 'bgr-mean'.
     """
     num_clips, num_frames, height, width, channels = frames_NTHWC.shape
-    tall, wide = resized_size(height, width, protocol)
+    tall, wide = resized_size(height, width, recipe)
     images = frames_NTHWC.reshape(-1, height, width, channels).permute(0, 3, 1, 2).float()
     # Antialiasing changes nothing when enlarging (the paper's case) and avoids sampling noise when
-    # a small protocol shrinks the frames.
+    # a small recipe shrinks the frames.
     images = functional.interpolate(
         images, size=(tall, wide), mode="bilinear", align_corners=False, antialias=True
     )
-    if behaves_like(modality) == "depth" and protocol.scaling == "bgr-mean":
-        images = images.expand(-1, network_channels(modality, protocol), -1, -1)
-    images = _scale(images, modality, protocol, (wide / width, tall / height))
+    if behaves_like(modality) == "depth" and recipe.scaling == "bgr-mean":
+        images = images.expand(-1, network_channels(modality, recipe), -1, -1)
+    images = _scale(images, modality, recipe, (wide / width, tall / height))
     clips = images.reshape(num_clips, num_frames, -1, tall, wide)
-    size = protocol.crop
+    size = recipe.crop
     cut = torch.stack(
         [
             _mirror(clip[..., crop.top : crop.top + size, crop.left : crop.left + size], modality)
@@ -127,18 +127,18 @@ def to_input(
         ]
     )
     if valid_NT is not None:
-        black = protocol.pad_value == "black" and behaves_like(modality) != "flow"
-        pad = _scale(torch.zeros_like(cut[:1, 0, :, :1, :1]), modality, protocol) if black else 0.0
+        black = recipe.pad_value == "black" and behaves_like(modality) != "flow"
+        pad = _scale(torch.zeros_like(cut[:1, 0, :, :1, :1]), modality, recipe) if black else 0.0
         cut = torch.where(valid_NT[:, :, None, None, None], cut, pad)
-    wanted = network_channels(modality, protocol)
+    wanted = network_channels(modality, recipe)
     return cut.expand(-1, -1, wanted, -1, -1).transpose(1, 2).contiguous()
 
 
 def _scale(
-    images: Tensor, modality: str, protocol: Protocol, factors: tuple[float, float] = (1.0, 1.0)
+    images: Tensor, modality: str, recipe: Recipe, factors: tuple[float, float] = (1.0, 1.0)
 ) -> Tensor:
     """Return (N, C, H, W) bytes as network input; factors (x, y) are those of the resize."""
-    if behaves_like(modality) != "flow" and protocol.scaling == "unit":
+    if behaves_like(modality) != "flow" and recipe.scaling == "unit":
         return images / 127.5 - 1.0
     if behaves_like(modality) != "flow":
         mean = _constant(BGR_MEAN, images.device)

@@ -13,7 +13,6 @@ from torch import nn
 from mtut_bench.files import StrPath, write_atomic
 from mtut_bench.loading.transforms import centre_crop, to_input
 from mtut_bench.runs.spec import RunPlan
-from mtut_bench.store.reader import StoreReader
 
 __all__ = ["fixed_clips", "save_maps"]
 
@@ -32,7 +31,6 @@ def fixed_clips(clip_ids: tuple[str, ...]) -> tuple[str, ...]:
 def save_maps(
     path: StrPath,
     networks: Mapping[str, nn.Module],
-    reader: StoreReader,
     plan: RunPlan,
     device: torch.device,
 ) -> None:
@@ -45,14 +43,14 @@ def save_maps(
     Args:
         path: file to write.
         networks: trained, per modality.
-        reader: the store.
-        plan: method, protocol and fold.
+        plan: store, method and fold.
         device: of the networks.
 
     Raises:
         StoreError: frames are damaged.
     """
-    crop = centre_crop(*reader.frame_size, plan.protocol)
+    reader, correlate = plan.reader, plan.network_method.correlate
+    crop = centre_crop(*reader.frame_size, plan.recipe)
     arrays: dict[str, Any] = {}
     for number, clip_id in enumerate(fixed_clips(plan.fold.test)):
         arrays[f"{number}/id"] = np.array(clip_id)
@@ -61,11 +59,11 @@ def save_maps(
             frames = reader.read(reader.table.index[clip_id], modality)
             batch = torch.from_numpy(frames[None]).to(device)
             with torch.inference_mode():
-                clip = to_input(batch, modality, [crop], plan.protocol)
+                clip = to_input(batch, modality, [crop], plan.recipe)
                 features = network.eval()(clip).features_NCTHW.float()
                 arrays[f"{name}/map"] = features.mean(dim=1)[0].cpu().numpy()
-                if plan.method.correlate is not None:
-                    matrix = plan.method.correlate(features)[0]
+                if correlate is not None:
+                    matrix = correlate(features)[0]
                     arrays[f"{name}/correlation"] = matrix.cpu().numpy()
             arrays[f"{name}/thumbs"] = _thumbs(frames)
     buffer = io.BytesIO()

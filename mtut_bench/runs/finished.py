@@ -178,9 +178,9 @@ def _read_predictions(folder: Path, manifest: Manifest) -> Predictions:
         raise PredictionError(f"{path}: {fault.what}", CURE) from fault
     trained_on = manifest.items("identity.modalities", str)
     num_classes = len(manifest.get("store.classes", list))
-    if sorted(scores.modalities) != sorted(trained_on) or scores.logits_MNK.shape[2] != num_classes:
+    if sorted(scores.modalities) != sorted(trained_on) or scores.num_classes != num_classes:
         manifest.refuse(
             f"says {num_classes} classes of {trained_on}, predictions.npz has "
-            f"{scores.logits_MNK.shape[2]} of {list(scores.modalities)}"
+            f"{scores.num_classes} of {list(scores.modalities)}"
         )
     return scores

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mtut_bench.contract.folds import choose_folds, make_folds
-from mtut_bench.contract.metrics import accuracy
-from mtut_bench.contract.predictions import fuse, read
+from mtut_bench.contract.predictions import accuracies, read
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.contract.types import NOT_STORES, name_recordings
 from mtut_bench.errors import PredictionError, RunError, StoreError
@@ -96,11 +95,7 @@ def _accuracies(path: Path) -> str:
         scores = read(path)
     except PredictionError as error:
         return error.what
-    single = zip(scores.modalities, scores.probabilities_MNK, strict=True)
-    found = {name: accuracy(scores_NK, scores.labels_N) for name, scores_NK in single}
-    if len(found) > 1:
-        found["fused"] = accuracy(fuse(scores, scores.modalities), scores.labels_N)
-    return ", ".join(f"{name} {share:.1%}" for name, share in found.items())
+    return ", ".join(f"{name} {share:.1%}" for name, share in accuracies(scores).items())
 
 
 def list_clips(

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import torch
 
+from mtut_bench.contract.method import NetworkMethod
 from mtut_bench.errors import RunError, UsageError
 from mtut_bench.loading.device_cache import Residence
 from mtut_bench.loading.transforms import network_channels
@@ -83,12 +84,12 @@ def fresh_learner(plan: RunPlan, modality: str, machine: Machine, **options: boo
         machine: device, and whether activations are recomputed.
         options: ``recompute`` instead of the machine's.
     """
-    weights = plan.arm.weights.get(modality)
+    weights = plan.weights.get(modality)
     return build_learner(
-        plan.method,
+        plan.network_method,
         modality,
         plan.identity["num_classes"],
-        plan.protocol,
+        plan.recipe,
         plan.seed,
         machine.device,
         weights=weights.path if weights else None,
@@ -124,11 +125,16 @@ def out_of_memory(plan: RunPlan, machine: Machine) -> RunError:
         plan: the run.
         machine: device.
     """
-    protocol, batch = plan.protocol, plan.protocol.batch_size
-    at_once = -(-batch // protocol.accumulation)
+    if not isinstance(plan.method, NetworkMethod):
+        return RunError(
+            f"out of memory on {machine.device}: method {plan.method.name}",
+            "Use --device cpu, or end other programs that use this GPU.",
+        )
+    recipe, batch = plan.recipe, plan.recipe.batch_size
+    at_once = -(-batch // recipe.accumulation)
     what = (
         f"out of memory on {machine.device}: {len(plan.modalities)} networks, batch {batch}"
-        f" ({at_once} at once), clips of {protocol.clip_length} x {protocol.crop} x {protocol.crop}"
+        f" ({at_once} at once), clips of {recipe.clip_length} x {recipe.crop} x {recipe.crop}"
     )
     ways = [] if machine.recompute else ["--recompute needs less memory and keeps every number"]
     fits = _measure_fit(plan, machine)
@@ -159,7 +165,7 @@ def clips_that_fit(total_bytes: int, base_bytes: int, clip_bytes: int) -> int:
 
 def _measure_fit(plan: RunPlan, machine: Machine) -> int:
     """Return how many clips would fit, from one step of one clip; 0 where even that does not."""
-    device, protocol = machine.device, plan.protocol
+    device, recipe = machine.device, plan.recipe
     gc.collect()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
@@ -167,11 +173,11 @@ def _measure_fit(plan: RunPlan, machine: Machine) -> int:
         before = torch.cuda.memory_allocated(device)
         networks = {m: fresh_learner(plan, m, machine).network.train() for m in plan.modalities}
         weights = torch.cuda.memory_allocated(device) - before
-        with autocast(device, plan.arm.precision):
+        with autocast(device, plan.precision):
             loss = torch.zeros((), device=device)
             for modality, network in networks.items():
-                shape = (protocol.clip_length, protocol.crop, protocol.crop)
-                channels = network_channels(modality, protocol)
+                shape = (recipe.clip_length, recipe.crop, recipe.crop)
+                channels = network_channels(modality, recipe)
                 clip = torch.zeros(1, channels, *shape, device=device)
                 loss = loss + network(clip).logits_NKT.float().sum()
         loss.backward()

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from mtut_bench.contract.method import NetworkOutput, ObjectiveOutput
 from mtut_bench.contract.method_file import where
+from mtut_bench.contract.networks import NetworkOutput, ObjectiveOutput
 from mtut_bench.errors import UsageError
 from mtut_bench.loading.transforms import network_channels
 from mtut_bench.runs.machine import Machine, fresh_learner
 from mtut_bench.runs.spec import RunPlan
 from mtut_bench.training.train_state import autocast, seeded
+from mtut_bench.training.two_stage import TwoStageMethod
 
 __all__ = ["distinct_trials", "try_method"]
 
@@ -44,49 +45,50 @@ def try_method(plan: RunPlan, machine: Machine) -> None:
         UsageError: a user's own method fails or breaks the contract; names file and line. A fault
             of our own methods keeps its traceback.
     """
-    method = plan.method
+    method, file = plan.method, plan.loaded.file
     try:
         problem = _step(plan, machine)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
-        if not method.file:
+        if not file:
             raise
         raise UsageError(
             f"method {method.name} fails on a made-up batch:"
-            f" {where(method.file.rpartition(':')[0], error)}",
-            f"Correct {method.file}; nothing was trained.",
+            f" {where(file.rpartition(':')[0], error)}",
+            f"Correct {file}; nothing was trained.",
         ) from error
     if problem:
-        place = f" ({method.file})" if method.file else ""
+        place = f" ({file})" if file else ""
         raise UsageError(
             f"method {method.name}{place} breaks the contract on a made-up batch: {problem}",
-            "See mtut_bench/contract/method.py; nothing was trained.",
+            "See mtut_bench/contract/networks.py; nothing was trained.",
         )
 
 
 def _step(plan: RunPlan, machine: Machine) -> str:
-    """Return what breaks :mod:`mtut_bench.contract.method`; "" where nothing does."""
-    protocol, device = plan.protocol, machine.device
+    """Return what breaks :mod:`mtut_bench.contract.networks`; "" where nothing does."""
+    recipe, device = plan.recipe, machine.device
     num_classes = plan.identity["num_classes"]
     labels = torch.arange(_NUM_CLIPS, device=device) % num_classes
-    valid = torch.ones(_NUM_CLIPS, protocol.clip_length, dtype=torch.bool, device=device)
-    valid[0, -1] = protocol.clip_length == 1
+    valid = torch.ones(_NUM_CLIPS, recipe.clip_length, dtype=torch.bool, device=device)
+    valid[0, -1] = recipe.clip_length == 1
     outputs: dict[str, NetworkOutput] = {}
     networks = {m: fresh_learner(plan, m, machine).network.train() for m in plan.modalities}
-    objective = plan.method.build_objective(protocol.objective_settings())
+    assert isinstance(plan.method, TwoStageMethod)
+    objective = plan.method.objective()
     with seeded(plan.seed, device):
         clips = {
             modality: torch.rand(
-                (_NUM_CLIPS, network_channels(modality, protocol), protocol.clip_length)
-                + (protocol.crop, protocol.crop),
+                (_NUM_CLIPS, network_channels(modality, recipe), recipe.clip_length)
+                + (recipe.crop, recipe.crop),
                 device=device,
             )
             * 2
             - 1
             for modality in plan.modalities
         }
-        with autocast(device, plan.arm.precision):
+        with autocast(device, plan.precision):
             for modality, network in networks.items():
                 outputs[modality] = network(clips[modality])
                 problem = _check_output(outputs[modality], num_classes)
@@ -100,7 +102,7 @@ def _step(plan: RunPlan, machine: Machine) -> str:
         for modality, network in networks.items():
             if not any(parameter.grad is not None for parameter in network.parameters()):
                 return f"the loss of {modality} reaches no weight of its network"
-        with torch.no_grad(), autocast(device, plan.arm.precision):
+        with torch.no_grad(), autocast(device, plan.precision):
             for modality, network in networks.items():
                 problem = _check_output(network.eval()(clips[modality][:1]), num_classes, 1)
                 if problem:

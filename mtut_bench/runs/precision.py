@@ -127,7 +127,7 @@ class PrecisionChecks:
             RunError: not even two clips fit into the device's memory.
         """
         for plan in plans:
-            if plan.arm.precision == "fp32":
+            if plan.precision == "fp32":
                 continue
             for modality in plan.modalities:
                 key = _network_key(plan, modality)
@@ -135,10 +135,10 @@ class PrecisionChecks:
                     compare = partial(_compare_run, plan, modality, self._machine)
                     agreement = explain_memory(plan, self._machine, compare)
                     what = f"{plan.method.network} on {modality}"
-                    refuse_disagreement(agreement, plan.arm.precision, what, self._machine.device)
+                    refuse_disagreement(agreement, plan.precision, what, self._machine.device)
                     self._found[key] = agreement
                     if self._say:
-                        self._say(_describe_agreement(agreement, plan.arm.precision, what))
+                        self._say(_describe_agreement(agreement, plan.precision, what))
 
     def of(self, plan: RunPlan) -> dict[str, Any] | None:
         """Return what was found for a run, per modality, JSON-ready; None for fp32.
@@ -146,7 +146,7 @@ class PrecisionChecks:
         Raises:
             PrecisionError: as :meth:`check`.
         """
-        if plan.arm.precision == "fp32":
+        if plan.precision == "fp32":
             return None
         self.check([plan])
         return {m: asdict(self._found[_network_key(plan, m)]) for m in plan.modalities}
@@ -163,24 +163,24 @@ def _describe_agreement(agreement: Agreement, precision: str, what: str) -> str:
 
 def _network_key(plan: RunPlan, modality: str) -> str:
     """Return what two runs have in common whose networks are of the same layers and sizes."""
-    stage = plan.stage_identities[modality]
+    stage = plan.shared_keys[modality]
     names = ("num_classes", "precision", "protocol", "network", "source")
-    channels = network_channels(modality, plan.protocol)
+    channels = network_channels(modality, plan.recipe)
     return sha256_of_json({**{name: stage[name] for name in names}, "channels": channels})
 
 
 def _compare_run(plan: RunPlan, modality: str, machine: Machine) -> Agreement:
-    protocol = plan.protocol
-    clips = TrainingClips(plan.store, plan.fold.train, (modality,), protocol, plan.seed)
-    sampler = EpochSampler(len(clips), protocol.batch_size, plan.seed)
-    batch = split_batch(next(iter(make_loader(clips, sampler, 0))), protocol.accumulation)[0]
+    recipe = plan.recipe
+    clips = TrainingClips(plan.store, plan.fold.train, (modality,), recipe, plan.seed)
+    sampler = EpochSampler(len(clips), recipe.batch_size, plan.seed)
+    batch = split_batch(next(iter(make_loader(clips, sampler, 0))), recipe.accumulation)[0]
     batch = batch.to(machine.device)
-    clip = to_input(batch.frames[modality], modality, batch.crops, protocol, batch.valid_NT)
+    clip = to_input(batch.frames[modality], modality, batch.crops, recipe, batch.valid_NT)
     labels = batch.labels_N
     while True:
         network = fresh_learner(plan, modality, machine, recompute=False).network
         try:
-            return compare_step(network, clip, labels, plan.arm.precision)
+            return compare_step(network, clip, labels, plan.precision)
         except torch.OutOfMemoryError:
             if len(labels) <= 2:
                 raise

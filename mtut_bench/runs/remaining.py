@@ -7,10 +7,11 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import RunError
 from mtut_bench.progress import Countdown, Piece
-from mtut_bench.runs.planning import measured_rate
 from mtut_bench.runs.spec import RunPlan
+from mtut_bench.runs.workload import measured_rate
 
 __all__ = ["count_down"]
 
@@ -18,8 +19,8 @@ __all__ = ["count_down"]
 def count_down(plans: Sequence[RunPlan]) -> Countdown:
     """Return the countdown of all epochs that are left, at first at the rates of earlier runs.
 
-    A unit is one clip through one network, a step is an epoch. Pieces are named by the ids of first
-    stages and of runs.
+    A unit is one clip through one network, a step is an epoch. Pieces are named by the folders of
+    first stages and of runs.
 
     Args:
         plans: done, begun or not.
@@ -29,16 +30,20 @@ def count_down(plans: Sequence[RunPlan]) -> Countdown:
     for plan in plans:
         if plan.done():
             continue
-        protocol, num_clips = plan.protocol, len(plan.fold.train)
-        kind = f"{protocol.name} {plan.method.network}"
+        if not isinstance(plan.method.recipe, Recipe):
+            # How long another method takes is not known.
+            continue
+        recipe, num_clips = plan.recipe, len(plan.fold.train)
+        kind = f"{plan.protocol.name} {plan.method.network}"
         kinds[kind].append(plan)
-        for modality in plan.modalities:
+        for modality in plan.shared_keys:
             if not plan.stage_done(modality):
-                left = protocol.epochs_alone - _epochs_in(plan.stage_folder(modality), "alone")
+                folder = plan.stage_folder(modality)
+                left = recipe.epochs_alone - _epochs_in(folder, "alone")
                 done = partial(plan.stage_done, modality)
-                pieces[plan.stage_id(modality)] = Piece(kind, left, num_clips, done)
-        left = protocol.epochs_joint - _epochs_in(plan.folder, "joint")
-        pieces[plan.run_id] = Piece(kind, left, num_clips * len(plan.modalities), plan.done)
+                pieces[folder.name] = Piece(kind, left, num_clips, done)
+        left = recipe.epochs_joint - _epochs_in(plan.folder, "joint")
+        pieces[plan.folder.name] = Piece(kind, left, num_clips * len(plan.modalities), plan.done)
     rates: dict[str, float] = {}
     for kind, some in kinds.items():
         # A forecast is no reason to stop at a damaged stage that these runs may not need.

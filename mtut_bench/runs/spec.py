@@ -1,21 +1,60 @@
-"""What makes a run the run it is: SHA-256 of canonical JSON, and the folder that follows."""
+"""What a run is: the small text that describes it, and the plan with its identity that follows.
 
+The identity is all that changes a number, JSON-ready; its SHA-256 is the run's id and names its
+folder.
+"""
+
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from mtut_bench.contract.folds import FOLD_UNIT
-from mtut_bench.contract.method import Method
+from mtut_bench.contract.method import Method, NetworkMethod
+from mtut_bench.contract.method_file import LoadedMethod
 from mtut_bench.contract.protocol import Protocol
+from mtut_bench.contract.recipe import Recipe
 from mtut_bench.contract.types import Fold
-from mtut_bench.files import StrPath, sha256_of_json
+from mtut_bench.errors import RunError
+from mtut_bench.files import sha256_of_json
 from mtut_bench.store.reader import StoreReader
 
-__all__ = ["Arm", "RunPlan", "Weights", "plan_run"]
+__all__ = ["RunPlan", "RunSpec", "Weights", "artefact_done", "make_plan", "shared_folder"]
 
-_JOINT_FIELDS = ("epochs_joint", "stage_two")
-"""Protocol fields that stage one does not see."""
+
+class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One method on one store, as typed: all that a process needs to do a run.
+
+    Attributes:
+        method: its name, or 'path/to/file.py:function' of a user's own.
+        store: path of the store.
+        protocol: its name.
+        dataset: that the store must hold; "" for any.
+        fold: name of a fold, or several joined by commas, or 'all'; of a planned run one.
+        fold_unit: who is left out, 'person' or 'user'; 'user' is a marked variant.
+        modalities: to learn; empty for all of the store's.
+        seed: of every draw.
+        settings: ``name=value`` texts that change settings of the protocol or the method.
+        precision: 'fp32' or 'bf16'; a method that computes in fp32 alone takes that.
+        runs: root folder of runs.
+        weights: folder of pretrained weights.
+    """
+
+    method: str
+    store: str
+    protocol: str
+    dataset: str = ""
+    fold: str = "all"
+    fold_unit: str = "person"
+    modalities: tuple[str, ...] = ()
+    seed: int = 0
+    settings: tuple[str, ...] = ()
+    precision: str = "fp32"
+    runs: str = "runs"
+    weights: str = "weights"
 
 
 @dataclass(frozen=True)
@@ -27,74 +66,82 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Arm:
-    """What is compared: everything of a run but fold and modalities.
+class RunPlan:
+    """One method on one fold with one seed: a run that can be done, and what its text names.
 
     Attributes:
-        method: the player.
-        protocol: the rules as they hold for the method's network.
-        overrides: settings of the protocol that the user changed, and who is left out if that is
-            not a person; {} for the protocol itself. A run with any fills no published cell.
-        seed: of every draw.
-        precision: 'fp32', or 'bf16' for autocast on a GPU.
+        spec: of this run; one fold, its modalities.
+        reader: the store.
+        fold: training and test clips.
+        loaded: the method under the protocol, and where it came from.
+        protocol: the rules.
+        overrides: settings that the user changed, and who is left out if that is not a person; {}
+            for the protocol itself. A run with any fills no published cell.
+        identity: JSON-ready; its hash names the run.
+        shared_keys: of artefacts that other runs may share, by name: first stages, by modality.
         weights: per modality; empty from scratch.
     """
 
-    method: Method
-    protocol: Protocol
-    seed: int
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    precision: str = "fp32"
-    weights: Mapping[str, Weights] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class RunPlan:
-    """One method on one fold with one seed.
-
-    Attributes:
-        store: path of the store.
-        fold: training and test clips.
-        arm: method, protocol, seed, precision, weights.
-        modalities: networks of the run, in order.
-        identity: JSON-ready; its hash names the run.
-        stage_identities: the same for stage one of each modality.
-        runs: root folder of runs.
-    """
-
-    store: Path
+    spec: RunSpec
+    reader: StoreReader
     fold: Fold
-    arm: Arm
-    modalities: tuple[str, ...]
+    loaded: LoadedMethod
+    protocol: Protocol
+    overrides: Mapping[str, Any]
     identity: dict[str, Any]
-    stage_identities: dict[str, dict[str, Any]]
-    runs: Path
+    shared_keys: Mapping[str, Mapping[str, Any]]
+    weights: Mapping[str, Weights] = field(default_factory=dict)
 
     @property
     def method(self) -> Method:
-        """The player."""
-        return self.arm.method
+        """The method, its settings as they hold under the protocol."""
+        return self.loaded.method
 
     @property
-    def protocol(self) -> Protocol:
-        """The rules as they hold for the method's network."""
-        return self.arm.protocol
+    def recipe(self) -> Recipe:
+        """That of a method which trains networks in two stages."""
+        recipe = self.method.recipe
+        if not isinstance(recipe, Recipe):
+            raise TypeError(f"{self.method.name} has another recipe")
+        return recipe
+
+    @property
+    def network_method(self) -> NetworkMethod:
+        """The method, of which it is known that it trains networks."""
+        if not isinstance(self.method, NetworkMethod):
+            raise TypeError(f"{self.method.name} trains no networks")
+        return self.method
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """To learn, in the project's order."""
+        return self.spec.modalities
 
     @property
     def seed(self) -> int:
         """The seed of every draw."""
-        return self.arm.seed
+        return self.spec.seed
 
     @property
-    def fold_unit(self) -> str:
-        """Who is left out: 'person' or 'user'."""
-        return str(self.arm.overrides.get(FOLD_UNIT, "person"))
+    def precision(self) -> str:
+        """'fp32' or 'bf16'."""
+        return self.spec.precision
+
+    @property
+    def store(self) -> Path:
+        """Path of the store."""
+        return self.reader.path
+
+    @property
+    def runs(self) -> Path:
+        """Root folder of runs."""
+        return Path(self.spec.runs)
 
     @property
     def fold_title(self) -> str:
         """The fold in words, for the terminal."""
-        by = "" if self.fold_unit == "person" else f" by {self.fold_unit}"
-        return f"fold {self.fold.name}{by}"
+        unit = self.spec.fold_unit
+        return f"fold {self.fold.name}{'' if unit == 'person' else f' by {unit}'}"
 
     @property
     def run_id(self) -> str:
@@ -106,87 +153,101 @@ class RunPlan:
         """``<runs>/<store>/<id12>``."""
         return self.runs / self.store.stem / self.run_id[:12]
 
-    def stage_id(self, modality: str) -> str:
-        """Return the SHA-256 of stage one's identity."""
-        return sha256_of_json(self.stage_identities[modality])
+    def stage_id(self, name: str) -> str:
+        """Return the SHA-256 of a shared artefact's key."""
+        return sha256_of_json(self.shared_keys[name])
 
-    def stage_folder(self, modality: str) -> Path:
-        """``<runs>/stages/<id12>``, shared by all methods with this network."""
-        return self.runs / "stages" / self.stage_id(modality)[:12]
+    def stage_folder(self, name: str) -> Path:
+        """``<runs>/stages/<id12>``, shared by all runs that ask for the same key."""
+        return shared_folder(self.runs, self.shared_keys[name])
 
     def done(self) -> bool:
         """Whether the run's result is on disk."""
         return (self.folder / "manifest.json").is_file()
 
-    def stage_done(self, modality: str) -> bool:
-        """Whether stage one of a modality is on disk: the weights, and that they are final."""
-        folder = self.stage_folder(modality)
-        return all((folder / name).is_file() for name in ("manifest.json", "checkpoint.pt"))
+    def stage_done(self, name: str) -> bool:
+        """Whether a shared artefact is on disk, whole."""
+        return artefact_done(self.stage_folder(name))
 
     def begun(self) -> bool:
         """Whether training that the run would continue is on disk."""
-        halves = [
-            self.stage_folder(modality) / "checkpoint.pt"
-            for modality in self.modalities
-            if not self.stage_done(modality)
-        ]
-        return any(file.is_file() for file in [self.folder / "checkpoint.pt", *halves])
+        halves = [self.stage_folder(n) for n in self.shared_keys if not self.stage_done(n)]
+        return any((folder / "checkpoint.pt").is_file() for folder in (self.folder, *halves))
 
 
-def plan_run(
-    reader: StoreReader, fold: Fold, arm: Arm, modalities: tuple[str, ...], runs: StrPath
+def shared_folder(runs: Path, key: Mapping[str, Any]) -> Path:
+    """Return where an artefact that runs share lies.
+
+    Args:
+        runs: root folder of runs.
+        key: all that its content depends on.
+    """
+    return runs / "stages" / sha256_of_json(key)[:12]
+
+
+def artefact_done(folder: Path) -> bool:
+    """Return whether an artefact that runs share is whole: its manifest and the files it names."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        # Before manifests named files, all artefacts were first stages.
+        files = manifest.get("files", ["checkpoint.pt"])
+        return all((folder / name).is_file() for name in files)
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise RunError(
+            f"{folder / 'manifest.json'} is damaged: {error}", "Delete its folder."
+        ) from error
+
+
+def make_plan(
+    spec: RunSpec,
+    reader: StoreReader,
+    fold: Fold,
+    loaded: LoadedMethod,
+    protocol: Protocol,
+    overrides: Mapping[str, Any],
+    weights: Mapping[str, Weights],
 ) -> RunPlan:
     """Return the plan of a run.
 
     Args:
+        spec: of one fold and the modalities that are trained, in the project's order.
         reader: the store; its digest, number of classes and mirror table enter the identity.
         fold: one of the store's folds.
-        arm: method, protocol, seed, precision, weights; of the objective's settings only those
-            that the method names enter.
-        modalities: networks, in the project's order.
-        runs: root folder of runs.
+        loaded: the method under the protocol.
+        protocol: the rules.
+        overrides: settings that the user changed.
+        weights: per modality; empty from scratch.
     """
-    runs = Path(runs)
-    method = arm.method
-    rules = arm.protocol.identity()
-    settings = arm.protocol.objective_settings()
-    joint_names = {*_JOINT_FIELDS, *settings}
-    common: dict[str, Any] = {
+    method = loaded.method
+    changed = dict(overrides)
+    if spec.fold_unit != "person":
+        changed[FOLD_UNIT] = spec.fold_unit
+    own = dict(method.identity())
+    digests = {m: weights[m].sha256 for m in spec.modalities if m in weights}
+    identity: dict[str, Any] = {
         "store_digest": reader.attributes["digest"],
         # The digest covers labels, not how many classes there are besides those that occur.
         "num_classes": len(reader.attributes["classes"]),
         "fold": fold.name,
         "mirror": reader.attributes["mirror"],
-        "seed": arm.seed,
-        "precision": arm.precision,
-    }
-    digests = {m: arm.weights[m].sha256 for m in modalities if m in arm.weights}
-    identity = {
-        **common,
-        "protocol": rules,
-        "overrides": dict(arm.overrides),
+        "seed": spec.seed,
+        "precision": spec.precision,
+        "protocol": {**protocol.identity(), **own.pop("recipe", {})},
+        "overrides": changed,
         "weights_digest": sha256_of_json(digests) if digests else None,
-        "method": {
-            "name": method.name,
-            "network": method.network,
-            "settings": {name: settings[name] for name in method.settings},
-            "source": method.source,
-        },
-        "modalities": list(modalities),
+        "method": {"name": method.name, "source": loaded.source, **own},
+        "modalities": list(spec.modalities),
     }
-    alone = {name: value for name, value in rules.items() if name not in _JOINT_FIELDS}
-    stages = {
-        modality: {
-            **common,
-            "stage": "alone",
-            "protocol": alone,
-            # A changed setting of the objective leaves stage one what it is.
-            "overrides": {k: v for k, v in arm.overrides.items() if k not in joint_names},
-            "weights_digest": digests.get(modality),
-            "network": method.network,
-            "source": method.network_source,
-            "modality": modality,
-        }
-        for modality in modalities
-    }
-    return RunPlan(reader.path, fold, arm, modalities, identity, stages, runs)
+    return RunPlan(
+        spec,
+        reader,
+        fold,
+        loaded,
+        protocol,
+        changed,
+        identity,
+        method.shared_keys(identity, digests),
+        weights,
+    )

@@ -4,7 +4,7 @@ import json
 import os
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from mtut_bench.contract.method import Method
+from mtut_bench.contract.method import Method, NetworkMethod
+from mtut_bench.contract.method_file import LoadedMethod
 from mtut_bench.contract.protocol import Protocol
+from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import RunError, UsageError, did_you_mean
 from mtut_bench.files import StrPath
 from mtut_bench.runs.manifest import CURE, Manifest, read_manifest
 from mtut_bench.runs.repeating import method_option
 from mtut_bench.training.train_state import network_spec
+from mtut_bench.training.two_stage import network_file
 
 __all__ = ["TrainedRun", "find_run", "open_run"]
 
@@ -31,8 +34,8 @@ class TrainedRun:
     Attributes:
         folder: its folder.
         manifest: of the run.
-        method: the player, as it is now; its file is the one that trained.
-        protocol: the rules as they held for the method's network.
+        loaded: the method, as it is now; its file is the one that trained.
+        settings: of the protocol and the method, by their public names, as the run had them.
         modalities: networks of the run, in order.
         classes: names, in the order of the logits.
         frame_size: (height, width) of the store's frames, pixels.
@@ -40,11 +43,35 @@ class TrainedRun:
 
     folder: Path
     manifest: Manifest
-    method: Method
-    protocol: Protocol
+    loaded: LoadedMethod
+    settings: Mapping[str, Any]
     modalities: tuple[str, ...]
     classes: tuple[str, ...]
     frame_size: tuple[int, int]
+
+    @property
+    def method(self) -> NetworkMethod:
+        """The method, as one that trains networks.
+
+        Raises:
+            UsageError: it trains none.
+        """
+        method = self.loaded.method
+        if not isinstance(method, NetworkMethod):
+            raise UsageError(
+                f"run {self.folder.name} has no torch network: method {method.name} trains none",
+                "Choose a run of a method that does: see `mtut-bench list runs`.",
+            )
+        return method
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the networks were fed and trained.
+
+        Raises:
+            UsageError: the method trains no networks.
+        """
+        return Recipe.of(self.settings if self.method else {})
 
     def network(self, modality: str, device: torch.device | None = None) -> nn.Module:
         """Return the trained network of one modality, in evaluation mode.
@@ -63,10 +90,8 @@ class TrainedRun:
                 f"{did_you_mean(modality, self.modalities)}Choose one of:"
                 f" {', '.join(self.modalities)}.",
             )
-        path = self.folder / f"network-{modality}.safetensors"
-        network = self.method.build_network(
-            network_spec(modality, len(self.classes), self.protocol)
-        )
+        path = network_file(self.folder, modality)
+        network = self.method.build_network(network_spec(modality, len(self.classes), self.recipe))
         try:
             network.load_state_dict(load_file(path))
         except FileNotFoundError:
@@ -115,17 +140,20 @@ def find_run(text: StrPath, runs: StrPath) -> Path:
     )
 
 
-def open_run(folder: StrPath, methods: Mapping[str, Method]) -> TrainedRun:
+def open_run(
+    folder: StrPath, methods: Mapping[str, Method], own: LoadedMethod | None = None
+) -> TrainedRun:
     """Return a finished run; its networks are loaded when they are asked for.
 
     Args:
         folder: of the run.
-        methods: ours by name; a user's own, which the run was trained with, by its name too.
+        methods: ours by name.
+        own: a user's own method, if the run was trained by one.
 
     Raises:
         RunError: the folder is missing, or its manifest is unreadable, of another format or not
             finished.
-        UsageError: the run's method is not among ``methods``, or its file has changed since.
+        UsageError: the run's method is not among these, or its file has changed since.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -137,37 +165,39 @@ def open_run(folder: StrPath, methods: Mapping[str, Method]) -> TrainedRun:
     if manifest.get("state", str) != "complete":
         raise RunError(f"{folder} is not finished.", "Repeat the command that began it.")
     name = manifest.get("method.name", str)
-    method = methods.get(name)
-    if method is None:
+    loaded = own if own and own.method.name == name else None
+    if loaded is None and name in methods:
+        loaded = LoadedMethod(methods[name])
+    if loaded is None:
         raise UsageError(
             f"run {folder.name} was trained by method {name!r}, which is none of ours",
             f"Give the file that defines it: --method {shlex.quote(method_option(manifest))}.",
         )
-    if method.source != manifest.get("identity.method.source", str):
+    if loaded.source != manifest.get("identity.method.source", str):
         raise UsageError(
             f"the file of method {name!r} has changed since run {folder.name} was trained",
             "Give the file as it was then.",
         )
-    rules = manifest.get("identity.protocol", dict)
-    objective = manifest.get("identity.method.settings", dict)
+    settings = {
+        **manifest.get("identity.protocol", dict),
+        **manifest.get("identity.method", dict).get("settings", {}),
+    }
+    if isinstance(loaded.method.recipe, Recipe):
+        _check_settings(manifest, settings)
     height, width = manifest.get("store.frame_size", list)
     return TrainedRun(
         folder=folder,
         manifest=manifest,
-        method=method,
-        protocol=_protocol(manifest, {**rules, **objective}),
+        loaded=loaded,
+        settings=settings,
         modalities=tuple(manifest.items("identity.modalities", str)),
         classes=tuple(manifest.items("store.classes", str)),
         frame_size=(int(height), int(width)),
     )
 
 
-def _protocol(manifest: Manifest, values: Mapping[str, Any]) -> Protocol:
-    """Return the protocol that an identity describes, with everything a user had changed."""
-    known = {field.name for field in fields(Protocol)}
-    named = {"lambda_" if name == "lambda" else name: value for name, value in values.items()}
-    strange = sorted(set(named) - known)
-    if strange:
+def _check_settings(manifest: Manifest, settings: Mapping[str, Any]) -> None:
+    """Refuse settings that neither a protocol nor a recipe of this release has."""
+    known = {field.name.rstrip("_") for kind in (Protocol, Recipe) for field in fields(kind)}
+    if strange := sorted(set(settings) - known):
         manifest.refuse(f"has settings that this release does not know: {json.dumps(strange)}")
-    blank = Protocol(name="", version=0, summary="", tables=(), initialisation="scratch")
-    return replace(blank, **named)

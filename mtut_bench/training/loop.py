@@ -20,8 +20,8 @@ from typing import Any
 
 import torch
 
-from mtut_bench.contract.method import Objective
-from mtut_bench.contract.protocol import Protocol
+from mtut_bench.contract.networks import Objective
+from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import RunError
 from mtut_bench.loading.device_cache import Residence
 from mtut_bench.loading.prefetch import Feed
@@ -61,7 +61,7 @@ def train(
     learners: Mapping[str, Learner],
     clips: TrainingClips,
     stage: Stage,
-    protocol: Protocol,
+    recipe: Recipe,
     device: torch.device,
     *,
     precision: str = "fp32",
@@ -76,7 +76,7 @@ def train(
         learners: per modality, in order; loaded from the stage's checkpoint where it exists.
         clips: training side of the fold, with these modalities.
         stage: epochs, objective, checkpoint.
-        protocol: batch size and input geometry.
+        recipe: batch size and input geometry.
         device: of the networks.
         precision: 'fp32', or 'bf16' for autocast.
         workers: reading processes.
@@ -93,7 +93,7 @@ def train(
             memory and do not fit.
     """
     log, start = _take_up(learners, stage)
-    sampler = EpochSampler(len(clips), protocol.batch_size, clips.seed)
+    sampler = EpochSampler(len(clips), recipe.batch_size, clips.seed)
     feed = Feed(clips, sampler, workers, device, residence)
     total = stage.last_epoch - stage.first_epoch
     if begin:
@@ -109,9 +109,9 @@ def train(
                 learner.network.train()
             for number, batch in enumerate(feed):
                 step = epoch * len(sampler) + number
-                parts = split_batch(batch, protocol.accumulation)
+                parts = split_batch(batch, recipe.accumulation)
                 for terms, size in train_step(
-                    learners, parts, stage.objective, protocol, clips.seed, step, device, precision
+                    learners, parts, stage.objective, recipe, clips.seed, step, device, precision
                 ):
                     tally.add(terms, size)
             if device.type == "cuda":

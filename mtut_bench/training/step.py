@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mtut_bench.contract.method import NetworkOutput, Objective, ObjectiveOutput
-from mtut_bench.contract.protocol import Protocol
+from mtut_bench.contract.networks import NetworkOutput, Objective, ObjectiveOutput
+from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import TrainingDivergedError
 from mtut_bench.loading.sampling import keyed_seed
 from mtut_bench.loading.training_clips import Batch
@@ -38,7 +38,7 @@ def train_step(
     learners: Mapping[str, Learner],
     parts: Sequence[Batch],
     objective: Objective,
-    protocol: Protocol,
+    recipe: Recipe,
     seed: int,
     step: int,
     device: torch.device,
@@ -55,7 +55,7 @@ def train_step(
         learners: per modality, in order.
         parts: of the batch; gradients are added up over them.
         objective: losses of the step.
-        protocol: input geometry and limit of the gradient.
+        recipe: input geometry and limit of the gradient.
         seed: of the run; with the step it keys the dropout.
         step: counted over both stages.
         device: of the networks.
@@ -82,9 +82,7 @@ def train_step(
             outputs: dict[str, NetworkOutput] = {}
             for modality, learner in learners.items():
                 clock("augment")
-                clip = to_input(
-                    here.frames[modality], modality, here.crops, protocol, here.valid_NT
-                )
+                clip = to_input(here.frames[modality], modality, here.crops, recipe, here.valid_NT)
                 clock("forward")
                 with seeded(keyed_seed("dropout", key[0], modality, *key[1:]), device):
                     outputs[modality] = learner.network(clip)
@@ -98,8 +96,8 @@ def train_step(
         results.append((terms, len(part.clip_ids)))
     clock("update")
     for learner in learners.values():
-        if protocol.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(learner.network.parameters(), protocol.gradient_clip)
+        if recipe.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(learner.network.parameters(), recipe.gradient_clip)
         learner.optimiser.step()
     return results
 

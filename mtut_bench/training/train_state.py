@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from mtut_bench.contract.method import Method, NetworkSpec
-from mtut_bench.contract.protocol import Protocol
+from mtut_bench.contract.method import NetworkMethod
+from mtut_bench.contract.networks import NetworkSpec
+from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import RunError
 from mtut_bench.files import StrPath
 from mtut_bench.loading.sampling import keyed_seed
@@ -56,25 +57,25 @@ class Learner:
 
 
 def network_spec(
-    modality: str, num_classes: int, protocol: Protocol, *, recompute: bool = False
+    modality: str, num_classes: int, recipe: Recipe, *, recompute: bool = False
 ) -> NetworkSpec:
     """Return what a method builds the network of one modality from."""
     return NetworkSpec(
         num_classes=num_classes,
-        in_channels=network_channels(modality, protocol),
-        crop_px=protocol.crop,
+        in_channels=network_channels(modality, recipe),
+        crop_px=recipe.crop,
         recompute=recompute,
-        width=protocol.width,
-        dropout=protocol.dropout,
-        bn_momentum=protocol.bn_momentum,
+        width=recipe.width,
+        dropout=recipe.dropout,
+        bn_momentum=recipe.bn_momentum,
     )
 
 
 def build_learner(
-    method: Method,
+    method: NetworkMethod,
     modality: str,
     num_classes: int,
-    protocol: Protocol,
+    recipe: Recipe,
     seed: int,
     device: torch.device,
     *,
@@ -87,7 +88,7 @@ def build_learner(
         method: whose network.
         modality: its input; also keys the initialisation.
         num_classes: K.
-        protocol: sizes, rates, plateau rule.
+        recipe: sizes, rates, plateau rule.
         seed: of the run.
         device: where the network lives.
         weights: pretrained weights to start from; the layers they lack keep their random ones.
@@ -96,7 +97,7 @@ def build_learner(
     Raises:
         MtutBenchError: the weights do not fit.
     """
-    spec = network_spec(modality, num_classes, protocol, recompute=recompute)
+    spec = network_spec(modality, num_classes, recipe, recompute=recompute)
     with seeded(keyed_seed("initialisation", seed, modality), torch.device("cpu")):
         network = method.build_network(spec)
     notes: tuple[str, ...] = ()
@@ -109,17 +110,17 @@ def build_learner(
     network.to(device)
     optimiser = torch.optim.SGD(
         network.parameters(),
-        lr=protocol.learning_rate,
-        momentum=protocol.momentum,
-        weight_decay=protocol.weight_decay,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
     )
     scheduler = ReduceLROnPlateau(
         optimiser,
-        factor=protocol.plateau_factor,
-        patience=protocol.plateau_patience,
-        threshold=protocol.plateau_threshold,
+        factor=recipe.plateau_factor,
+        patience=recipe.plateau_patience,
+        threshold=recipe.plateau_threshold,
         threshold_mode="rel",
-        min_lr=protocol.learning_rate_floor,
+        min_lr=recipe.learning_rate_floor,
     )
     return Learner(network, optimiser, scheduler, notes)
 

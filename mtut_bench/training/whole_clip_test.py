@@ -9,22 +9,24 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from mtut_bench.contract.method import Clips
 from mtut_bench.contract.predictions import Predictions, check_complete
-from mtut_bench.contract.protocol import Protocol
+from mtut_bench.contract.recipe import Recipe
 from mtut_bench.loading.device_cache import Held, Residence
 from mtut_bench.loading.sampling import length_batches
 from mtut_bench.loading.transforms import centre_crop, to_input
-from mtut_bench.store.reader import StoreReader
+from mtut_bench.store.clips import StoreClips
+from mtut_bench.store.reader import ClipTable, StoreReader
 from mtut_bench.training.train_state import autocast
 
-__all__ = ["clip_logits", "clips_below_minimum", "predict", "to_probabilities"]
+__all__ = ["clip_logits", "clips_below_minimum", "predict", "to_probabilities", "whole_clip_logits"]
 
 
 def predict(
     networks: Mapping[str, nn.Module],
     reader: StoreReader,
     clip_ids: Sequence[str],
-    protocol: Protocol,
+    recipe: Recipe,
     device: torch.device,
     *,
     precision: str = "fp32",
@@ -34,14 +36,53 @@ def predict(
 ) -> Predictions:
     """Return logits and probabilities of every class, for each clip and modality.
 
-    Logits are averaged over time, then the softmax (I3D's own code). Nothing is padded within a
-    batch: it holds clips of one length.
+    Args: as of :func:`whole_clip_logits`.
+
+    Raises:
+        PredictionError: a clip would be missing or doubled (a defect of ours).
+        StoreError: frames are damaged.
+        RunError: the clips must live in memory and do not fit.
+    """
+    clips = StoreClips(reader, clip_ids, "test")
+    logits_MNK = whole_clip_logits(
+        networks,
+        clips,
+        recipe,
+        device,
+        precision=precision,
+        residence=residence,
+        workers=workers,
+        progress=progress,
+    )
+    rows, index = reader.table.rows, reader.table.index
+    labels_N = np.array([rows[index[clip_id]].label for clip_id in clip_ids], np.int64)
+    predictions = Predictions(
+        clips.ids, labels_N, tuple(networks), logits_MNK, to_probabilities(logits_MNK)
+    )
+    check_complete(predictions, clip_ids)
+    return predictions
+
+
+def whole_clip_logits(
+    networks: Mapping[str, nn.Module],
+    clips: Clips,
+    recipe: Recipe,
+    device: torch.device,
+    *,
+    precision: str = "fp32",
+    residence: Residence | None = None,
+    workers: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Return the logits of every class, for each modality and clip, float32 (M, N, K).
+
+    Logits are averaged over time (I3D's own code). Nothing is padded within a batch: it holds clips
+    of one length.
 
     Args:
         networks: trained, one per modality, in order.
-        reader: the store.
-        clip_ids: the test side, in the order of the result.
-        protocol: sizes and batch.
+        clips: to be scored.
+        recipe: sizes and batch.
         device: of the networks.
         precision: 'fp32', or 'bf16' for autocast.
         residence: where clips may live in the device's memory; None: they are read.
@@ -49,44 +90,37 @@ def predict(
         progress: called with (clips done, clips in all), counted once per modality.
 
     Raises:
-        PredictionError: a clip would be missing or doubled (a defect of ours).
         StoreError: frames are damaged.
         RunError: the clips must live in memory and do not fit.
     """
-    table = reader.table
-    indices = [table.index[clip_id] for clip_id in clip_ids]
-    labels = np.array([table.rows[i].label for i in indices], np.int64)
-    most = protocol.evaluation_batch
-    lengths = [table.rows[i].num_frames for i in indices]
+    most = recipe.evaluation_batch
     # A batch of long clips holds no more frames than a batch of training clips.
-    batches = length_batches(lengths, most, most * protocol.clip_length)
-    num_classes = len(reader.attributes["classes"])
-    held = residence.hold(reader.path, tuple(networks)) if residence else None
-    logits = np.full((len(networks), len(indices), num_classes), np.nan, np.float32)
-    total, done = len(networks) * len(indices), 0
-    keys = [(modality, [indices[i] for i in batch]) for modality in networks for batch in batches]
-    clips = _whole_clips(reader, held, keys, workers, pin=device.type == "cuda")
-    for number, (modality, network) in enumerate(networks.items()):
+    batches = length_batches(list(clips.num_frames), most, most * recipe.clip_length)
+    held = residence.hold(clips.store, tuple(networks)) if residence else None
+    found: list[NDArray[np.float32]] = []
+    total, done = len(networks) * len(clips), 0
+    keys = [(modality, batch) for modality in networks for batch in batches]
+    frames = _whole_clips(clips, held, keys, workers, pin=device.type == "cuda")
+    for modality, network in networks.items():
         network.eval()
+        rows: dict[int, NDArray[np.float32]] = {}
         for batch in batches:
-            logits[number, batch] = clip_logits(
-                network, next(clips), modality, protocol, device, precision=precision
+            logits_NK = clip_logits(
+                network, next(frames), modality, recipe, device, precision=precision
             )
+            rows |= dict(zip(batch, logits_NK, strict=True))
             done += len(batch)
             if progress:
                 progress(done, total)
-    predictions = Predictions(
-        tuple(clip_ids), labels, tuple(networks), logits, to_probabilities(logits)
-    )
-    check_complete(predictions, clip_ids)
-    return predictions
+        found.append(np.stack([rows[position] for position in range(len(clips))]))
+    return np.stack(found)
 
 
 def clip_logits(
     network: nn.Module,
     frames_NTHWC: torch.Tensor,
     modality: str,
-    protocol: Protocol,
+    recipe: Recipe,
     device: torch.device,
     *,
     precision: str = "fp32",
@@ -97,15 +131,15 @@ def clip_logits(
         network: in evaluation mode.
         frames_NTHWC: uint8, as a store keeps them, on any device.
         modality: of the network.
-        protocol: sizes.
+        recipe: sizes.
         device: of the network.
         precision: 'fp32', or 'bf16' for autocast.
     """
     height, width = frames_NTHWC.shape[2:4]
-    crop = centre_crop(height, width, protocol)
+    crop = centre_crop(height, width, recipe)
     with torch.inference_mode(), autocast(device, precision):
         frames = frames_NTHWC.to(device, non_blocking=True)
-        clip = to_input(frames, modality, [crop] * len(frames), protocol)
+        clip = to_input(frames, modality, [crop] * len(frames), recipe)
         logits_NK: NDArray[np.float32] = network(clip).logits_NKT.float().mean(dim=2).cpu().numpy()
     return logits_NK
 
@@ -119,21 +153,25 @@ def to_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 _Key = tuple[str, list[int]]
-"""A modality and the table's positions of clips of equal length."""
+"""A modality and positions of clips of equal length."""
 
 
 def _whole_clips(
-    reader: StoreReader, held: Held | None, keys: Sequence[_Key], workers: int, *, pin: bool
+    clips: Clips, held: Held | None, keys: Sequence[_Key], workers: int, *, pin: bool
 ) -> Iterator[torch.Tensor]:
     """Return batches of whole clips, uint8 (N, T, H, W, C): from where they live, or read."""
     if held is not None:
-        return (_held_clips(reader, held[modality], indices) for modality, indices in keys)
-    clips = _WholeClips(reader.path)
+        table = StoreReader(clips.store).table
+        places = [table.index[clip_id] for clip_id in clips.ids]
+        return (
+            _held_clips(table, held[modality], [places[position] for position in batch])
+            for modality, batch in keys
+        )
     if workers == 0:
-        return (clips[key] for key in keys)
+        return (_stacked(clips, key) for key in keys)
     return iter(
         DataLoader(
-            clips,
+            _WholeClips(clips.store, clips.ids),
             batch_size=None,
             sampler=keys,
             num_workers=workers,
@@ -143,30 +181,31 @@ def _whole_clips(
     )
 
 
-def _held_clips(reader: StoreReader, frames_THWC: torch.Tensor, indices: list[int]) -> torch.Tensor:
-    starts = [reader.table.offsets[index] for index in indices]
-    length = reader.table.rows[indices[0]].num_frames
+def _held_clips(table: ClipTable, frames_THWC: torch.Tensor, indices: list[int]) -> torch.Tensor:
+    starts = [table.offsets[index] for index in indices]
+    length = table.rows[indices[0]].num_frames
     return torch.stack([frames_THWC[start : start + length] for start in starts])
+
+
+def _stacked(clips: Clips, key: _Key) -> torch.Tensor:
+    modality, batch = key
+    return torch.from_numpy(np.stack([clips.frames(position, modality) for position in batch]))
 
 
 class _WholeClips(Dataset[torch.Tensor]):
     """Batches of clips of equal length; the store is opened in each process for itself."""
 
-    def __init__(self, store: Path) -> None:
-        self.store = store
-        self._reader: StoreReader | None = None
+    def __init__(self, store: Path, ids: tuple[str, ...]) -> None:
+        self.store, self.ids = store, ids
+        self._clips: StoreClips | None = None
 
     def __getitem__(self, key: _Key) -> torch.Tensor:
-        if self._reader is None:
-            self._reader = StoreReader(self.store)
-        modality, indices = key
-        return torch.from_numpy(np.stack([self._reader.read(i, modality) for i in indices]))
+        if self._clips is None:
+            self._clips = StoreClips(StoreReader(self.store), self.ids, "test")
+        return _stacked(self._clips, key)
 
 
-def clips_below_minimum(
-    networks: Mapping[str, nn.Module], reader: StoreReader, clip_ids: Sequence[str]
-) -> list[str]:
+def clips_below_minimum(networks: Mapping[str, nn.Module], clips: Clips) -> list[str]:
     """Return the clips that a network pads to its minimum length; listed with every result."""
     minimum = max(int(getattr(network, "min_frames", 1)) for network in networks.values())
-    rows = reader.table.rows
-    return [i for i in clip_ids if rows[reader.table.index[i]].num_frames < minimum]
+    return [i for i, length in zip(clips.ids, clips.num_frames, strict=True) if length < minimum]

@@ -23,12 +23,15 @@ from mtut_baselines.objectives.controls import (
     OtherClip,
     PermutedGate,
 )
-from mtut_bench.contract.method import Method, Objective
+from mtut_bench.contract.networks import Objective
+from mtut_bench.training.two_stage import TwoStageMethod
 
 __all__ = ["CONTROLS"]
 
 
-def _control(name: str, title: str, objective: type[AlignmentObjective], summary: str) -> Method:
+def _control(
+    name: str, title: str, objective: type[AlignmentObjective], summary: str
+) -> TwoStageMethod:
     """Return MTUT with another objective.
 
     Args:
@@ -60,7 +63,7 @@ def _mutual(settings: Mapping[str, Any]) -> Objective:
     return MutualLearning()
 
 
-CONTROLS: dict[str, Method] = {
+CONTROLS: dict[str, TwoStageMethod] = {
     # A/A: what differs between this and I3D is the draws of stage two alone.
     "i3d-again": replace(
         i3d_method(),

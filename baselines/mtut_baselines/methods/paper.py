@@ -19,9 +19,10 @@ from mtut_baselines.objectives.alignment import (
     correlation,
 )
 from mtut_baselines.weights.load import load
-from mtut_bench.contract.method import Method, NetworkSpec, Objective
+from mtut_bench.contract.networks import NetworkSpec, Objective
 from mtut_bench.errors import UsageError
 from mtut_bench.files import StrPath
+from mtut_bench.training.two_stage import TwoStageMethod
 
 __all__ = [
     "ALIGNMENT_SETTINGS",
@@ -42,7 +43,7 @@ ALIGNMENT_SETTINGS: tuple[str, ...] = (*SSA_SETTINGS, "beta", "rho_grad", "rho_p
 """The same for a method with the focal gate: all that a protocol gives to the alignment."""
 
 
-def i3d_method() -> Method:
+def i3d_method() -> TwoStageMethod:
     """Return I3D: each network trained on its classification loss alone, in both stages.
 
     Published: rows 'I3D' of tables 1-3 (VIVA rgb 78.25, depth 74.46; EgoGesture rgb 90.33, depth
@@ -54,7 +55,7 @@ def i3d_method() -> Method:
 
     Source: Carreira and Zisserman, CVPR 2017; Abavisani et al., CVPR 2019, section 4.
     """
-    return Method(
+    return TwoStageMethod(
         name="i3d",
         title="I3D",
         fusion_title="I3D",
@@ -68,7 +69,7 @@ def i3d_method() -> Method:
     )
 
 
-def i3d_ssa_method() -> Method:
+def i3d_ssa_method() -> TwoStageMethod:
     """Return I3D+SSA: every network is drawn to every other one, whichever is better.
 
     Published: row 'I3D+SSA' of table 7 (from scratch: VIVA rgb 65.83, depth 66.96).
@@ -88,7 +89,7 @@ def i3d_ssa_method() -> Method:
     )
 
 
-def mtut_method() -> Method:
+def mtut_method() -> TwoStageMethod:
     """Return MTUT: I3D networks that in stage two follow whichever other network is better.
 
     Published: rows 'MTUT' of tables 1-3 (VIVA rgb 81.33, depth 81.31; EgoGesture rgb 92.48, depth
@@ -113,7 +114,7 @@ def mtut_method() -> Method:
     )
 
 
-def c3d_method() -> Method:
+def c3d_method() -> TwoStageMethod:
     """Return C3D: each network trained on its classification loss alone, in both stages.
 
     Published: row 'C3D' of table 7 (from scratch: VIVA rgb 53.05, depth 55.65). The rows 'C3D' of
@@ -127,7 +128,7 @@ def c3d_method() -> Method:
 
     Source: Tran et al., ICCV 2015; Abavisani et al., CVPR 2019, sections 4 and 4.5.
     """
-    return Method(
+    return TwoStageMethod(
         name="c3d",
         title="C3D",
         fusion_title="C3D",
@@ -142,7 +143,7 @@ def c3d_method() -> Method:
     )
 
 
-def c3d_ssa_method() -> Method:
+def c3d_ssa_method() -> TwoStageMethod:
     """Return C3D+SSA: every network is drawn to every other one, whichever is better.
 
     Published: row 'C3D+SSA' of table 7 (from scratch: VIVA rgb 53.73, depth 54.52).
@@ -162,7 +163,7 @@ def c3d_ssa_method() -> Method:
     )
 
 
-def mtut_c3d_method() -> Method:
+def mtut_c3d_method() -> TwoStageMethod:
     """Return MTUT-C3D: C3D networks that in stage two follow whichever other network is better.
 
     Published: row 'MTUT-C3D' of table 7 (from scratch: VIVA rgb 56.56, depth 58.71).
@@ -182,8 +183,8 @@ def mtut_c3d_method() -> Method:
 
 
 def _aligned(
-    method: Method, *, name: str, title: str, fusion_title: str, focal: bool, summary: str
-) -> Method:
+    method: TwoStageMethod, *, name: str, title: str, fusion_title: str, focal: bool, summary: str
+) -> TwoStageMethod:
     """Return a method with the alignment in stage two, all else the same.
 
     Args:

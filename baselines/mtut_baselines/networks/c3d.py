@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mtut_baselines.networks.recompute import recompute_group
-from mtut_bench.contract.method import NetworkOutput
+from mtut_bench.contract.networks import NetworkOutput
 from mtut_bench.errors import UsageError
 
 __all__ = ["C3D", "build_c3d"]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mtut_baselines.networks.recompute import is_recomputing, recompute_group
-from mtut_bench.contract.method import NetworkOutput
+from mtut_bench.contract.networks import NetworkOutput
 
 __all__ = ["I3D", "build_i3d", "same_padding"]
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mtut_bench.contract.method import NetworkOutput, ObjectiveOutput
+from mtut_bench.contract.networks import NetworkOutput, ObjectiveOutput
 from mtut_bench.errors import UsageError
 
 __all__ = [

@@ -19,7 +19,7 @@ from mtut_baselines.objectives.alignment import (
     clip_logits,
     focal_weight,
 )
-from mtut_bench.contract.method import NetworkOutput, ObjectiveOutput
+from mtut_bench.contract.networks import NetworkOutput, ObjectiveOutput
 from mtut_bench.errors import UsageError
 
 __all__ = [

@@ -34,7 +34,6 @@ from mtut_bench.loading.device_cache import Residence
 from mtut_bench.loading.transforms import to_input
 from mtut_bench.runs.machine import Machine
 from mtut_bench.runs.spec import RunPlan
-from mtut_bench.store.reader import StoreReader
 from mtut_bench.training.loop import peak_bytes
 from mtut_bench.training.whole_clip_test import predict
 
@@ -145,7 +144,7 @@ def _inputs_of(plan: RunPlan, machine: Machine) -> Step:
     def step() -> int:
         batch = next(batches)
         for modality, frames in batch.frames.items():
-            to_input(frames, modality, batch.crops, plan.protocol, batch.valid_NT)
+            to_input(frames, modality, batch.crops, plan.recipe, batch.valid_NT)
         return len(batch.clip_ids) * len(batch.frames)
 
     return step
@@ -167,12 +166,12 @@ def bench_evaluate(
         RunError: clips must live in memory and do not fit.
     """
     device = machine.device
-    ours, reader = Training(plan, machine), StoreReader(plan.store)
+    ours, reader = Training(plan, machine), plan.reader
     networks = {modality: learner.network for modality, learner in ours.learners.items()}
     test = plan.fold.test
     # Processes that read are started for each call: as a run does, for the whole test side.
     whole = machine.test_workers > 0 and ours.feed.held is None
-    size = len(test) if whole else 4 * plan.protocol.evaluation_batch
+    size = len(test) if whole else 4 * plan.recipe.evaluation_batch
     chunks = cycle([test[start : start + size] for start in range(0, len(test), size)])
 
     def evaluate() -> int:
@@ -181,9 +180,9 @@ def bench_evaluate(
             networks,
             reader,
             chunk,
-            plan.protocol,
+            plan.recipe,
             device,
-            precision=plan.arm.precision,
+            precision=plan.precision,
             residence=machine.residence,
             workers=machine.test_workers,
         )
@@ -206,15 +205,15 @@ def bench_evaluate(
     length = median(rows[index[clip_id]].num_frames for clip_id in test)
     facts["test clips"] = (
         f"{len(test):,} of {length:g} frames (median), whole; training clips have"
-        f" {plan.protocol.clip_length}"
+        f" {plan.recipe.clip_length}"
     )
     return SpeedReport("evaluate", rates, facts, {}, ceilings)
 
 
 def _facts(plan: RunPlan, machine: Machine, *, resident: bool) -> dict[str, str]:
-    reader, protocol = StoreReader(plan.store), plan.protocol
+    reader, recipe = plan.reader, plan.recipe
     height, width = reader.frame_size
-    batch = min(protocol.batch_size, len(plan.fold.train))
+    batch = min(recipe.batch_size, len(plan.fold.train))
     cuda = machine.device.type == "cuda"
     readers = f"{machine.workers} workers" if machine.workers else "the process that trains"
     used = f"{peak_bytes(machine.device) / 1e9:.2f} GB at most"
@@ -226,8 +225,8 @@ def _facts(plan: RunPlan, machine: Machine, *, resident: bool) -> dict[str, str]
         "command": machine.command,
         "store": f"{reader.name} ({reader.attributes['origin']}), {height}x{width} pixels",
         "run": f"{plan.method.name} ({plan.method.network}), {'+'.join(plan.modalities)},"
-        f" fold {plan.fold.name}, {plan.arm.precision}, random weights",
-        "step": f"{batch} clips of {protocol.clip_length} x {protocol.crop} x {protocol.crop}"
+        f" fold {plan.fold.name}, {plan.precision}, random weights",
+        "step": f"{batch} clips of {recipe.clip_length} x {recipe.crop} x {recipe.crop}"
         f" through {len(plan.modalities)} networks",
         "clips": "live in the device's memory" if resident else f"streamed by {readers}",
         "clips/s": "clips times networks, per second",

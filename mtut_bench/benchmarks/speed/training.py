@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from mtut_bench.benchmarks.speed.rates import wait_for
-from mtut_bench.contract.method import NetworkOutput
+from mtut_bench.contract.networks import NetworkOutput, Objective
+from mtut_bench.errors import UsageError
 from mtut_bench.loading.prefetch import Feed
 from mtut_bench.loading.training_clips import Batch, EpochSampler, TrainingClips, split_batch
 from mtut_bench.loading.transforms import to_input
@@ -19,6 +20,7 @@ from mtut_bench.runs.machine import Machine
 from mtut_bench.runs.spec import RunPlan
 from mtut_bench.training.step import PARTS, Clock, no_clock, train_step
 from mtut_bench.training.train_state import Learner, autocast, build_learner
+from mtut_bench.training.two_stage import TwoStageMethod
 
 __all__ = ["EagerBf16", "FullBatches", "PartClock", "PlainLoop", "Training", "plain_loader"]
 
@@ -85,7 +87,7 @@ class Training:
     def __init__(self, plan: RunPlan, machine: Machine) -> None:
         self.plan, self.machine = plan, machine
         self.learners = _build(plan, machine)
-        self.objective = plan.method.build_objective(plan.protocol.objective_settings())
+        self.objective = _objective(plan)
         self.feed, self.batches = endless(plan, machine)
         self.num_steps = 0
 
@@ -96,13 +98,13 @@ class Training:
         batch = next(self.batches)
         train_step(
             self.learners,
-            split_batch(batch, plan.protocol.accumulation),
+            split_batch(batch, plan.recipe.accumulation),
             self.objective,
-            plan.protocol,
+            plan.recipe,
             plan.seed,
             self.num_steps,
             machine.device,
-            plan.arm.precision,
+            plan.precision,
             clock=clock,
         )
         self.num_steps += 1
@@ -112,7 +114,7 @@ class Training:
 def endless(plan: RunPlan, machine: Machine) -> tuple[Feed, Iterator[Batch]]:
     """Return the run's feed, and its batches epoch after epoch."""
     clips = training_clips(plan)
-    sampler = FullBatches(len(clips), plan.protocol.batch_size, plan.seed)
+    sampler = FullBatches(len(clips), plan.recipe.batch_size, plan.seed)
     feed = Feed(clips, sampler, machine.workers, machine.device, machine.residence)
     return feed, _cycle(feed, sampler)
 
@@ -125,7 +127,21 @@ def _cycle(batches: Iterable[_T], sampler: EpochSampler) -> Iterator[_T]:
 
 def training_clips(plan: RunPlan) -> TrainingClips:
     """Return the training side of a run's fold."""
-    return TrainingClips(plan.store, plan.fold.train, plan.modalities, plan.protocol, plan.seed)
+    return TrainingClips(plan.store, plan.fold.train, plan.modalities, plan.recipe, plan.seed)
+
+
+def _objective(plan: RunPlan) -> Objective:
+    """Return the objective of stage two.
+
+    Raises:
+        UsageError: the method has none.
+    """
+    if not isinstance(plan.method, TwoStageMethod):
+        raise UsageError(
+            f"method {plan.method.name} is not trained in two stages: there is no step to measure",
+            "Choose another: `mtut-bench list methods`.",
+        )
+    return plan.method.objective()
 
 
 def _build(plan: RunPlan, machine: Machine) -> dict[str, Learner]:
@@ -133,10 +149,10 @@ def _build(plan: RunPlan, machine: Machine) -> dict[str, Learner]:
     learners: dict[str, Learner] = {}
     for modality in plan.modalities:
         learners[modality] = build_learner(
-            plan.method,
+            plan.network_method,
             modality,
             num_classes,
-            plan.protocol,
+            plan.recipe,
             plan.seed,
             machine.device,
             recompute=machine.recompute,
@@ -159,9 +175,7 @@ class _FloatClips(Dataset[tuple[dict[str, Tensor], Tensor, int]]):
         item = self.clips[key]
         valid_NT = item.valid_T[None]
         inputs = {
-            modality: to_input(frames[None], modality, [item.crop], self.clips.protocol, valid_NT)[
-                0
-            ]
+            modality: to_input(frames[None], modality, [item.crop], self.clips.recipe, valid_NT)[0]
             for modality, frames in item.frames.items()
         }
         return inputs, item.valid_T, item.label
@@ -170,7 +184,7 @@ class _FloatClips(Dataset[tuple[dict[str, Tensor], Tensor, int]]):
 def plain_loader(plan: RunPlan, device: torch.device, workers: int) -> Iterator[Any]:
     """Return endless (inputs per modality, valid frames, labels) on the device, made by workers."""
     clips = training_clips(plan)
-    sampler = FullBatches(len(clips), plan.protocol.batch_size, plan.seed)
+    sampler = FullBatches(len(clips), plan.recipe.batch_size, plan.seed)
     loader = DataLoader(
         _FloatClips(clips),
         batch_sampler=sampler,
@@ -200,7 +214,7 @@ class PlainLoop:
     def __init__(self, plan: RunPlan, machine: Machine, workers: int) -> None:
         self.plan = plan
         self.learners = _build(plan, machine)
-        self.objective = plan.method.build_objective(plan.protocol.objective_settings())
+        self.objective = _objective(plan)
         self._batches = plain_loader(plan, machine.device, workers)
 
     def step(self) -> int:
@@ -225,7 +239,7 @@ class EagerBf16:
         self.learners = _build(plan, machine)
         for learner in self.learners.values():
             learner.network.to(memory_format=torch.channels_last_3d)
-        self.objective = plan.method.build_objective(plan.protocol.objective_settings())
+        self.objective = _objective(plan)
         _, self._batches = endless(plan, machine)
 
     def step(self) -> int:
@@ -234,7 +248,7 @@ class EagerBf16:
         with _public_settings(), autocast(self.machine.device, "bf16"):
             outputs = {}
             for m, learner in self.learners.items():
-                clip = to_input(batch.frames[m], m, batch.crops, self.plan.protocol, batch.valid_NT)
+                clip = to_input(batch.frames[m], m, batch.crops, self.plan.recipe, batch.valid_NT)
                 clip = clip.contiguous(memory_format=torch.channels_last_3d)
                 outputs[m] = learner.network(clip)
         with _public_settings():
@@ -252,7 +266,7 @@ def _update(
     for learner in loop.learners.values():
         learner.optimiser.zero_grad(set_to_none=True)
     torch.stack(list(result.losses.values())).sum().backward()
-    limit = loop.plan.protocol.gradient_clip
+    limit = loop.plan.recipe.gradient_clip
     for learner in loop.learners.values():
         if limit is not None:
             nn.utils.clip_grad_norm_(learner.network.parameters(), limit)

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from mtut_bench.contract.protocol import Protocol
+from mtut_bench.contract.recipe import Recipe
 from mtut_bench.contract.types import behaves_like, num_channels
 from mtut_bench.loading.transforms import BGR_MEAN, centre_crop, network_channels, resized_size
 from mtut_bench.runs.trained import TrainedRun
@@ -28,7 +28,7 @@ class InputSpec:
         channels: of the network's input.
         clip_length: frames of a training clip.
         min_frames: shorter clips get frames of zeros appended up to this length.
-        protocol: scaling and depth input.
+        recipe: scaling and depth input.
     """
 
     modality: str
@@ -40,12 +40,12 @@ class InputSpec:
     channels: int
     clip_length: int
     min_frames: int
-    protocol: Protocol
+    recipe: Recipe
 
     @property
     def value_range(self) -> tuple[float, float]:
         """Smallest and largest value that a frame can give."""
-        if behaves_like(self.modality) != "flow" and self.protocol.scaling == "bgr-mean":
+        if behaves_like(self.modality) != "flow" and self.recipe.scaling == "bgr-mean":
             return -max(BGR_MEAN), 255.0 - min(BGR_MEAN)
         return -1.0, 1.0
 
@@ -74,7 +74,7 @@ class InputSpec:
                 " resize; times the resize factor of its axis, clipped to"
                 f" +-{FLOW_LIMIT_PX:g}, divided by {FLOW_LIMIT_PX:g}; channels x, y"
             )
-        if self.protocol.scaling == "bgr-mean":
+        if self.recipe.scaling == "bgr-mean":
             order = "channels blue, green, red, " if kind == "rgb" else ""
             return f"{order}0..255, minus the mean {', '.join(f'{m:g}' for m in BGR_MEAN)}"
         order = "channels red, green, blue, " if kind == "rgb" else "one grey value, "
@@ -117,7 +117,7 @@ class InputSpec:
                 f"x = (x - 128.0) * (factors * ({limit} / 127.0))",
                 f"x = x.clamp(-{limit}, {limit}) / {limit}",
             ]
-        if self.protocol.scaling == "unit":
+        if self.recipe.scaling == "unit":
             return ["x = x / 127.5 - 1.0"]
         mean = f"torch.tensor({list(BGR_MEAN)})"
         if self.channels == 1:
@@ -134,17 +134,17 @@ def input_spec(run: TrainedRun, modality: str, network: nn.Module) -> InputSpec:
         modality: one of the run's.
         network: that of the modality; says its shortest clip.
     """
-    protocol = run.protocol
-    crop = centre_crop(*run.frame_size, protocol)
+    recipe = run.recipe
+    crop = centre_crop(*run.frame_size, recipe)
     return InputSpec(
         modality=modality,
         frame_size=run.frame_size,
-        resized=resized_size(*run.frame_size, protocol),
+        resized=resized_size(*run.frame_size, recipe),
         corner=(crop.top, crop.left),
-        crop=protocol.crop,
+        crop=recipe.crop,
         frame_channels=num_channels(modality),
-        channels=network_channels(modality, protocol),
-        clip_length=protocol.clip_length,
+        channels=network_channels(modality, recipe),
+        clip_length=recipe.clip_length,
         min_frames=int(getattr(network, "min_frames", 1)),
-        protocol=protocol,
+        recipe=recipe,
     )

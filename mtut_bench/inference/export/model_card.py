@@ -142,14 +142,14 @@ def _training(run: TrainedRun, exported: Exported) -> Iterator[tuple[str, str]]:
     identity = manifest.get("identity", dict)
     yield "run", manifest.get("id", str)
     yield "method", f"{manifest.get('method.title', str)} ({run.method.name})"
-    if run.method.source:
-        yield "SHA-256 of the method's file", run.method.source
-    yield "network", f"{run.method.network}, width {run.protocol.width:g}"
+    if run.loaded.source:
+        yield "SHA-256 of the method's file", run.loaded.source
+    yield "network", f"{run.method.network}, width {run.recipe.width:g}"
     yield "trained with", ", ".join(run.modalities)
     protocol = f"{identity['protocol']['name']}, version {identity['protocol']['version']}"
     changes = identity["overrides"]
     yield "protocol", f"{protocol}; changed: {json.dumps(changes)}" if changes else protocol
-    yield "epochs", f"{run.protocol.epochs_alone} alone + {run.protocol.epochs_joint} joint"
+    yield "epochs", f"{run.recipe.epochs_alone} alone + {run.recipe.epochs_joint} joint"
     yield "fold", f"{identity['fold']} (of: {', '.join(manifest.get('store.folds', list))})"
     yield "seed", str(identity["seed"])
     yield "initial weights", _initial(run, exported)
@@ -160,7 +160,9 @@ def _training(run: TrainedRun, exported: Exported) -> Iterator[tuple[str, str]]:
 def _initial(run: TrainedRun, exported: Exported) -> str:
     if not _pretrained(run):
         return "random"
-    return f"published: {run.method.weights.get(exported.spec.modality, 'see the run')}"
+    return (
+        f"published: {(run.loaded.method.weights or {}).get(exported.spec.modality, 'see the run')}"
+    )
 
 
 def _pretrained(run: TrainedRun) -> bool:
@@ -256,7 +258,7 @@ def _load(run: TrainedRun, exported: Exported) -> list[str]:
     if not onnx:
         imports += [
             _method_import(run),
-            "from mtut_bench.contract.method import NetworkSpec",
+            "from mtut_bench.contract.networks import NetworkSpec",
             "from safetensors import safe_open",
             "from safetensors.torch import load_file",
         ]
@@ -274,16 +276,16 @@ def _load_onnx(name: str) -> list[str]:
 
 
 def _method_import(run: TrainedRun) -> str:
-    if run.method.source:
-        path, _, function = run.method.file.rpartition(":")
+    if run.loaded.source:
+        path, _, function = run.loaded.file.rpartition(":")
         name = Path(path).stem if Path(path).stem.isidentifier() else "method_of_yours"
         return f"from {name} import {function or 'build'}  # the file that trained"
     return "from mtut_baselines import METHODS"
 
 
 def _load_tensors(run: TrainedRun, name: str) -> list[str]:
-    own = f"{run.method.file.rpartition(':')[2] or 'build'}()"
-    method = own if run.method.source else 'METHODS[facts["method"]]'
+    own = f"{run.loaded.file.rpartition(':')[2] or 'build'}()"
+    method = own if run.loaded.source else 'METHODS[facts["method"]]'
     return [
         f'with safe_open({name}, framework="pt") as file:',
         "    facts = file.metadata()",

@@ -94,7 +94,7 @@ def _export(
             say(f"{modality}: a clip of any other length is refused; torch says: {graph.reason}")
         computed = run_onnx(data)
     else:
-        blank = run.method.build_network(network_spec(modality, len(run.classes), run.protocol))
+        blank = run.method.build_network(network_spec(modality, len(run.classes), run.recipe))
         data, dynamic = encode_network(network, metadata), True
         computed = run_tensors(data, network, blank)
     shapes = comparison_shapes(spec, dynamic=dynamic)
@@ -162,12 +162,12 @@ def _metadata(run: TrainedRun, spec: InputSpec) -> dict[str, str]:
     """Return what a file says about itself; nested values as JSON."""
     manifest = run.manifest
     identity = manifest.get("identity", dict)
-    facts = network_spec(spec.modality, len(run.classes), run.protocol)
+    facts = network_spec(spec.modality, len(run.classes), run.recipe)
     texts = {
         "mtut_bench": __version__,
         "run": manifest.get("id", str),
         "method": run.method.name,
-        "method_source": run.method.source,
+        "method_source": run.loaded.source,
         "network": run.method.network,
         "modality": spec.modality,
         "trained_with": ",".join(run.modalities),

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mtut_bench.contract.predictions import fuse
 from mtut_bench.contract.types import behaves_like
 from mtut_bench.errors import StoreError
 from mtut_bench.files import StrPath, canonical_json
@@ -165,33 +166,33 @@ def _tally(runs: Sequence[FinishedRun]) -> tuple[dict[str, _Tally], int]:
     seen: set[bytes] = set()
     for run in runs:
         scores = run.scores
-        for logits_NK, probabilities_NK in zip(
-            scores.logits_MNK, scores.probabilities_MNK, strict=True
-        ):
-            network = _fingerprint(scores.clip_ids, logits_NK)
+        for modality, scores_NK in zip(scores.modalities, scores.scores_MNK, strict=True):
+            network = _fingerprint(scores.clip_ids, scores_NK)
             if network in seen:
                 continue
             seen.add(network)
             # In float64, as the tables' single modalities: equal scores break ties alike.
-            _count_network(tallies, run, probabilities_NK.astype(np.float64))
+            _count_network(tallies, run, fuse(scores, [modality]))
     return tallies, len(seen)
 
 
-def _fingerprint(clip_ids: Sequence[str], logits_NK: NDArray[np.float32]) -> bytes:
+def _fingerprint(clip_ids: Sequence[str], scores_NK: NDArray[np.float32]) -> bytes:
     text = canonical_json(list(clip_ids)).encode()
-    return hashlib.sha256(text + np.ascontiguousarray(logits_NK).tobytes()).digest()
+    return hashlib.sha256(text + np.ascontiguousarray(scores_NK).tobytes()).digest()
 
 
 def _count_network(
-    tallies: dict[str, _Tally], run: FinishedRun, probabilities_NK: NDArray[np.float64]
+    tallies: dict[str, _Tally], run: FinishedRun, scores_NK: NDArray[np.float64]
 ) -> None:
-    said_N = probabilities_NK.argmax(axis=1)
+    said_N = scores_NK.argmax(axis=1)
     for place, clip_id in enumerate(run.scores.clip_ids):
         label, said = int(run.scores.labels_N[place]), int(said_N[place])
         new = _Tally(label, run.subjects[place], run.num_frames[place])
         tally = tallies.setdefault(clip_id, new)
         tally.said[said] += 1
-        tally.margin += float(probabilities_NK[place, said] - probabilities_NK[place, label])
+        # Margins of several methods have no common unit.
+        if run.scores.can_be_fused:
+            tally.margin += float(scores_NK[place, said] - scores_NK[place, label])
 
 
 def _clip(clip_id: str, tally: _Tally, classes: Sequence[str]) -> ConfusedClip:

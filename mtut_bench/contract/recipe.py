@@ -1,0 +1,133 @@
+"""The recipe of networks that are trained in two stages: input, network, optimiser, objective.
+
+A protocol gives one to every method of this kind, so that methods differ in their objective alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+__all__ = ["PAPER_LAMBDA", "Recipe", "scaled_lambda"]
+
+PAPER_LAMBDA = 0.05
+PAPER_BLOCKS = 392
+"""Blocks d of Mixed_5c at 64 x 224 x 224: 8 * 7 * 7."""
+
+_OBJECTIVE = (
+    "lambda_",
+    "beta",
+    "target",
+    "rho_grad",
+    "rho_per",
+    "ssa_reduction",
+    "ssa_padding",
+    "rho_max",
+    "rho_constant",
+    "joint_seed",
+)
+"""Fields that only some objectives read; each method names those that change its numbers."""
+_ALTERS_NOTHING = ("evaluation_batch",)
+
+
+def scaled_lambda(num_blocks: int, paper_blocks: int = PAPER_BLOCKS) -> float:
+    """Return the paper's lambda at another geometry: 0.05 * (392 / d)^2.
+
+    The alignment loss is a sum over d * d entries, so at another d the same lambda is another
+    method.
+
+    Args:
+        num_blocks: d, blocks of the aligned feature map of one training clip.
+        paper_blocks: d at the paper's own geometry; 392 for I3D, 64 for C3D.
+    """
+    return PAPER_LAMBDA * (paper_blocks / num_blocks) ** 2
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How networks are fed, built and trained. Lengths in frames, sizes in pixels.
+
+    Attributes:
+        clip_length: consecutive frames of a training clip; shorter clips are padded on both sides.
+        short_side, crop: frames are resized to this short side, then cropped to a square.
+        resize: 'short-side' keeps the aspect ratio (printed); 'stretch' makes a square;
+            'stretch-4:3' makes the short side the height of a 4:3 frame (C3D's 128 x 171).
+        scaling: of rgb and depth: 'unit' to [-1, 1]; 'bgr-mean' is what C3D's public weights
+            expect, 0..255 in the order blue, green, red, minus their public mean.
+        depth_input: 'replicate' to three channels; 'first-conv-sum' gives the network one channel,
+            with pretrained kernels summed: with 'unit' the same function, other training.
+        flip: 'swap' exchanges the labels of mirror pairs (a mirrored swipe left IS a swipe right),
+            'plain' keeps the label, 'none' never flips. No mirror table means no flip.
+        pad_value: padding frames are 'zero' at the network's input ("zero frames") or 'black'.
+        batch_size: clips per step; the last, short batch is kept.
+        accumulation: parts that a batch is cut into, gradients added up; batch statistics are then
+            those of a part.
+        epochs_alone: stage one, classification losses alone.
+        epochs_joint: stage two, the method's objective, learning rate frozen.
+        stage_two: 'continue' keeps momentum and learning rate; 'restart' begins both anew.
+        learning_rate, momentum, weight_decay: SGD; weight decay is I3D's own.
+        plateau_threshold, plateau_patience, plateau_factor, learning_rate_floor: "when the loss is
+            saturated" made exact: relative to each network's epoch-mean cross-entropy.
+        gradient_clip: largest norm of each network's gradient; None: no limit (as printed).
+        width, dropout, bn_momentum: of the networks; bn_momentum in the torch sense.
+        lambda_, beta: of equations 3 and 4; to users the first is 'lambda'.
+        target, rho_grad, rho_per, ssa_reduction, ssa_padding, rho_max: open points of the
+            objective; their defaults are not yet run at the paper's size.
+        rho_constant, joint_seed: of controls alone: the gate that is one number for every clip;
+            what keys stage two's draws, with the seed, of a method that repeats itself.
+        evaluation_batch: clips of equal length per forward pass; changes no logit.
+    """
+
+    clip_length: int = 64
+    short_side: int = 256
+    crop: int = 224
+    resize: Literal["short-side", "stretch", "stretch-4:3"] = "short-side"
+    scaling: Literal["unit", "bgr-mean"] = "unit"
+    depth_input: Literal["replicate", "first-conv-sum"] = "replicate"
+    flip: Literal["swap", "plain", "none"] = "swap"
+    pad_value: Literal["zero", "black"] = "zero"
+    batch_size: int = 6
+    accumulation: int = 1
+    epochs_alone: int = 60
+    epochs_joint: int = 15
+    stage_two: Literal["continue", "restart"] = "continue"
+    learning_rate: float = 1e-2
+    momentum: float = 0.9
+    weight_decay: float = 1e-7
+    plateau_threshold: float = 0.01
+    plateau_patience: int = 5
+    plateau_factor: float = 0.1
+    learning_rate_floor: float = 1e-4
+    gradient_clip: float | None = None
+    width: float = 1.0
+    dropout: float = 0.5
+    bn_momentum: float = 0.001
+    lambda_: float = PAPER_LAMBDA
+    beta: float = 2.0
+    target: Literal["detach", "joint"] = "detach"
+    rho_grad: Literal["detach", "through"] = "detach"
+    rho_per: Literal["clip", "batch"] = "clip"
+    ssa_reduction: Literal["sum", "mean", "rms"] = "sum"
+    ssa_padding: Literal["keep", "mask"] = "keep"
+    rho_max: float | None = None
+    rho_constant: float = 1.0
+    joint_seed: int = 1
+    evaluation_batch: int = 6
+
+    def objective_settings(self) -> dict[str, Any]:
+        """Return the settings that a method's objective is built from, by their public names."""
+        return {name.rstrip("_"): getattr(self, name) for name in _OBJECTIVE}
+
+    def identity(self) -> dict[str, Any]:
+        """Return what enters every identity: all that changes numbers, without the objective."""
+        left_out = (*_OBJECTIVE, *_ALTERS_NOTHING)
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "Recipe":
+        """Return the recipe of some settings by their public names; the others are the defaults.
+
+        Args:
+            settings: a run's; those that no recipe has are passed over.
+        """
+        names = {field.name.rstrip("_"): field.name for field in fields(cls)}
+        return cls(**{names[name]: value for name, value in settings.items() if name in names})

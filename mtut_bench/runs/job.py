@@ -1,0 +1,131 @@
+"""What a method is given to fit a run: clips, modalities, device, log and shared artefacts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mtut_bench.contract.method import Log
+from mtut_bench.errors import BusyError
+from mtut_bench.files import hold_lock, sha256_of_json, write_json
+from mtut_bench.progress import Reporter
+from mtut_bench.runs.machine import Machine
+from mtut_bench.runs.manifest import FORMAT_VERSION
+from mtut_bench.runs.provenance import provenance
+from mtut_bench.runs.spec import RunPlan, artefact_done, shared_folder
+from mtut_bench.store.clips import StoreClips, TrainingSide
+
+__all__ = ["RunJob", "remove_leftovers"]
+
+
+class RunJob:
+    """The job of one run; see :class:`mtut_bench.contract.method.Job`.
+
+    Args:
+        plan: of the run.
+        machine: device, workers.
+        reporter: where progress goes.
+    """
+
+    def __init__(self, plan: RunPlan, machine: Machine, reporter: Reporter) -> None:
+        self.modalities = plan.modalities
+        self.classes = tuple(plan.reader.attributes["classes"])
+        self.seed = plan.seed
+        self.identity: Mapping[str, Any] = plan.identity
+        self.source = plan.loaded.source
+        self.folder = plan.folder
+        self.device = machine.device
+        self.precision = plan.precision
+        self.weights: Mapping[str, Path] = {m: weights.path for m, weights in plan.weights.items()}
+        self.weights_digests: Mapping[str, str] = {
+            m: weights.sha256 for m, weights in plan.weights.items()
+        }
+        self.workers = machine.workers
+        self.recompute = machine.recompute
+        self.residence: Any = machine.residence
+        self.log: Log = reporter
+        self._plan, self._machine = plan, machine
+        self._made: set[Path] = set()
+
+    @property
+    def train(self) -> TrainingSide:
+        """The training side of the fold."""
+        return TrainingSide(self._plan.reader, self._plan.fold.train)
+
+    @property
+    def test(self) -> StoreClips:
+        """The test side of the fold."""
+        return StoreClips(self._plan.reader, self._plan.fold.test, "test")
+
+    @property
+    def validation(self) -> StoreClips | None:
+        """The fold's validation clips; None where it has none."""
+        val = self._plan.fold.val
+        return StoreClips(self._plan.reader, val, "val") if val else None
+
+    def make_declared(self, name: str) -> None:
+        """Make an artefact that the method declares, unless it is there.
+
+        Raises:
+            BusyError: another process makes it.
+        """
+        method, train = self._plan.method, self.train
+        folder = self._plan.stage_folder(name)
+        with hold_lock(self._lock(folder), _what(folder)):
+            self._make(
+                self._plan.shared_keys[name],
+                lambda place: method.make_shared(name, train, self, place),
+            )
+
+    def shared(
+        self,
+        key: Mapping[str, Any],
+        make: Callable[[Path], Sequence[str]],
+        title: str = "artefact",
+    ) -> Path:
+        """Return the folder of an artefact, made now if it is not there; waits for who makes it."""
+        folder = shared_folder(self._plan.runs, key)
+        if artefact_done(folder):
+            if folder not in self._made:
+                self.log.line(f"  {title}: shared ({folder})")
+            return folder
+        lock = self._lock(folder)
+        try:
+            with hold_lock(lock, _what(folder)):
+                return self._make(key, make)
+        except BusyError as error:
+            self.log.line(f"  {error.what}; waiting for it")
+        with hold_lock(lock, _what(folder), wait=True):
+            return self._make(key, make)
+
+    def _lock(self, folder: Path) -> Path:
+        return self._plan.runs / ".locks" / folder.name
+
+    def _make(self, key: Mapping[str, Any], make: Callable[[Path], Sequence[str]]) -> Path:
+        """Make an artefact whose lock is held, unless another process has made it meanwhile."""
+        folder = shared_folder(self._plan.runs, key)
+        if artefact_done(folder):
+            return folder
+        remove_leftovers(folder)
+        files = make(folder)
+        write_json(
+            folder / "manifest.json",
+            {
+                "format_version": FORMAT_VERSION,
+                "id": sha256_of_json(key),
+                "identity": dict(key),
+                "files": list(files),
+                "provenance": provenance(self._machine.device, self._machine.command),
+            },
+        )
+        self._made.add(folder)
+        return folder
+
+
+def _what(folder: Path) -> str:
+    return f"the first stage {folder.name}"
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a kill in the middle of a write left; the caller holds the folder's lock."""
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)

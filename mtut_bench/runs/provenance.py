@@ -1,0 +1,63 @@
+"""What made a result: device, versions, revision of the source, the command."""
+
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import zarr
+
+from mtut_bench import __version__
+
+__all__ = ["command_line", "provenance"]
+
+
+def provenance(device: torch.device, command: str) -> dict[str, Any]:
+    """Return what is recorded with every result, JSON-ready.
+
+    Args:
+        device: where it was computed.
+        command: what the user typed.
+    """
+    cuda = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if cuda else "cpu",
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "mtut-bench": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "zarr": zarr.__version__,
+        },
+        "git": _git_revision(),
+        "command": command,
+    }
+
+
+def _git_revision() -> str | None:
+    """Return the revision of the source tree this runs from, '+' where it has changes."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        changes = _git(root, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head + ("+" if changes else "")
+
+
+def _git(root: Path, *words: str) -> str:
+    command = ["git", "-C", str(root), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    return done.stdout.strip()
+
+
+def command_line() -> str:
+    """Return what the user typed, quoted for a shell; the program's name instead of its path."""
+    return shlex.join(["mtut-bench", *sys.argv[1:]])

@@ -1,0 +1,173 @@
+"""What some runs still have to do: updates, clip passes, clips to test, disk, and how long."""
+
+import json
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import nn
+
+from mtut_bench.contract.networks import NetworkSpec
+from mtut_bench.contract.recipe import Recipe
+from mtut_bench.errors import RunError
+from mtut_bench.files import read_json
+from mtut_bench.progress import counted, format_duration
+from mtut_bench.runs.spec import RunPlan
+from mtut_bench.store.expected import UNMADE
+from mtut_bench.training.train_state import network_spec
+
+__all__ = ["Workload", "describe_plans", "measured_rate"]
+
+
+def describe_plans(plans: Sequence[RunPlan], clips_per_s: float | None = None) -> list[str]:
+    """Return what a run would do, one line each: runs, shared stages, steps, disk, hours.
+
+    Args:
+        plans: the runs.
+        clips_per_s: clips that one network trains on per second, given or measured; None: no
+            hours are forecast.
+    """
+    work = Workload.of(plans)
+    lines = [_describe_plan(plan) for plan in plans]
+    lines.append(
+        f"{counted(work.num_runs, 'run')} to do: {counted(work.alone_steps, 'network step')} in"
+        f" {counted(work.num_stages, 'first stage')}, {work.joint_steps:,} in joint stages;"
+        f" {counted(work.test_clips, 'clip')} to test"
+    )
+    lines.append(
+        f"clip passes: {work.clip_passes:,}; without shared first stages {work.unshared:,}"
+        f" ({work.saved:.0%} saved)"
+    )
+    if clips_per_s:
+        duration = format_duration(work.clip_passes / clips_per_s)
+        lines.append(f"about {duration} of training at {clips_per_s:,.2f} clips/s")
+    lines.append(
+        f"disk: {work.kept_bytes / 1e6:,.0f} MB to keep, up to {work.extra_bytes / 1e6:,.0f} MB"
+        " more while it trains"
+    )
+    return lines
+
+
+def _describe_plan(plan: RunPlan) -> str:
+    fold = plan.fold
+    return (
+        f"{plan.run_id[:12] if _has_id(plan) else 'no id yet   '}  {plan.method.name},"
+        f" {plan.fold_title}, {'+'.join(plan.modalities)}, seed {plan.seed}: {len(fold.train)}"
+        " train,"
+        + (f" {len(fold.val)} val," if fold.val else "")
+        + f" {len(fold.test)} test clip{'' if len(fold.test) == 1 else 's'},"
+        f" {'done' if plan.done() else 'to do'}"
+    )
+
+
+def _has_id(plan: RunPlan) -> bool:
+    """Return whether all that the run's identity is made of is there."""
+    none = plan.protocol.initialisation == "scratch" or plan.method.weights is None
+    ready = none or plan.weights.keys() >= set(plan.modalities)
+    return ready and not str(plan.identity["store_digest"]).startswith(UNMADE)
+
+
+def measured_rate(plans: Sequence[RunPlan]) -> float | None:
+    """Return clips per second of one network, from first stages of the same protocol and network.
+
+    Args:
+        plans: runs whose folder of runs is searched.
+
+    Returns:
+        The median over all logged epochs; None where nothing was measured yet.
+    """
+    wanted = {(plan.protocol.name, plan.method.network) for plan in plans}
+    rates: list[float] = []
+    cure = "Delete its folder."
+    for folder in {plan.runs / "stages" for plan in plans}:
+        for path in sorted(folder.glob("*/manifest.json")):
+            manifest, log = read_json(path, RunError, cure), path.with_name("log.jsonl")
+            try:
+                identity = manifest["identity"]
+                kind = (identity["protocol"]["name"], identity["network"])
+                if kind in wanted and log.is_file():
+                    entries = [json.loads(line) for line in log.read_text().splitlines()]
+                    rates += [entry["clips_per_s"] for entry in entries]
+            except (KeyError, TypeError, ValueError) as error:
+                raise RunError(f"{path} or its log is damaged: {error}", cure) from error
+    return statistics.median(rates) if rates else None
+
+
+@dataclass
+class Workload:
+    """What is left to do for some runs.
+
+    Attributes:
+        num_runs: runs to do.
+        num_stages: first stages to train.
+        alone_steps, joint_steps: updates of one network.
+        clip_passes: forward and backward passes of one clip through one network.
+        unshared: the same if every run trained its own first stages.
+        test_clips: clips to predict, of the validation split too, counted per modality.
+        kept_bytes, extra_bytes: disk for results, and more while it trains.
+    """
+
+    num_runs: int = 0
+    num_stages: int = 0
+    alone_steps: int = 0
+    joint_steps: int = 0
+    clip_passes: int = 0
+    unshared: int = 0
+    test_clips: int = 0
+    kept_bytes: int = 0
+    extra_bytes: int = 0
+
+    @property
+    def saved(self) -> float:
+        """Share of the unshared clip passes that need not be done, 0..1."""
+        return 1 - self.clip_passes / self.unshared if self.unshared else 0.0
+
+    @classmethod
+    def of(cls, plans: Sequence[RunPlan]) -> "Workload":
+        """Return the work of runs that are not done."""
+        work, stages = cls(), set[str]()
+        for plan in plans:
+            if plan.done():
+                continue
+            work.num_runs += 1
+            num_test = len(plan.fold.test) + len(plan.fold.val)
+            work.test_clips += num_test * len(plan.modalities)
+            if isinstance(plan.method.recipe, Recipe):
+                work._add_training(plan, stages)
+        work.num_stages = len(stages)
+        return work
+
+    def _add_training(self, plan: RunPlan, stages: set[str]) -> None:
+        """Add the work of both stages; ``stages`` are those that are counted already."""
+        recipe, num_train = plan.recipe, len(plan.fold.train)
+        per_epoch = -(-num_train // recipe.batch_size)
+        sizes = {modality: _network_bytes(plan, modality) for modality in plan.modalities}
+        for modality, size in sizes.items():
+            self.unshared += num_train * (recipe.epochs_alone + recipe.epochs_joint)
+            if plan.stage_done(modality) or plan.stage_id(modality) in stages:
+                continue
+            stages.add(plan.stage_id(modality))
+            self.alone_steps += per_epoch * recipe.epochs_alone
+            self.clip_passes += num_train * recipe.epochs_alone
+            # A checkpoint holds a momentum beside every weight.
+            self.kept_bytes += 2 * size
+        self.joint_steps += per_epoch * recipe.epochs_joint * len(sizes)
+        self.clip_passes += num_train * recipe.epochs_joint * len(sizes)
+        self.kept_bytes += sum(sizes.values())
+        # The new checkpoint is whole before the old one goes.
+        self.extra_bytes = max(self.extra_bytes, 4 * sum(sizes.values()))
+
+
+def _network_bytes(plan: RunPlan, modality: str) -> int:
+    spec = network_spec(modality, plan.identity["num_classes"], plan.recipe)
+    return _bytes_of(plan.network_method.build_network, spec)
+
+
+@cache
+def _bytes_of(build_network: Callable[[NetworkSpec], nn.Module], spec: NetworkSpec) -> int:
+    """Return the size of a network's state, bytes; a table asks for the same few many times."""
+    with torch.device("meta"):
+        network = build_network(spec)
+    return sum(tensor.nbytes for tensor in network.state_dict().values())

@@ -1,0 +1,307 @@
+"""Methods that train one network per modality in two stages, as the paper does.
+
+Stage one trains each network alone on its classification loss; methods whose networks are equal
+share it. Stage two trains all of them on the method's objective.
+
+In the folder of a shared first stage and, while it trains, of the run: checkpoint.pt, log.jsonl,
+tensorboard/.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from mtut_bench.contract.method import Clips, Job, Json, LabelledClips, Method, Scores
+from mtut_bench.contract.networks import NetworkSpec, Objective
+from mtut_bench.contract.recipe import Recipe
+from mtut_bench.files import StrPath
+from mtut_bench.loading.sampling import keyed_seed
+from mtut_bench.loading.training_clips import TrainingClips
+from mtut_bench.training.checkpoint import save_network
+from mtut_bench.training.loop import Stage, train
+from mtut_bench.training.step import classification_losses
+from mtut_bench.training.train_state import Learner, build_learner
+from mtut_bench.training.whole_clip_test import clips_below_minimum, whole_clip_logits
+
+__all__ = ["TrainedNetworks", "TwoStageMethod", "network_file"]
+
+_CHECKPOINT = "checkpoint.pt"
+_JOINT = ("epochs_joint", "stage_two")
+"""Settings of a recipe that stage one does not see, besides those of the objective."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoStageMethod(Method):
+    """A method that is one network per modality and an objective of stage two.
+
+    Attributes:
+        name, title, fusion_title, summary, min_modalities: as of every method.
+        network: name of the architecture; methods that share it share first stages.
+        build_network: network of one modality, randomly initialised from torch's generator.
+        build_objective: objective of stage two from the recipe's objective settings.
+        settings: names of the objective settings that change this method's numbers; only these
+            enter a run's identity.
+        correlate: (N, C, T, H, W) features to the (N, D, D) matrices that the method aligns; kept
+            for a few test clips, for the figures. None: nothing is kept.
+        weights: name of the pretrained weights of each modality; empty where there are none.
+        load_weights: fill a network from such a file; returns one line per remarkable thing.
+        recipe: given by the protocol.
+        network_source: SHA-256 of the file of a user's own network; "" for one of ours, whose first
+            stages are shared whoever names it. Found when the file is loaded.
+    """
+
+    name: str
+    title: str
+    fusion_title: str
+    # Not what the base has: every method says which.
+    network: str = field()
+    build_network: Callable[[NetworkSpec], nn.Module]
+    build_objective: Callable[[Mapping[str, Any]], Objective]
+    settings: tuple[str, ...] = ()
+    min_modalities: int = 1
+    correlate: Callable[[Tensor], Tensor] | None = None
+    weights: Mapping[str, str] = field(default_factory=dict)
+    load_weights: Callable[[nn.Module, StrPath], Sequence[str]] | None = None
+    summary: str = ""
+    recipe: Recipe = field(default_factory=Recipe)
+    network_source: str = ""
+    precisions = ("fp32", "bf16")
+
+    def identity(self) -> dict[str, Json]:
+        """Return the network, the settings that count, and under 'recipe' those of all methods."""
+        objective = self.recipe.objective_settings()
+        return {
+            "network": self.network,
+            "settings": {name: objective[name] for name in self.settings},
+            "recipe": self.recipe.identity(),
+        }
+
+    def objective(self) -> Objective:
+        """Return the objective of stage two."""
+        return self.build_objective(self.recipe.objective_settings())
+
+    def shared_keys(
+        self, identity: Mapping[str, Json], weights_digests: Mapping[str, str]
+    ) -> dict[str, dict[str, Json]]:
+        """Return the identity of the first stage of each modality."""
+        rules = {name: v for name, v in identity["protocol"].items() if name not in _JOINT}
+        joint = {*_JOINT, *self.recipe.objective_settings()}
+        names = ("store_digest", "num_classes", "fold", "mirror", "seed", "precision")
+        return {
+            modality: {
+                **{name: identity[name] for name in names},
+                "stage": "alone",
+                "protocol": rules,
+                # A changed setting of the objective leaves stage one what it is.
+                "overrides": {k: v for k, v in identity["overrides"].items() if k not in joint},
+                "weights_digest": weights_digests.get(modality),
+                "network": self.network,
+                "source": self.network_source,
+                "modality": modality,
+            }
+            for modality in identity["modalities"]
+        }
+
+    def make_shared(
+        self, name: str, train: LabelledClips, job: Job, folder: Path
+    ) -> tuple[str, ...]:
+        """Train the network of a modality alone, or what is left of it."""
+        self._train_alone(name, train, job, folder)
+        return (_CHECKPOINT,)
+
+    def fit(self, train: LabelledClips, job: Job) -> "TrainedNetworks":
+        """Train all networks, or what is left of it.
+
+        Raises:
+            TrainingDivergedError: a loss is not finite.
+            RunError: a checkpoint is damaged or of another training.
+        """
+        keys = self.shared_keys(job.identity, job.weights_digests)
+        learners: dict[str, Learner] = {}
+        entries: list[dict[str, Any]] = []
+        for modality in job.modalities:
+            folder = job.shared(
+                keys[modality],
+                partial(self.make_shared, modality, train, job),
+                f"{modality} alone",
+            )
+            # The checkpoint is final: nothing is trained, the state is read.
+            learner, log = self._train_alone(modality, train, job, folder, quiet=True)
+            learners[modality] = learner
+            entries += log
+        entries += self._train_jointly(learners, train, job)
+        return TrainedNetworks(self, learners, tuple(entries), job)
+
+    def learner(self, modality: str, job: Job, *, recompute: bool | None = None) -> Learner:
+        """Return the network of a modality as stage one starts it.
+
+        Args:
+            modality: one of the job's.
+            job: classes, seed, device, weights.
+            recompute: instead of the job's.
+        """
+        return build_learner(
+            self,
+            modality,
+            len(job.classes),
+            self.recipe,
+            job.seed,
+            job.device,
+            weights=job.weights.get(modality),
+            recompute=job.recompute if recompute is None else recompute,
+        )
+
+    def _train_alone(
+        self, modality: str, train: LabelledClips, job: Job, folder: Path, *, quiet: bool = False
+    ) -> tuple[Learner, list[dict[str, Any]]]:
+        learner = self.learner(modality, job)
+        stage = Stage(
+            "alone",
+            0,
+            self.recipe.epochs_alone,
+            adapt_rate=True,
+            objective=classification_losses,
+            checkpoint=folder / _CHECKPOINT,
+        )
+        clips = TrainingClips(train.store, train.ids, (modality,), self.recipe, job.seed)
+        log = _run_stage(
+            {modality: learner},
+            clips,
+            stage,
+            self.recipe,
+            job,
+            title=f"  {modality} alone, epochs",
+            what="" if quiet else modality,
+            piece=folder.name,
+        )
+        return learner, log
+
+    def _train_jointly(
+        self, learners: Mapping[str, Learner], train: LabelledClips, job: Job
+    ) -> list[dict[str, Any]]:
+        recipe = self.recipe
+        if recipe.stage_two == "restart":
+            for learner in learners.values():
+                learner.restart(recipe.learning_rate)
+        stage = Stage(
+            "joint",
+            recipe.epochs_alone,
+            recipe.epochs_alone + recipe.epochs_joint,
+            adapt_rate=False,
+            objective=self.objective(),
+            checkpoint=job.folder / _CHECKPOINT,
+        )
+        seed = job.seed
+        if "joint_seed" in self.settings:
+            # A method that repeats itself: other draws in stage two.
+            seed = keyed_seed("joint", seed, recipe.joint_seed)
+        clips = TrainingClips(train.store, train.ids, job.modalities, recipe, seed)
+        title = f"  {self.name} objective, epochs"
+        return _run_stage(
+            learners, clips, stage, recipe, job, title=title, what=self.name, piece=job.folder.name
+        )
+
+
+def _run_stage(
+    learners: Mapping[str, Learner],
+    clips: TrainingClips,
+    stage: Stage,
+    recipe: Recipe,
+    job: Job,
+    *,
+    title: str,
+    what: str,
+    piece: str,
+) -> list[dict[str, Any]]:
+    """Train through a stage; say where it goes on, unless ``what`` is empty."""
+    with job.log.ticker(title, piece=piece) as ticker:
+
+        def begin(done: int, total: int) -> None:
+            if done:
+                job.log.line(f"  resuming {what} after epoch {done} of {total}")
+            if done < total:
+                ticker(done, total)
+
+        return train(
+            learners,
+            clips,
+            stage,
+            recipe,
+            job.device,
+            precision=job.precision,
+            workers=job.workers,
+            residence=job.residence,
+            begin=begin if what else None,
+            progress=ticker,
+        )
+
+
+def network_file(folder: StrPath, modality: str) -> Path:
+    """Return where a run keeps the network of a modality."""
+    return Path(folder) / f"network-{modality}.safetensors"
+
+
+class TrainedNetworks:
+    """One trained network per modality.
+
+    Args:
+        method: that trained them.
+        learners: per modality, in order.
+        log: an entry per epoch and modality of both stages.
+        job: device, precision, reading.
+
+    Attributes:
+        networks: per modality, in order.
+        log: as given.
+        facts: for the run's manifest: the learning rate of stage two and what became of pretrained
+            weights, per modality.
+    """
+
+    def __init__(
+        self,
+        method: TwoStageMethod,
+        learners: Mapping[str, Learner],
+        log: Sequence[Mapping[str, Json]],
+        job: Job,
+    ) -> None:
+        self.networks = {modality: learner.network for modality, learner in learners.items()}
+        self.log = log
+        self.facts: dict[str, Json] = {
+            # "The rate at epoch 60 stands in every row": stage one's plateau rule decides it.
+            "joint_learning_rate": {
+                entry["modality"]: entry["learning_rate"]
+                for entry in log
+                if entry["stage"] == "joint"
+            },
+            "weights": {m: list(learner.weight_notes) for m, learner in learners.items()},
+        }
+        self._method, self._job = method, job
+
+    def predict(self, test: Clips) -> dict[str, Scores]:
+        """Return the logits of whole clips, averaged over time."""
+        job = self._job
+        # On a CPU starting processes takes longer than the test.
+        workers = job.workers if job.device.type == "cuda" else 0
+        with job.log.ticker(f"  {test.side}") as ticker:
+            logits_MNK = whole_clip_logits(
+                self.networks,
+                test,
+                self._method.recipe,
+                job.device,
+                precision=job.precision,
+                residence=job.residence,
+                workers=workers,
+                progress=ticker,
+            )
+        if test.side == "test":
+            self.facts["padded_clips"] = clips_below_minimum(self.networks, test)
+        return {m: Scores(x, "logits") for m, x in zip(self.networks, logits_MNK, strict=True)}
+
+    def save(self, folder: Path) -> None:
+        """Write each network as safetensors."""
+        for modality, network in self.networks.items():
+            save_network(network_file(folder, modality), network.state_dict())
