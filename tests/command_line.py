@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from unittest.mock import patch
 
+from typer.testing import CliRunner
+
 from mtut_bench import cli
 
 
@@ -41,3 +43,17 @@ def run_here(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProce
     result = subprocess.CompletedProcess(command, found or 0, out.getvalue(), err.getvalue())
     assert result.returncode == code, result.stdout + result.stderr
     return result
+
+
+def call(*arguments: object) -> str:
+    """Run a command that succeeds; return its output.
+
+    Raises:
+        MtutBenchError: as the command does; ``main`` would print it.
+        AssertionError: the exit code is not 0.
+    """
+    result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.stdout

@@ -11,16 +11,23 @@ from typing import Annotated
 import typer
 
 from mtut_bench import __version__
-from mtut_bench.cli.bench import bench_app
-from mtut_bench.cli.benching import evaluate, loader, train
-from mtut_bench.cli.comparing import compare, score
-from mtut_bench.cli.data import inspect, prepare, synth, verify
-from mtut_bench.cli.exchange import derive, export, import_
-from mtut_bench.cli.options import console, examples, show_error
-from mtut_bench.cli.predicting import predict
-from mtut_bench.cli.reading import list_, report
-from mtut_bench.cli.training import run
-from mtut_bench.cli.weights import weights_app
+from mtut_bench.cli import (
+    bench,
+    derive,
+    export,
+    import_,
+    inspect,
+    list_,
+    predict,
+    prepare,
+    report,
+    run,
+    score,
+    synth,
+    verify,
+    weights,
+)
+from mtut_bench.cli.printing import console, examples, show_error
 from mtut_bench.errors import InterruptedRunError, MtutBenchError
 
 __all__ = ["app", "main"]
@@ -46,61 +53,47 @@ app.command(
         "prepare manifest --table clips.csv --store mine",
         "prepare viva-synthetic --size tiny",
     )
-)(prepare)
-app.command(epilog=examples("synth nvgesture-synthetic --size tiny --whole"))(synth)
+)(prepare.prepare)
+app.command(epilog=examples("synth nvgesture-synthetic --size tiny --whole"))(synth.synth)
 app.command(epilog=examples("verify nvgesture --raw /disk/nvGesture_v1", "verify --store mini"))(
-    verify
+    verify.verify
 )
-app.command(epilog=examples("inspect --store viva-synthetic-tiny --contact-sheet"))(inspect)
+app.command(epilog=examples("inspect --store viva-synthetic-tiny --contact-sheet"))(inspect.inspect)
 app.command(
     epilog=examples(
         "export --store viva --format hdf5 --out viva.h5",
         "export 3f2a --format onnx --modality rgb",
     )
-)(export)
+)(export.export)
 app.command(
     epilog=examples(
         "derive viva-synthetic --as copied --copy rgb_copy=rgb",
         "derive viva-synthetic --as partnered --partner depth",
     )
-)(derive)
-app.command(name="import", epilog=examples("import viva.h5 --store viva"))(import_)
+)(derive.derive)
+app.command(name="import", epilog=examples("import viva.h5 --store viva"))(import_.import_)
 app.command(
     epilog=examples(
         "run --method mtut --fold all",
         "run --table 7 --dataset viva-synthetic --protocol demo --dry-run",
     )
-)(run)
-report_app = typer.Typer(rich_markup_mode="rich")
-report_app.callback(
-    invoke_without_command=True,
-    epilog=examples("report --runs runs", "report compare mtut i3d --dataset viva"),
-)(report)
-report_app.command(epilog=examples("report compare mtut i3d --dataset nvgesture --protocol paper"))(
-    compare
+)(run.run)
+app.add_typer(report.report_app, name="report")
+app.command(epilog=examples("score predictions.csv --dataset nvgesture --modality rgb"))(
+    score.score
 )
-app.add_typer(report_app, name="report")
-app.command(epilog=examples("score predictions.csv --dataset nvgesture --modality rgb"))(score)
 app.command(
     epilog=examples(
         "predict wave.mp4 --run 3f2a --modality rgb",
         "predict clips/*.avi --run 3f2a --modality depth --json",
     )
-)(predict)
+)(predict.predict)
 app.command(
     name="list",
     epilog=examples("list datasets", "list runs", "list methods --method mutual.py:build"),
-)(list_)
-app.add_typer(weights_app, name="weights")
-bench_app.command(
-    epilog=examples(
-        "bench train --dataset viva-synthetic --protocol demo",
-        "bench train --dataset nvgesture --processes 1,2,4 --json",
-    )
-)(train)
-bench_app.command(epilog=examples("bench loader --dataset nvgesture --resident always"))(loader)
-bench_app.command(epilog=examples("bench evaluate --dataset nvgesture"))(evaluate)
-app.add_typer(bench_app, name="bench")
+)(list_.list_)
+app.add_typer(weights.weights_app, name="weights")
+app.add_typer(bench.bench_app, name="bench")
 
 
 @app.callback(invoke_without_command=True)

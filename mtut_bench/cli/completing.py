@@ -193,7 +193,7 @@ def _all_stores(ctx: typer.Context) -> list[Path]:
 
 def _meant(ctx: typer.Context) -> list[Path]:
     """Return the store that the options name so far; all of them where it is not there."""
-    from mtut_bench.cli.options import store_path
+    from mtut_bench.cli.paths import store_path
 
     given = ctx.params
     dataset = given.get("dataset") or given.get("what") or "viva"

@@ -9,10 +9,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from mtut_baselines import CONTROLS, METHODS
 from mtut_bench.cli import app
-from mtut_bench.cli.options import console
-from mtut_bench.errors import UsageError
 
 MEASURED = {
     "--dataset",
@@ -202,6 +199,13 @@ def test_commands_and_options_are_these():
 
 
 @pytest.mark.parametrize("name", sorted(OPTIONS))
+def test_a_command_lies_in_the_module_of_its_name(name):
+    # `list` and `import` have another name in Python: list_, import_.
+    module = commands()[name].callback.__module__.rstrip("_")
+    assert module == f"mtut_bench.cli.{name.replace(' ', '.')}"
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONS))
 def test_every_option_is_explained(name):
     for parameter in commands()[name].params:
         assert parameter.name == "subject" or getattr(parameter, "help", None), parameter.name
@@ -232,30 +236,6 @@ def test_help_ends_with_one_example_a_line(name, columns, monkeypatch):
             found = found.commands[words.pop(0)]
         with found.make_context(found.name, words):
             pass
-
-
-def test_methods_are_listed_by_what_differs(tmp_path, monkeypatch):
-    file = tmp_path / "mine.py"
-    file.write_text(
-        "from dataclasses import replace\nfrom mtut_baselines import METHODS\n\n\ndef build():\n"
-        "    return replace(METHODS['i3d'], name='mine', title='Mine', fusion_title='Mine',\n"
-        "        summary='averages two [bold] steps')\n"
-    )
-    runner = CliRunner()
-    # What COLUMNS says is read when the program starts.
-    monkeypatch.setattr(console, "_width", 300)
-    text = runner.invoke(app, ["list", "methods", "--method", f"{file}:build"]).output
-    ours, rest = text.split("\ncontrols")
-    controls, yours = rest.split("\nyours")
-    for name, method in METHODS.items():
-        assert method.summary
-        part = controls if name in CONTROLS else ours
-        (line,) = [line for line in part.splitlines() if line.split()[:1] == [name]]
-        assert method.summary in line
-    assert f"{file}:build" in yours
-    assert "averages two [bold] steps" in yours
-    refused = runner.invoke(app, ["list", "runs", "--method", f"{file}:build"])
-    assert isinstance(refused.exception, UsageError)
 
 
 def test_help_imports_nothing_heavy():

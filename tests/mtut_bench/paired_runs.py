@@ -8,6 +8,7 @@ from mtut_bench.contract import predictions
 from mtut_bench.files import sha256_of_json
 from mtut_bench.runs.finished import find_runs
 
+OFFICIAL = {"folds": ["official"], "fold": "official"}
 CLASSES = ('say "up"', "left & right", "<down>")
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from mtut_bench.contract.metrics import num_correct, wilson_interval
 from mtut_bench.contract.predictions import Predictions, fuse
 from mtut_bench.contract.types import behaves_like
-from mtut_bench.inference.export.comparison import Difference
 from mtut_bench.inference.export.input_spec import InputSpec
+from mtut_bench.inference.export.output_check import Difference
 from mtut_bench.report.formats.markdown import escape
 from mtut_bench.runs.trained import TrainedRun
 from mtut_bench.store.format import MAX_SHORT_SIDE_PX

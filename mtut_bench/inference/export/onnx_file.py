@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from mtut_bench.errors import ExportError, UsageError
-from mtut_bench.inference.export.comparison import ClipScores
 from mtut_bench.inference.export.input_spec import InputSpec
+from mtut_bench.inference.export.output_check import ClipScores
 
 __all__ = ["OnnxGraph", "convert", "require_onnx", "run_onnx"]
 

@@ -7,7 +7,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from mtut_bench.errors import ExportError
-from mtut_bench.inference.export.comparison import ClipScores
+from mtut_bench.inference.export.output_check import ClipScores
 
 __all__ = ["encode_network", "run_tensors"]
 

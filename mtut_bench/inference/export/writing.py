@@ -12,10 +12,10 @@ from mtut_bench import __version__
 from mtut_bench.contract.predictions import check_complete, read
 from mtut_bench.errors import MtutBenchError, UsageError, did_you_mean
 from mtut_bench.files import StrPath, write_atomic
-from mtut_bench.inference.export.comparison import comparison_shapes, enforce, measure_differences
 from mtut_bench.inference.export.input_spec import InputSpec, input_spec
 from mtut_bench.inference.export.model_card import Exported, card_text
 from mtut_bench.inference.export.onnx_file import convert, require_onnx, run_onnx
+from mtut_bench.inference.export.output_check import comparison_shapes, enforce, measure_differences
 from mtut_bench.inference.export.tensor_file import encode_network, run_tensors
 from mtut_bench.runs.trained import TrainedRun
 from mtut_bench.training.train_state import network_spec

@@ -1,6 +1,6 @@
 """Which runs are compared: two methods by name, or every two that stand under like conditions.
 
-The numbers come from ``paired``, what is refused from ``arms``, the words from ``comparison``.
+The numbers come from ``paired``, what is refused from ``arms``, the words from ``sentences``.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import combinations
 
 from mtut_bench.errors import ComparisonError, UsageError, did_you_mean
-from mtut_bench.report.comparisons.comparison import Comparison, describe, not_compared
+from mtut_bench.report.comparisons.sentences import Comparison, describe, not_compared
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.runs.repeating import method_option
 from mtut_bench.statistics import comparable

@@ -20,10 +20,10 @@ from mtut_bench.errors import ComparisonError, UsageError, did_you_mean
 from mtut_bench.files import StrPath, write_atomic
 from mtut_bench.progress import counted
 from mtut_bench.report.comparisons.compare import method_name
-from mtut_bench.report.comparisons.comparison import Comparison, describe
-from mtut_bench.report.comparisons.predicted import empty_predictions, read_predicted
+from mtut_bench.report.comparisons.phrases import interval, points
+from mtut_bench.report.comparisons.prediction_csv import empty_predictions, read_predicted
+from mtut_bench.report.comparisons.sentences import Comparison, describe
 from mtut_bench.report.comparisons.verdict import kind_of_store, score_verdict, worth
-from mtut_bench.report.comparisons.wording import interval, points
 from mtut_bench.report.tables.published_tables import Table
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.statistics import comparable
@@ -77,7 +77,7 @@ def score(
     """Return the accuracy of a file of predictions, and its paired comparisons.
 
     Args:
-        path: CSV; see :func:`mtut_bench.report.comparisons.predicted.read_predicted`.
+        path: CSV; see :func:`mtut_bench.report.comparisons.prediction_csv.read_predicted`.
         reader: the store whose clips were predicted.
         fold: name of one of its folds.
         runs: stored runs; those of this store's digest and this fold's clips are compared.

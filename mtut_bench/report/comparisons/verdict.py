@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mtut_bench.progress import counted
-from mtut_bench.report.comparisons.wording import interval, p_value, points, units, whose_clips
+from mtut_bench.report.comparisons.phrases import interval, p_value, points, units, whose_clips
 from mtut_bench.statistics.arms import Paired
 from mtut_bench.statistics.paired import LEVEL, ComparisonRow, doubts
 from mtut_bench.statistics.rows import ResultRow

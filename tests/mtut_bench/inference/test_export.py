@@ -23,12 +23,12 @@ from mtut_bench.contract.method_file import load_method
 from mtut_bench.contract.predictions import read
 from mtut_bench.errors import ExportError, MtutBenchError, UsageError
 from mtut_bench.inference.export import export_networks, writing
-from mtut_bench.inference.export.comparison import (
+from mtut_bench.inference.export.input_spec import input_spec
+from mtut_bench.inference.export.output_check import (
     Difference,
     comparison_shapes,
     measure_differences,
 )
-from mtut_bench.inference.export.input_spec import input_spec
 from mtut_bench.loading.transforms import centre_crop, to_input
 from mtut_bench.runs.execute import execute
 from mtut_bench.runs.planning import plan_runs

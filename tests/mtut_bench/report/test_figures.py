@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from figure_runs import add_log, add_maps, log_entry, make_run, make_scores
 
-from mtut_bench.cli.figures import focal_weight
+from mtut_bench.cli.report import focal_weight
 from mtut_bench.errors import RunError
 from mtut_bench.report.figures import canvas, draw_figures
 from mtut_bench.report.figures.canvas import clean, legend_columns, style

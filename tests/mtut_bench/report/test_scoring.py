@@ -8,7 +8,7 @@ from paired_runs import found, write_run
 
 from mtut_bench.contract import predictions
 from mtut_bench.errors import PredictionError, UsageError
-from mtut_bench.report.comparisons.predicted import read_predicted
+from mtut_bench.report.comparisons.prediction_csv import read_predicted
 from mtut_bench.report.comparisons.scoring import score
 from mtut_bench.store.reader import StoreReader
 

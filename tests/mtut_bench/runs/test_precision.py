@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from mtut_baselines import METHODS
-from mtut_bench.cli.training import _right_precision
+from mtut_bench.cli.run import _right_precision
 from mtut_bench.contract.method import NetworkOutput, NetworkSpec
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.errors import PrecisionError

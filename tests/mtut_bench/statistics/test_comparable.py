@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from figure_runs import make_run
 
-from mtut_bench.cli.options import Size, store_path
+from mtut_bench.cli.options import Size
+from mtut_bench.cli.paths import store_path
 from mtut_bench.contract.published import load_published
 from mtut_bench.contract.types import NOT_STORES, ClipRow
 from mtut_bench.errors import ComparisonError, UsageError

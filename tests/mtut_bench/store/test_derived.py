@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from mtut_bench.cli import app
 from mtut_bench.contract.types import ClipRow
 from mtut_bench.errors import StoreError, UsageError
 from mtut_bench.store.derive import Derivation, derive_store, partners
@@ -105,20 +103,3 @@ def test_a_store_that_is_there_is_replaced_only_when_asked(reader):
     assert derived(reader, PARTNER, overwrite=True).modalities == ("rgb", "depth")
     with pytest.raises(StoreError, match="cannot be derived from itself"):
         derive_store(reader, reader.path, COPY, overwrite=True)
-
-
-def test_the_command_derives_a_store_by_name(reader, tmp_path):
-    call = ["derive", "--store", "whole", "--data", str(tmp_path), "--as", "control"]
-    result = CliRunner().invoke(app, [*call, "--copy", "rgb_copy=rgb", "--modalities", "rgb"])
-    assert result.exit_code == 0, result.output
-    found = StoreReader(tmp_path / "stores" / "control.zarr")
-    assert found.modalities == ("rgb", "rgb_copy")
-    assert found.attributes["digest"][:12] in result.output
-    assert (tmp_path / "stores" / "control.md").exists()
-
-
-def test_the_command_refuses_a_copy_without_a_source(reader, tmp_path):
-    call = ["derive", "--store", "whole", "--data", str(tmp_path), "--as", "control"]
-    result = CliRunner().invoke(app, [*call, "--copy", "rgb_copy"])
-    assert isinstance(result.exception, UsageError)
-    assert "NEW=OLD" in result.exception.cure

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mtut_bench.cli import completing
-from mtut_bench.cli.options import RUNS, RunsOption, open_trained
-from mtut_bench.cli.verdicts import Work, predict_all
+from mtut_bench.cli.opening import open_trained
+from mtut_bench.cli.options import RUNS, RunsOption
+from mtut_bench.cli.predict_output import Work, predict_all
 from mtut_bench.errors import RunError, UsageError, did_you_mean
 
 if TYPE_CHECKING:

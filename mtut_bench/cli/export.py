@@ -1,4 +1,4 @@
-"""Commands that make other things of stores and networks: export, import, derive."""
+"""The command that writes stores and networks for other programs: export."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,21 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mtut_bench.cli import completing
+from mtut_bench.cli.opening import open_store, open_trained
 from mtut_bench.cli.options import (
     DATA,
     RUNS,
     DataOption,
     ExportFormat,
+    OverwriteOption,
     RunsOption,
     Size,
     SizeOption,
     StoreOption,
-    console,
-    open_store,
-    open_trained,
-    say,
-    store_path,
 )
+from mtut_bench.cli.printing import console, say
 from mtut_bench.errors import UsageError
 from mtut_bench.progress import Reporter
 
@@ -28,11 +26,7 @@ if TYPE_CHECKING:
     from mtut_bench.runs.trained import TrainedRun
     from mtut_bench.store.reader import StoreReader
 
-__all__ = ["derive", "export", "import_"]
-
-OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Replace what is there under this name.")
-]
+__all__ = ["export"]
 
 
 def export(
@@ -82,77 +76,6 @@ def export(
             )
         run = open_trained(what, runs, method)
         _export_networks(run, file_format, out, tuple(modality or ()), overwrite=overwrite)
-
-
-def import_(
-    file: Annotated[Path, typer.Argument(help="What `export --format hdf5` wrote.")],
-    data: DataOption = DATA,
-    store: StoreOption = None,
-    overwrite: OverwriteOption = False,
-) -> None:
-    """Make a store of an exported file; its digest is that of the store that was exported."""
-    from mtut_bench.store.data_card import check_card, write_card
-    from mtut_bench.store.hdf5 import import_hdf5
-
-    reporter = Reporter(console)
-    path = store_path(data, store or file.stem, "", Size.TINY)
-    check_card(path)
-    with reporter.ticker(f"import {file.name}", unit="clips") as ticker:
-        digest = import_hdf5(file, path, overwrite=overwrite, progress=ticker)
-    card = write_card(path)
-    reporter.line(f"digest {digest[:12]} -> {path}, {card.name}")
-
-
-def derive(
-    new: Annotated[str, typer.Option("--as", help="Name of the new store.")],
-    dataset: Annotated[
-        str, typer.Argument(help="See `list datasets`.", autocompletion=completing.datasets)
-    ] = "viva",
-    data: DataOption = DATA,
-    store: StoreOption = None,
-    size: SizeOption = Size.TINY,
-    modalities: Annotated[
-        str,
-        typer.Option(
-            "--modalities",
-            help="Which to keep, such as rgb,depth; default all.",
-            autocompletion=completing.modalities,
-        ),
-    ] = "",
-    copies: Annotated[
-        list[str] | None,
-        typer.Option("--copy", help="NEW=OLD: a modality that shows another one; repeatable."),
-    ] = None,
-    partnered: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--partner",
-            help="Show another clip of the class and person; repeatable.",
-            autocompletion=completing.modality,
-        ),
-    ] = None,
-    overwrite: OverwriteOption = False,
-) -> None:
-    """Make a store for controls of another one: a copied modality, or partner clips."""
-    from mtut_bench.store.data_card import check_card, write_card
-    from mtut_bench.store.derive import Derivation, derive_store
-
-    pairs = [text.partition("=") for text in copies or ()]
-    if not all(old for _, _, old in pairs):
-        raise UsageError("--copy names no modality to show", "Write --copy NEW=OLD.")
-    reporter = Reporter(console)
-    reader = open_store(data, store, dataset, size)
-    path = store_path(data, new, "", Size.TINY)
-    check_card(path)
-    derivation = Derivation(
-        tuple(modalities.split(",")) if modalities else reader.modalities,
-        {name: old for name, _, old in pairs},
-        tuple(partnered or ()),
-    )
-    with reporter.ticker(f"derive {new}", unit="clips") as ticker:
-        digest = derive_store(reader, path, derivation, overwrite=overwrite, progress=ticker)
-    card = write_card(path)
-    reporter.line(f"digest {digest[:12]} -> {path}, {card.name}")
 
 
 _FOREIGN = {

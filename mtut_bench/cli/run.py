@@ -9,6 +9,7 @@ import typer
 from msgspec.structs import replace
 
 from mtut_bench.cli import completing
+from mtut_bench.cli.finding import find_dataset
 from mtut_bench.cli.options import (
     DATA,
     RUNS,
@@ -23,13 +24,10 @@ from mtut_bench.cli.options import (
     SizeOption,
     StoreOption,
     WorkersOption,
-    console,
-    find_dataset,
     readers,
-    say,
-    store_cure,
-    store_path,
 )
+from mtut_bench.cli.paths import store_cure, store_path
+from mtut_bench.cli.printing import console, say
 from mtut_bench.cli.suggesting import suggest
 from mtut_bench.errors import UsageError, did_you_mean
 from mtut_bench.progress import Reporter

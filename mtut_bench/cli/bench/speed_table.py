@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from mtut_bench.cli.options import console, say
+from mtut_bench.cli.printing import console, say
 
 if TYPE_CHECKING:
     from mtut_bench.benchmarks.speed import SpeedReport

@@ -1,8 +1,7 @@
-"""Commands that read results: report, list."""
+"""The command that lists datasets, methods, protocols, runs, stores, clips: list."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from shlex import quote
 from typing import Annotated
 
 import typer
@@ -20,106 +19,13 @@ from mtut_bench.cli.options import (
     SizeOption,
     StoreOption,
     Subject,
-    console,
-    folder_to_write,
-    refuse_missing_runs,
-    say,
-    store_path,
+    is_default,
 )
+from mtut_bench.cli.paths import refuse_missing_runs, store_path
+from mtut_bench.cli.printing import console, say, say_how_to_start
 from mtut_bench.errors import UsageError
 
-__all__ = ["list_", "report"]
-
-
-def report(
-    context: typer.Context,
-    runs: RunsOption = RUNS,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            parser=folder_to_write,
-            metavar="DIRECTORY",
-            help="Where to write; default <runs>/report.",
-        ),
-    ] = None,
-    tables: Annotated[
-        str | None,
-        typer.Option(
-            "--tables",
-            "--table",
-            help="Published tables to print: 7, or 1,4; default those with a measured number. All"
-            " of them are written.",
-        ),
-    ] = None,
-    published: Annotated[
-        bool, typer.Option("--published", help="Print all published tables.")
-    ] = False,
-    data: DataOption = DATA,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check",
-            help="Write nothing: fail if the tables in --out are not what its rows/*.csv give.",
-        ),
-    ] = False,
-) -> None:
-    """Print what was measured, beside the paper's numbers; write all tables, figures and a page.
-
-    Trains nothing.
-    """
-    if context.invoked_subcommand:
-        return
-    from mtut_bench.cli.figures import focal_weight
-    from mtut_bench.progress import Reporter, counted
-    from mtut_bench.report import Illustration, write_report
-    from mtut_bench.report.bundle.check import check_report
-    from mtut_bench.runs.table_plan import choose_tables
-
-    folder = out or runs / "report"
-    if published + check + (tables is not None) > 1:
-        raise UsageError(
-            "--tables, --published and --check do not go together.",
-            "--tables and --published choose what is printed; --check always checks all tables.",
-        )
-    chosen = "all" if published else tables
-    numbers = None if chosen is None else choose_tables(chosen)
-    _refuse_misspelt(context, runs, out)
-    if check:
-        checked = check_report(folder)
-        rows = counted(checked.num_rows, "row")
-        say(f"{folder}: {len(checked.names)} files are what its {rows} give")
-        return
-    with Reporter(console).ticker("draw", unit="figures") as ticker:
-        means = Illustration(focal_weight(), data / "stores", ticker)
-        result = write_report(runs, folder, means)
-    result.print(console, numbers)
-    if not result.rows:
-        _say_how_to_start(context, data, runs)
-
-
-def _refuse_misspelt(context: typer.Context, runs: Path, out: Path | None) -> None:
-    """Refuse a folder of runs that somebody named and that is not there, without `--out`.
-
-    Without runs a report can be of the rows in `--out`; the default folder may be absent.
-    """
-    if runs.exists() or (out is None and not _is_default(context, "runs")):
-        refuse_missing_runs(runs)
-
-
-def _is_default(context: typer.Context, name: str) -> bool:
-    """Return whether the user, or the environment, gave no value for an option."""
-    source = context.get_parameter_source(name)
-    return source is None or source.name == "DEFAULT"
-
-
-def _say_how_to_start(context: typer.Context, data: Path, runs: Path) -> None:
-    """Print commands that make a first run without any recordings, in the folders of this one."""
-    at_data = "" if _is_default(context, "data") else f" --data {quote(str(data))}"
-    at_runs = "" if _is_default(context, "runs") else f" --runs {quote(str(runs))}"
-    say("A first run, without any recordings of yours:")
-    say(f"  mtut-bench prepare viva-synthetic --size tiny{at_data}")
-    say(f"  mtut-bench run --dataset viva-synthetic --size tiny --protocol demo{at_data}{at_runs}")
+__all__ = ["list_"]
 
 
 def list_(
@@ -163,12 +69,12 @@ def list_(
     elif subject is Subject.PROTOCOLS:
         lines = list_protocols()
     else:
-        if subject is Subject.RUNS and not _is_default(context, "runs"):
+        if subject is Subject.RUNS and not is_default(context, "runs"):
             refuse_missing_runs(runs)
         lines = list_runs(runs) if subject is Subject.RUNS else list_stores(data / "stores")
         if not lines:
             say(f"No {subject.value} in {runs if subject is Subject.RUNS else data / 'stores'}.")
-            _say_how_to_start(context, data, runs)
+            say_how_to_start(context, data, runs)
             return
     table = Table(subject.value, "", show_edge=False)
     for name, text in lines:
@@ -199,7 +105,7 @@ def _padded(text: str, width: int) -> str:
 def _refuse_options_of_clips(context: typer.Context, subject: Subject) -> None:
     """Refuse an option that the subject would pass over without a word."""
     names = ("dataset", "store", "size", "fold", "fold_unit")
-    given = [f"--{name.replace('_', '-')}" for name in names if not _is_default(context, name)]
+    given = [f"--{name.replace('_', '-')}" for name in names if not is_default(context, name)]
     if given:
         raise UsageError(
             f"`list {subject.value}` takes no {', '.join(given)}.",

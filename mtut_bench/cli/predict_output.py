@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
-from mtut_bench.cli.options import console, show_error
+from mtut_bench.cli.printing import console, show_error
 from mtut_bench.contract.types import name_recordings
 from mtut_bench.errors import MtutBenchError
 from mtut_bench.progress import Reporter

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mtut_bench.progress import counted
-from mtut_bench.report.comparisons.verdict import verdict
-from mtut_bench.report.comparisons.wording import (
+from mtut_bench.report.comparisons.phrases import (
     count_form,
     interval,
     p_value,
@@ -13,6 +12,7 @@ from mtut_bench.report.comparisons.wording import (
     units,
     whose_clips,
 )
+from mtut_bench.report.comparisons.verdict import verdict
 from mtut_bench.report.tables.own import heading
 from mtut_bench.report.tables.published_tables import NOTHING, Table
 from mtut_bench.statistics.arms import Paired

@@ -1,0 +1,33 @@
+"""What the names that a user gives stand for: datasets, protocols, methods."""
+
+from typing import TYPE_CHECKING
+
+from mtut_bench.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from mtut_preprocess import Dataset
+
+__all__ = ["find_dataset", "twin_names"]
+
+
+def find_dataset(name: str) -> "Dataset":
+    """Return the dataset of a name.
+
+    Raises:
+        UsageError: there is none; names those there are.
+    """
+    from mtut_preprocess import DATASETS
+
+    if name not in DATASETS:
+        raise UsageError(
+            f"there is no dataset {name!r}",
+            f"{did_you_mean(name, DATASETS)}Choose one of: {', '.join(DATASETS)}.",
+        )
+    return DATASETS[name]
+
+
+def twin_names() -> str:
+    """Return the names of the synthetic twins."""
+    from mtut_preprocess import DATASETS
+
+    return ", ".join(d.name for d in DATASETS.values() if d.twin)

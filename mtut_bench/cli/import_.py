@@ -1,0 +1,32 @@
+"""The command that makes a store of an exported file: import."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mtut_bench.cli.options import DATA, DataOption, OverwriteOption, Size, StoreOption
+from mtut_bench.cli.paths import store_path
+from mtut_bench.cli.printing import console
+from mtut_bench.progress import Reporter
+
+__all__ = ["import_"]
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="What `export --format hdf5` wrote.")],
+    data: DataOption = DATA,
+    store: StoreOption = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Make a store of an exported file; its digest is that of the store that was exported."""
+    from mtut_bench.store.data_card import check_card, write_card
+    from mtut_bench.store.hdf5 import import_hdf5
+
+    reporter = Reporter(console)
+    path = store_path(data, store or file.stem, "", Size.TINY)
+    check_card(path)
+    with reporter.ticker(f"import {file.name}", unit="clips") as ticker:
+        digest = import_hdf5(file, path, overwrite=overwrite, progress=ticker)
+    card = write_card(path)
+    reporter.line(f"digest {digest[:12]} -> {path}, {card.name}")

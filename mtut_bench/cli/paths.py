@@ -1,0 +1,114 @@
+"""Where stores, raw recordings and runs lie, by what the user gave."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mtut_bench.cli.finding import find_dataset
+from mtut_bench.cli.options import Size
+from mtut_bench.errors import StoreError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from mtut_preprocess import Dataset
+
+__all__ = ["existing_store", "raw_folder", "refuse_missing_runs", "store_cure", "store_path"]
+
+
+def store_path(
+    data: Path, store: str | None, dataset: str, size: Size, table: Path | None = None
+) -> Path:
+    """Return where a store lies.
+
+    Args:
+        data: root folder.
+        store: name that the user gave, if any.
+        dataset: whose store it is otherwise.
+        size: of a twin.
+        table: of the user's own recordings; names their store.
+
+    Raises:
+        UsageError: the name is no plain name, or there is no such dataset.
+    """
+    name = store or (f"{dataset}-{size.value}" if _is_twin(dataset) else dataset)
+    if table is not None and not store:
+        name = table.stem
+    from mtut_bench.contract.types import NOT_STORES
+
+    plain = Path(name).name == name and name.isprintable() and not name.startswith(".")
+    if name in NOT_STORES:
+        raise UsageError(
+            f"a store cannot be named {name!r}: in a folder of runs that is something else",
+            "Give another name.",
+        )
+    if store == "" or not plain:
+        raise UsageError(
+            f"{name!r} is no name of a store", "Give a plain name; see `mtut-bench list stores`."
+        )
+    return data / "stores" / f"{name}.zarr"
+
+
+def _is_twin(name: str) -> bool:
+    return bool(name) and bool(find_dataset(name).twin)
+
+
+def store_cure(dataset: str, store: str | None, size: Size) -> str:
+    """Return how to get a store that is not there.
+
+    Args:
+        dataset: whose store it would be; "" if only the store was named.
+        store: name that the user gave, if any.
+        size: of a twin.
+    """
+    if not dataset:
+        return "Prepare a dataset under this name; how: `mtut-bench prepare --help`."
+    chosen = find_dataset(dataset)
+    if chosen.needs_table:
+        return "Prepare your own recordings with --table; how: `mtut-bench prepare --help`."
+    words = ["mtut-bench", "prepare", dataset]
+    words += ["--size", size.value] if chosen.twin else []
+    words += ["--store", store] if store else []
+    return f"Make it: `{shlex.join(words)}` (recordings: {chosen.how_to_get})."
+
+
+def existing_store(data: Path, store: str | None, dataset: str, size: Size) -> Path:
+    """Return where a store lies that must be there; arguments and errors as :func:`store_path`.
+
+    Raises:
+        StoreError: it is not there; names those that are.
+    """
+    from mtut_bench.store.reader import list_stores
+
+    path = store_path(data, store, dataset, size)
+    if not path.exists():
+        known = [one.stem for one in list_stores(path.parent)]
+        there = f"Stores there: {', '.join(known) or 'none'}."
+        cure = store_cure("" if store else dataset, store, size)
+        raise StoreError(
+            f"there is no store {path}", f"{did_you_mean(path.stem, known)}{there} {cure}"
+        )
+    return path
+
+
+def raw_folder(
+    data: Path, raw: Path | None, dataset: "Dataset", size: Size, table: Path | None = None
+) -> Path:
+    """Return the folder of a dataset's raw recordings.
+
+    The user's, or that of the table, or the one below ``data``.
+    """
+    if table and not raw:
+        return table.parent
+    name = f"{dataset.name}-{size.value}" if dataset.twin else dataset.name
+    return raw or data / "raw" / name
+
+
+def refuse_missing_runs(runs: Path) -> None:
+    """Ensure that a folder of runs is there.
+
+    Raises:
+        UsageError: it is not, or it is a file.
+    """
+    if runs.is_dir():
+        return
+    what = f"{runs} is a file, no folder of runs." if runs.exists() else f"no folder of runs {runs}"
+    raise UsageError(what, "Give the folder that holds the runs: --runs DIR.")

@@ -1,0 +1,144 @@
+"""The command that makes a store of raw recordings: prepare."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mtut_bench.cli import completing
+from mtut_bench.cli.finding import find_dataset
+from mtut_bench.cli.opening import open_raw
+from mtut_bench.cli.options import (
+    DATA,
+    Colour,
+    ColourOption,
+    DataOption,
+    DryRunOption,
+    Flow,
+    RawOption,
+    Size,
+    SizeOption,
+    StoreOption,
+    TableOption,
+    WorkersOption,
+    cores,
+)
+from mtut_bench.cli.paths import raw_folder, store_path
+from mtut_bench.cli.printing import console, say
+from mtut_bench.cli.synth import generate_twin
+from mtut_bench.errors import UsageError
+from mtut_bench.progress import Reporter
+
+if TYPE_CHECKING:
+    from mtut_preprocess import Dataset
+
+__all__ = ["prepare"]
+
+
+def prepare(
+    dataset: Annotated[
+        str,
+        typer.Argument(help="See `mtut-bench list datasets`.", autocompletion=completing.datasets),
+    ],
+    data: DataOption = DATA,
+    raw: RawOption = None,
+    store: StoreOption = None,
+    table: TableOption = None,
+    size: SizeOption = Size.TINY,
+    colour: ColourOption = Colour.SK_COLOR,
+    flow: Annotated[
+        Flow | None,
+        typer.Option("--flow", help="Optical flow from colour; default: what the paper uses."),
+    ] = None,
+    raft_weights: Annotated[
+        Path | None, typer.Option("--raft-weights", help="Weights of torchvision's RAFT.")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="Of RAFT: auto, cpu, cuda.")] = "auto",
+    limit: Annotated[
+        int | None, typer.Option("--limit", help="So many clips, spread over the dataset.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="Clips whose id fits this shell pattern; may be repeated."),
+    ] = None,
+    workers: WorkersOption = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Make the store anew, whatever is there.")
+    ] = False,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Finish without clips that cannot be read.")
+    ] = False,
+    dry_run: DryRunOption = False,
+    list_clips: Annotated[
+        bool, typer.Option("--list", help="With --dry-run: also one line per clip.")
+    ] = False,
+) -> None:
+    """Turn raw recordings into a store; a twin's recordings are generated first. Resumes."""
+    from mtut_bench.store.data_card import check_card, write_card
+    from mtut_preprocess.convert.prepare import prepare as prepare_store
+    from mtut_preprocess.convert.survey import (
+        FlowChoice,
+        Selection,
+        describe_clips,
+        describe_survey,
+        survey_dataset,
+    )
+    from mtut_preprocess.synthetic import check_size
+
+    if list_clips and not dry_run:
+        raise UsageError("--list lists without preparing", "Give it with --dry-run.")
+    reporter, chosen = Reporter(console), find_dataset(dataset)
+    selection = Selection(limit, tuple(only or ()))
+    path = store_path(data, store, dataset, size, table)
+    if selection.is_part and not store:
+        path = path.with_name(f"{path.stem}-part.zarr")
+    if dry_run and chosen.twin and not raw and not raw_folder(data, raw, chosen, size).exists():
+        check_size(chosen.twin, size.value)
+        reporter.line(f"would generate {dataset} ({size.value}), then prepare {path}")
+        return
+    _generate_if_missing(chosen, data, raw, size, workers, reporter)
+    folder = raw_folder(data, raw, chosen, size, table)
+    opened = open_raw(chosen, folder, colour, table, store)
+    survey = survey_dataset(
+        opened, selection, FlowChoice(flow.value if flow else None, raft_weights, device)
+    )
+    for text in describe_survey(survey, path):
+        reporter.line(text)
+    if dry_run:
+        for text in describe_clips(survey) if list_clips else ():
+            reporter.line(text)
+        return
+    check_card(path)
+    with reporter.ticker(f"prepare {path.stem}", unit="clips") as ticker:
+        done = prepare_store(
+            survey,
+            path,
+            workers=cores(workers),
+            overwrite=overwrite,
+            skip_unreadable=skip_unreadable,
+            progress=ticker,
+        )
+    card = write_card(path)
+    for clip_id, reason in done.set_aside:
+        reporter.line(f"not in the store: {clip_id}: {reason}")
+    state = "prepared" if done.new else "nothing to do: already prepared,"
+    reporter.line(
+        f"{state} {done.num_clips} clips, digest {done.digest[:12]} -> {done.path}, {card.name}"
+    )
+    if done.set_aside and not skip_unreadable:
+        say("the store lacks these clips; repaired, they get in with --overwrite")
+        raise typer.Exit(1)
+
+
+def _generate_if_missing(
+    dataset: "Dataset",
+    data: Path,
+    raw: Path | None,
+    size: Size,
+    workers: int | None,
+    reporter: Reporter,
+) -> None:
+    folder = raw_folder(data, raw, dataset, size)
+    # A finished twin is taken as it is, with whatever seed or length `synth` gave it.
+    if dataset.twin and raw is None and not (folder / "synthetic.json").exists():
+        generate_twin(dataset, folder, size, cores(workers), reporter)

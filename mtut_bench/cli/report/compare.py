@@ -1,0 +1,97 @@
+"""The command that compares two methods: report compare."""
+
+from typing import Annotated
+
+import typer
+
+from mtut_bench.cli import completing
+from mtut_bench.cli.options import RUNS, ExplainOption, RunsOption
+from mtut_bench.cli.paths import refuse_missing_runs
+from mtut_bench.cli.printing import print_conclusion, print_json, print_notes, print_paragraphs
+from mtut_bench.cli.suggesting import suggest
+from mtut_bench.errors import UsageError
+
+__all__ = ["compare"]
+
+_TYPED = "COMMANDLINE"
+
+
+def compare(
+    context: typer.Context,
+    a: Annotated[
+        str,
+        typer.Argument(
+            help="A method's name, or ids of its runs (see `list runs`): id,id.",
+            autocompletion=completing.methods_run,
+        ),
+    ],
+    b: Annotated[
+        str,
+        typer.Argument(
+            help="The method to compare it with.", autocompletion=completing.methods_run
+        ),
+    ],
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", help="Only runs on it.", autocompletion=completing.datasets),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            "--store",
+            help="Only runs on the store of this name.",
+            autocompletion=completing.stores_run,
+        ),
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            "--protocol",
+            help="Only runs under it; see `list protocols`.",
+            autocompletion=completing.protocols,
+        ),
+    ] = None,
+    runs: RunsOption = RUNS,
+    explain: ExplainOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Raw numbers.")] = False,
+) -> None:
+    """Compare two methods on the same clips, persons and seeds, by modality and on average."""
+    _refuse_options_before(context)
+    from mtut_bench.report.comparisons.compare import compare as compare_runs
+    from mtut_bench.runs.finished import find_runs
+
+    refuse_missing_runs(runs)
+    found = find_runs(runs).runs
+    result = compare_runs(
+        found,
+        a,
+        b,
+        dataset=dataset,
+        store=store,
+        protocol=protocol,
+        methods=completing.METHOD_NAMES,
+    )
+    if as_json:
+        print_json({"title": result.title, "rows": result.rows, "notes": result.notes})
+        return
+    if explain:
+        print_paragraphs(result.title, *result.sentences)
+    print_notes(result.notes if explain else result.caveats)
+    print_conclusion(result.summary, result.verdict, explain=explain)
+
+
+def _refuse_options_before(context: typer.Context) -> None:
+    """Refuse `report --runs X compare`: the option would be passed over without a word."""
+    parent = context.parent
+    if parent is None:
+        return
+    sources = {name: parent.get_parameter_source(name) for name in parent.params}
+    given = [f"--{name}" for name, source in sources.items() if source and source.name == _TYPED]
+    if given:
+        words = [context.params["a"], context.params["b"]]
+        for name in ("dataset", "store", "protocol"):
+            words += [f"--{name}", context.params[name]] if context.params[name] else []
+        raise UsageError(
+            f"{', '.join(given)} stands before compare.",
+            f"Put options behind it: `{suggest('report', 'compare', *words)}`.",
+        )

@@ -1,0 +1,113 @@
+"""The command that scores a user's own predictions: score."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mtut_bench.cli import completing
+from mtut_bench.cli.opening import open_store
+from mtut_bench.cli.options import (
+    DATA,
+    RUNS,
+    DataOption,
+    ExplainOption,
+    FoldUnit,
+    RunsOption,
+    Size,
+    SizeOption,
+    StoreOption,
+)
+from mtut_bench.cli.printing import (
+    print_conclusion,
+    print_json,
+    print_lines,
+    print_notes,
+    print_paragraphs,
+    say,
+)
+
+__all__ = ["score"]
+
+
+def score(
+    predictions: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV with a head: clip_id, and either predicted (a class's name or 0-based number)"
+            " or one column of scores per class, headed by its name or number."
+        ),
+    ],
+    dataset: Annotated[
+        str,
+        typer.Option("--dataset", help="See `list datasets`.", autocompletion=completing.datasets),
+    ] = "viva",
+    fold: Annotated[
+        str,
+        typer.Option("--fold", help="Whose test clips they are.", autocompletion=completing.fold),
+    ] = "official",
+    fold_unit: Annotated[
+        FoldUnit, typer.Option("--fold-unit", help="Who is left out, as in `run`.")
+    ] = FoldUnit.PERSON,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of the predictions; default the file's.")
+    ] = None,
+    modality: Annotated[
+        str | None,
+        typer.Option(
+            "--modality",
+            help="Compare with this alone: rgb, or rgb+depth. Default all.",
+            autocompletion=completing.fused_modalities,
+        ),
+    ] = None,
+    store: StoreOption = None,
+    size: SizeOption = Size.TINY,
+    data: DataOption = DATA,
+    runs: RunsOption = RUNS,
+    template: Annotated[
+        bool, typer.Option("--template", help="Write this file, with a line per clip to fill in.")
+    ] = False,
+    explain: ExplainOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Raw numbers.")] = False,
+) -> None:
+    """Score your own predictions of one fold's test clips and pair them with stored runs.
+
+    Every test clip once and no other; nothing is stored.
+    """
+    from mtut_bench.progress import counted
+    from mtut_bench.report.comparisons.scoring import score as score_file
+    from mtut_bench.report.comparisons.scoring import write_template
+    from mtut_bench.runs.finished import find_runs
+
+    reader = open_store(data, store, dataset, size)
+    if template:
+        number = write_template(predictions, reader, fold, fold_unit=fold_unit.value)
+        clips = counted(number, "test clip")
+        say(f"wrote {predictions}: the {clips} of fold {fold} of {reader.name}")
+        classes = (f"{n} {name}" for n, name in enumerate(reader.attributes["classes"]))
+        print_lines(
+            f"Fill in 'predicted' with a class or its number: {', '.join(classes)}.",
+            "Then the same command without --template scores it.",
+        )
+        return
+    result = score_file(
+        predictions,
+        reader,
+        fold,
+        find_runs(runs).runs,
+        name=name,
+        modality=modality,
+        fold_unit=fold_unit.value,
+    )
+    if as_json:
+        rows = [row for one in result.comparisons for row in one.rows]
+        counts = {"correct": result.correct, "total": result.total, "macro": result.macro}
+        print_json({"title": result.title, **counts, "rows": rows, "notes": result.notes})
+        return
+    if explain:
+        print_paragraphs(result.title, *result.sentences)
+        for comparison in result.comparisons:
+            print_paragraphs(comparison.title, *comparison.sentences)
+        print_notes(note for comparison in result.comparisons for note in comparison.notes)
+    print_notes(result.notes if result.comparisons else result.notes[:-1])
+    print_conclusion(result.table, result.verdict, explain=explain)
