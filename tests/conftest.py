@@ -10,11 +10,12 @@ import pytest
 import torch
 from command_line import run_here
 from hypothesis import HealthCheck, settings
+from planned import varied
 from torch import nn
 from torch.nn import functional
 
 from mtut_baselines import METHODS
-from mtut_bench.contract.method import NetworkOutput
+from mtut_bench.contract.networks import NetworkOutput
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.contract.types import ClipRow, num_channels
 from mtut_bench.files import hold_lock
@@ -165,7 +166,7 @@ def tiny_methods():
 @pytest.fixture
 def tiny_protocol():
     """Return the demo protocol at 8 x 8 x 8, 3 + 2 epochs, batch 3."""
-    return replace(
+    return varied(
         PROTOCOLS["demo"],
         name="tiny",
         clip_length=8,
@@ -176,6 +177,12 @@ def tiny_protocol():
         epochs_joint=2,
         evaluation_batch=3,
     )
+
+
+@pytest.fixture
+def tiny_recipe(tiny_protocol):
+    """Return the recipe of the tiny protocol."""
+    return tiny_protocol.recipe
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 import re
 import shlex
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from planned import Request, plan_runs, varied
 from typer.main import get_command
 
 from mtut_baselines import METHODS
@@ -17,7 +17,6 @@ from mtut_bench.progress import Reporter
 from mtut_bench.report import write_report
 from mtut_bench.runs.execute import execute
 from mtut_bench.runs.machine import Machine
-from mtut_bench.runs.planning import Request, plan_runs
 from mtut_bench.store.hdf5 import export_hdf5
 from mtut_bench.store.reader import StoreReader
 from mtut_preprocess import DATASETS
@@ -92,7 +91,7 @@ def test_the_readmes_own_method_trains_and_is_reported(make_store, tmp_path, tin
     request = Request(
         store=make_store(size=(40, 40)),
         method=load_method(f"{file}:build", METHODS),
-        protocol=replace(tiny_protocol, width=0.125, crop=32, short_side=36, clip_length=9),
+        protocol=varied(tiny_protocol, width=0.125, crop=32, short_side=36, clip_length=9),
         fold="1",
         modalities=(),
         seed=0,

@@ -7,7 +7,7 @@ import torch
 
 from mtut_baselines import METHODS
 from mtut_baselines.objectives.alignment import ClassificationObjective
-from mtut_bench.contract.method import Method, NetworkSpec
+from mtut_bench.contract.networks import NetworkSpec
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.contract.types import MODALITIES
 from mtut_bench.statistics.ensembles import ENSEMBLED
@@ -18,7 +18,7 @@ SPEC = NetworkSpec(
 
 
 @pytest.fixture(params=sorted(METHODS))
-def method(request) -> Method:
+def method(request) -> TwoStageMethod:
     return METHODS[request.param]
 
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from planned import Request, plan_runs
 from safetensors.torch import save_file
 
 import mtut_baselines
@@ -35,7 +36,6 @@ from mtut_bench.runs.execute import execute
 from mtut_bench.runs.finished import find_runs
 from mtut_bench.runs.listing import list_runs
 from mtut_bench.runs.machine import Machine
-from mtut_bench.runs.planning import Request, plan_runs
 from mtut_bench.runs.study import read_study
 from mtut_bench.runs.trained import find_run, open_run
 from mtut_bench.store.data_card import write_card

@@ -2,9 +2,9 @@
 
 import json
 import re
-from dataclasses import replace
 
 import pytest
+from planned import varied
 from process import ROOT
 
 from mtut_bench.contract.protocol import PROTOCOLS
@@ -16,7 +16,7 @@ TWIN = ("--dataset", "viva-synthetic", "--size", "tiny", "--protocol", "demo")
 def fewer_epochs():
     """The demo at its size and with its constants, for 2 + 1 epochs instead of 6 + 2."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PROTOCOLS, "demo", replace(PROTOCOLS["demo"], epochs_alone=2, epochs_joint=1))
+        patch.setitem(PROTOCOLS, "demo", varied(PROTOCOLS["demo"], epochs_alone=2, epochs_joint=1))
         yield
 
 

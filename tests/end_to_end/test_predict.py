@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from planned import Request, plan_runs
 from process import ROOT
 from typer.testing import CliRunner
 
@@ -25,7 +26,6 @@ from mtut_bench.contract.predictions import Predictions, read
 from mtut_bench.progress import Reporter
 from mtut_bench.runs.execute import execute
 from mtut_bench.runs.machine import Machine
-from mtut_bench.runs.planning import Request, plan_runs
 from mtut_bench.store.reader import StoreReader
 from mtut_preprocess import DATASETS, RawChoice
 from mtut_preprocess.convert.prepare import prepare

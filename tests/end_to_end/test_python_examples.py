@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from planned import Request, plan_runs, varied
 from safetensors.torch import save_file
 
 from mtut_baselines import METHODS
@@ -17,7 +18,6 @@ from mtut_baselines.networks.i3d import build_i3d
 from mtut_bench.progress import Reporter
 from mtut_bench.runs.execute import execute
 from mtut_bench.runs.machine import Machine
-from mtut_bench.runs.planning import Request, plan_runs
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "README.md").read_text().split("\n## Python\n")[1].split("\n## ")[0]
@@ -35,7 +35,7 @@ def place(make_store, tmp_path):
 @pytest.fixture
 def finished(place, tiny_protocol):
     """A finished run beside the store."""
-    rules = replace(tiny_protocol, width=0.125, crop=32, short_side=36, clip_length=9)
+    rules = varied(tiny_protocol, width=0.125, crop=32, short_side=36, clip_length=9)
     request = Request(
         store=place / "stores" / "viva-synthetic-tiny.zarr",
         method=METHODS["mtut"],

@@ -1,21 +1,21 @@
 """Fixtures of everything that trains or runs, on a tiny store."""
 
-from dataclasses import replace
-
 import pytest
+from planned import Request, plan_runs, varied
 from run_bench import MACHINE, Lines
 from training_bench import Bench
 
+from mtut_bench.contract.method_file import LoadedMethod
+from mtut_bench.contract.overrides import prescribe
 from mtut_bench.contract.types import Fold
 from mtut_bench.runs.execute import execute
-from mtut_bench.runs.planning import Request, plan_runs
-from mtut_bench.runs.spec import Arm, plan_run
+from mtut_bench.runs.spec import RunSpec, make_plan
 from mtut_bench.store.reader import StoreReader
 
 
 @pytest.fixture
-def bench(make_store, tmp_path, tiny_methods, tiny_protocol):
-    return Bench(make_store(), tmp_path / "checkpoints", tiny_methods, tiny_protocol)
+def bench(make_store, tmp_path, tiny_methods, tiny_recipe):
+    return Bench(make_store(), tmp_path / "checkpoints", tiny_methods, tiny_recipe)
 
 
 @pytest.fixture
@@ -32,6 +32,7 @@ def make_request(make_store, tmp_path, tiny_methods, tiny_protocol):
             "seed": 0,
             "runs": tmp_path / "runs",
             "store_cure": "Make it: mtut-bench prepare viva.",
+            "known": tiny_methods,
         }
         return Request(**(values | changes))
 
@@ -57,12 +58,25 @@ def plan_with(make_store, tmp_path, tiny_methods, tiny_protocol):
     stores = {}
 
     def plan(name="a", fold="1", method="mtut", modalities=("rgb", "depth"), seed=0, **changes):
-        protocol = replace(tiny_protocol, **changes.pop("protocol", {}))
-        parts = {k: changes.pop(k) for k in ("overrides", "precision", "weights") if k in changes}
+        protocol = varied(tiny_protocol, **changes.pop("protocol", {}))
+        overrides, weights = changes.pop("overrides", {}), changes.pop("weights", {})
+        precision = changes.pop("precision", "fp32")
         if name not in stores:
             stores[name] = make_store(name, modalities=("rgb", "depth", "flow"), **changes)
         reader = StoreReader(stores[name])
-        arm = Arm(tiny_methods[method], protocol, seed, **parts)
-        return plan_run(reader, Fold(fold, ("a",), ("b",)), arm, modalities, tmp_path)
+        spec = RunSpec(
+            method=method,
+            store=str(stores[name]),
+            protocol=protocol.name,
+            fold=fold,
+            modalities=modalities,
+            seed=seed,
+            precision=precision,
+            runs=str(tmp_path),
+        )
+        chosen, protocol, _ = prescribe(tiny_methods[method], protocol, ())
+        loaded = LoadedMethod(chosen)
+        sides = Fold(fold, ("a",), ("b",))
+        return make_plan(spec, reader, sides, loaded, protocol, overrides, weights)
 
     return plan

@@ -26,20 +26,20 @@ def stop_after(epochs):
 class Bench:
     """Trains on a store of eight clips; every call starts from a fresh initialisation."""
 
-    def __init__(self, store, folder, methods, protocol):
-        self.store, self.folder, self.methods, self.protocol = store, folder, methods, protocol
+    def __init__(self, store, folder, methods, recipe):
+        self.store, self.folder, self.methods, self.recipe = store, folder, methods, recipe
         reader = StoreReader(store)
         self.ids = [row.clip_id for row in reader.table.rows]
         self.num_classes = len(reader.attributes["classes"])
         self.device = torch.device("cpu")
 
-    def learners(self, modalities, method="i3d", seed=0, protocol=None, **options):
+    def learners(self, modalities, method="i3d", seed=0, recipe=None, **options):
         return {
             m: build_learner(
                 self.methods[method],
                 m,
                 self.num_classes,
-                protocol or self.protocol,
+                recipe or self.recipe,
                 seed,
                 self.device,
                 **options,
@@ -47,29 +47,29 @@ class Bench:
             for m in modalities
         }
 
-    def clips(self, modalities, seed=0, protocol=None):
-        return TrainingClips(self.store, self.ids, modalities, protocol or self.protocol, seed)
+    def clips(self, modalities, seed=0, recipe=None):
+        return TrainingClips(self.store, self.ids, modalities, recipe or self.recipe, seed)
 
-    def alone(self, modalities, name="alone", seed=0, protocol=None, **options):
-        protocol = protocol or self.protocol
+    def alone(self, modalities, name="alone", seed=0, recipe=None, **options):
+        recipe = recipe or self.recipe
         recompute = options.pop("recompute", False)
-        learners = self.learners(modalities, seed=seed, protocol=protocol, recompute=recompute)
+        learners = self.learners(modalities, seed=seed, recipe=recipe, recompute=recompute)
         stage = Stage(
-            "alone", 0, protocol.epochs_alone, True, classification_losses, self.folder / name
+            "alone", 0, recipe.epochs_alone, True, classification_losses, self.folder / name
         )
-        clips = self.clips(modalities, seed, protocol)
-        log = train(learners, clips, stage, protocol, self.device, **options)
+        clips = self.clips(modalities, seed, recipe)
+        log = train(learners, clips, stage, recipe, self.device, **options)
         return learners, log
 
-    def joint(self, learners, method="mtut", name="joint", protocol=None, **options):
-        protocol = protocol or self.protocol
-        first = protocol.epochs_alone
-        objective = self.methods[method].build_objective(protocol.objective_settings())
+    def joint(self, learners, method="mtut", name="joint", recipe=None, **options):
+        recipe = recipe or self.recipe
+        first = recipe.epochs_alone
+        objective = self.methods[method].build_objective(recipe.objective_settings())
         stage = Stage(
-            "joint", first, first + protocol.epochs_joint, False, objective, self.folder / name
+            "joint", first, first + recipe.epochs_joint, False, objective, self.folder / name
         )
-        clips = self.clips(tuple(learners), protocol=protocol)
-        return train(learners, clips, stage, protocol, self.device, **options)
+        clips = self.clips(tuple(learners), recipe=recipe)
+        return train(learners, clips, stage, recipe, self.device, **options)
 
 
 def weights(learner):

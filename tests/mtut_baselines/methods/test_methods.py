@@ -15,7 +15,7 @@ from mtut_baselines.objectives.alignment import (
     correlation,
 )
 from mtut_baselines.weights.load import WeightsError, convert
-from mtut_bench.contract.method import NetworkOutput, NetworkSpec
+from mtut_bench.contract.networks import NetworkOutput, NetworkSpec
 from mtut_bench.errors import UsageError
 
 SPEC = NetworkSpec(

@@ -16,7 +16,7 @@ from mtut_baselines.objectives.alignment import (
     focal_weight,
     valid_blocks,
 )
-from mtut_bench.contract.method import NetworkOutput
+from mtut_bench.contract.networks import NetworkOutput
 from mtut_bench.errors import UsageError
 
 SHAPE = (3, 8, 2, 2, 3)

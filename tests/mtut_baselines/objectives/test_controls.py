@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mtut_baselines import METHODS
-from mtut_bench.contract.method import NetworkOutput
+from mtut_bench.contract.networks import NetworkOutput
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.errors import UsageError
 

@@ -7,6 +7,7 @@ from itertools import count
 
 import pytest
 import torch
+from planned import plan_runs
 from run_bench import MACHINE
 from training_bench import state_bytes
 
@@ -35,7 +36,6 @@ from mtut_bench.errors import UsageError
 from mtut_bench.loading.device_cache import Residence
 from mtut_bench.loading.training_clips import EpochSampler, make_loader, split_batch
 from mtut_bench.loading.transforms import to_input
-from mtut_bench.runs.planning import plan_runs
 from mtut_bench.training.step import PARTS, train_step
 
 CPU = torch.device("cpu")

@@ -2,20 +2,21 @@ import os
 from dataclasses import replace
 
 import pytest
+from planned import plan_runs
 from run_bench import MACHINE, Lines
 
 from mtut_baselines import METHODS
-from mtut_bench.contract.method_file import load_method
+from mtut_bench.contract.method_file import LoadedMethod, load_method
 from mtut_bench.contract.predictions import read
 from mtut_bench.errors import UsageError
 from mtut_bench.runs.execute import execute
 from mtut_bench.runs.finished import find_runs
-from mtut_bench.runs.planning import plan_runs
 from mtut_bench.statistics.rows import result_rows
 
 OWN = """\
 import torch
-from mtut_bench.contract.method import Method, NetworkOutput
+from mtut_bench.contract.networks import NetworkOutput
+from mtut_bench.training.two_stage import TwoStageMethod
 from mtut_bench.training.step import classification_losses
 
 
@@ -30,8 +31,13 @@ class Mean(torch.nn.Module):
 
 
 def build():
-    return Method(
-        "own", "Own", "Own-F", "mean", Mean, lambda settings: classification_losses
+    return TwoStageMethod(
+        name="own",
+        title="Own",
+        fusion_title="Own-F",
+        network="mean",
+        build_network=Mean,
+        build_objective=lambda settings: classification_losses,
     )
 """
 
@@ -53,7 +59,7 @@ def refused(text):
 
 
 def test_a_method_of_ours_is_found_by_name():
-    assert load_method("mtut", METHODS) is METHODS["mtut"]
+    assert load_method("mtut", METHODS) == LoadedMethod(METHODS["mtut"])
 
 
 def test_a_method_of_a_file_is_planned_run_and_reported(write, make_request):
@@ -78,15 +84,16 @@ def test_a_changed_file_is_another_method(write, make_request):
 def test_the_file_and_the_summary_are_no_part_of_an_identity(write, make_request):
     plain = load_method(f"{write()}:build", METHODS)
     assert plain.file == f"{write()}:build"
-    told = replace(plain, file="elsewhere.py:build", summary="averages")
+    method = replace(plain.method, summary="averages")
+    told = replace(plain, method=method, file="elsewhere.py:build")
     first, second = (plan_runs([replace(make_request(), method=m)])[0] for m in (plain, told))
     assert first.identity == second.identity
-    assert first.stage_identities == second.stage_identities
+    assert first.shared_keys == second.shared_keys
 
 
 def test_an_own_network_shares_no_stage_with_ours_of_the_same_name(write, make_request):
     own = load_method(f"{write(OWN.replace('mean', 'tiny', 1))}:build", METHODS)
-    own = replace(own, network="tiny")
+    own = replace(own, method=replace(own.method, network="tiny"))
     mine, ours = plan_runs([replace(make_request(), method=own), make_request("i3d")])
     assert mine.stage_id("rgb") != ours.stage_id("rgb")
 
@@ -97,7 +104,7 @@ def test_a_change_of_one_byte_within_a_second_is_seen(write):
     for title in ("Aaa", "Bbb"):
         path = write(OWN.replace('"Own"', f'"{title}"'))
         os.utime(path, (1e9, 1e9))
-        found.append(load_method(f"{path}:build", METHODS).title)
+        found.append(load_method(f"{path}:build", METHODS).method.title)
     assert found == ["Aaa", "Bbb"]
     assert not (path.parent / "__pycache__").exists()
 
@@ -106,7 +113,7 @@ def test_a_file_may_hold_dataclasses_and_have_the_name_of_a_module(write):
     text = (
         "from __future__ import annotations\nfrom dataclasses import dataclass\n" + OWN
     ).replace("class Mean", "@dataclass\nclass Size:\n    side: int = 3\n\n\nclass Mean")
-    assert load_method(f"{write(text, 'json.py')}:build", METHODS).name == "own"
+    assert load_method(f"{write(text, 'json.py')}:build", METHODS).method.name == "own"
 
 
 @pytest.mark.parametrize("text", ["nonsense", "own.txt:build", "own.py", ":build", ""])
@@ -159,9 +166,9 @@ def test_a_syntax_error_is_named_with_its_line(write):
     assert "line 2" in what
 
 
-@pytest.mark.parametrize("value", ["None", "Method", "'mtut'"])
+@pytest.mark.parametrize("value", ["None", "TwoStageMethod", "'mtut'"])
 def test_what_is_no_method_is_refused(write, value):
-    head = "from mtut_bench.contract.method import Method\n"
+    head = "from mtut_bench.training.two_stage import TwoStageMethod\n"
     path = write(f"{head}def build():\n    return {value}\n")
     assert "not a Method" in refused(f"{path}:build").what
 

@@ -1,20 +1,36 @@
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
+from planned import plan_runs, varied
 
-from mtut_bench.contract.overrides import apply_overrides, settable
+from mtut_baselines import METHODS
+from mtut_bench.contract.method import Method
+from mtut_bench.contract.overrides import prescribe, settable
 from mtut_bench.contract.protocol import PROTOCOLS, Protocol
+from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import UsageError
-from mtut_bench.runs.planning import plan_runs
 
 PAPER = PROTOCOLS["paper"]
 # What a protocol is, not how it trains; and what changes no number.
-FIXED = {"name", "version", "summary", "tables", "seeds", "networks", "evaluation_batch"}
+KINDS = {**get_type_hints(Protocol), **get_type_hints(Recipe)}
+FIXED = {"name", "version", "summary", "tables", "seeds", "recipe", "networks"} | {
+    "evaluation_batch"
+}
+
+
+def apply(protocol, texts):
+    """Return the variant of a protocol for the paper's method, and what was changed."""
+    method, variant, changes = prescribe(METHODS["mtut"], protocol, texts)
+    return replace(variant, recipe=method.recipe), changes
+
+
+def value_of(protocol, field):
+    return getattr(protocol.recipe if hasattr(protocol.recipe, field) else protocol, field)
 
 
 def test_every_field_is_settable_or_fixed_on_purpose():
-    names = {field.name for field in fields(Protocol)} - FIXED
+    names = {field.name for kind in (Protocol, Recipe) for field in fields(kind)} - FIXED
     assert set(settable()) == (names - {"lambda_"}) | {"lambda"}
 
 
@@ -33,28 +49,28 @@ def test_every_field_is_settable_or_fixed_on_purpose():
     ],
 )
 def test_each_kind_is_parsed(text, field, value):
-    variant, changes = apply_overrides(PAPER, [text])
-    assert variant == replace(PAPER, **{field: value})
-    assert type(getattr(variant, field)) is type(value)
+    variant, changes = apply(PAPER, [text])
+    assert variant == varied(PAPER, **{field: value})
+    assert type(value_of(variant, field)) is type(value)
     assert changes == {text.split("=")[0]: value}
 
 
 def test_none_takes_a_limit_away():
-    variant, changes = apply_overrides(PROTOCOLS["demo"], ["gradient_clip=none"])
-    assert variant.gradient_clip is None
+    variant, changes = apply(PROTOCOLS["demo"], ["gradient_clip=none"])
+    assert variant.recipe.gradient_clip is None
     assert changes == {"gradient_clip": None}
 
 
 @pytest.mark.parametrize("name", sorted(settable()))
 def test_every_setting_takes_a_value_of_its_kind(name):
     field = "lambda_" if name == "lambda" else name
-    kind, now = get_type_hints(Protocol)[field], getattr(PAPER, field)
+    kind, now = KINDS[field], value_of(PAPER, field)
     if get_origin(kind) is Literal:
         texts = [value for value in get_args(kind) if value != now]
     else:
         texts = ["300"] if kind is int else ["0.25"]
     for text in texts:
-        _, changes = apply_overrides(replace(PAPER, short_side=999), [f"{name}={text}"])
+        _, changes = apply(varied(PAPER, short_side=999), [f"{name}={text}"])
         assert [str(value) for value in changes.values()] == [text]
         assert list(changes) == [name]
 
@@ -65,7 +81,7 @@ def test_every_setting_takes_a_value_of_its_kind(name):
 )
 def test_what_is_no_setting_is_refused_with_all_names(text):
     with pytest.raises(UsageError) as caught:
-        apply_overrides(PAPER, [text])
+        apply(PAPER, [text])
     assert repr(text) in caught.value.what
     assert all(name in caught.value.cure for name in settable())
 
@@ -94,19 +110,19 @@ def test_what_is_no_setting_is_refused_with_all_names(text):
 )
 def test_a_value_that_a_setting_does_not_take_is_refused(text, takes):
     with pytest.raises(UsageError) as caught:
-        apply_overrides(PAPER, [text])
+        apply(PAPER, [text])
     assert caught.value.what.startswith(f"--set {text}: ")
     assert caught.value.what.endswith(f"takes {takes}")
 
 
 def test_a_crop_larger_than_its_frame_is_refused():
     with pytest.raises(UsageError, match="crop of 224 does not fit into a short side of 100"):
-        apply_overrides(PAPER, ["short_side=100"])
-    assert apply_overrides(PAPER, ["short_side=100", "crop=100"])[0].crop == 100
+        apply(PAPER, ["short_side=100"])
+    assert apply(PAPER, ["short_side=100", "crop=100"])[0].recipe.crop == 100
 
 
 def test_a_setting_given_its_own_value_is_no_change():
-    variant, changes = apply_overrides(PAPER, ["lambda=0.05", "batch_size=6", "rho_max=none"])
+    variant, changes = apply(PAPER, ["lambda=0.05", "batch_size=6", "rho_max=none"])
     assert variant == PAPER
     assert changes == {}
 
@@ -115,11 +131,9 @@ ORDERS = ("beta=3", "crop=9")
 
 
 def test_the_last_of_two_values_wins_and_order_does_not_show():
-    assert apply_overrides(PAPER, ["beta=3", "beta=4"])[1] == {"beta": 4.0}
-    assert apply_overrides(PAPER, ["beta=3", "beta=2"])[1] == {}
-    both = [
-        apply_overrides(PAPER, texts)[1] for texts in (["beta=3", "crop=9"], ["crop=9", "beta=3"])
-    ]
+    assert apply(PAPER, ["beta=3", "beta=4"])[1] == {"beta": 4.0}
+    assert apply(PAPER, ["beta=3", "beta=2"])[1] == {}
+    both = [apply(PAPER, texts)[1] for texts in (["beta=3", "crop=9"], ["crop=9", "beta=3"])]
     assert list(both[0].items()) == list(both[1].items())
 
 
@@ -155,10 +169,10 @@ def test_an_override_of_training_shares_no_first_stage(make_request, setting):
 
 
 def test_an_override_wins_over_the_networks_own_value(make_request, tiny_methods):
-    protocol = replace(PROTOCOLS["paper-scratch"], networks={"tiny": {"learning_rate": 3e-3}})
-    assert plan(make_request, protocol=protocol).protocol.learning_rate == 3e-3
+    protocol = varied(PROTOCOLS["paper-scratch"], networks={"tiny": {"learning_rate": 3e-3}})
+    assert plan(make_request, protocol=protocol).recipe.learning_rate == 3e-3
     changed = plan(make_request, "learning_rate=0.5", protocol=protocol)
-    assert changed.protocol.learning_rate == 0.5
+    assert changed.recipe.learning_rate == 0.5
     # The protocol's own value is a change where the network has another one.
     back = plan(make_request, "learning_rate=0.01", protocol=protocol)
     assert back.identity["overrides"] == {"learning_rate": 0.01}
@@ -168,3 +182,50 @@ def test_scratch_by_override_needs_no_weights(make_request):
     changed = plan(make_request, "initialisation=scratch", protocol=PAPER)
     assert changed.identity["weights_digest"] is None
     assert changed.identity["overrides"] == {"initialisation": "scratch"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    C: float = 1.0
+    kernel: Literal["linear", "rbf"] = "linear"
+    bins: int = 9
+    scaled: bool = True
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class Classical(Method):
+    name: str = "classical"
+    title: str = "Classical"
+    fusion_title: str = "Classical"
+    recipe: Settings | None = Settings()
+
+
+def test_a_method_has_settings_of_its_own():
+    texts = ["C=10", "kernel=rbf", "bins=8", "scaled=false", "folder=x", "train_on=inner"]
+    method, protocol, changes = prescribe(Classical(), PAPER, texts)
+    assert method.recipe == Settings(10.0, "rbf", 8, scaled=False, folder="x")
+    assert protocol == replace(PAPER, train_on="inner")
+    assert changes == {
+        "C": 10.0,
+        "bins": 8,
+        "folder": "x",
+        "kernel": "rbf",
+        "scaled": False,
+        "train_on": "inner",
+    }
+
+
+def test_a_setting_of_another_method_is_refused():
+    with pytest.raises(UsageError, match="names no setting of classical") as caught:
+        prescribe(Classical(), PAPER, ["learning_rate=1"])
+    assert "kernel" in caught.value.cure
+    with pytest.raises(UsageError, match="takes true or false"):
+        prescribe(Classical(), PAPER, ["scaled=1"])
+
+
+def test_a_method_without_settings_has_those_of_the_protocol_alone():
+    method = Classical(recipe=None)
+    assert prescribe(method, PAPER, ["initialisation=scratch"])[2] == {"initialisation": "scratch"}
+    with pytest.raises(UsageError, match="names no setting of classical"):
+        prescribe(method, PAPER, ["C=1"])

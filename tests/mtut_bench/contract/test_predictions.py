@@ -18,7 +18,7 @@ def make(num_clips=4, num_classes=3, modalities=("rgb", "depth"), seed=0):
         clip_ids=tuple(f"clip-{n}" for n in range(num_clips)),
         labels_N=np.arange(num_clips, dtype=np.int64) % num_classes,
         modalities=tuple(modalities),
-        logits_MNK=logits,
+        scores_MNK=logits,
         probabilities_MNK=exp / exp.sum(-1, keepdims=True),
     )
 
@@ -29,7 +29,7 @@ def test_what_is_written_is_read(tmp_path):
     found = predictions.read(path)
     assert found.clip_ids == written.clip_ids
     assert found.modalities == written.modalities
-    for name in ("labels_N", "logits_MNK", "probabilities_MNK"):
+    for name in ("labels_N", "scores_MNK", "probabilities_MNK"):
         np.testing.assert_array_equal(getattr(found, name), getattr(written, name), strict=True)
     assert [file.name for file in tmp_path.iterdir()] == ["p.npz"]
 
@@ -123,9 +123,9 @@ def test_the_order_of_clips_is_free():
         ("labels_N", np.zeros(4, np.int32), "int32"),
         ("labels_N", np.array([0, 1, 3, 0]), "clip-2 has label 3"),
         ("labels_N", np.array([0, -1, 2, 0]), "clip-1 has label -1"),
-        ("logits_MNK", np.zeros((2, 4, 3)), "float64"),
-        ("logits_MNK", np.zeros((2, 4, 5), np.float32), "number of classes"),
-        ("logits_MNK", np.full((2, 4, 3), np.nan, np.float32), "not finite"),
+        ("scores_MNK", np.zeros((2, 4, 3)), "float64"),
+        ("scores_MNK", np.zeros((2, 4, 5), np.float32), "number of classes"),
+        ("scores_MNK", np.full((2, 4, 3), np.nan, np.float32), "not finite"),
         ("probabilities_MNK", np.full((2, 4, 3), 0.5, np.float32), "no probabilities"),
         ("probabilities_MNK", np.full((2, 4, 3), [2, -1, 0], np.float32), "no probabilities"),
     ],

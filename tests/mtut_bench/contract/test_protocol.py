@@ -1,10 +1,12 @@
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import FrozenInstanceError, asdict, fields, replace
 
 import pytest
 import torch
+from planned import varied
 
 from mtut_baselines import METHODS
-from mtut_bench.contract.protocol import PROTOCOLS, Protocol, scaled_lambda
+from mtut_bench.contract.protocol import PROTOCOLS, Protocol
+from mtut_bench.contract.recipe import Recipe, scaled_lambda
 from mtut_bench.files import sha256_of_json
 from mtut_bench.loading.transforms import resized_size
 from mtut_bench.training.train_state import network_spec
@@ -70,11 +72,12 @@ def another(value):
 @pytest.mark.parametrize("name", ["paper", "paper-scratch"])
 def test_printed_values(name):
     protocol = PROTOCOLS[name]
-    assert {field: getattr(protocol, field) for field in PAPER} == PAPER
+    found = {"train_on": protocol.train_on, **asdict(protocol.recipe)}
+    assert {field: found[field] for field in PAPER} == PAPER
 
 
 def test_the_two_paper_protocols_differ_in_weights_and_tables_only():
-    scratch = replace(
+    scratch = varied(
         PROTOCOLS["paper-scratch"],
         name="paper",
         initialisation="pretrained",
@@ -82,7 +85,7 @@ def test_the_two_paper_protocols_differ_in_weights_and_tables_only():
         summary="",
         networks=PROTOCOLS["paper"].networks,
     )
-    assert scratch == replace(PROTOCOLS["paper"], tables=(), summary="")
+    assert scratch == varied(PROTOCOLS["paper"], tables=(), summary="")
     assert PROTOCOLS["paper-scratch"].tables == ("7",)
     assert "7" not in PROTOCOLS["paper"].tables
 
@@ -109,13 +112,14 @@ GOLDEN_IDENTITIES = {
 
 @pytest.mark.parametrize(("name", "network"), GOLDEN_IDENTITIES)
 def test_golden_identity(name, network):
-    identity = PROTOCOLS[name].for_network(network).identity()
+    protocol = PROTOCOLS[name]
+    identity = {**protocol.identity(), **protocol.recipe_for(network).identity()}
     assert sha256_of_json(identity)[:16] == GOLDEN_IDENTITIES[name, network]
 
 
 def test_demo_fills_no_table_and_moves_its_statistics_fast():
     assert PROTOCOLS["demo"].tables == ()
-    assert PROTOCOLS["demo"].bn_momentum == 0.1
+    assert PROTOCOLS["demo"].recipe.bn_momentum == 0.1
 
 
 def test_keys_are_names():
@@ -133,7 +137,7 @@ def test_lambda_grows_with_the_square_of_fewer_blocks():
 
 @pytest.mark.parametrize(("name", "share"), [("demo", 1), ("study", 1), ("study-cpu", 1 / 512)])
 def test_lambda_of_a_small_protocol_fits_its_map(name, share):
-    protocol = PROTOCOLS[name]
+    protocol = PROTOCOLS[name].recipe
     blocks = -(-protocol.clip_length // 8) * (-(-protocol.crop // 32)) ** 2
     # What was tried is the rule's value to three digits.
     assert protocol.lambda_ == pytest.approx(scaled_lambda(blocks) * share, rel=1e-3)
@@ -142,13 +146,21 @@ def test_lambda_of_a_small_protocol_fits_its_map(name, share):
 @pytest.mark.parametrize("name", ["study", "study-cpu"])
 def test_the_study_keeps_the_papers_proportion_of_its_stages(name):
     study, paper = PROTOCOLS[name], PROTOCOLS["paper"]
-    assert study.epochs_alone * paper.epochs_joint == study.epochs_joint * paper.epochs_alone
+    mine, printed = study.recipe, paper.recipe
+    assert mine.epochs_alone * printed.epochs_joint == mine.epochs_joint * printed.epochs_alone
     assert (study.initialisation, study.tables) == ("scratch", ())
 
 
-@pytest.mark.parametrize("name", [f.name for f in fields(Protocol)])
-def test_every_field_that_changes_numbers_is_in_an_identity(name):
+@pytest.mark.parametrize("name", [f.name for f in fields(Protocol) if f.name != "recipe"])
+def test_every_rule_that_changes_numbers_is_in_an_identity(name):
     paper = PROTOCOLS["paper"]
+    changed = replace(paper, **{name: another(getattr(paper, name))})
+    assert (changed.identity() != paper.identity()) == (name not in CHANGES_NO_NUMBER)
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Recipe)])
+def test_every_setting_that_changes_numbers_is_in_an_identity(name):
+    paper = PROTOCOLS["paper"].recipe
     changed = replace(paper, **{name: another(getattr(paper, name))})
     seen = changed.identity() != paper.identity()
     settings = changed.objective_settings() != paper.objective_settings()
@@ -157,14 +169,14 @@ def test_every_field_that_changes_numbers_is_in_an_identity(name):
 
 
 def test_objective_settings_are_the_fields():
-    paper = PROTOCOLS["paper"]
+    paper = PROTOCOLS["paper"].recipe
     expected = {key: getattr(paper, name) for name, key in OBJECTIVE.items()}
     assert paper.objective_settings() == expected
 
 
 def test_a_protocol_cannot_be_changed_in_place():
     with pytest.raises(FrozenInstanceError):
-        PROTOCOLS["paper"].beta = 1.0
+        PROTOCOLS["paper"].recipe.beta = 1.0
 
 
 # By hand: pool5 of C3D at 64 x 112 x 112 is 4 x 4 x 4 (112 / 32 rounded up), of I3D 8 x 7 x 7.
@@ -172,7 +184,7 @@ def test_a_protocol_cannot_be_changed_in_place():
     ("name", "rate", "scaling"), [("paper", 1e-3, "bgr-mean"), ("paper-scratch", 3e-3, "unit")]
 )
 def test_c3d_has_the_papers_geometry_rate_and_scaling(name, rate, scaling):
-    protocol = PROTOCOLS[name].for_network("c3d")
+    protocol = PROTOCOLS[name].recipe_for("c3d")
     assert resized_size(240, 320, protocol) == (128, 171)
     assert resized_size(115, 250, protocol) == (128, 171)
     assert (protocol.clip_length, protocol.crop) == (64, 112)
@@ -181,7 +193,7 @@ def test_c3d_has_the_papers_geometry_rate_and_scaling(name, rate, scaling):
 
 
 def test_c3d_has_a_geometry_of_its_own_in_the_demo():
-    protocol = PROTOCOLS["demo"].for_network("c3d")
+    protocol = PROTOCOLS["demo"].recipe_for("c3d")
     assert resized_size(240, 320, protocol) == (72, 96)
     assert (protocol.clip_length, protocol.crop, protocol.learning_rate) == (32, 64, 3e-3)
     # pool5 is 2 x 2 x 2 = 8 blocks instead of 64: (64 / 8)^2 = 64 times the paper's 0.05.
@@ -190,7 +202,7 @@ def test_c3d_has_a_geometry_of_its_own_in_the_demo():
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_the_map_of_c3d_has_the_blocks_that_lambda_is_made_for(name):
-    protocol = PROTOCOLS[name].for_network("c3d")
+    protocol = PROTOCOLS[name].recipe_for("c3d")
     spec = network_spec("rgb", 3, replace(protocol, width=1 / 64))
     with torch.device("meta"):
         network = METHODS["c3d"].build_network(spec)
@@ -202,16 +214,13 @@ def test_the_map_of_c3d_has_the_blocks_that_lambda_is_made_for(name):
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_a_network_without_an_entry_has_the_protocol_itself(name):
-    narrowed = PROTOCOLS[name].for_network("i3d")
-    assert narrowed == replace(PROTOCOLS[name], networks={})
-    assert narrowed.identity() == PROTOCOLS[name].identity()
+    assert PROTOCOLS[name].recipe_for("i3d") == PROTOCOLS[name].recipe
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_narrowing_changes_the_identity_by_the_networks_own_values_only(name):
     protocol = PROTOCOLS[name]
-    before, after = protocol.identity(), protocol.for_network("c3d").identity()
-    assert "networks" not in after
+    before, after = protocol.recipe.identity(), protocol.recipe_for("c3d").identity()
     own = dict(protocol.networks["c3d"])
     own.pop("lambda_", None)  # of the objective: in a run's settings
     assert {k: v for k, v in after.items() if before[k] != v} == {
@@ -220,6 +229,9 @@ def test_narrowing_changes_the_identity_by_the_networks_own_values_only(name):
     assert own.keys() <= after.keys()
 
 
-def test_narrowing_twice_changes_nothing_more():
-    once = PROTOCOLS["paper"].for_network("c3d")
-    assert once.for_network("c3d") == once
+def test_a_recipe_is_read_back_by_public_names():
+    recipe = PROTOCOLS["demo"].recipe_for("c3d")
+    written = {**recipe.identity(), **recipe.objective_settings(), "name": "demo"}
+    # What changes no number is in no identity.
+    assert Recipe.of(written) == replace(recipe, evaluation_batch=Recipe().evaluation_batch)
+    assert Recipe.of(written).lambda_ == recipe.lambda_ != Recipe().lambda_

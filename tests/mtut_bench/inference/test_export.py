@@ -11,6 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from planned import plan_runs
 from run_bench import MACHINE, Lines
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -18,8 +19,8 @@ from torch import nn
 
 from mtut_baselines import METHODS
 from mtut_bench import cli
-from mtut_bench.contract.method import NetworkOutput
 from mtut_bench.contract.method_file import load_method
+from mtut_bench.contract.networks import NetworkOutput
 from mtut_bench.contract.predictions import read
 from mtut_bench.errors import ExportError, MtutBenchError, UsageError
 from mtut_bench.inference.export import export_networks, writing
@@ -31,7 +32,6 @@ from mtut_bench.inference.export.output_check import (
 )
 from mtut_bench.loading.transforms import centre_crop, to_input
 from mtut_bench.runs.execute import execute
-from mtut_bench.runs.planning import plan_runs
 from mtut_bench.runs.trained import open_run
 from mtut_bench.store.reader import StoreReader
 
@@ -114,7 +114,7 @@ def test_card_and_file_alone_give_the_saved_scores(
                 with torch.inference_mode():
                     logits = names["network"](clip).logits_NKT.mean(dim=2)[0].numpy()
             # Batches of another size add in another order.
-            np.testing.assert_allclose(logits, saved.logits_MNK[1, number], atol=1e-5)
+            np.testing.assert_allclose(logits, saved.scores_MNK[1, number], atol=1e-5)
         assert len(lengths) > 1
 
 
@@ -329,7 +329,7 @@ def test_card_tells_accuracy_with_its_interval(trained, tmp_path):
     run = trained()
     (file,) = export_networks(run, "safetensors", tmp_path, modalities=("depth",), say=str)
     saved = read(run.folder / "predictions.npz")
-    right = int((saved.logits_MNK[1].argmax(axis=1) == saved.labels_N).sum())
+    right = int((saved.scores_MNK[1].argmax(axis=1) == saved.labels_N).sum())
     total, z = len(saved.labels_N), 1.959964
     share = right / total
     middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)

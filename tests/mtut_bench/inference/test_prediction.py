@@ -126,7 +126,7 @@ class Counting(torch.nn.Module):
     """A network that counts nothing but lets its input go."""
 
     def forward(self, clip_NCTHW):
-        from mtut_bench.contract.method import NetworkOutput
+        from mtut_bench.contract.networks import NetworkOutput
 
         return NetworkOutput(clip_NCTHW.mean(dim=(3, 4)), clip_NCTHW)
 

@@ -10,11 +10,11 @@ from mtut_bench.store.reader import StoreReader
 
 
 @pytest.fixture
-def make_clips(make_store, tiny_protocol):
+def make_clips(make_store, tiny_recipe):
     def make(modalities=("rgb", "depth"), seed=0, changes=None, **options):
         path = make_store(modalities=modalities, **options)
         ids = [row.clip_id for row in StoreReader(path).table.rows]
-        return TrainingClips(path, ids, modalities, replace(tiny_protocol, **(changes or {})), seed)
+        return TrainingClips(path, ids, modalities, replace(tiny_recipe, **(changes or {})), seed)
 
     return make
 

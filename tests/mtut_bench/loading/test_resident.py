@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from planned import plan_runs
 from run_bench import MACHINE, Lines
 from training_bench import state_bytes
 
@@ -12,7 +13,6 @@ from mtut_bench.loading.prefetch import Feed, copy_ahead
 from mtut_bench.loading.training_clips import EpochSampler, TrainingClips, make_loader
 from mtut_bench.loading.transforms import to_input
 from mtut_bench.runs.execute import execute
-from mtut_bench.runs.planning import plan_runs
 from mtut_bench.store.reader import StoreReader
 from mtut_bench.training.whole_clip_test import predict
 
@@ -22,11 +22,11 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CU
 
 
 @pytest.fixture
-def make_clips(make_store, tiny_protocol):
+def make_clips(make_store, tiny_recipe):
     def make(name="tiny", modalities=ALL, changes=None, **options):
         path = make_store(name, modalities=modalities, **options)
         ids = [row.clip_id for row in StoreReader(path).table.rows]
-        protocol = replace(tiny_protocol, **(changes or {}))
+        protocol = replace(tiny_recipe, **(changes or {}))
         return TrainingClips(path, ids[1:], modalities, protocol, seed=0)
 
     return make
@@ -72,7 +72,7 @@ def test_network_inputs_of_both_paths_are_equal(make_clips):
     for found, expected in pairs:
         for modality in ALL:
             inputs = [
-                to_input(b.frames[modality], modality, b.crops, clips.protocol, b.valid_NT)
+                to_input(b.frames[modality], modality, b.crops, clips.recipe, b.valid_NT)
                 for b in (found, expected)
             ]
             assert torch.equal(*inputs)
@@ -87,10 +87,10 @@ def test_training_and_test_end_with_the_same_bytes(bench):
     networks = {m: learner.network for m, learner in resident.items()}
     reader = StoreReader(bench.store)
     first, second = (
-        predict(networks, reader, bench.ids, bench.protocol, CPU, residence=where)
+        predict(networks, reader, bench.ids, bench.recipe, CPU, residence=where)
         for where in (None, residence)
     )
-    assert (first.logits_MNK == second.logits_MNK).all()
+    assert (first.scores_MNK == second.scores_MNK).all()
 
 
 def test_a_run_is_the_same_run_wherever_its_clips_live(make_request, tmp_path):
@@ -247,7 +247,7 @@ def test_inputs_made_on_a_gpu_are_the_cpus(make_clips, modality):
     clips = make_clips()
     for batch in epochs(clips, numbers=range(2)):
         inputs = [
-            to_input(b.frames[modality], modality, b.crops, clips.protocol, b.valid_NT).cpu()
+            to_input(b.frames[modality], modality, b.crops, clips.recipe, b.valid_NT).cpu()
             for b in (batch, batch.to(torch.device("cuda")))
         ]
         torch.testing.assert_close(inputs[1], inputs[0], rtol=0, atol=1e-5)

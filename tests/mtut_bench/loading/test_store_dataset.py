@@ -55,25 +55,25 @@ def test_a_fixed_length_is_the_middle_or_stands_between_zeros(store):
     np.testing.assert_array_equal(clips[2], whole[2])
 
 
-def test_network_input_is_that_of_the_test(store, tiny_protocol, tiny_methods):
+def test_network_input_is_that_of_the_test(store, tiny_recipe, tiny_methods):
     """A network on the items gives the scores of the project's own test, bit for bit."""
     from mtut_bench.training.train_state import network_spec
 
-    reader, rules = StoreReader(store), replace(tiny_protocol, evaluation_batch=1)
+    reader, rules = StoreReader(store), replace(tiny_recipe, evaluation_batch=1)
     network = tiny_methods["i3d"].build_network(network_spec("depth", 3, rules)).eval()
     cpu = torch.device("cpu")
     saved = predict({"depth": network}, reader, list(reader.table.index), rules, cpu)
-    for number, item in enumerate(StoreDataset(store, protocol=rules)):
+    for number, item in enumerate(StoreDataset(store, recipe=rules)):
         assert item.clips["depth"].shape[:2] == (3, LENGTHS[number % 3])
         with torch.inference_mode():
             logits = network(item.clips["depth"][None]).logits_NKT.mean(dim=2)[0]
-        np.testing.assert_array_equal(logits, saved.logits_MNK[0, number])
+        np.testing.assert_array_equal(logits, saved.scores_MNK[0, number])
 
 
-def test_padding_frames_of_network_input_are_the_protocols(store, tiny_protocol):
+def test_padding_frames_of_network_input_are_the_protocols(store, tiny_recipe):
     for value, wanted in (("zero", 0.0), ("black", -1.0)):
-        rules = replace(tiny_protocol, pad_value=value)
-        clip = StoreDataset(store, ["rgb"], clip_length=9, protocol=rules)[1].clips["rgb"]
+        rules = replace(tiny_recipe, pad_value=value)
+        clip = StoreDataset(store, ["rgb"], clip_length=9, recipe=rules)[1].clips["rgb"]
         assert clip.shape == (3, 9, 8, 8)
         assert (clip[:, [0, 1, 7, 8]] == wanted).all()
         assert not (clip[:, 2:7] == wanted).all()

@@ -85,8 +85,8 @@ def run(frames, modality, crops, protocol, valid=None):
 
 
 @pytest.fixture
-def enlarging(tiny_protocol):
-    return replace(tiny_protocol, short_side=20, crop=14)
+def enlarging(tiny_recipe):
+    return replace(tiny_recipe, short_side=20, crop=14)
 
 
 @pytest.mark.parametrize("modality", CHANNELS)
@@ -101,8 +101,8 @@ def test_enlarging_equals_the_oracle(modality, flip, enlarging):
 
 @pytest.mark.parametrize("modality", CHANNELS)
 @pytest.mark.parametrize("flip", [False, True])
-def test_shrinking_equals_the_oracle(modality, flip, tiny_protocol):
-    protocol = replace(tiny_protocol, short_side=7, crop=6)
+def test_shrinking_equals_the_oracle(modality, flip, tiny_recipe):
+    protocol = replace(tiny_recipe, short_side=7, crop=6)
     frames = random_frames(modality)
     crop = Crop(1, 2, flip)
     expected = oracle(frames[0], modality, crop, 6, 7, 9)
@@ -121,37 +121,37 @@ def test_stretch_equals_the_oracle(modality, enlarging):
     )
 
 
-def test_range_ends_at_minus_one_and_one(tiny_protocol):
+def test_range_ends_at_minus_one_and_one(tiny_recipe):
     frames = np.zeros((1, 2, 12, 16, 3), np.uint8)
-    black = run(frames, "rgb", [Crop(0, 0, False)], tiny_protocol)
-    white = run(frames + 255, "rgb", [Crop(0, 0, False)], tiny_protocol)
+    black = run(frames, "rgb", [Crop(0, 0, False)], tiny_recipe)
+    white = run(frames + 255, "rgb", [Crop(0, 0, False)], tiny_recipe)
     np.testing.assert_allclose(black, -1, rtol=0, atol=ATOL)
     np.testing.assert_allclose(white, 1, rtol=0, atol=ATOL)
 
 
-def test_depth_is_three_equal_channels(tiny_protocol):
-    clip = run(random_frames("depth"), "depth", [Crop(1, 1, False)], tiny_protocol)
+def test_depth_is_three_equal_channels(tiny_recipe):
+    clip = run(random_frames("depth"), "depth", [Crop(1, 1, False)], tiny_recipe)
     assert clip.shape == (1, 3, 3, 8, 8)
     assert np.array_equal(clip[:, 0], clip[:, 1])
     assert np.array_equal(clip[:, 0], clip[:, 2])
 
 
-def test_still_flow_is_zero(tiny_protocol):
+def test_still_flow_is_zero(tiny_recipe):
     frames = np.full((1, 2, 12, 16, 2), 128, np.uint8)
-    clip = run(frames, "flow", [Crop(0, 0, True)], tiny_protocol)
+    clip = run(frames, "flow", [Crop(0, 0, True)], tiny_recipe)
     np.testing.assert_allclose(clip, 0, rtol=0, atol=ATOL)
 
 
-def test_flow_is_in_pixels_of_the_resized_frame(tiny_protocol):
+def test_flow_is_in_pixels_of_the_resized_frame(tiny_recipe):
     # Code 192 is 64 * 20 / 127 = 10.08 stored pixels; the frame grows 12 -> 18 and 16 -> 24.
-    protocol = replace(tiny_protocol, short_side=18, crop=18)
+    protocol = replace(tiny_recipe, short_side=18, crop=18)
     frames = np.full((1, 1, 12, 16, 2), 192, np.uint8)
     clip = run(frames, "flow", [Crop(0, 0, False)], protocol)
     np.testing.assert_allclose(clip, 64 * 20 / 127 * 1.5 / 20, rtol=1e-6)
 
 
-def test_flow_is_clipped_after_resizing(tiny_protocol):
-    protocol = replace(tiny_protocol, short_side=24, crop=24)
+def test_flow_is_clipped_after_resizing(tiny_recipe):
+    protocol = replace(tiny_recipe, short_side=24, crop=24)
     frames = np.full((1, 1, 12, 16, 2), 255, np.uint8)
     frames[..., 1] = 1
     clip = run(frames, "flow", [Crop(0, 0, False)], protocol)
@@ -159,61 +159,61 @@ def test_flow_is_clipped_after_resizing(tiny_protocol):
     assert np.all(clip[:, 1] == -1)
 
 
-def test_small_flow_is_not_clipped_when_the_frame_shrinks(tiny_protocol):
-    protocol = replace(tiny_protocol, short_side=6, crop=6)
+def test_small_flow_is_not_clipped_when_the_frame_shrinks(tiny_recipe):
+    protocol = replace(tiny_recipe, short_side=6, crop=6)
     frames = np.full((1, 1, 12, 16, 2), 255, np.uint8)
     clip = run(frames, "flow", [Crop(0, 0, False)], protocol)
     np.testing.assert_allclose(clip, 0.5, rtol=1e-6)
 
 
 @pytest.mark.parametrize("modality", CHANNELS)
-def test_mirrored_input_is_the_input_of_mirrored_frames(modality, tiny_protocol):
+def test_mirrored_input_is_the_input_of_mirrored_frames(modality, tiny_recipe):
     frames = random_frames(modality)
     mirrored = frames[:, :, :, ::-1].copy()
     if modality == "flow":
         mirrored[..., 0] = 256 - mirrored[..., 0].astype(int)
-    _, wide = resized_size(12, 16, tiny_protocol)
-    left = wide - tiny_protocol.crop - 2
-    found = run(frames, modality, [Crop(1, 2, True)], tiny_protocol)
-    expected = run(mirrored, modality, [Crop(1, left, False)], tiny_protocol)
+    _, wide = resized_size(12, 16, tiny_recipe)
+    left = wide - tiny_recipe.crop - 2
+    found = run(frames, modality, [Crop(1, 2, True)], tiny_recipe)
+    expected = run(mirrored, modality, [Crop(1, left, False)], tiny_recipe)
     np.testing.assert_allclose(found, expected, rtol=0, atol=ATOL)
 
 
 @pytest.mark.parametrize("modality", CHANNELS)
-def test_padding_is_zero_after_scaling(modality, tiny_protocol):
+def test_padding_is_zero_after_scaling(modality, tiny_recipe):
     valid = [[False, True, False]]
-    clip = run(random_frames(modality), modality, [Crop(0, 0, True)], tiny_protocol, valid)
+    clip = run(random_frames(modality), modality, [Crop(0, 0, True)], tiny_recipe, valid)
     assert np.all(clip[:, :, [0, 2]] == 0)
     assert np.any(clip[:, :, 1] != 0)
 
 
 @pytest.mark.parametrize(("modality", "value"), [("rgb", -1), ("depth", -1), ("flow", 0)])
-def test_black_padding_is_black_and_still(modality, value, tiny_protocol):
-    protocol = replace(tiny_protocol, pad_value="black")
+def test_black_padding_is_black_and_still(modality, value, tiny_recipe):
+    protocol = replace(tiny_recipe, pad_value="black")
     valid = [[True, False, False]]
     clip = run(random_frames(modality), modality, [Crop(0, 0, False)], protocol, valid)
     assert np.all(clip[:, :, 1:] == value)
 
 
 @pytest.mark.parametrize("modality", CHANNELS)
-def test_a_batch_is_the_stack_of_its_clips(modality, tiny_protocol):
+def test_a_batch_is_the_stack_of_its_clips(modality, tiny_recipe):
     frames = random_frames(modality, num_clips=3)
     crops = [Crop(0, 1, False), Crop(2, 0, True), Crop(1, 3, False)]
     valid = [[True] * 3, [False, True, True], [True, True, False]]
-    batch = run(frames, modality, crops, tiny_protocol, valid)
+    batch = run(frames, modality, crops, tiny_recipe, valid)
     singles = [
-        run(frames[n : n + 1], modality, crops[n : n + 1], tiny_protocol, valid[n : n + 1])
+        run(frames[n : n + 1], modality, crops[n : n + 1], tiny_recipe, valid[n : n + 1])
         for n in range(3)
     ]
     assert np.array_equal(batch, np.concatenate(singles))
 
 
-def test_one_crop_cuts_the_same_place_from_all_modalities(tiny_protocol):
+def test_one_crop_cuts_the_same_place_from_all_modalities(tiny_recipe):
     inputs = {}
     for modality, channels in CHANNELS.items():
         frames = np.full((1, 1, 12, 16, channels), 128, np.uint8)
         frames[:, :, 5:8, 9:12] = 250
-        clip = run(frames, modality, [Crop(1, 4, True)], tiny_protocol)
+        clip = run(frames, modality, [Crop(1, 4, True)], tiny_recipe)
         inputs[modality] = np.abs(clip[0, 0, 0] - clip[0, 0, 0, 7, 0])
     bright = {m: np.unravel_index(image.argmax(), image.shape) for m, image in inputs.items()}
     assert bright["rgb"] == bright["depth"] == bright["flow"]
@@ -222,44 +222,44 @@ def test_one_crop_cuts_the_same_place_from_all_modalities(tiny_protocol):
 @pytest.mark.parametrize(
     ("stored", "expected"), [((115, 250), (256, 557)), ((240, 320), (256, 341)), ((320, 240), None)]
 )
-def test_short_side_keeps_the_aspect_ratio(stored, expected, tiny_protocol):
-    protocol = replace(tiny_protocol, short_side=256)
+def test_short_side_keeps_the_aspect_ratio(stored, expected, tiny_recipe):
+    protocol = replace(tiny_recipe, short_side=256)
     assert resized_size(*stored, protocol) == (expected or (341, 256))
 
 
-def test_every_crop_is_reached(tiny_protocol):
+def test_every_crop_is_reached(tiny_recipe):
     crops = [
-        choose_crop(12, 16, tiny_protocol, (n + 0.5) / 60, (n + 0.5) / 60, flip=False)
+        choose_crop(12, 16, tiny_recipe, (n + 0.5) / 60, (n + 0.5) / 60, flip=False)
         for n in range(60)
     ]
-    tall, wide = resized_size(12, 16, tiny_protocol)
+    tall, wide = resized_size(12, 16, tiny_recipe)
     assert {c.top for c in crops} == set(range(tall - 8 + 1))
     assert {c.left for c in crops} == set(range(wide - 8 + 1))
 
 
-def test_the_largest_draw_stays_inside(tiny_protocol):
+def test_the_largest_draw_stays_inside(tiny_recipe):
     last = float(np.nextafter(1, 0))
-    crop = choose_crop(12, 16, tiny_protocol, last, last, flip=True)
+    crop = choose_crop(12, 16, tiny_recipe, last, last, flip=True)
     assert crop == Crop(2, 5, True)
 
 
 def test_centre_crop_of_the_paper():
     from mtut_bench.contract.protocol import PROTOCOLS
 
-    assert centre_crop(240, 320, PROTOCOLS["paper"]) == Crop(16, 58, False)
+    assert centre_crop(240, 320, PROTOCOLS["paper"].recipe) == Crop(16, 58, False)
 
 
 @pytest.mark.parametrize(
     ("depth_input", "expected"), [("replicate", [3, 3, 2]), ("first-conv-sum", [3, 1, 2])]
 )
-def test_network_channels(depth_input, expected, tiny_protocol):
-    protocol = replace(tiny_protocol, depth_input=depth_input)
+def test_network_channels(depth_input, expected, tiny_recipe):
+    protocol = replace(tiny_recipe, depth_input=depth_input)
     assert [network_channels(m, protocol) for m in CHANNELS] == expected
 
 
 @pytest.mark.parametrize("stored", [(240, 320), (115, 250), (320, 240)])
-def test_stretch_to_four_by_three(stored, tiny_protocol):
-    protocol = replace(tiny_protocol, short_side=128, resize="stretch-4:3")
+def test_stretch_to_four_by_three(stored, tiny_recipe):
+    protocol = replace(tiny_recipe, short_side=128, resize="stretch-4:3")
     assert resized_size(*stored, protocol) == (128, 171)
 
 

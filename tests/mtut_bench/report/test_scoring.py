@@ -192,7 +192,7 @@ def beside(tmp_path, scored, ids, right, **changes):
     folder = stored(tmp_path, scored, right, **changes)
     old = predictions.read(folder / "predictions.npz")
     new = predictions.Predictions(
-        tuple(ids), old.labels_N, old.modalities, old.logits_MNK, old.probabilities_MNK
+        tuple(ids), old.labels_N, old.modalities, old.scores_MNK, old.probabilities_MNK
     )
     predictions.write(folder / "predictions.npz", new)
     manifest = json.loads((folder / "manifest.json").read_text())

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from planned import plan_runs
 from run_bench import MACHINE, Lines
 from safetensors.torch import load_file
 
@@ -8,7 +9,6 @@ from mtut_baselines.objectives.alignment import correlation
 from mtut_bench.loading.transforms import centre_crop, to_input
 from mtut_bench.runs.execute import execute
 from mtut_bench.runs.feature_maps import fixed_clips
-from mtut_bench.runs.planning import plan_runs
 from mtut_bench.store.reader import StoreReader
 from mtut_bench.training.train_state import network_spec
 

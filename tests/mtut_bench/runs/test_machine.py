@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from planned import plan_runs, varied
 from run_bench import MACHINE, Lines
 
 from mtut_baselines import METHODS
@@ -21,8 +22,8 @@ from mtut_bench.runs.machine import (
     fresh_learner,
     out_of_memory,
 )
-from mtut_bench.runs.planning import plan_runs
 from mtut_bench.store.reader import StoreReader
+from mtut_bench.training import two_stage
 from mtut_bench.training.whole_clip_test import predict
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -105,7 +106,7 @@ def test_out_of_memory_where_all_would_fit(plan, monkeypatch):
 
 
 def test_out_of_memory_of_a_divided_batch_divides_it_further(plan, monkeypatch):
-    protocol = replace(PROTOCOLS["paper-scratch"], accumulation=2)
+    protocol = varied(PROTOCOLS["paper-scratch"], accumulation=2)
     error = told(plan(protocol=protocol), 2, monkeypatch)
     assert "batch 6 (3 at once)" in error.what
     assert "accumulation=3 " in error.cure
@@ -115,7 +116,7 @@ def test_out_of_memory_of_a_divided_batch_divides_it_further(plan, monkeypatch):
 def test_a_run_out_of_memory_is_one_error_measured_with_free_memory(plan, monkeypatch):
     kept = []
 
-    def full(plan, machine, reporter, checks):
+    def full(run):
         tensor = torch.zeros(3)
         kept.append(weakref.ref(tensor))
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -125,7 +126,7 @@ def test_a_run_out_of_memory_is_one_error_measured_with_free_memory(plan, monkey
         assert kept[0]() is None
         return 1
 
-    monkeypatch.setattr(runs, "_run", full)
+    monkeypatch.setattr(runs._Run, "_finish", full)
     monkeypatch.setattr(machine, "_measure_fit", measure)
     with pytest.raises(RunError, match="out of memory on cpu") as caught:
         execute([plan()], MACHINE, Lines())
@@ -134,7 +135,7 @@ def test_a_run_out_of_memory_is_one_error_measured_with_free_memory(plan, monkey
 
 def test_out_of_memory_within_training_keeps_what_is_finished(do, monkeypatch, tmp_path):
     undisturbed, _ = do(runs=tmp_path / "undisturbed")
-    train, calls = runs.train, []
+    train, calls = two_stage.train, []
 
     def full(*arguments, **options):
         calls.append(1)
@@ -142,7 +143,7 @@ def test_out_of_memory_within_training_keeps_what_is_finished(do, monkeypatch, t
             raise torch.OutOfMemoryError("CUDA out of memory")
         return train(*arguments, **options)
 
-    monkeypatch.setattr(runs, "train", full)
+    monkeypatch.setattr(two_stage, "train", full)
     monkeypatch.setattr(machine, "_measure_fit", lambda plan, machine: 1)
     with pytest.raises(RunError, match="out of memory"):
         do()
@@ -165,7 +166,7 @@ def test_logits_of_a_gpu_are_those_of_the_cpu(make_request, method):
     for device in ("cpu", "cuda"):
         here = replace(MACHINE, device=torch.device(device))
         networks = {m: fresh_learner(plan, m, here).network for m in plan.modalities}
-        found.append(predict(networks, reader, ids, plan.protocol, here.device).logits_MNK)
+        found.append(predict(networks, reader, ids, plan.recipe, here.device).scores_MNK)
     scale = abs(found[0]).max()
     # cuDNN may use TF32, whose products keep 11 bits.
     assert abs(found[0] - found[1]).max() <= 5e-3 * scale
@@ -177,7 +178,7 @@ def test_one_seed_twice_on_a_gpu_is_close(make_request, tmp_path):
     """3D pooling has no deterministic backward there: after an epoch the losses are close."""
     logs = []
     for name in ("a", "b"):
-        request = make_request("i3d", protocol=replace(PROTOCOLS["demo"], epochs_alone=1))
+        request = make_request("i3d", protocol=varied(PROTOCOLS["demo"], epochs_alone=1))
         request = replace(request, method=METHODS["i3d"], runs=tmp_path / name)
         plan = plan_runs([request])[0]
         execute([plan], GPU, Lines())

@@ -2,20 +2,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from planned import plan_runs
 from run_bench import MACHINE, Lines
 
 from mtut_baselines import METHODS
-from mtut_bench.contract.method import NetworkOutput, ObjectiveOutput
-from mtut_bench.contract.method_file import load_method
+from mtut_bench.contract.method_file import LoadedMethod, load_method
+from mtut_bench.contract.networks import NetworkOutput, ObjectiveOutput
 from mtut_bench.errors import UsageError
 from mtut_bench.runs.execute import execute
 from mtut_bench.runs.method_trial import distinct_trials, try_method
-from mtut_bench.runs.planning import plan_runs
 from mtut_bench.training.step import classification_losses
 
 OWN = """\
 from mtut_baselines import METHODS
-from mtut_bench.contract.method import Method
+from mtut_bench.training.two_stage import TwoStageMethod
 from mtut_bench.training.step import classification_losses
 
 def objective(outputs, labels, valid=None):
@@ -24,8 +24,13 @@ def objective(outputs, labels, valid=None):
     return result
 
 def build():
-    return Method(
-        "own", "Own", "Own-F", "i3d", METHODS["i3d"].build_network, lambda settings: objective
+    return TwoStageMethod(
+        name="own",
+        title="Own",
+        fusion_title="Own-F",
+        network="i3d",
+        build_network=METHODS["i3d"].build_network,
+        build_objective=lambda settings: objective,
     )
 """
 
@@ -37,10 +42,10 @@ def own(tmp_path, make_request, tiny_methods):
     def make(what="pass", **changes):
         path = tmp_path / "own.py"
         path.write_text(OWN.replace("WHAT", what))
-        method = load_method(f"{path}:build", METHODS)
+        loaded = load_method(f"{path}:build", METHODS)
         network = tiny_methods["i3d"].build_network
-        method = replace(method, **{"network": "tiny", "build_network": network, **changes})
-        return plan_runs([replace(make_request(), method=method)])[0]
+        method = replace(loaded.method, **{"network": "tiny", "build_network": network, **changes})
+        return plan_runs([replace(make_request(), method=replace(loaded, method=method))])[0]
 
     return make
 
@@ -134,7 +139,7 @@ def test_a_fault_of_ours_keeps_its_traceback(make_request):
     plan = plan_runs([make_request()])[0]
     broken = replace(plan.method, build_objective=lambda settings: {}["ours"])
     with pytest.raises(KeyError):
-        try_method(replace(plan, arm=replace(plan.arm, method=broken)), MACHINE)
+        try_method(replace(plan, loaded=LoadedMethod(broken)), MACHINE)
 
 
 def test_runs_that_differ_in_fold_and_seed_are_one_trial(make_request):
@@ -166,8 +171,8 @@ def test_another_network_or_other_weights_are_not_shared(tmp_path):
             text = text.replace(old, new)
         path = tmp_path / "own.py"
         path.write_text(text)
-        method = load_method(f"{path}:build", METHODS)
-        return method.network_source, method.source
+        loaded = load_method(f"{path}:build", METHODS)
+        return loaded.method.network_source, loaded.source
 
     assert source() == ("", source()[1])
     build = 'METHODS["i3d"].build_network'

@@ -3,6 +3,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from planned import varied
 from run_bench import MACHINE, Lines
 from safetensors.torch import load_file, save_file
 
@@ -30,7 +31,7 @@ def load_tiny(network, path):
 @pytest.fixture
 def pretrained(tiny_methods, tiny_protocol, make_request, tmp_path):
     """Return the request of a run that starts from weights."""
-    protocol = replace(tiny_protocol, name="tiny-pretrained", initialisation="pretrained")
+    protocol = varied(tiny_protocol, name="tiny-pretrained", initialisation="pretrained")
 
     def make(method="mtut", **changes):
         player = replace(tiny_methods[method], weights=NAMES, load_weights=load_tiny)
@@ -68,8 +69,8 @@ def test_weights_are_found_and_hashed(pretrained, weight_file):
     plan = plan_runs([pretrained()])[0]
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     # Depth starts from the file of rgb.
-    assert plan.arm.weights == {m: Weights(path, digest) for m in ("rgb", "depth")}
-    assert all(s["weights_digest"] == digest for s in plan.stage_identities.values())
+    assert plan.weights == {m: Weights(path, digest) for m in ("rgb", "depth")}
+    assert all(s["weights_digest"] == digest for s in plan.shared_keys.values())
     assert plan.identity["weights_digest"] is not None
 
 
@@ -101,7 +102,7 @@ def test_a_file_of_one_modality_changes_the_first_stage_of_no_other(
 def test_scratch_does_not_look_at_weights(pretrained, weight_file, tiny_protocol):
     weight_file()
     plan = plan_runs([pretrained(protocol=tiny_protocol)])[0]
-    assert plan.arm.weights == {}
+    assert plan.weights == {}
     assert plan.identity["weights_digest"] is None
 
 
@@ -192,7 +193,7 @@ def test_runs_by_user_share_nothing_with_runs_by_person(make_request, users, mak
 
 def test_runs_by_person_do_not_know_of_users(make_request):
     plan = plan_runs([make_request(fold_unit="person")])[0]
-    assert "fold_unit" not in json.dumps([plan.identity, plan.stage_identities])
+    assert "fold_unit" not in json.dumps([plan.identity, plan.shared_keys])
     assert "by" not in describe_plans([plan])[0].split()
 
 

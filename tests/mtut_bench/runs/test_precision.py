@@ -2,19 +2,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from planned import plan_runs, planner_of, varied
 from run_bench import MACHINE, Lines
 from torch import nn
 from torch.nn import functional
 
 from mtut_baselines import METHODS
 from mtut_bench.cli.run import _right_precision
-from mtut_bench.contract.method import NetworkOutput, NetworkSpec
+from mtut_bench.contract.method_file import LoadedMethod
+from mtut_bench.contract.networks import NetworkOutput, NetworkSpec
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.errors import PrecisionError
 from mtut_bench.runs import precision
 from mtut_bench.runs.execute import execute
 from mtut_bench.runs.machine import Machine
-from mtut_bench.runs.planning import plan_runs
 from mtut_bench.runs.precision import PrecisionChecks, compare_step, refuse_disagreement
 
 CPU = torch.device("cpu")
@@ -188,7 +189,7 @@ def plan(make_request):
         if build is None:
             return made
         own = replace(made.method, build_network=build)
-        return replace(made, arm=replace(made.arm, method=own))
+        return replace(made, loaded=LoadedMethod(own))
 
     return make
 
@@ -278,16 +279,17 @@ def test_auto_takes_float32_where_the_device_is_wrong(make_request, capsys):
         build_network=lambda spec: Network(spec, FaultyConv(8, (one, lambda: 9.0), frames=4)),
     )
     for method, expected in ((request.method, "bf16"), (faulty, "fp32")):
-        groups = [[replace(request, method=method)]]
-        plans = _right_precision(plan_runs(groups[0]), groups, PrecisionChecks(MACHINE))
-        assert {plan.arm.precision for plan in plans} == {expected}
+        planner, specs = planner_of([replace(request, method=method)])
+        plans = planner.runs(specs)
+        plans = _right_precision(plans, [specs], planner, PrecisionChecks(MACHINE))
+        assert {plan.precision for plan in plans} == {expected}
     assert "gradient of weight of layer middle" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.gpu
 @needs_gpu
 def test_bfloat16_of_i3d_passes_on_a_gpu(make_request):
-    protocol = replace(PROTOCOLS["demo"], width=1.0, clip_length=64, short_side=224, crop=224)
+    protocol = varied(PROTOCOLS["demo"], width=1.0, clip_length=64, short_side=224, crop=224)
     request = replace(make_request(protocol=protocol, precision="bf16"), method=METHODS["mtut"])
     checks = PrecisionChecks(Machine(torch.device("cuda"), 0, "mtut-bench run"))
     assert checks.of(plan_runs([request])[0])

@@ -5,12 +5,12 @@ import json
 import re
 
 import pytest
+from planned import plan_runs
 from rich.console import Console
 from run_bench import MACHINE, Lines
 
 from mtut_bench.progress import Reporter
 from mtut_bench.runs.execute import execute
-from mtut_bench.runs.planning import plan_runs
 from mtut_bench.runs.remaining import count_down
 
 
@@ -22,7 +22,7 @@ def begin_stage(plan, modality, epochs, rate=None):
     entries = [{"stage": "alone", "epoch": n, "clips_per_s": rate} for n in range(epochs)]
     (folder / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     if rate:
-        identity = plan.stage_identities[modality]
+        identity = plan.shared_keys[modality]
         (folder / "manifest.json").write_text(json.dumps({"identity": identity}))
     return folder
 

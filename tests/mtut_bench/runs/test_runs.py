@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from planned import varied
 from run_bench import MACHINE, Lines
 
 from mtut_baselines import METHODS
@@ -431,7 +432,7 @@ def test_a_dry_run_counts_the_disk(make_request):
 def test_logits_of_a_run_are_finite_and_differ_by_modality(do):
     plan, _ = do()
     found = read(plan.folder / "predictions.npz")
-    assert not np.array_equal(found.logits_MNK[0], found.logits_MNK[1])
+    assert not np.array_equal(found.scores_MNK[0], found.scores_MNK[1])
 
 
 @pytest.fixture
@@ -461,11 +462,11 @@ def test_validation_clips_change_no_result(do, validated, make_store, make_rows)
     without = make_store("without", rows=tuple(rows), fold_rule="split")
     plans = [do(store=store, fold="official")[0] for store in (validated, without)]
     one, other = (read(plan.folder / "predictions.npz") for plan in plans)
-    np.testing.assert_array_equal(one.logits_MNK, other.logits_MNK)
+    np.testing.assert_array_equal(one.scores_MNK, other.scores_MNK)
 
 
 def test_a_run_that_trains_on_validation_clips_validates_nothing(do, validated, tiny_protocol):
-    protocol = replace(tiny_protocol, train_on="train+val")
+    protocol = varied(tiny_protocol, train_on="train+val")
     plan, text = do(store=validated, fold="official", protocol=protocol)
     manifest = json.loads((plan.folder / "manifest.json").read_text())
     assert "validation" not in manifest

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from planned import Request, plan_runs, varied
 from processes import started
 from run_bench import MACHINE, Lines
 from safetensors.torch import load_file
@@ -15,9 +16,8 @@ from safetensors.torch import load_file
 from mtut_baselines import METHODS
 from mtut_bench.contract.method_file import load_method
 from mtut_bench.contract.protocol import PROTOCOLS
-from mtut_bench.runs import execute as runs_module
 from mtut_bench.runs.execute import execute
-from mtut_bench.runs.planning import Request, plan_runs
+from mtut_bench.training import two_stage
 from mtut_bench.training.checkpoint import load_checkpoint
 
 MEASURED = ("clips_per_s", "peak_bytes")
@@ -60,7 +60,7 @@ def test_first_stages_of_two_objectives_are_equal_in_folders_of_their_own(do, tm
 def test_stage_two_continues_or_restarts_momentum_and_rate(
     do, monkeypatch, tiny_protocol, stage_two
 ):
-    train, seen = runs_module.train, {}
+    train, seen = two_stage.train, {}
 
     def spy(learners, clips, stage, *arguments, **options):
         if stage.name == "joint":
@@ -69,9 +69,9 @@ def test_stage_two_continues_or_restarts_momentum_and_rate(
                 seen[modality] = (rate, len(learner.optimiser.state_dict()["state"]))
         return train(learners, clips, stage, *arguments, **options)
 
-    monkeypatch.setattr(runs_module, "train", spy)
+    monkeypatch.setattr(two_stage, "train", spy)
     # Every epoch is a plateau: the rate ends at its floor.
-    protocol = replace(
+    protocol = varied(
         tiny_protocol, stage_two=stage_two, plateau_patience=0, plateau_threshold=0.99
     )
     plan, _ = do(protocol=protocol)
@@ -109,7 +109,7 @@ def test_no_first_stage_and_no_step_are_still_a_run(do):
 
 
 def test_recomputation_is_a_fact_of_the_machine(make_request, tmp_path):
-    protocol = replace(
+    protocol = varied(
         PROTOCOLS["demo"], width=0.125, clip_length=9, short_side=32, crop=32, epochs_alone=1
     )
     found = []
@@ -126,7 +126,8 @@ def test_recomputation_is_a_fact_of_the_machine(make_request, tmp_path):
 
 OWN = """\
 import torch
-from mtut_bench.contract.method import Method, NetworkOutput
+from mtut_bench.contract.networks import NetworkOutput
+from mtut_bench.training.two_stage import TwoStageMethod
 from mtut_bench.training.step import classification_losses
 
 
@@ -141,7 +142,14 @@ class Small(torch.nn.Module):
 
 
 def build():
-    return Method("own", "Own", "Own", "small", Small, lambda settings: classification_losses)
+    return TwoStageMethod(
+        name="own",
+        title="Own",
+        fusion_title="Own",
+        network="small",
+        build_network=Small,
+        build_objective=lambda settings: classification_losses,
+    )
 """
 
 OTHER = """\
@@ -177,12 +185,12 @@ class Meeting(Lines):
 
 def plans(here, runs):
     """Return the plans of an own method on every fold, from the files in a folder."""
-    protocol = replace(
+    protocol = varied(
         PROTOCOLS["demo"], clip_length=8, short_side=10, crop=8, batch_size=2, epochs_alone=4
     )
     method = load_method(f"{here / 'own.py'}:build", {})
     store = here / "stores" / "folds.zarr"
-    return plan_runs([Request(store, method, protocol, "all", ("rgb",), 0, runs, "Prepare it.")])
+    return plan_runs([Request(store, method, protocol, "all", ("rgb",), 0, runs)])
 
 
 def test_two_processes_divide_the_folds_and_compute_each_once(make_store, make_rows, tmp_path):

@@ -122,7 +122,7 @@ def test_a_study_says_what_is_run_and_no_option_beside_it(planned, option):
 @pytest.mark.parametrize("path", sorted((ROOT / "results" / "studies").glob("*.toml")))
 def test_the_studies_of_the_project_name_what_exists(path):
     from mtut_baselines import METHODS
-    from mtut_bench.contract.overrides import apply_overrides
+    from mtut_bench.contract.overrides import prescribe
     from mtut_bench.contract.protocol import PROTOCOLS
 
     study = read_study(path)
@@ -130,4 +130,5 @@ def test_the_studies_of_the_project_name_what_exists(path):
     for block in study.blocks:
         assert set(block.methods) <= METHODS.keys(), json.dumps(block.methods)
         assert set(block.seeds) <= set(protocol.seeds)
-        apply_overrides(protocol, block.settings)
+        for name in block.methods:
+            prescribe(METHODS[name], protocol, block.settings)

@@ -1,13 +1,13 @@
 from dataclasses import replace
 
 import pytest
+from planned import plan_runs
 
 from mtut_baselines import METHODS
 from mtut_baselines.methods.controls import CONTROLS
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.contract.published import load_published
 from mtut_bench.errors import UsageError
-from mtut_bench.runs.planning import plan_runs
 from mtut_bench.runs.table_plan import Need, choose_tables, describe_tables, needed_runs
 
 RGB, DEPTH, FLOW = "rgb", "depth", "flow"

@@ -4,12 +4,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from planned import plan_runs
 from run_bench import MACHINE, Lines
 
+from mtut_bench.contract.method_file import LoadedMethod
 from mtut_bench.contract.predictions import read
 from mtut_bench.errors import RunError, UsageError
 from mtut_bench.runs.execute import execute
-from mtut_bench.runs.planning import plan_runs
 from mtut_bench.runs.trained import find_run, open_run
 from mtut_bench.store.reader import StoreReader
 from mtut_bench.training.whole_clip_test import predict
@@ -32,17 +33,17 @@ def test_networks_of_a_run_give_its_predictions_again(do, tiny_methods, method):
     assert run.frame_size == reader.frame_size
     assert run.classes == tuple(reader.attributes["classes"])
     networks = {modality: run.network(modality) for modality in run.modalities}
-    again = predict(networks, reader, plan.fold.test, run.protocol, CPU)
+    again = predict(networks, reader, plan.fold.test, run.recipe, CPU)
     saved = read(plan.folder / "predictions.npz")
-    np.testing.assert_array_equal(again.logits_MNK, saved.logits_MNK)
+    np.testing.assert_array_equal(again.scores_MNK, saved.scores_MNK)
 
 
-def test_protocol_is_the_one_of_the_run_with_its_changes(do, tiny_methods):
+def test_the_recipe_is_the_one_of_the_run_with_its_changes(do, tiny_methods):
     plan, _ = do("mtut", settings=("beta=3.0", "clip_length=10"))
-    rules = open_run(plan.folder, tiny_methods).protocol
-    assert (rules.beta, rules.clip_length) == (3.0, 10)
-    assert rules.identity() == plan.protocol.identity()
-    assert rules.objective_settings() == plan.protocol.objective_settings()
+    recipe = open_run(plan.folder, tiny_methods).recipe
+    assert (recipe.beta, recipe.clip_length) == (3.0, 10)
+    assert recipe.identity() == plan.recipe.identity()
+    assert recipe.objective_settings() == plan.recipe.objective_settings()
 
 
 def test_a_network_that_is_not_there_is_named(do, tiny_methods):
@@ -74,13 +75,14 @@ def test_methods_must_be_the_one_that_trained(do, tiny_methods):
     folder = do()[0].folder
     with pytest.raises(UsageError, match="method 'mtut', which is none of ours"):
         open_run(folder, {})
-    other = {"mtut": replace(tiny_methods["mtut"], source="f" * 64)}
+    other = LoadedMethod(tiny_methods["mtut"], "own.py:build", "f" * 64)
     with pytest.raises(UsageError, match="has changed since"):
-        open_run(folder, other)
+        open_run(folder, {}, other)
 
 
 def test_the_file_that_trained_is_named(make_request, tiny_methods):
-    own = replace(tiny_methods["i3d"], name="own", source="f" * 64, file="my own.py:build")
+    method = replace(tiny_methods["i3d"], name="own")
+    own = LoadedMethod(method, "my own.py:build", "f" * 64)
     (plan,) = plan_runs([replace(make_request("i3d"), method=own)])
     execute([plan], MACHINE, Lines())
     with pytest.raises(UsageError) as fault:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from figure_runs import make_run
+from planned import plan_runs
 
 from mtut_bench.cli.options import Size
 from mtut_bench.cli.paths import store_path
@@ -17,7 +18,6 @@ from mtut_bench.report.comparisons.confused import most_confused
 from mtut_bench.report.figures.groups import group_runs
 from mtut_bench.report.tables.own import own_tables
 from mtut_bench.report.tables.published_tables import published_table
-from mtut_bench.runs.planning import plan_runs
 from mtut_bench.statistics.arms import gather, pair
 from mtut_bench.statistics.cells import not_mixed
 from mtut_bench.statistics.comparable import CONDITIONS, NEEDED, by_method, described, difference

@@ -263,7 +263,7 @@ def test_an_average_wants_one_modality_and_number_of_classes(tmp_path):
         predictions.average([found, found], "flow")
     wider = {
         name: np.pad(getattr(found, name), ((0, 0), (0, 0), (0, 1)))
-        for name in ("logits_MNK", "probabilities_MNK")
+        for name in ("scores_MNK", "probabilities_MNK")
     }
     with pytest.raises(PredictionError, match="number of classes"):
         predictions.average([found, replace(found, **wider)], "rgb")

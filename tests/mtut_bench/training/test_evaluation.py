@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from mtut_baselines.networks.i3d import build_i3d
-from mtut_bench.contract.method import NetworkOutput
+from mtut_bench.contract.networks import NetworkOutput
+from mtut_bench.store.clips import StoreClips
 from mtut_bench.store.reader import StoreReader
 from mtut_bench.training.train_state import build_learner
 from mtut_bench.training.whole_clip_test import clips_below_minimum, predict
@@ -20,9 +21,9 @@ def reader(make_store):
 
 
 @pytest.fixture
-def networks(tiny_methods, tiny_protocol, cpu):
+def networks(tiny_methods, tiny_recipe, cpu):
     return {
-        m: build_learner(tiny_methods["i3d"], m, 3, tiny_protocol, 0, cpu).network
+        m: build_learner(tiny_methods["i3d"], m, 3, tiny_recipe, 0, cpu).network
         for m in ("rgb", "depth", "flow")
     }
 
@@ -49,47 +50,47 @@ def slow_logits(network, reader, clip_id, modality):
         return network.eval()(clip).logits_NKT[0].mean(dim=1).numpy()
 
 
-def test_equals_a_plain_loop_over_clips(reader, networks, ids, tiny_protocol, cpu):
-    protocol = replace(tiny_protocol, short_side=12, crop=12)
-    found = predict(networks, reader, ids, protocol, cpu)
+def test_equals_a_plain_loop_over_clips(reader, networks, ids, tiny_recipe, cpu):
+    recipe = replace(tiny_recipe, short_side=12, crop=12)
+    found = predict(networks, reader, ids, recipe, cpu)
     for m, (modality, network) in enumerate(networks.items()):
         expected = [slow_logits(network, reader, i, modality) for i in ids]
-        np.testing.assert_allclose(found.logits_MNK[m], expected, rtol=0, atol=BATCH_ATOL)
+        np.testing.assert_allclose(found.scores_MNK[m], expected, rtol=0, atol=BATCH_ATOL)
 
 
-def test_a_worker_reads_the_clips_of_none(reader, networks, ids, tiny_protocol, cpu):
+def test_a_worker_reads_the_clips_of_none(reader, networks, ids, tiny_recipe, cpu):
     first, second = (
-        predict(networks, reader, ids, tiny_protocol, cpu, workers=workers) for workers in (0, 1)
+        predict(networks, reader, ids, tiny_recipe, cpu, workers=workers) for workers in (0, 1)
     )
-    np.testing.assert_array_equal(first.logits_MNK, second.logits_MNK)
+    np.testing.assert_array_equal(first.scores_MNK, second.scores_MNK)
 
 
-def test_every_clip_once_in_the_order_asked_for(reader, networks, ids, tiny_protocol, cpu):
-    found = predict(networks, reader, ids, tiny_protocol, cpu)
+def test_every_clip_once_in_the_order_asked_for(reader, networks, ids, tiny_recipe, cpu):
+    found = predict(networks, reader, ids, tiny_recipe, cpu)
     assert found.clip_ids == tuple(ids)
     assert found.modalities == ("rgb", "depth", "flow")
     labels = {row.clip_id: row.label for row in reader.table.rows}
     assert found.labels_N.tolist() == [labels[i] for i in ids]
 
 
-def test_batch_size_changes_no_logit(reader, networks, ids, tiny_protocol, cpu):
+def test_batch_size_changes_no_logit(reader, networks, ids, tiny_recipe, cpu):
     one, five = (
-        predict(networks, reader, ids, replace(tiny_protocol, evaluation_batch=n), cpu)
+        predict(networks, reader, ids, replace(tiny_recipe, evaluation_batch=n), cpu)
         for n in (1, 5)
     )
-    np.testing.assert_allclose(one.logits_MNK, five.logits_MNK, rtol=0, atol=BATCH_ATOL)
+    np.testing.assert_allclose(one.scores_MNK, five.scores_MNK, rtol=0, atol=BATCH_ATOL)
 
 
-def test_batch_size_changes_no_logit_of_i3d(reader, ids, tiny_protocol, cpu):
+def test_batch_size_changes_no_logit_of_i3d(reader, ids, tiny_recipe, cpu):
     torch.manual_seed(0)
     networks = {"rgb": build_i3d(3, width=0.125, bn_momentum=0.1)}
     with torch.no_grad():  # Fresh statistics shrink the signal to nothing.
         networks["rgb"].train()(torch.randn(4, 3, 16, 32, 32))
     one, five = (
-        predict(networks, reader, ids, replace(tiny_protocol, evaluation_batch=n), cpu)
+        predict(networks, reader, ids, replace(tiny_recipe, evaluation_batch=n), cpu)
         for n in (1, 5)
     )
-    np.testing.assert_allclose(one.logits_MNK, five.logits_MNK, rtol=1e-5, atol=BATCH_ATOL)
+    np.testing.assert_allclose(one.scores_MNK, five.scores_MNK, rtol=1e-5, atol=BATCH_ATOL)
 
 
 class Ramp(torch.nn.Module):
@@ -101,10 +102,10 @@ class Ramp(torch.nn.Module):
         return NetworkOutput(logits, clip)
 
 
-def test_logits_are_averaged_over_time_then_softmax(reader, ids, tiny_protocol, cpu):
-    found = predict({"rgb": Ramp()}, reader, ids, tiny_protocol, cpu)
+def test_logits_are_averaged_over_time_then_softmax(reader, ids, tiny_recipe, cpu):
+    found = predict({"rgb": Ramp()}, reader, ids, tiny_recipe, cpu)
     logits = np.array([3.0, 3.5, 4.5])
-    np.testing.assert_allclose(found.logits_MNK[0, 0], logits, rtol=1e-6)
+    np.testing.assert_allclose(found.scores_MNK[0, 0], logits, rtol=1e-6)
     expected = np.exp(logits) / np.exp(logits).sum()
     np.testing.assert_allclose(found.probabilities_MNK[0, 0], expected, rtol=1e-6)
 
@@ -121,39 +122,39 @@ class Witness(torch.nn.Module):
         return NetworkOutput(torch.zeros(len(clip), 3, 1), clip)
 
 
-def test_batches_hold_whole_clips_of_one_length(reader, ids, tiny_protocol, cpu):
+def test_batches_hold_whole_clips_of_one_length(reader, ids, tiny_recipe, cpu):
     witness = Witness()
-    predict({"flow": witness}, reader, ids, tiny_protocol, cpu)
+    predict({"flow": witness}, reader, ids, tiny_recipe, cpu)
     # Three training clips are 3 * 8 = 24 frames: two clips of 12, not three.
     assert [(s[0], s[2]) for s in witness.shapes] == [(3, 5), (2, 9), (2, 12), (1, 12)]
     assert {(s[1], *s[3:]) for s in witness.shapes} == {(2, 8, 8)}
 
 
-def test_networks_are_tested_in_evaluation_mode(reader, networks, ids, tiny_protocol, cpu):
+def test_networks_are_tested_in_evaluation_mode(reader, networks, ids, tiny_recipe, cpu):
     before = {k: v.clone() for k, v in networks["rgb"].state_dict().items()}
     networks["rgb"].train()
-    first = predict(networks, reader, ids, tiny_protocol, cpu)
-    second = predict(networks, reader, ids, tiny_protocol, cpu)
-    np.testing.assert_array_equal(first.logits_MNK, second.logits_MNK)
+    first = predict(networks, reader, ids, tiny_recipe, cpu)
+    second = predict(networks, reader, ids, tiny_recipe, cpu)
+    np.testing.assert_array_equal(first.scores_MNK, second.scores_MNK)
     assert all(torch.equal(v, before[k]) for k, v in networks["rgb"].state_dict().items())
 
 
 def test_too_short_clips_are_listed(reader, ids):
     network = build_i3d(3, width=0.125)
-    short = clips_below_minimum({"rgb": Ramp(), "depth": network}, reader, ids)
+    short = clips_below_minimum({"rgb": Ramp(), "depth": network}, StoreClips(reader, ids, "test"))
     assert short == ["clip07", "clip04", "clip01"]
-    assert clips_below_minimum({"rgb": Ramp()}, reader, ids) == []
+    assert clips_below_minimum({"rgb": Ramp()}, StoreClips(reader, ids, "test")) == []
 
 
-def test_too_short_clips_are_predicted(make_store, make_rows, tiny_protocol, cpu):
+def test_too_short_clips_are_predicted(make_store, make_rows, tiny_recipe, cpu):
     reader = StoreReader(make_store(rows=make_rows(num_clips=2, lengths=(1, 2))))
     network = build_i3d(3, width=0.125)
-    found = predict({"rgb": network}, reader, ["clip00", "clip01"], tiny_protocol, cpu)
-    assert np.isfinite(found.logits_MNK).all()
+    found = predict({"rgb": network}, reader, ["clip00", "clip01"], tiny_recipe, cpu)
+    assert np.isfinite(found.scores_MNK).all()
 
 
-def test_progress_counts_clips_of_all_networks(reader, networks, ids, tiny_protocol, cpu):
+def test_progress_counts_clips_of_all_networks(reader, networks, ids, tiny_recipe, cpu):
     ticks = []
-    predict(networks, reader, ids, tiny_protocol, cpu, progress=lambda *tick: ticks.append(tick))
+    predict(networks, reader, ids, tiny_recipe, cpu, progress=lambda *tick: ticks.append(tick))
     assert ticks[-1] == (24, 24)
     assert ticks == sorted(ticks)

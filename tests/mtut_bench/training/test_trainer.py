@@ -8,8 +8,8 @@ from torch import nn
 from training_bench import Bench, Interrupted, same, state_bytes, stop_after, weights
 
 from mtut_baselines import METHODS
-from mtut_bench.contract.method import NetworkOutput, ObjectiveOutput
 from mtut_bench.contract.metrics import accuracy
+from mtut_bench.contract.networks import NetworkOutput, ObjectiveOutput
 from mtut_bench.errors import PrecisionError, RunError, TrainingDivergedError
 from mtut_bench.loading.sampling import epoch_order, keyed_seed
 from mtut_bench.loading.transforms import to_input
@@ -135,7 +135,7 @@ def test_mtut_switched_off_is_plain_training_bit_for_bit(bench, off):
     plain, _ = bench.alone(("rgb", "depth"))
     bench.joint(plain, "i3d", "plain")
     zero, _ = bench.alone(("rgb", "depth"))
-    bench.joint(zero, "mtut", "zero", replace(bench.protocol, **{off: 0.0}))
+    bench.joint(zero, "mtut", "zero", replace(bench.recipe, **{off: 0.0}))
     assert all(state_bytes(plain[m]) == state_bytes(zero[m]) for m in plain)
 
 
@@ -157,14 +157,14 @@ def test_momentum_continues_into_stage_two(bench):
 
 
 def test_one_step_is_sgd_with_momentum_by_hand(bench):
-    protocol = replace(
-        bench.protocol, epochs_alone=1, batch_size=8, weight_decay=0.1, gradient_clip=None
+    recipe = replace(
+        bench.recipe, epochs_alone=1, batch_size=8, weight_decay=0.1, gradient_clip=None
     )
-    start = weights(bench.learners(("rgb",), protocol=protocol)["rgb"])
-    learners, _ = bench.alone(("rgb",), protocol=protocol)
+    start = weights(bench.learners(("rgb",), recipe=recipe)["rgb"])
+    learners, _ = bench.alone(("rgb",), recipe=recipe)
     parameter = learners["rgb"].network.conv.weight
     gradient = parameter.grad + 0.1 * start["conv.weight"]
-    expected = start["conv.weight"] - protocol.learning_rate * gradient
+    expected = start["conv.weight"] - recipe.learning_rate * gradient
     torch.testing.assert_close(parameter.detach(), expected, rtol=0, atol=1e-7)
 
 
@@ -183,8 +183,8 @@ class Flat(nn.Module):
 
 def test_saturated_loss_lowers_the_rate_after_the_patience_to_the_floor(bench):
     bench.methods = {"i3d": replace(bench.methods["i3d"], build_network=Flat)}
-    protocol = replace(bench.protocol, epochs_alone=21, learning_rate=1e-2)
-    _, log = bench.alone(("rgb",), protocol=protocol)
+    recipe = replace(bench.recipe, epochs_alone=21, learning_rate=1e-2)
+    _, log = bench.alone(("rgb",), recipe=recipe)
     rates = [entry["learning_rate"] for entry in log]
     # Epoch 0 sets the mark; the sixth epoch without 1 % less lowers the rate for the next one.
     expected = [1e-2] * 7 + [1e-3] * 6 + [1e-4] * 8
@@ -192,8 +192,8 @@ def test_saturated_loss_lowers_the_rate_after_the_patience_to_the_floor(bench):
 
 
 def test_each_network_has_its_own_rate(bench):
-    protocol = replace(bench.protocol, epochs_alone=8)
-    learners = bench.learners(("rgb", "depth"), protocol=protocol)
+    recipe = replace(bench.recipe, epochs_alone=8)
+    learners = bench.learners(("rgb", "depth"), recipe=recipe)
 
     def losses(outputs, labels, valid):
         result = classification_losses(outputs, labels)
@@ -204,25 +204,25 @@ def test_each_network_has_its_own_rate(bench):
 
     losses.calls = 0
     stage = Stage("alone", 0, 8, True, losses, bench.folder / "own")
-    train(learners, bench.clips(("rgb", "depth")), stage, protocol, bench.device)
+    train(learners, bench.clips(("rgb", "depth")), stage, recipe, bench.device)
     rates = {m: x.optimiser.param_groups[0]["lr"] for m, x in learners.items()}
     assert rates == pytest.approx({"rgb": 1e-3, "depth": 1e-2})
 
 
 def test_the_rate_is_frozen_in_stage_two(bench):
     bench.methods = {m: replace(x, build_network=Flat) for m, x in bench.methods.items()}
-    protocol = replace(bench.protocol, epochs_alone=7, epochs_joint=9)
-    learners, _ = bench.alone(("rgb",), protocol=protocol)
-    log = bench.joint(learners, "i3d", protocol=protocol)
+    recipe = replace(bench.recipe, epochs_alone=7, epochs_joint=9)
+    learners, _ = bench.alone(("rgb",), recipe=recipe)
+    log = bench.joint(learners, "i3d", recipe=recipe)
     np.testing.assert_allclose([entry["learning_rate"] for entry in log], [1e-3] * 9)
 
 
 def test_the_plateau_rule_survives_an_interruption(bench):
     bench.methods = {"i3d": replace(bench.methods["i3d"], build_network=Flat)}
-    protocol = replace(bench.protocol, epochs_alone=9)
+    recipe = replace(bench.recipe, epochs_alone=9)
     with pytest.raises(Interrupted):
-        bench.alone(("rgb",), protocol=protocol, progress=stop_after(4))
-    _, log = bench.alone(("rgb",), protocol=protocol)
+        bench.alone(("rgb",), recipe=recipe, progress=stop_after(4))
+    _, log = bench.alone(("rgb",), recipe=recipe)
     np.testing.assert_allclose([e["learning_rate"] for e in log], [1e-2] * 7 + [1e-3] * 2)
 
 
@@ -239,15 +239,15 @@ class Recorder:
         return classification_losses(outputs, labels)
 
 
-def recorded(bench, modalities=("rgb", "depth"), protocol=None, first=0, last=2):
+def recorded(bench, modalities=("rgb", "depth"), recipe=None, first=0, last=2):
     """Return the outputs of each step of frozen networks."""
-    protocol = replace(protocol or bench.protocol, learning_rate=0.0)
+    recipe = replace(recipe or bench.recipe, learning_rate=0.0)
     recorder = Recorder()
     stage = Stage(
         "alone", first, last, False, recorder, bench.folder / f"r{len(modalities)}{first}"
     )
-    learners = bench.learners(modalities, protocol=protocol)
-    train(learners, bench.clips(modalities, protocol=protocol), stage, protocol, bench.device)
+    learners = bench.learners(modalities, recipe=recipe)
+    train(learners, bench.clips(modalities, recipe=recipe), stage, recipe, bench.device)
     return recorder
 
 
@@ -288,8 +288,8 @@ def test_dropout_does_not_depend_on_company_or_first_epoch(masks):
 
 
 def test_every_clip_gives_one_label_per_epoch_and_the_short_batch_is_kept(bench):
-    protocol = replace(bench.protocol, flip="none")
-    labels = recorded(bench, protocol=protocol, last=1).labels
+    recipe = replace(bench.recipe, flip="none")
+    labels = recorded(bench, recipe=recipe, last=1).labels
     assert [len(batch) for batch in labels] == [3, 3, 2]
     rows = StoreReader(bench.store).table.rows
     expected = [rows[n].label for n in epoch_order(8, 0, 0)]
@@ -297,8 +297,8 @@ def test_every_clip_gives_one_label_per_epoch_and_the_short_batch_is_kept(bench)
 
 
 def test_the_objective_is_told_which_frames_are_padding(bench):
-    protocol = replace(bench.protocol, flip="none")
-    recorder = recorded(bench, protocol=protocol, last=1)
+    recipe = replace(bench.recipe, flip="none")
+    recorder = recorded(bench, recipe=recipe, last=1)
     assert [valid.shape for valid in recorder.valids] == [(3, 8), (3, 8), (2, 8)]
     rows = [StoreReader(bench.store).table.rows[n] for n in epoch_order(8, 0, 0)]
     found = torch.cat(recorder.valids).sum(dim=1).tolist()
@@ -307,26 +307,26 @@ def test_the_objective_is_told_which_frames_are_padding(bench):
 
 
 def test_parts_of_a_step_have_masks_of_their_own(masks):
-    protocol = replace(masks.protocol, batch_size=8, accumulation=2)
-    parts = recorded(masks, protocol=protocol, last=1).outputs
+    recipe = replace(masks.recipe, batch_size=8, accumulation=2)
+    parts = recorded(masks, recipe=recipe, last=1).outputs
     drawn = [mask for part in parts for mask in part.values()]
     assert [len(mask) for mask in drawn] == [4] * 4
     assert len({mask.numpy().tobytes() for mask in drawn}) == 4
 
 
-def plain_step(learners, parts, objective, protocol, seed, step, device, precision):
+def plain_step(learners, parts, objective, recipe, seed, step, device, precision):
     """One update, written down without accumulation and precision."""
     (batch,) = parts
     outputs = {}
     for modality, learner in learners.items():
         learner.optimiser.zero_grad()
-        clip = to_input(batch.frames[modality], modality, batch.crops, protocol, batch.valid_NT)
+        clip = to_input(batch.frames[modality], modality, batch.crops, recipe, batch.valid_NT)
         torch.manual_seed(keyed_seed("dropout", seed, modality, step))
         outputs[modality] = learner.network(clip)
     result = objective(outputs, batch.labels_N, batch.valid_NT)
     for modality, learner in learners.items():
         result.losses[modality].backward(retain_graph=True)
-        nn.utils.clip_grad_norm_(learner.network.parameters(), protocol.gradient_clip)
+        nn.utils.clip_grad_norm_(learner.network.parameters(), recipe.gradient_clip)
         learner.optimiser.step()
     terms = {m: {"loss": result.losses[m].item(), **result.log[m]} for m in learners}
     return [(terms, len(batch.labels_N))]
@@ -362,11 +362,11 @@ ORDER_RTOL = 1e-5
 @pytest.mark.parametrize(("batch_size", "parts"), [(8, 2), (8, 3), (5, 2), (5, 4), (3, 99)])
 def test_a_divided_batch_has_the_gradient_of_the_undivided_one(bench, batch_size, parts):
     bench.methods = {m: replace(x, build_network=NoNorm) for m, x in bench.methods.items()}
-    undivided = replace(bench.protocol, batch_size=batch_size, epochs_alone=1, epochs_joint=1)
+    undivided = replace(bench.recipe, batch_size=batch_size, epochs_alone=1, epochs_joint=1)
     found, logs = [], []
-    for name, protocol in (("a", undivided), ("b", replace(undivided, accumulation=parts))):
-        learners, log = bench.alone(("rgb", "depth"), f"{name}1", protocol=protocol)
-        log += bench.joint(learners, name=f"{name}2", protocol=protocol)
+    for name, recipe in (("a", undivided), ("b", replace(undivided, accumulation=parts))):
+        learners, log = bench.alone(("rgb", "depth"), f"{name}1", recipe=recipe)
+        log += bench.joint(learners, name=f"{name}2", recipe=recipe)
         found.append({m: weights(learner) for m, learner in learners.items()})
         logs.append(log)
     torch.testing.assert_close(found[1], found[0], rtol=ORDER_RTOL, atol=1e-7)
@@ -376,18 +376,18 @@ def test_a_divided_batch_has_the_gradient_of_the_undivided_one(bench, batch_size
 
 
 def test_a_divided_batch_has_other_statistics(bench):
-    divided = replace(bench.protocol, accumulation=2, epochs_alone=1)
-    first, _ = bench.alone(("rgb",), "a", protocol=replace(divided, accumulation=1))
-    second, _ = bench.alone(("rgb",), "b", protocol=divided)
+    divided = replace(bench.recipe, accumulation=2, epochs_alone=1)
+    first, _ = bench.alone(("rgb",), "a", recipe=replace(divided, accumulation=1))
+    second, _ = bench.alone(("rgb",), "b", recipe=divided)
     assert not torch.equal(
         first["rgb"].network.bn.running_var, second["rgb"].network.bn.running_var
     )
 
 
 def test_bfloat16_trains_other_numbers_into_float32_weights(bench):
-    protocol = replace(bench.protocol, dropout=0.0, epochs_alone=1)
-    first, exact = bench.alone(("rgb",), "a", protocol=protocol)
-    second, rough = bench.alone(("rgb",), "b", protocol=protocol, precision="bf16")
+    recipe = replace(bench.recipe, dropout=0.0, epochs_alone=1)
+    first, exact = bench.alone(("rgb",), "a", recipe=recipe)
+    second, rough = bench.alone(("rgb",), "b", recipe=recipe, precision="bf16")
     assert all(t.dtype != torch.bfloat16 for t in weights(second["rgb"]).values())
     assert not same(weights(first["rgb"]), weights(second["rgb"]))
     # bfloat16 keeps 8 bits: 0.4 % for each rounding.
@@ -438,7 +438,7 @@ def test_a_loss_that_is_not_finite_names_step_modality_and_terms(bench, value):
     before = weights(learners["depth"])["conv.weight"]
     stage = Stage("joint", 3, 5, False, constant_objective({"depth": value}), bench.folder / "x")
     with pytest.raises(TrainingDivergedError) as caught:
-        train(learners, bench.clips(("rgb", "depth")), stage, bench.protocol, bench.device)
+        train(learners, bench.clips(("rgb", "depth")), stage, bench.recipe, bench.device)
     assert f"loss of depth is {value} at step 9" in caught.value.what
     assert f"cross_entropy 1.5, ssa_term {value}" in caught.value.what
     assert torch.equal(learners["depth"].network.conv.weight, before)
@@ -447,7 +447,7 @@ def test_a_loss_that_is_not_finite_names_step_modality_and_terms(bench, value):
 
 def largest_norm(bench, clip, monkeypatch):
     """Return the largest gradient norm that an optimiser saw in one epoch."""
-    protocol = replace(bench.protocol, gradient_clip=clip, epochs_alone=1)
+    recipe = replace(bench.recipe, gradient_clip=clip, epochs_alone=1)
     norms = []
     step = torch.optim.SGD.step
 
@@ -457,7 +457,7 @@ def largest_norm(bench, clip, monkeypatch):
         return step(self, *arguments)
 
     monkeypatch.setattr(torch.optim.SGD, "step", spy)
-    bench.alone(("rgb", "depth"), f"clip{clip}", protocol=protocol)
+    bench.alone(("rgb", "depth"), f"clip{clip}", recipe=recipe)
     monkeypatch.setattr(torch.optim.SGD, "step", step)
     return max(norms)
 
@@ -490,7 +490,7 @@ def test_logged_means_weight_clips_and_maxima_are_maxima(bench):
 
     stage = Stage("joint", 0, 1, False, losses, bench.folder / "x")
     entry = train(
-        bench.learners(("rgb",)), bench.clips(("rgb",)), stage, bench.protocol, bench.device
+        bench.learners(("rgb",)), bench.clips(("rgb",)), stage, bench.recipe, bench.device
     )[0]
     assert entry["cross_entropy"] == pytest.approx((3 * 1 + 3 * 2 + 2 * 5) / 8)
     assert entry["rho_max"] == -1
@@ -518,13 +518,13 @@ def test_a_checkpoint_of_other_modalities_is_refused(bench):
 
 
 @pytest.fixture
-def ten_clips(make_store, make_rows, tmp_path, tiny_protocol):
+def ten_clips(make_store, make_rows, tmp_path, tiny_recipe):
     """I3D at an eighth of its width, ten clips of five classes."""
     rows = make_rows(num_clips=10, num_classes=5, lengths=(16,))
     classes = list("abcde")
     store = make_store(rows=rows, size=(32, 32), classes=classes, mirror=[0, 1, 2, 3, -1])
-    protocol = replace(
-        tiny_protocol,
+    recipe = replace(
+        tiny_recipe,
         clip_length=16,
         short_side=32,
         crop=32,
@@ -536,11 +536,11 @@ def ten_clips(make_store, make_rows, tmp_path, tiny_protocol):
         bn_momentum=0.3,
         lambda_=0.05,
     )
-    return Bench(store, tmp_path / "checkpoints", METHODS, protocol)
+    return Bench(store, tmp_path / "checkpoints", METHODS, recipe)
 
 
 def test_i3d_resumed_in_stage_two_ends_with_the_same_bytes(ten_clips):
-    ten_clips.protocol = replace(ten_clips.protocol, epochs_alone=1, epochs_joint=2)
+    ten_clips.recipe = replace(ten_clips.recipe, epochs_alone=1, epochs_joint=2)
     undisturbed, _ = ten_clips.alone(("rgb", "depth"))
     ten_clips.joint(undisturbed, name="a")
     first, _ = ten_clips.alone(("rgb", "depth"))
@@ -551,10 +551,10 @@ def test_i3d_resumed_in_stage_two_ends_with_the_same_bytes(ten_clips):
     assert all(same(weights(resumed[m]), weights(undisturbed[m])) for m in resumed)
 
 
-def skip_where_wrong(protocol):
+def skip_where_wrong(recipe):
     """Some CPUs compute garbage in bf16, another one at every call: nothing to compare then."""
-    spec = network_spec("rgb", 2, protocol)
-    clip = torch.rand(5, 3, protocol.clip_length, protocol.crop, protocol.crop) * 2 - 1
+    spec = network_spec("rgb", 2, recipe)
+    clip = torch.rand(5, 3, recipe.clip_length, recipe.crop, recipe.crop) * 2 - 1
     network = METHODS["i3d"].build_network(spec)
     try:
         agreement = compare_step(network, clip, torch.arange(5) % 2, "bf16")
@@ -565,19 +565,19 @@ def skip_where_wrong(protocol):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_recomputing_changes_no_byte_of_i3d(ten_clips, precision):
-    protocol = replace(ten_clips.protocol, epochs_alone=1, epochs_joint=1, batch_size=5)
+    recipe = replace(ten_clips.recipe, epochs_alone=1, epochs_joint=1, batch_size=5)
     if precision == "bf16":
-        skip_where_wrong(protocol)
+        skip_where_wrong(recipe)
     found = []
     for recompute in (False, True):
         learners, _ = ten_clips.alone(
             ("rgb", "depth"),
             f"a{recompute}",
-            protocol=protocol,
+            recipe=recipe,
             recompute=recompute,
             precision=precision,
         )
-        ten_clips.joint(learners, name=f"b{recompute}", protocol=protocol, precision=precision)
+        ten_clips.joint(learners, name=f"b{recompute}", recipe=recipe, precision=precision)
         found.append({m: weights(learner) for m, learner in learners.items()})
     assert all(same(found[0][m], found[1][m]) for m in ("rgb", "depth"))
 
@@ -588,5 +588,5 @@ def test_ten_clips_are_learnt_by_both_networks_under_mtut(ten_clips):
     assert max(entry["rho_mean"] for entry in log) > 0
     networks = {m: learner.network for m, learner in learners.items()}
     reader = StoreReader(ten_clips.store)
-    found = predict(networks, reader, ten_clips.ids, ten_clips.protocol, ten_clips.device)
-    assert [accuracy(scores, found.labels_N) for scores in found.logits_MNK] == [1.0, 1.0]
+    found = predict(networks, reader, ten_clips.ids, ten_clips.recipe, ten_clips.device)
+    assert [accuracy(scores, found.labels_N) for scores in found.scores_MNK] == [1.0, 1.0]
