@@ -6,7 +6,7 @@ from typing import Any
 
 from mtut_bench.contract.method import Log
 from mtut_bench.errors import BusyError
-from mtut_bench.files import hold_lock, sha256_of_json, write_json
+from mtut_bench.files import StrPath, hold_lock, sha256_of_json, write_json
 from mtut_bench.progress import Reporter
 from mtut_bench.runs.machine import Machine
 from mtut_bench.runs.manifest import FORMAT_VERSION
@@ -85,6 +85,7 @@ class RunJob:
         """Return the folder of an artefact, made now if it is not there; waits for who makes it."""
         folder = shared_folder(self._plan.runs, key)
         if artefact_done(folder):
+            remove_leftovers(folder)
             if folder not in self._made:
                 self.log.line(f"  {title}: shared ({folder})")
             return folder
@@ -125,7 +126,7 @@ def _what(folder: Path) -> str:
     return f"the first stage {folder.name}"
 
 
-def remove_leftovers(folder: Path) -> None:
+def remove_leftovers(folder: StrPath) -> None:
     """Remove what a kill in the middle of a write left; the caller holds the folder's lock."""
-    for leftover in folder.glob(".*.tmp"):
+    for leftover in Path(folder).glob(".*.tmp"):
         leftover.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from mtut_bench.contract.protocol import Protocol
 from mtut_bench.contract.recipe import Recipe
 from mtut_bench.contract.types import Fold
 from mtut_bench.errors import RunError
-from mtut_bench.files import sha256_of_json
+from mtut_bench.files import StrPath, sha256_of_json
 from mtut_bench.store.reader import StoreReader
 
 __all__ = ["RunPlan", "RunSpec", "Weights", "artefact_done", "make_plan", "shared_folder"]
@@ -175,18 +175,19 @@ class RunPlan:
         return any((folder / "checkpoint.pt").is_file() for folder in (self.folder, *halves))
 
 
-def shared_folder(runs: Path, key: Mapping[str, Any]) -> Path:
+def shared_folder(runs: StrPath, key: Mapping[str, Any]) -> Path:
     """Return where an artefact that runs share lies.
 
     Args:
         runs: root folder of runs.
         key: all that its content depends on.
     """
-    return runs / "stages" / sha256_of_json(key)[:12]
+    return Path(runs) / "stages" / sha256_of_json(key)[:12]
 
 
-def artefact_done(folder: Path) -> bool:
+def artefact_done(folder: StrPath) -> bool:
     """Return whether an artefact that runs share is whole: its manifest and the files it names."""
+    folder = Path(folder)
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())
         # Before manifests named files, all artefacts were first stages.

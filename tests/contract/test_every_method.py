@@ -11,6 +11,7 @@ from mtut_bench.contract.networks import NetworkSpec
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.contract.types import MODALITIES
 from mtut_bench.statistics.ensembles import ENSEMBLED
+from mtut_bench.training.two_stage import TwoStageMethod
 
 SPEC = NetworkSpec(
     num_classes=5, in_channels=3, width=0.125, dropout=0.5, bn_momentum=0.1, crop_px=40
@@ -28,7 +29,7 @@ def test_keys_are_names():
 
 def test_settings_exist_in_every_protocol(method):
     for protocol in PROTOCOLS.values():
-        assert set(method.settings) <= set(protocol.objective_settings())
+        assert set(method.settings) <= set(protocol.recipe.objective_settings())
 
 
 def test_one_step_reaches_every_network(method):
@@ -36,7 +37,7 @@ def test_one_step_reaches_every_network(method):
     networks = {m: method.build_network(SPEC) for m in modalities}
     clip = torch.randn(2, 3, 17, 40, 40, generator=torch.Generator().manual_seed(0))
     outputs = {m: network(clip) for m, network in networks.items()}
-    objective = method.build_objective(PROTOCOLS["demo"].objective_settings())
+    objective = method.build_objective(PROTOCOLS["demo"].recipe.objective_settings())
     valid_NT = torch.arange(17).expand(2, -1) < 12
     result = objective(outputs, torch.tensor([0, 4]), valid_NT)
     assert list(result.losses) == list(modalities)
@@ -77,7 +78,7 @@ def test_network_output_has_the_stated_axes(method):
 
 
 def test_the_report_averages_seeds_of_the_plain_methods_alone():
-    settings = PROTOCOLS["demo"].objective_settings()
+    settings = PROTOCOLS["demo"].recipe.objective_settings()
     # Not of the A/A control, whose two runs are there to be told from I3D's.
     plain = {
         name

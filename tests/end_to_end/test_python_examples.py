@@ -5,7 +5,6 @@ import re
 import runpy
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,7 @@ def finished(place, tiny_protocol):
     request = Request(
         store=place / "stores" / "viva-synthetic-tiny.zarr",
         method=METHODS["mtut"],
-        protocol=replace(rules, epochs_alone=1, epochs_joint=1),
+        protocol=varied(rules, epochs_alone=1, epochs_joint=1),
         fold="1",
         modalities=(),
         seed=0,

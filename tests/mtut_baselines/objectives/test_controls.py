@@ -14,7 +14,7 @@ from mtut_bench.errors import UsageError
 NUM_CLIPS, NUM_CLASSES = 4, 3
 LABELS_N = torch.tensor([0, 2, 1, 1])
 MODALITIES = ("rgb", "depth", "flow")
-SETTINGS = {**PROTOCOLS["paper"].objective_settings(), "rho_constant": 0.7}
+SETTINGS = {**PROTOCOLS["paper"].recipe.objective_settings(), "rho_constant": 0.7}
 # Sums of a few hundred products in another order.
 CLOSE = {"rtol": 1e-10}
 

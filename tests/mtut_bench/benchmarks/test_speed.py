@@ -32,6 +32,7 @@ from mtut_bench.benchmarks.speed.machine_limits import (
 )
 from mtut_bench.benchmarks.speed.rates import run_window, take_turns
 from mtut_bench.benchmarks.speed.training import EagerBf16, FullBatches, PartClock, PlainLoop
+from mtut_bench.contract.method_file import LoadedMethod
 from mtut_bench.errors import UsageError
 from mtut_bench.loading.device_cache import Residence
 from mtut_bench.loading.training_clips import EpochSampler, make_loader, split_batch
@@ -192,7 +193,7 @@ def test_the_step_tells_its_parts_in_order(plan):
 
 def test_the_measured_step_is_the_trainers(plan, monkeypatch):
     # With the learning rate of a training it ends with the bytes of a loop written down here.
-    changed = replace(plan.protocol, learning_rate=0.05)
+    changed = replace(plan.recipe, learning_rate=0.05)
     training = Training(plan, MACHINE)
     expected = Training(plan, MACHINE)
     for learner in (*training.learners.values(), *expected.learners.values()):
@@ -200,7 +201,7 @@ def test_the_measured_step_is_the_trainers(plan, monkeypatch):
     for _ in range(4):
         training.step()
     clips = training_module.training_clips(plan)
-    sampler = FullBatches(len(clips), plan.protocol.batch_size, plan.seed)
+    sampler = FullBatches(len(clips), plan.recipe.batch_size, plan.seed)
     step = 0
     for epoch in range(4):
         sampler.epoch = epoch
@@ -209,7 +210,7 @@ def test_the_measured_step_is_the_trainers(plan, monkeypatch):
                 expected.learners,
                 split_batch(batch, 1),
                 expected.objective,
-                plan.protocol,
+                plan.recipe,
                 plan.seed,
                 step,
                 CPU,
@@ -237,7 +238,7 @@ def test_nothing_is_learnt_while_measuring(plan):
 
 def test_the_plain_loop_makes_the_same_inputs_one_by_one(plan):
     clips = training_module.training_clips(plan)
-    sampler = EpochSampler(len(clips), plan.protocol.batch_size, plan.seed)
+    sampler = EpochSampler(len(clips), plan.recipe.batch_size, plan.seed)
     plain = training_module.plain_loader(plan, CPU, 0)
     batches = [b for b in make_loader(clips, sampler, 0) if len(b.clip_ids) == sampler.batch_size]
     assert batches
@@ -247,14 +248,15 @@ def test_the_plain_loop_makes_the_same_inputs_one_by_one(plan):
         assert torch.equal(labels_N, batch.labels_N)
         for m, clip in inputs.items():
             assert clip.dtype == torch.float32
-            expected = to_input(batch.frames[m], m, batch.crops, plan.protocol, batch.valid_NT)
+            expected = to_input(batch.frames[m], m, batch.crops, plan.recipe, batch.valid_NT)
             torch.testing.assert_close(clip, expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("make", [partial(PlainLoop, workers=0), EagerBf16])
 def test_a_yardstick_trains_like_the_step(plan, make):
     # Without dropout; bf16 keeps eight bits.
-    still = replace(plan, arm=replace(plan.arm, protocol=replace(plan.protocol, dropout=0.0)))
+    method = replace(plan.method, recipe=replace(plan.recipe, dropout=0.0))
+    still = replace(plan, loaded=LoadedMethod(method))
     ours, other = Training(still, MACHINE), make(still, MACHINE)
     for loop in (ours, other):
         for learner in loop.learners.values():

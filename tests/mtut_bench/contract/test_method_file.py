@@ -2,6 +2,7 @@ import os
 from dataclasses import replace
 
 import pytest
+from own_file import OWN
 from planned import plan_runs
 from run_bench import MACHINE, Lines
 
@@ -12,34 +13,6 @@ from mtut_bench.errors import UsageError
 from mtut_bench.runs.execute import execute
 from mtut_bench.runs.finished import find_runs
 from mtut_bench.statistics.rows import result_rows
-
-OWN = """\
-import torch
-from mtut_bench.contract.networks import NetworkOutput
-from mtut_bench.training.two_stage import TwoStageMethod
-from mtut_bench.training.step import classification_losses
-
-
-class Mean(torch.nn.Module):
-    def __init__(self, spec):
-        super().__init__()
-        self.head = torch.nn.Linear(spec.in_channels, spec.num_classes)
-
-    def forward(self, clip):
-        logits = self.head(clip.mean(dim=(3, 4)).transpose(1, 2))
-        return NetworkOutput(logits.transpose(1, 2), clip)
-
-
-def build():
-    return TwoStageMethod(
-        name="own",
-        title="Own",
-        fusion_title="Own-F",
-        network="mean",
-        build_network=Mean,
-        build_objective=lambda settings: classification_losses,
-    )
-"""
 
 
 @pytest.fixture

@@ -91,11 +91,50 @@ def test_pickles_are_not_opened(tmp_path):
 
 
 def test_another_format_version_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(predictions, "FORMAT_VERSION", 2)
+    monkeypatch.setattr(predictions, "FORMAT_VERSION", 3)
     predictions.write(tmp_path / "p.npz", make())
     monkeypatch.undo()
-    with pytest.raises(PredictionError, match="format version 2"):
+    with pytest.raises(PredictionError, match="format version 3"):
         predictions.read(tmp_path / "p.npz")
+
+
+def other(kind):
+    """Return the predictions of a method that gives no logits."""
+    found = make()
+    if kind == "probabilities":
+        scores = found.probabilities_MNK
+        return dataclasses.replace(found, scores_MNK=scores, kind=kind)
+    return dataclasses.replace(found, probabilities_MNK=None, kind=kind)
+
+
+@pytest.mark.parametrize("kind", ["probabilities", "margins"])
+def test_scores_of_other_kinds_are_read_as_written(tmp_path, kind):
+    written = other(kind)
+    predictions.write(tmp_path / "p.npz", written)
+    found = predictions.read(tmp_path / "p.npz")
+    assert found.kind == kind
+    np.testing.assert_array_equal(found.scores_MNK, written.scores_MNK)
+    if kind == "margins":
+        assert found.probabilities_MNK is None
+    else:
+        np.testing.assert_array_equal(found.probabilities_MNK, written.scores_MNK)
+
+
+def test_margins_are_never_averaged():
+    found = other("margins")
+    assert not found.can_be_fused
+    alone = predictions.fuse(found, ["depth"])
+    np.testing.assert_array_equal(alone, found.scores_MNK[1].astype(np.float64))
+    with pytest.raises(PredictionError, match="margins have no mean"):
+        predictions.fuse(found, found.modalities)
+    assert predictions.accuracies(found).keys() == {"rgb", "depth"}
+    assert predictions.accuracies(make()).keys() == {"rgb", "depth", "fused"}
+
+
+@pytest.mark.parametrize(("kind", "words"), [("margins", "do not fit"), ("odds", "not one of")])
+def test_probabilities_belong_to_their_kinds(kind, words):
+    with pytest.raises(PredictionError, match=words):
+        dataclasses.replace(make(), kind=kind)
 
 
 def test_faults_name_missing_doubled_and_foreign_clips():

@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from planned import plan_runs
+from planned import plan_runs, varied
 from run_bench import MACHINE, Lines
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -19,7 +19,7 @@ from torch import nn
 
 from mtut_baselines import METHODS
 from mtut_bench import cli
-from mtut_bench.contract.method_file import load_method
+from mtut_bench.contract.method_file import LoadedMethod, load_method
 from mtut_bench.contract.networks import NetworkOutput
 from mtut_bench.contract.predictions import read
 from mtut_bench.errors import ExportError, MtutBenchError, UsageError
@@ -69,7 +69,7 @@ def train(make_request):
 
     def run(name, **changes):
         request = make_request(name, **changes)
-        rules = replace(request.protocol, width=0.125, crop=32, short_side=36, clip_length=9)
+        rules = varied(request.protocol, width=0.125, crop=32, short_side=36, clip_length=9)
         request = replace(request, method=METHODS[name], protocol=rules)
         plan = plan_runs([request])[0]
         execute([plan], MACHINE, Lines())
@@ -134,7 +134,7 @@ def test_the_card_of_an_own_method_loads_it_from_its_file(
     (tmp_path / "own_method.py").write_text(OWN)
     given = f"{tmp_path / 'own_method.py'}:make"
     request = make_request()
-    rules = replace(request.protocol, width=0.125, crop=32, short_side=36, clip_length=9)
+    rules = varied(request.protocol, width=0.125, crop=32, short_side=36, clip_length=9)
     request = replace(request, method=load_method(given, METHODS), protocol=rules)
     (plan,) = plan_runs([request])
     machine = replace(MACHINE, command=shlex.join(["mtut-bench", "run", "--method", given]))
@@ -158,8 +158,9 @@ def test_the_card_of_an_own_method_loads_it_from_its_file(
 def test_code_of_the_card_is_the_transform(trained, scaling, depth_input):
     run = trained("i3d", modalities=("rgb",))
     for name, resize in product(("rgb", "depth", "flow"), ("short-side", "stretch-4:3")):
-        rules = replace(run.protocol, resize=resize, scaling=scaling, depth_input=depth_input)
-        spec = input_spec(replace(run, protocol=rules, frame_size=(14, 23)), name, nn.Identity())
+        changes = {"resize": resize, "scaling": scaling, "depth_input": depth_input}
+        other = replace(run, settings={**run.settings, **changes}, frame_size=(14, 23))
+        rules, spec = other.recipe, input_spec(other, name, nn.Identity())
         names = {"torch": torch, "functional": nn.functional}
         exec("\n".join(spec.code(pad=True)), names)
         shape = (5, 14, 23, spec.frame_channels)
@@ -232,7 +233,8 @@ def test_a_network_that_onnx_cannot_express_is_refused(trained, tmp_path):
             return NetworkOutput(torch.linalg.svd(clip.numpy()), clip)
 
     run = trained()
-    run = replace(run, method=replace(run.method, build_network=lambda spec: Strange()))
+    method = replace(run.method, build_network=lambda spec: Strange())
+    run = replace(run, loaded=LoadedMethod(method))
     with pytest.raises(ExportError, match="cannot convert the network of rgb to ONNX"):
         writing.convert(Strange(), input_spec(run, "rgb", nn.Identity()), {})
 
@@ -306,7 +308,7 @@ def test_safetensors_are_read_by_safetensors_alone_bit_for_bit(trained, tmp_path
                 assert opened.get_tensor(name).tobytes() == tensor.numpy().tobytes()
         assert facts["modality"] == modality
         assert json.loads(facts["classes"]) == ["left", "right", "up"]
-        assert json.loads(facts["protocol"])["lambda"] == run.protocol.lambda_
+        assert json.loads(facts["protocol"])["lambda"] == run.recipe.lambda_
         assert json.loads(facts["input"])["min_frames"] == 4
         assert json.loads(facts["network_spec"])["num_classes"] == 3
 
@@ -432,7 +434,7 @@ def test_names_with_spaces(make_store, make_request, tiny_methods, tmp_path):
 @pytest.fixture
 def own_run(make_request, tmp_path, command):
     """A run of a method in a file with a space in its name."""
-    from test_method_file import OWN
+    from own_file import OWN
 
     from mtut_bench.contract.method_file import load_method
 

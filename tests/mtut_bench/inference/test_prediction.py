@@ -54,9 +54,9 @@ def test_a_test_clip_gets_its_saved_probabilities(do, make_store, tiny_methods, 
     predictor = open_predictor(run, modality, CPU)
     saved = read(plan.folder / "predictions.npz")
     # The same sums in the same order: batches of one clip.
-    single = replace(run.protocol, evaluation_batch=1)
+    single = replace(run.recipe, evaluation_batch=1)
     again = predict({modality: predictor.network}, reader, plan.fold.test, single, CPU)
-    windowing = Windowing(longest_clip(run), run.protocol.clip_length, 4)
+    windowing = Windowing(longest_clip(run), run.recipe.clip_length, 4)
     for number, clip_id in enumerate(plan.fold.test):
         frames = reader.read(reader.table.index[clip_id], modality)
         (found,) = predictor.verdicts(moments_of(frames), windowing)

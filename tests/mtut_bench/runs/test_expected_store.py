@@ -1,10 +1,11 @@
 from dataclasses import replace
 
 import pytest
+from planned import plan_fold_by_fold, plan_runs
 
 from mtut_bench.contract.folds import make_folds
 from mtut_bench.errors import RunError, UsageError
-from mtut_bench.runs.planning import Workload, describe_plans, plan_fold_by_fold, plan_runs
+from mtut_bench.runs.workload import Workload, describe_plans
 from mtut_bench.store.expected import ExpectedStore, UnmadeStore
 from mtut_bench.store.reader import StoreReader
 

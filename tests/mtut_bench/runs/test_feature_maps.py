@@ -25,13 +25,13 @@ def run(make_request, make_store):
 
 def features(plan, clip_id, modality):
     """Return the feature map of a whole clip, from the files of the run."""
-    network = plan.method.build_network(network_spec(modality, 3, plan.protocol))
+    network = plan.method.build_network(network_spec(modality, 3, plan.recipe))
     network.load_state_dict(load_file(plan.folder / f"network-{modality}.safetensors"))
     reader = StoreReader(plan.store)
     frames = torch.from_numpy(reader.read(reader.table.index[clip_id], modality)[None])
-    crop = centre_crop(*reader.frame_size, plan.protocol)
+    crop = centre_crop(*reader.frame_size, plan.recipe)
     with torch.no_grad():
-        clip = to_input(frames, modality, [crop], plan.protocol)
+        clip = to_input(frames, modality, [crop], plan.recipe)
         return network.eval()(clip).features_NCTHW
 
 

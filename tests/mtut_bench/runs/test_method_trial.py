@@ -178,7 +178,7 @@ def test_another_network_or_other_weights_are_not_shared(tmp_path):
     build = 'METHODS["i3d"].build_network'
     for change in (
         (build, f"lambda spec: {build}(spec)"),
-        ('"i3d", METHODS', '"other", METHODS'),
+        ('network="i3d"', 'network="other"'),
         (build, 'METHODS["c3d"].build_network'),
         ("settings: objective", "settings: objective, load_weights=lambda network, path: []"),
     ):

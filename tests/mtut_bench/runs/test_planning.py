@@ -3,7 +3,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from planned import varied
+from planned import plan_fold_by_fold, plan_runs, varied
 from run_bench import MACHINE, Lines
 from safetensors.torch import load_file, save_file
 
@@ -11,14 +11,8 @@ from mtut_baselines import METHODS
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.errors import RunError, UsageError
 from mtut_bench.runs.execute import execute
-from mtut_bench.runs.planning import (
-    Workload,
-    describe_plans,
-    measured_rate,
-    plan_fold_by_fold,
-    plan_runs,
-)
 from mtut_bench.runs.spec import Weights
+from mtut_bench.runs.workload import Workload, describe_plans, measured_rate
 
 NAMES = {"rgb": "tiny-rgb", "depth": "tiny-rgb", "flow": "tiny-flow"}
 
@@ -47,7 +41,7 @@ def weight_file(tmp_path, tiny_methods, tiny_protocol):
     from mtut_bench.training.train_state import network_spec
 
     def write(value=0.5, name="tiny-rgb"):
-        network = tiny_methods["i3d"].build_network(network_spec("rgb", 3, tiny_protocol))
+        network = tiny_methods["i3d"].build_network(network_spec("rgb", 3, tiny_protocol.recipe))
         path = tmp_path / "weights" / f"{name}.safetensors"
         path.parent.mkdir(exist_ok=True)
         state = network.state_dict()
@@ -108,7 +102,7 @@ def test_scratch_does_not_look_at_weights(pretrained, weight_file, tiny_protocol
 
 def test_training_starts_from_the_weights(pretrained, weight_file):
     weight_file(0.0)
-    protocol = replace(pretrained().protocol, learning_rate=0.0, dropout=0.0)
+    protocol = varied(pretrained().protocol, learning_rate=0.0, dropout=0.0)
     plan = plan_runs([pretrained(protocol=protocol)])[0]
     execute([plan], MACHINE, Lines())
     for modality in ("rgb", "depth"):
@@ -176,7 +170,10 @@ def users(make_store):
 
 def test_runs_by_user_are_planned_and_say_so(make_request, users):
     plans = plan_runs([make_request(store=users, fold="all", fold_unit="user")])
-    assert [(plan.fold.name, plan.fold_unit) for plan in plans] == [("1", "user"), ("2", "user")]
+    assert [(plan.fold.name, plan.spec.fold_unit) for plan in plans] == [
+        ("1", "user"),
+        ("2", "user"),
+    ]
     assert plans[0].identity["overrides"] == {"fold_unit": "user"}
     assert "fold 1 by user" in describe_plans(plans)[0]
 
@@ -220,7 +217,7 @@ def test_a_run_by_user_says_so_while_it_trains_and_in_its_manifest(make_request,
 def test_a_method_has_the_rules_of_its_network(make_request):
     protocol = PROTOCOLS["paper-scratch"]
     plan = plan_runs([replace(make_request(protocol=protocol), method=METHODS["mtut-c3d"])])[0]
-    assert plan.protocol.crop == 112
+    assert plan.recipe.crop == 112
     assert plan.identity["protocol"]["crop"] == 112
     assert plan.identity["overrides"] == {}
 
@@ -282,7 +279,7 @@ def test_hours_are_clip_passes_over_the_rate(make_request):
 
 
 def test_one_is_no_plural(make_request):
-    protocol = replace(make_request().protocol, epochs_alone=1, batch_size=99)
+    protocol = varied(make_request().protocol, epochs_alone=1, batch_size=99)
     request = make_request("i3d", modalities=("rgb",), protocol=protocol)
     text = "\n".join(describe_plans(plan_runs([request])))
     assert "1 run to do: 1 network step in 1 first stage, 2 in joint stages; 4 clips" in text

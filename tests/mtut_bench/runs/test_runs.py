@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planned import varied
+from planned import plan_runs, varied
 from run_bench import MACHINE, Lines
 
 from mtut_baselines import METHODS
@@ -12,20 +12,20 @@ from mtut_bench.contract.predictions import read
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.errors import PredictionError, RunError, StoreError, UsageError
 from mtut_bench.files import hold_lock
-from mtut_bench.runs import execute as runs_module
 from mtut_bench.runs.execute import execute
 from mtut_bench.runs.finished import find_runs
 from mtut_bench.runs.listing import list_runs
-from mtut_bench.runs.planning import describe_plans, plan_runs
-from mtut_bench.runs.spec import plan_run
+from mtut_bench.runs.spec import make_plan
+from mtut_bench.runs.workload import describe_plans
 from mtut_bench.statistics.rows import result_rows
 from mtut_bench.store.reader import StoreReader
+from mtut_bench.training import two_stage
 
 
 @pytest.fixture
 def trained(monkeypatch):
     """Return the list of (stage, modalities) that were really trained, at least one epoch."""
-    stages, train = [], runs_module.train
+    stages, train = [], two_stage.train
 
     def spy(learners, clips, stage, *arguments, progress, **options):
         def note(*tick):
@@ -34,7 +34,7 @@ def trained(monkeypatch):
 
         return train(learners, clips, stage, *arguments, progress=note, **options)
 
-    monkeypatch.setattr(runs_module, "train", spy)
+    monkeypatch.setattr(two_stage, "train", spy)
     return stages
 
 
@@ -112,9 +112,8 @@ def test_stage_one_is_not_shared_over_what_it_sees(part, plan_with):
 def test_stage_one_differs_by_modality_and_network(plan_with):
     plan = plan_with()
     assert plan.stage_id("rgb") != plan.stage_id("depth")
-    other = replace(plan.method, network="c3d")
-    arm = replace(plan.arm, method=other)
-    moved = plan_run(StoreReader(plan.store), plan.fold, arm, ("rgb",), plan.runs)
+    other = replace(plan.loaded, method=replace(plan.method, network="c3d"))
+    moved = make_plan(plan.spec, plan.reader, plan.fold, other, plan.protocol, {}, {})
     assert moved.stage_id("rgb") != plan.stage_id("rgb")
 
 
