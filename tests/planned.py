@@ -46,7 +46,7 @@ def planner_of(requests):
     for number, request in enumerate(requests):
         method = request.method
         planner.methods |= request.known
-        planner._loaded[f"method {number}"] = (
+        planner.loaded[f"method {number}"] = (
             method if isinstance(method, LoadedMethod) else LoadedMethod(method)
         )
         planner.protocols[f"protocol {number}"] = request.protocol

@@ -1,9 +1,10 @@
 """The command that scores a user's own predictions: score."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from mtut_bench.cli import completing
 from mtut_bench.cli.opening import open_store
@@ -26,6 +27,10 @@ from mtut_bench.cli.printing import (
     print_paragraphs,
     say,
 )
+from mtut_bench.progress import Reporter
+
+if TYPE_CHECKING:
+    from mtut_bench.store.reader import StoreReader
 
 __all__ = ["score"]
 
@@ -67,12 +72,26 @@ def score(
     template: Annotated[
         bool, typer.Option("--template", help="Write this file, with a line per clip to fill in.")
     ] = False,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep", help="As a run of a method of this --name, seen in the test: --modality."
+        ),
+    ] = False,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            "--protocol",
+            help="With --keep: the one that was followed, by your word; default given, none.",
+            autocompletion=completing.protocols,
+        ),
+    ] = "given",
     explain: ExplainOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Raw numbers.")] = False,
 ) -> None:
     """Score your own predictions of one fold's test clips and pair them with stored runs.
 
-    Every test clip once and no other; nothing is stored.
+    Every test clip once and no other; nothing is stored without --keep.
     """
     from mtut_bench.progress import counted
     from mtut_bench.report.comparisons.scoring import score as score_file
@@ -99,6 +118,10 @@ def score(
         modality=modality,
         fold_unit=fold_unit.value,
     )
+    if keep:
+        _keep(
+            predictions, name or predictions.stem, reader, fold, fold_unit, modality, protocol, runs
+        )
     if as_json:
         rows = [row for one in result.comparisons for row in one.rows]
         counts = {"correct": result.correct, "total": result.total, "macro": result.macro}
@@ -111,3 +134,42 @@ def score(
         print_notes(note for comparison in result.comparisons for note in comparison.notes)
     print_notes(result.notes if result.comparisons else result.notes[:-1])
     print_conclusion(result.table, result.verdict, explain=explain)
+
+
+def _keep(
+    file: Path,
+    name: str,
+    reader: "StoreReader",
+    fold: str,
+    fold_unit: FoldUnit,
+    modality: str | None,
+    protocol: str,
+    runs: Path,
+) -> None:
+    """Write the predictions as a run; they are scored already, so that they are whole."""
+    import torch
+
+    from mtut_baselines import METHODS
+    from mtut_bench.report.comparisons.prediction_csv import read_predicted
+    from mtut_bench.report.comparisons.scoring import clips_of_test
+    from mtut_bench.runs.given import keep_predictions
+    from mtut_bench.runs.machine import Machine
+    from mtut_bench.runs.provenance import command_line
+    from mtut_bench.runs.spec import RunSpec
+
+    ids = clips_of_test(reader, fold, fold_unit.value)
+    classes = read_predicted(file, ids, list(reader.attributes["classes"])).tolist()
+    spec = RunSpec(
+        method=name,
+        store=str(reader.path),
+        protocol=protocol,
+        fold=fold,
+        fold_unit=fold_unit.value,
+        modalities=tuple(modality.split("+")) if modality else (),
+        runs=str(runs),
+    )
+    machine = Machine(torch.device("cpu"), 0, command_line())
+    predicted = dict(zip(ids, classes, strict=True))
+    # Standard output may be JSON.
+    reporter = Reporter(Console(stderr=True))
+    keep_predictions(name, predicted, spec, METHODS, machine, reporter)

@@ -256,7 +256,8 @@ class Method(Protocol):
 
     def make_shared(self, name: str, train: LabelledClips, job: Job, folder: Path) -> Sequence[str]:
         """Make one of the artefacts that :meth:`shared_keys` names; return its files' names."""
-        raise NotImplementedError(name)
+        what = f"{self.name} declares {name!r} and does not make it"
+        raise NotImplementedError(what)
 
 
 @runtime_checkable

@@ -70,12 +70,13 @@ class Planner:
         methods: ours, by name.
         protocols: by name.
         hints: on stores, by path.
+        loaded: methods that a text stands for already.
     """
 
     methods: Mapping[str, Method]
     protocols: Mapping[str, Protocol] = field(default_factory=lambda: PROTOCOLS)
     hints: Mapping[str, StoreHint] = field(default_factory=dict)
-    _loaded: dict[str, LoadedMethod] = field(default_factory=dict)
+    loaded: dict[str, LoadedMethod] = field(default_factory=dict)
     _opened: dict[str, StoreReader] = field(default_factory=dict)
 
     def plan(self, spec: RunSpec) -> RunPlan:
@@ -144,9 +145,9 @@ class Planner:
         Raises:
             UsageError: as :func:`mtut_bench.contract.method_file.load_method`.
         """
-        if text not in self._loaded:
-            self._loaded[text] = load_method(text, self.methods)
-        return self._loaded[text]
+        if text not in self.loaded:
+            self.loaded[text] = load_method(text, self.methods)
+        return self.loaded[text]
 
     def _plan(self, spec: RunSpec, missing: dict[str, None]) -> list[RunPlan]:
         loaded = self.method(spec.method)

@@ -33,7 +33,7 @@ from mtut_bench.statistics.paired import ComparisonRow, correct_for_family, meas
 from mtut_bench.statistics.rows import ResultRow, modality_order, result_rows
 from mtut_bench.store.reader import StoreReader
 
-__all__ = ["Score", "score", "write_template"]
+__all__ = ["Score", "clips_of_test", "score", "write_template"]
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,20 @@ def score(
         ),
         notes,
     )
+
+
+def clips_of_test(reader: StoreReader, fold: str, fold_unit: str = "person") -> list[str]:
+    """Return the ids of a fold's test clips, sorted.
+
+    Args:
+        reader: the store.
+        fold: name of one of its folds.
+        fold_unit: who is left out, 'person' or 'user'.
+
+    Raises:
+        UsageError: there is no such fold.
+    """
+    return [clip.clip_id for clip in _test_clips(reader, fold, fold_unit)[2]]
 
 
 def write_template(

@@ -131,7 +131,7 @@ class Counting(torch.nn.Module):
         return NetworkOutput(clip_NCTHW.mean(dim=(3, 4)), clip_NCTHW)
 
 
-def test_a_long_recording_never_has_more_than_a_few_frames_in_memory(tiny_protocol):
+def test_a_long_recording_never_has_more_than_a_few_frames_in_memory(tiny_recipe):
     alive, peak, made = 0, 0, 0
 
     def gone():
@@ -149,7 +149,7 @@ def test_a_long_recording_never_has_more_than_a_few_frames_in_memory(tiny_protoc
             del frame
 
     gc.collect()
-    predictor = Predictor(Counting().eval(), "rgb", tiny_protocol, 30.0, CPU)
+    predictor = Predictor(Counting().eval(), "rgb", tiny_recipe, 30.0, CPU)
     windowing = Windowing(longest=24, length=8, stride=4)
     count = sum(1 for _ in predictor.verdicts(endless(), windowing))
     assert made == 5000
@@ -180,8 +180,8 @@ def test_equal_probabilities_rank_in_the_order_of_classes():
     assert verdict(0, 0)._replace(probabilities_K=scores).ranking() == [1, 2, 0]
 
 
-def test_times_are_those_of_the_first_and_the_end_of_the_last_frame(tiny_protocol):
-    predictor = Predictor(Counting().eval(), "rgb", tiny_protocol, 30.0, CPU)
+def test_times_are_those_of_the_first_and_the_end_of_the_last_frame(tiny_recipe):
+    predictor = Predictor(Counting().eval(), "rgb", tiny_recipe, 30.0, CPU)
     frames = (Moment(n, n / 30, np.zeros((12, 16, 3), np.uint8)) for n in range(50, 130))
     (found,) = predictor.verdicts(frames, Windowing(80, 8, 4))
     assert (found.first, found.stop, found.num_frames) == (50, 130, 80)

@@ -1,0 +1,98 @@
+"""Predictions that were made elsewhere, kept as a run: a method that learns nothing."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtut_bench.contract.method import Clips, Job, LabelledClips, Method, Scores
+from mtut_bench.contract.method_file import LoadedMethod
+from mtut_bench.contract.protocol import PROTOCOLS, Protocol
+from mtut_bench.errors import UsageError
+from mtut_bench.files import sha256_of_json
+from mtut_bench.progress import Reporter
+from mtut_bench.runs.execute import execute
+from mtut_bench.runs.machine import Machine
+from mtut_bench.runs.planning import Planner
+from mtut_bench.runs.spec import RunPlan, RunSpec
+
+__all__ = ["GIVEN", "keep_predictions"]
+
+GIVEN = Protocol(
+    name="given",
+    version=1,
+    summary="predictions from elsewhere: what trained them, on what, is not known here",
+    tables=(),
+    initialisation="scratch",
+)
+"""The protocol of predictions that claim no other."""
+
+
+class _GivenMethod(Method):
+    """Fits nothing: the classes of the test clips are given."""
+
+    def __init__(self, name: str, predicted: Mapping[str, int]) -> None:
+        self.name = self.title = self.fusion_title = name
+        self._predicted = predicted
+
+    def identity(self) -> dict[str, Any]:
+        """Return nothing: the SHA-256 of the predictions is the run's source."""
+        return {}
+
+    def fit(self, train: LabelledClips, job: Job) -> "_GivenModel":
+        """Return the predictions."""
+        return _GivenModel(job.modalities[0], self._predicted, len(job.classes))
+
+
+class _GivenModel:
+    """Scores 1 for the class that was predicted and 0 for all others."""
+
+    def __init__(self, modality: str, predicted: Mapping[str, int], num_classes: int) -> None:
+        self._modality, self._predicted, self._num_classes = modality, predicted, num_classes
+
+    def predict(self, test: Clips) -> dict[str, Scores]:
+        """Return the scores of the clips."""
+        rows_NK = np.eye(self._num_classes)[[self._predicted[clip_id] for clip_id in test.ids]]
+        return {self._modality: Scores(rows_NK, "margins")}
+
+    def save(self, folder: Path) -> None:
+        """Write nothing beside what the harness keeps."""
+
+
+def keep_predictions(
+    name: str,
+    predicted: Mapping[str, int],
+    spec: RunSpec,
+    methods: Mapping[str, Method],
+    machine: Machine,
+    reporter: Reporter,
+) -> RunPlan:
+    """Keep the predicted classes of one fold's test clips as a run that the report counts.
+
+    Args:
+        name: of whatever predicted them; the run's method.
+        predicted: class of each test clip, by its id.
+        spec: store, fold, one modality, folder of runs; its protocol is what the predictions claim
+            to follow, 'given' for none.
+        methods: ours by name, whose names are taken.
+        machine: command, for the manifest.
+        reporter: where progress goes.
+
+    Raises:
+        UsageError: the name is that of a method of ours, or not one modality is named.
+        MtutBenchError: the run cannot be planned, or not be written.
+    """
+    taken = {title for one in methods.values() for title in (one.name, one.title, one.fusion_title)}
+    if name in taken:
+        raise UsageError(f"{name!r} is a method of ours", "Give another --name.")
+    if len(spec.modalities) != 1:
+        raise UsageError(
+            "a run of given predictions has one modality",
+            "Name the one that was seen in the test: --modality rgb.",
+        )
+    loaded = LoadedMethod(_GivenMethod(name, predicted), source=sha256_of_json(dict(predicted)))
+    planner = Planner(methods, {**PROTOCOLS, GIVEN.name: GIVEN}, loaded={spec.method: loaded})
+    (plan,) = planner.runs([spec])
+    execute([plan], machine, reporter)
+    return plan
