@@ -22,13 +22,14 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import zarr
+from msgspec import structs
 
 from mtut_bench import __version__
 from mtut_bench.contract.folds import make_folds
 from mtut_bench.contract.metrics import accuracy
 from mtut_bench.contract.predictions import Predictions, check_complete, fuse, read, write
 from mtut_bench.errors import BusyError, RunError
-from mtut_bench.files import hold_lock, read_json, write_atomic, write_json
+from mtut_bench.files import hold_lock, read_json, write_atomic
 from mtut_bench.loading.sampling import keyed_seed
 from mtut_bench.loading.training_clips import TrainingClips
 from mtut_bench.progress import Reporter, Ticker, counted
@@ -36,6 +37,16 @@ from mtut_bench.runs.feature_maps import save_maps
 from mtut_bench.runs.machine import Machine, explain_memory, fresh_learner
 from mtut_bench.runs.method_trial import distinct_trials, try_method
 from mtut_bench.runs.precision import PrecisionChecks
+from mtut_bench.runs.record import (
+    MethodRecord,
+    ProtocolRecord,
+    Provenance,
+    RunRecord,
+    StageRecord,
+    StoreRecord,
+    Validation,
+    write_record,
+)
 from mtut_bench.runs.remaining import count_down
 from mtut_bench.runs.spec import RunPlan
 from mtut_bench.store.reader import StoreReader
@@ -45,9 +56,7 @@ from mtut_bench.training.step import classification_losses
 from mtut_bench.training.train_state import Learner
 from mtut_bench.training.whole_clip_test import clips_below_minimum, predict
 
-__all__ = ["MANIFEST_VERSION", "command_line", "execute"]
-
-MANIFEST_VERSION = 2
+__all__ = ["command_line", "execute"]
 
 _DAMAGED = "Delete the run's folder and repeat the run."
 
@@ -167,24 +176,28 @@ def _run(plan: RunPlan, machine: Machine, reporter: Reporter, checks: PrecisionC
     write(plan.folder / "predictions.npz", predictions)
     if validation:
         write(plan.folder / "predictions-val.npz", validation)
-    manifest = _manifest(plan, reader, machine)
-    # "The rate at epoch 60 stands in every row": stage one's plateau rule decides it.
-    manifest["joint_learning_rate"] = {
-        entry["modality"]: entry["learning_rate"] for entry in log if entry["stage"] == "joint"
-    }
-    manifest["precision_check"] = agreement
-    manifest["weights"] = {m: list(learner.weight_notes) for m, learner in learners.items()}
-    manifest["padded_clips"] = clips_below_minimum(networks, reader, plan.fold.test)
-    if validation:
-        manifest["validation"] = {"clips": len(plan.fold.val), "accuracy": _accuracies(validation)}
-    manifest["provenance"] |= {
-        "started": started.isoformat(timespec="seconds"),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - clock, 3),
-        # Time of an interrupted run is that of its last part.
-        "resumed": resumed,
-    }
-    write_json(plan.folder / "manifest.json", manifest)
+    record = _record(plan, reader, machine)
+    record = structs.replace(
+        record,
+        # "The rate at epoch 60 stands in every row": stage one's plateau rule decides it.
+        joint_learning_rate={
+            entry["modality"]: entry["learning_rate"] for entry in log if entry["stage"] == "joint"
+        },
+        precision_check=agreement,
+        weights={m: tuple(learner.weight_notes) for m, learner in learners.items()},
+        padded_clips=tuple(clips_below_minimum(networks, reader, plan.fold.test)),
+        validation=Validation(clips=len(plan.fold.val), accuracy=_accuracies(validation))
+        if validation
+        else None,
+        provenance=structs.replace(
+            record.provenance,
+            started=started.isoformat(timespec="seconds"),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=round(time.monotonic() - clock, 3),
+            resumed=resumed,
+        ),
+    )
+    write_record(plan.folder / "manifest.json", record)
     if validation:
         reporter.line(f"  validation, chooses nothing: {_scores(validation)}")
     reporter.line(f"  {_scores(predictions)}  -> {plan.folder}")
@@ -253,14 +266,13 @@ def _stage_one(
                 progress=ticker,
             )
         if not shared:
-            write_json(
+            write_record(
                 folder / "manifest.json",
-                {
-                    "format_version": MANIFEST_VERSION,
-                    "id": plan.stage_id(modality),
-                    "identity": plan.stage_identities[modality],
-                    "provenance": _provenance(machine),
-                },
+                StageRecord(
+                    id=plan.stage_id(modality),
+                    identity=plan.stage_identities[modality],
+                    provenance=_provenance(machine),
+                ),
             )
     return learner, log
 
@@ -325,80 +337,72 @@ def _training_clips(plan: RunPlan, modalities: tuple[str, ...], seed: int) -> Tr
     return TrainingClips(plan.store, plan.fold.train, modalities, plan.protocol, seed)
 
 
-def _manifest(plan: RunPlan, reader: StoreReader, machine: Machine) -> dict[str, Any]:
-    attributes = reader.attributes
+def _record(plan: RunPlan, reader: StoreReader, machine: Machine) -> RunRecord:
+    """Return what is known of a run before its method was trained."""
+    attributes, table = reader.attributes, reader.table
     method, protocol = plan.method, plan.protocol
     folds = make_folds(
-        reader.table.rows, attributes["fold_rule"], attributes["subject_unit"], plan.fold_unit
+        table.rows, attributes["fold_rule"], attributes["subject_unit"], plan.fold_unit
     )
-    return {
-        "format_version": MANIFEST_VERSION,
-        "id": plan.run_id,
-        "state": "complete",
-        "identity": plan.identity,
-        "stages": {m: plan.stage_id(m)[:12] for m in plan.modalities},
-        "method": {
-            "name": method.name,
-            "title": method.title,
-            "fusion_title": method.fusion_title,
-            "file": method.file,
-        },
-        "protocol": {
-            "name": protocol.name,
-            "version": protocol.version,
-            "tables": list(protocol.tables),
-        },
-        "store": {
-            "name": reader.name,
-            "dataset": attributes["dataset"],
-            "origin": attributes["origin"],
-            "complete": attributes["complete"],
-            "num_clips": len(reader.table.rows),
-            "expected_clips": attributes["expected_clips"],
-            "digest": attributes["digest"],
-            "modalities": list(reader.modalities),
-            "folds": [fold.name for fold in folds],
-            "classes": list(attributes["classes"]),
-            "subject_unit": attributes["subject_unit"],
+    # What statistics and figures ask of the test clips, so that they need no store.
+    tested = [table.rows[table.index[clip_id]] for clip_id in plan.fold.test]
+    return RunRecord(
+        id=plan.run_id,
+        state="complete",
+        hashed=plan.identity,
+        stages={m: plan.stage_id(m)[:12] for m in plan.modalities},
+        method=MethodRecord(
+            name=method.name,
+            title=method.title,
+            fusion_title=method.fusion_title,
+            file=method.file,
+        ),
+        protocol=ProtocolRecord(
+            name=protocol.name, version=protocol.version, tables=protocol.tables
+        ),
+        store=StoreRecord(
+            name=reader.name,
+            dataset=attributes["dataset"],
+            origin=attributes["origin"],
+            complete=attributes["complete"],
+            num_clips=len(table.rows),
+            expected_clips=attributes["expected_clips"],
+            digest=attributes["digest"],
+            modalities=reader.modalities,
+            folds=tuple(fold.name for fold in folds),
+            classes=tuple(attributes["classes"]),
+            subject_unit=attributes["subject_unit"],
             # What a recording must become before a network of this run may see it.
-            "frame_size": list(reader.frame_size),
-            "fps": attributes["fps"],
-            "colour": attributes["colour"],
-            "depth_polarity": attributes["depth_polarity"],
-            "flow": attributes["flow"],
-            "source": attributes["source"],
-            "licence": attributes["licence"],
-        },
-        **_test_side(plan, reader),
-        "provenance": _provenance(machine),
-    }
+            frame_size=reader.frame_size,
+            fps=attributes["fps"],
+            colour=attributes["colour"],
+            depth_polarity=attributes["depth_polarity"],
+            flow=attributes["flow"],
+            source=attributes["source"],
+            licence=attributes["licence"],
+        ),
+        test_clips=plan.fold.test,
+        test_subjects=tuple(row.subject for row in tested),
+        test_frames=tuple(row.num_frames for row in tested),
+        provenance=_provenance(machine),
+    )
 
 
-def _test_side(plan: RunPlan, reader: StoreReader) -> dict[str, Any]:
-    """Return what statistics and figures ask of the test clips, so that they need no store."""
-    rows = [reader.table.rows[reader.table.index[clip_id]] for clip_id in plan.fold.test]
-    return {
-        "test_clips": list(plan.fold.test),
-        "test_subjects": [row.subject for row in rows],
-        "test_frames": [row.num_frames for row in rows],
-    }
-
-
-def _provenance(machine: Machine) -> dict[str, Any]:
+def _provenance(machine: Machine) -> Provenance:
     cuda = machine.device.type == "cuda"
-    return {
-        "device": torch.cuda.get_device_name(machine.device) if cuda else "cpu",
-        "threads": torch.get_num_threads(),
-        "versions": {
+    return Provenance(
+        device=torch.cuda.get_device_name(machine.device) if cuda else "cpu",
+        threads=torch.get_num_threads(),
+        versions={
             "mtut-bench": __version__,
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,
             "zarr": zarr.__version__,
         },
-        "git": _git_revision(),
-        "command": machine.command,
-    }
+        git=_git_revision(),
+        command=machine.command,
+    )
 
 
 def _git_revision() -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from msgspec import UNSET
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -17,7 +18,7 @@ from mtut_bench.contract.method import Method
 from mtut_bench.contract.protocol import Protocol
 from mtut_bench.errors import RunError, UsageError, did_you_mean
 from mtut_bench.files import StrPath
-from mtut_bench.runs.manifest import CURE, Manifest, read_manifest
+from mtut_bench.runs.record import CURE, RunRecord, read_record, refuse
 from mtut_bench.runs.repeating import method_option
 from mtut_bench.training.train_state import network_spec
 
@@ -30,21 +31,23 @@ class TrainedRun:
 
     Attributes:
         folder: its folder.
-        manifest: of the run.
+        record: its manifest.
         method: the player, as it is now; its file is the one that trained.
         protocol: the rules as they held for the method's network.
         modalities: networks of the run, in order.
         classes: names, in the order of the logits.
         frame_size: (height, width) of the store's frames, pixels.
+        fps: frames per second of the store.
     """
 
     folder: Path
-    manifest: Manifest
+    record: RunRecord
     method: Method
     protocol: Protocol
     modalities: tuple[str, ...]
     classes: tuple[str, ...]
     frame_size: tuple[int, int]
+    fps: float
 
     def network(self, modality: str, device: torch.device | None = None) -> nn.Module:
         """Return the trained network of one modality, in evaluation mode.
@@ -133,41 +136,43 @@ def open_run(folder: StrPath, methods: Mapping[str, Method]) -> TrainedRun:
             f"there is no run's folder {folder}",
             "Give its path; find_run returns that of the first digits of a run's id.",
         )
-    manifest = read_manifest(folder / "manifest.json")
-    if manifest.get("state", str) != "complete":
+    path = folder / "manifest.json"
+    record = read_record(path)
+    if record.state != "complete":
         raise RunError(f"{folder} is not finished.", "Repeat the command that began it.")
-    name = manifest.get("method.name", str)
+    name, identity, store = record.method.name, record.identity, record.store
     method = methods.get(name)
     if method is None:
         raise UsageError(
             f"run {folder.name} was trained by method {name!r}, which is none of ours",
-            f"Give the file that defines it: --method {shlex.quote(method_option(manifest))}.",
+            f"Give the file that defines it: --method {shlex.quote(method_option(record))}.",
         )
-    if method.source != manifest.get("identity.method.source", str):
+    if method.source != identity.method.get("source"):
         raise UsageError(
             f"the file of method {name!r} has changed since run {folder.name} was trained",
             "Give the file as it was then.",
         )
-    rules = manifest.get("identity.protocol", dict)
-    objective = manifest.get("identity.method.settings", dict)
-    height, width = manifest.get("store.frame_size", list)
+    if store.frame_size is UNSET or store.fps is UNSET:
+        # The first manifests did not say what a recording must become for a network.
+        refuse(path, f"has no 'store.{'fps' if store.frame_size else 'frame_size'}'")
     return TrainedRun(
         folder=folder,
-        manifest=manifest,
+        record=record,
         method=method,
-        protocol=_protocol(manifest, {**rules, **objective}),
-        modalities=tuple(manifest.items("identity.modalities", str)),
-        classes=tuple(manifest.items("store.classes", str)),
-        frame_size=(int(height), int(width)),
+        protocol=_protocol(path, {**identity.protocol, **identity.method.get("settings", {})}),
+        modalities=identity.modalities,
+        classes=store.classes,
+        frame_size=store.frame_size,
+        fps=float(store.fps),
     )
 
 
-def _protocol(manifest: Manifest, values: Mapping[str, Any]) -> Protocol:
+def _protocol(path: Path, values: Mapping[str, Any]) -> Protocol:
     """Return the protocol that an identity describes, with everything a user had changed."""
     known = {field.name for field in fields(Protocol)}
     named = {"lambda_" if name == "lambda" else name: value for name, value in values.items()}
     strange = sorted(set(named) - known)
     if strange:
-        manifest.refuse(f"has settings that this release does not know: {json.dumps(strange)}")
+        refuse(path, f"has settings that this release does not know: {json.dumps(strange)}")
     blank = Protocol(name="", version=0, summary="", tables=(), initialisation="scratch")
     return replace(blank, **named)
