@@ -396,7 +396,8 @@ def _provenance(machine: Machine) -> Provenance:
         versions={
             "mtut-bench": __version__,
             "python": platform.python_version(),
-            "torch": torch.__version__,
+            # A kind of str of torch's own.
+            "torch": str(torch.__version__),
             "numpy": np.__version__,
             "zarr": zarr.__version__,
         },
