@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from record_bench import changed
 
 from mtut_bench.contract.predictions import Predictions
 from mtut_bench.contract.published import load_published
@@ -14,8 +15,9 @@ from mtut_bench.report.figures.figure import Figure
 from mtut_bench.report.tables.own import own_tables
 from mtut_bench.report.tables.published_tables import Table, published_table
 from mtut_bench.runs.finished import FinishedRun
-from mtut_bench.runs.manifest import Manifest
+from mtut_bench.runs.record import RunRecord
 from mtut_bench.statistics.rows import result_rows
+from mtut_bench.typed import typed
 
 HOSTILE = "<script>alert(1)</script>\"&'"
 
@@ -43,7 +45,10 @@ def scores_of(said, labels, num_classes=3, modalities=("rgb",), sure=0.8, prefix
 
 def finished_run(scores, number=0, **changes):
     """One finished run; changes go to the part of the manifest they name with two underscores."""
+    num_clips = len(scores.clip_ids)
     content = {
+        "format_version": 2,
+        "state": "complete",
         "id": f"{number:064x}"[::-1],
         "identity": {
             "protocol": {"name": "demo", "version": 1, "batch_size": 6},
@@ -52,6 +57,7 @@ def finished_run(scores, number=0, **changes):
             "fold": "1",
             "seed": 0,
             "store_digest": "d" * 64,
+            "num_classes": 3,
             "weights_digest": None,
             "precision": "fp32",
             "overrides": {},
@@ -72,6 +78,9 @@ def finished_run(scores, number=0, **changes):
             "classes": ["wave", "swipe", "push"],
             "subject_unit": "person",
         },
+        "test_clips": list(scores.clip_ids),
+        "test_subjects": ["7"] * num_clips,
+        "test_frames": [40] * num_clips,
         "padded_clips": [],
         "joint_learning_rate": dict.fromkeys(scores.modalities, 0.01),
         "provenance": {
@@ -85,10 +94,9 @@ def finished_run(scores, number=0, **changes):
     for name, value in changes.items():
         part, _, key = name.partition("__")
         content[part][key] = value
-    num_clips = len(scores.clip_ids)
     return FinishedRun(
         folder=Path("runs") / "tiny" / content["id"][:12],
-        manifest=Manifest(Path("runs/tiny/manifest.json"), content),
+        record=typed(content, RunRecord),
         scores=scores,
         subjects=("7",) * num_clips,
         num_frames=(40,) * num_clips,
@@ -104,10 +112,10 @@ def several_runs(classes=("wave", "swipe", "push"), num_seeds=2):
             said = [(k + (n % (3 + seed) == 0 and name == "i3d")) % 3 for n, k in enumerate(labels)]
             rgb_depth = scores_of([said, labels[1:] + labels[:1]], labels, 3, ("rgb", "depth"))
             method = {"name": name, "title": title, "fusion_title": title}
-            run = finished_run(rgb_depth, len(runs) + 1, store__classes=list(classes))
-            run.manifest.content["method"] = method
-            run.manifest.content["identity"] |= {"seed": seed, "method": {"name": name}}
-            runs.append(run)
+            changes = {"identity__seed": seed, "identity__method": {"name": name}}
+            changes |= {f"method__{key}": value for key, value in method.items()}
+            changes["store__classes"] = list(classes)
+            runs.append(finished_run(rgb_depth, len(runs) + 1, **changes))
     return runs
 
 
@@ -186,9 +194,8 @@ def uneven_table():
 def whole_page(render, name="wave"):
     """A page with something in every section, a given name wherever a user's text may stand."""
     runs = several_runs((name, "swipe", "push"))
-    runs[0].manifest.content["method"]["title"] = name
-    runs[0].manifest.content["provenance"]["command"] = name
-    runs[0].manifest.content["store"]["dataset"] = name
+    hostile = ("method.title", "provenance.command", "store.dataset")
+    runs[0] = changed(runs[0], dict.fromkeys(hostile, name))
     return render(
         title=name,
         remarks=(name,),

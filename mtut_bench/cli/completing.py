@@ -7,11 +7,15 @@ midst of the line that somebody is typing.
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from mtut_bench.runs.record import RunRecord
 
 __all__ = [
     "METHOD_NAMES",
@@ -151,14 +155,14 @@ def exportable(ctx: typer.Context, incomplete: str) -> Offered:
 @_quiet
 def methods_run(ctx: typer.Context, incomplete: str) -> Offered:
     """Offer the methods of the finished runs, and the runs by their ids."""
-    names = {manifest["method"]["name"]: None for _, manifest in _manifests(ctx)}
+    names = {record.method.name: None for _, record in _records(ctx)}
     return _plain(names) + _runs(ctx)
 
 
 @_quiet
 def stores_run(ctx: typer.Context, incomplete: str) -> Offered:
     """Offer the stores that there are finished runs on."""
-    return _plain({path.parent.parent.name: None for path, _ in _manifests(ctx)})
+    return _plain({path.parent.parent.name: None for path, _ in _records(ctx)})
 
 
 @_quiet
@@ -168,9 +172,9 @@ def runs_modality(ctx: typer.Context, incomplete: str) -> Offered:
     digits = Path(wanted).name
     found = {
         name: None
-        for path, manifest in _manifests(ctx)
+        for path, record in _records(ctx)
         if path.parent.name.startswith(digits)
-        for name in manifest["identity"]["modalities"]
+        for name in record.identity.modalities
     }
     return _plain(found)
 
@@ -233,24 +237,21 @@ def _folds_of(path: Path, ctx: typer.Context) -> list[str]:
     return [one.name for one in made]
 
 
-def _manifests(ctx: typer.Context) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield path and content of the manifest of each finished run below ``--runs``."""
+def _records(ctx: typer.Context) -> Iterator[tuple[Path, "RunRecord"]]:
+    """Yield manifest and its record of each finished run below ``--runs``."""
+    from mtut_bench.errors import RunError
+    from mtut_bench.runs.record import read_record
+
     for path in sorted(ctx.params["runs"].glob("*/*/manifest.json")):
-        if path.parent.parent.name == "stages":
-            continue
-        try:
-            manifest = json.loads(path.read_text())
-        except (OSError, ValueError):
-            continue
-        if isinstance(manifest, dict) and {"identity", "method"} <= manifest.keys():
-            yield path, manifest
+        if path.parent.parent.name != "stages":
+            with suppress(RunError):
+                yield path, read_record(path)
 
 
 def _runs(ctx: typer.Context) -> Offered:
-    return [(path.parent.name, _about(manifest)) for path, manifest in _manifests(ctx)]
+    return [(path.parent.name, _about(record)) for path, record in _records(ctx)]
 
 
-def _about(manifest: dict[str, Any]) -> str:
-    identity = manifest["identity"]
-    trained = "+".join(identity["modalities"])
-    return f"{identity['method']['name']}, {trained}, fold {identity['fold']}"
+def _about(record: "RunRecord") -> str:
+    trained = "+".join(record.identity.modalities)
+    return f"{record.method.name}, {trained}, fold {record.identity.fold}"

@@ -105,7 +105,7 @@ def predict(
     wanted = Wanted(
         modality=chosen,
         size=trained.frame_size,
-        fps=float(trained.manifest.get("store.fps", float, int)),
+        fps=trained.fps,
         flow=_flow(trained, chosen, raft_weights, device),
         first=first,
         stop=stop,
@@ -172,7 +172,7 @@ def _flow(
     run: "TrainedRun", modality: str, weights: Path | None, device: str
 ) -> "FlowAlgorithm | None":
     """Return the optical flow of the run's store, None where the modality is recorded."""
-    record = run.manifest.get("store.flow", dict).get(modality)
+    record = (run.record.store.flow or {}).get(modality)
     if record is None:
         if weights:
             raise UsageError(f"--raft-weights with {modality}", "It is for a run with RAFT flow.")

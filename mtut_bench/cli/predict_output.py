@@ -51,19 +51,17 @@ class Work:
         """Yield what holds for all recordings."""
         from mtut_bench.inference.recordings import run_precision
 
-        manifest = self.run.manifest
-        store = manifest.get("store", dict)
+        record = self.run.record
+        store = record.store
         yield (
-            f"{manifest.get('method.title', str)}, {self.wanted.modality}, run"
-            f" {self.run.folder.name}: trained on {store['name']}"
-            f" ({name_recordings(store['origin'])}), protocol"
-            f" {manifest.get('protocol.name', str)}"
+            f"{record.method.title}, {self.wanted.modality}, run {self.run.folder.name}: trained on"
+            f" {store.name} ({name_recordings(store.origin)}), protocol {record.protocol.name}"
         )
         if self.wanted.plane == "luma":
-            yield f"{self.wanted.modality} of this store: {store['depth_polarity']}"
+            yield f"{self.wanted.modality} of this store: {store.depth_polarity or 'unknown'}"
         if self.wanted.flow:
             now = self.wanted.flow.attributes("")["library"]
-            then = store["flow"][self.wanted.modality]["library"]
+            then = (store.flow or {})[self.wanted.modality]["library"]
             if now != then:
                 yield f"optical flow by {now}; the store's is by {then}"
         if self.predictor.precision != run_precision(self.run):
@@ -133,14 +131,14 @@ def _print_lines(path: Path, work: Work, aside: Reporter) -> None:
 
 
 def _record(path: Path, work: Work, verdict: "Verdict") -> dict[str, Any]:
-    store = work.run.manifest.get("store", dict)
+    record = work.run.record
     return {
         "path": _shown(path),
-        "run": work.run.manifest.get("id", str),
+        "run": record.id,
         "method": work.run.method.name,
         "modality": work.wanted.modality,
-        "dataset": store["dataset"],
-        "origin": store["origin"],
+        "dataset": record.store.dataset,
+        "origin": record.store.origin,
         "frames": [verdict.first, verdict.stop],
         "seconds": [round(verdict.start_s, 6), round(verdict.end_s, 6)],
         "num_frames": verdict.num_frames,

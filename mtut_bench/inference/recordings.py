@@ -175,7 +175,7 @@ def open_predictor(run: TrainedRun, modality: str, device: torch.device) -> Pred
         network=run.network(modality, device),
         modality=modality,
         recipe=run.recipe,
-        fps=float(run.manifest.get("store.fps", float, int)),
+        fps=run.fps,
         device=device,
         precision=run_precision(run) if device.type == "cuda" else "fp32",
     )
@@ -183,7 +183,7 @@ def open_predictor(run: TrainedRun, modality: str, device: torch.device) -> Pred
 
 def run_precision(run: TrainedRun) -> str:
     """Return the precision that a run was tested with; on a CPU fp32 takes its place."""
-    return str(run.manifest.get("identity.precision", str))
+    return run.record.identity.precision
 
 
 def longest_clip(run: TrainedRun) -> int:
@@ -191,8 +191,7 @@ def longest_clip(run: TrainedRun) -> int:
 
     The longest test clip of the run, or twice the training length where that is more.
     """
-    tested = run.manifest.get("test_frames", list)
-    return max(2 * run.recipe.clip_length, *map(int, tested))
+    return max(2 * run.recipe.clip_length, *run.record.test_frames)
 
 
 def cut_windows(

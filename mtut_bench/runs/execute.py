@@ -12,16 +12,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
+from msgspec import structs
 
 from mtut_bench.contract.folds import make_folds
 from mtut_bench.contract.method import Clips, Model, NetworkMethod, Scores, entries_of
 from mtut_bench.contract.method_file import where
 from mtut_bench.contract.predictions import Predictions, accuracies, check_complete, read, write
 from mtut_bench.errors import MtutBenchError, RunError, UsageError
-from mtut_bench.files import hold_lock, read_json, write_atomic, write_json
+from mtut_bench.files import hold_lock, read_json, write_atomic
 from mtut_bench.progress import Reporter, counted
 from mtut_bench.runs.executor import Task, in_turn, tasks_of
 from mtut_bench.runs.feature_maps import save_maps
@@ -30,15 +31,21 @@ from mtut_bench.runs.machine import Machine, explain_memory
 from mtut_bench.runs.method_trial import distinct_trials, try_method
 from mtut_bench.runs.precision import PrecisionChecks
 from mtut_bench.runs.provenance import provenance
+from mtut_bench.runs.record import (
+    MethodRecord,
+    ProtocolRecord,
+    RunRecord,
+    StoreRecord,
+    Validation,
+    write_record,
+)
 from mtut_bench.runs.remaining import count_down
 from mtut_bench.runs.spec import RunPlan
 from mtut_bench.store.clips import StoreClips
 from mtut_bench.training.two_stage import TwoStageMethod
 from mtut_bench.training.whole_clip_test import to_probabilities
 
-__all__ = ["MANIFEST_VERSION", "execute"]
-
-MANIFEST_VERSION = 2
+__all__ = ["execute"]
 
 _DAMAGED = "Delete the run's folder and repeat the run."
 _T = TypeVar("_T")
@@ -186,23 +193,26 @@ class _Run:
         write(plan.folder / "predictions.npz", predictions)
         if validation:
             write(plan.folder / "predictions-val.npz", validation)
-        manifest = _manifest(plan, self._machine)
+        record = _record(plan, self._machine)
         facts = getattr(model, "facts", {})
-        manifest["joint_learning_rate"] = facts.get("joint_learning_rate", {})
-        manifest["precision_check"] = agreement
-        manifest["weights"] = facts.get("weights", {})
-        manifest["padded_clips"] = facts.get("padded_clips", [])
-        if validation:
-            found = accuracies(validation)
-            manifest["validation"] = {"clips": len(plan.fold.val), "accuracy": found}
-        manifest["provenance"] |= {
-            "started": self._started.isoformat(timespec="seconds"),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": round(time.monotonic() - self._clock, 3),
-            # Time of an interrupted run is that of its last part.
-            "resumed": self._resumed,
-        }
-        write_json(plan.folder / "manifest.json", manifest)
+        record = structs.replace(
+            record,
+            joint_learning_rate=facts.get("joint_learning_rate", {}),
+            precision_check=agreement,
+            weights={m: tuple(notes) for m, notes in facts.get("weights", {}).items()},
+            padded_clips=tuple(facts.get("padded_clips", ())),
+            validation=Validation(clips=len(plan.fold.val), accuracy=accuracies(validation))
+            if validation
+            else None,
+            provenance=structs.replace(
+                record.provenance,
+                started=self._started.isoformat(timespec="seconds"),
+                finished=datetime.now(UTC).isoformat(timespec="seconds"),
+                seconds=round(time.monotonic() - self._clock, 3),
+                resumed=self._resumed,
+            ),
+        )
+        write_record(plan.folder / "manifest.json", record)
         if validation:
             reporter.line(f"  validation, chooses nothing: {_scores(validation)}")
         reporter.line(f"  {_scores(predictions)}  -> {plan.folder}")
@@ -265,65 +275,56 @@ def _check_scores(plan: RunPlan, scores: object, clips: Clips) -> str:
     return ""
 
 
-def _manifest(plan: RunPlan, machine: Machine) -> dict[str, Any]:
+def _record(plan: RunPlan, machine: Machine) -> RunRecord:
+    """Return what is known of a run before its method was trained."""
     reader = plan.reader
-    attributes = reader.attributes
+    attributes, table = reader.attributes, reader.table
     method, protocol = plan.method, plan.protocol
     folds = make_folds(
-        reader.table.rows, attributes["fold_rule"], attributes["subject_unit"], plan.spec.fold_unit
+        table.rows, attributes["fold_rule"], attributes["subject_unit"], plan.spec.fold_unit
     )
-    return {
-        "format_version": MANIFEST_VERSION,
-        "id": plan.run_id,
-        "state": "complete",
-        "identity": plan.identity,
-        "stages": {name: plan.stage_id(name)[:12] for name in plan.shared_keys},
-        "method": {
-            "name": method.name,
-            "title": method.title,
-            "fusion_title": method.fusion_title,
-            "file": plan.loaded.file,
-        },
-        "protocol": {
-            "name": protocol.name,
-            "version": protocol.version,
-            "tables": list(protocol.tables),
-        },
-        "store": {
-            "name": reader.name,
-            "dataset": attributes["dataset"],
-            "origin": attributes["origin"],
-            "complete": attributes["complete"],
-            "num_clips": len(reader.table.rows),
-            "expected_clips": attributes["expected_clips"],
-            "digest": attributes["digest"],
-            "modalities": list(reader.modalities),
-            "folds": [fold.name for fold in folds],
-            "classes": list(attributes["classes"]),
-            "subject_unit": attributes["subject_unit"],
+    # What statistics and figures ask of the test clips, so that they need no store.
+    tested = [table.rows[table.index[clip_id]] for clip_id in plan.fold.test]
+    return RunRecord(
+        id=plan.run_id,
+        state="complete",
+        hashed=plan.identity,
+        stages={name: plan.stage_id(name)[:12] for name in plan.shared_keys},
+        method=MethodRecord(
+            name=method.name,
+            title=method.title,
+            fusion_title=method.fusion_title,
+            file=plan.loaded.file,
+        ),
+        protocol=ProtocolRecord(
+            name=protocol.name, version=protocol.version, tables=protocol.tables
+        ),
+        store=StoreRecord(
+            name=reader.name,
+            dataset=attributes["dataset"],
+            origin=attributes["origin"],
+            complete=attributes["complete"],
+            num_clips=len(table.rows),
+            expected_clips=attributes["expected_clips"],
+            digest=attributes["digest"],
+            modalities=reader.modalities,
+            folds=tuple(fold.name for fold in folds),
+            classes=tuple(attributes["classes"]),
+            subject_unit=attributes["subject_unit"],
             # What a recording must become before a network of this run may see it.
-            "frame_size": list(reader.frame_size),
-            "fps": attributes["fps"],
-            "colour": attributes["colour"],
-            "depth_polarity": attributes["depth_polarity"],
-            "flow": attributes["flow"],
-            "source": attributes["source"],
-            "licence": attributes["licence"],
-        },
-        **_test_side(plan),
-        "provenance": provenance(machine.device, machine.command),
-    }
-
-
-def _test_side(plan: RunPlan) -> dict[str, Any]:
-    """Return what statistics and figures ask of the test clips, so that they need no store."""
-    table = plan.reader.table
-    rows = [table.rows[table.index[clip_id]] for clip_id in plan.fold.test]
-    return {
-        "test_clips": list(plan.fold.test),
-        "test_subjects": [row.subject for row in rows],
-        "test_frames": [row.num_frames for row in rows],
-    }
+            frame_size=reader.frame_size,
+            fps=attributes["fps"],
+            colour=attributes["colour"],
+            depth_polarity=attributes["depth_polarity"],
+            flow=attributes["flow"],
+            source=attributes["source"],
+            licence=attributes["licence"],
+        ),
+        test_clips=plan.fold.test,
+        test_subjects=tuple(row.subject for row in tested),
+        test_frames=tuple(row.num_frames for row in tested),
+        provenance=provenance(machine.device, machine.command),
+    )
 
 
 def _scores(predictions: Predictions) -> str:

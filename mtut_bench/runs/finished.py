@@ -15,7 +15,7 @@ from mtut_bench.contract.predictions import Predictions
 from mtut_bench.contract.types import NOT_STORES
 from mtut_bench.errors import PredictionError, RunError
 from mtut_bench.files import StrPath
-from mtut_bench.runs.manifest import CURE, Manifest, check_identity, read_manifest
+from mtut_bench.runs.record import CURE, RunRecord, read_record, refuse
 
 __all__ = ["FinishedRun", "Found", "find_runs"]
 
@@ -28,14 +28,14 @@ class FinishedRun:
 
     Attributes:
         folder: its folder.
-        manifest: of the run.
+        record: its manifest.
         scores: its predictions; every test clip of the fold once.
         subjects: who is seen, in the order of ``scores.clip_ids``.
         num_frames: length of the clips, in the same order.
     """
 
     folder: Path
-    manifest: Manifest
+    record: RunRecord
     scores: Predictions
     subjects: tuple[str, ...]
     num_frames: tuple[int, ...]
@@ -88,27 +88,23 @@ def _each_once(runs: Sequence[FinishedRun]) -> list[FinishedRun]:
     """Return one run of each id: that in its store's own folder, or the first."""
     by_id: dict[str, list[FinishedRun]] = defaultdict(list)
     for run in runs:
-        by_id[run.manifest.get("id", str)].append(run)
+        by_id[run.record.id].append(run)
     return [
-        next((run for run in alike if run.folder.parent.name == _store(run)), alike[0])
+        next((run for run in alike if run.folder.parent.name == run.record.store.name), alike[0])
         for alike in by_id.values()
     ]
-
-
-def _store(run: FinishedRun) -> str:
-    return str(run.manifest.get("store.name", str))
 
 
 def _check_labels(runs: Sequence[FinishedRun]) -> None:
     """Refuse runs that cannot both be right."""
     by_fold: dict[tuple[str, str], FinishedRun] = {}
     for run in runs:
-        get = run.manifest.get
-        first = by_fold.setdefault((get("store.digest", str), get("identity.fold", str)), run)
+        record = run.record
+        first = by_fold.setdefault((record.store.digest, record.identity.fold), run)
         labels = _labels(first)
         for clip, label in _labels(run).items():
             if labels.get(clip, label) != label:
-                classes = run.manifest.items("store.classes", str)
+                classes = record.store.classes
                 raise RunError(
                     f"{first.folder} and {run.folder} are of the same store and fold, and clip "
                     f"{clip!r} is {classes[labels[clip]]!r} in one and {classes[label]!r} in the "
@@ -136,35 +132,34 @@ def _run_folders(runs: Path) -> Iterator[Path]:
 
 
 def _read(folder: Path) -> FinishedRun | None:
-    manifest = read_manifest(folder / "manifest.json")
-    if manifest.get("state", str) != "complete":
+    path = folder / "manifest.json"
+    record = read_record(path)
+    if record.state != "complete":
         return None
-    if manifest.get("id", str)[:12] != folder.name:
-        manifest.refuse(f"belongs to run {manifest.content['id'][:12]}, not to this folder")
-    check_identity(manifest)
-    clip_ids = manifest.items("test_clips", str)
-    subjects, num_frames = manifest.items("test_subjects", str), manifest.items("test_frames", int)
+    if record.id[:12] != folder.name:
+        refuse(path, f"belongs to run {record.id[:12]}, not to this folder")
+    clip_ids, subjects, num_frames = record.test_clips, record.test_subjects, record.test_frames
     if not clip_ids:
-        manifest.refuse("has no 'test_clips'")
+        refuse(path, "has no 'test_clips'")
     if min(num_frames, default=1) < 1:
-        manifest.refuse(f"has 'test_frames[{num_frames.index(min(num_frames))}]' below 1")
+        refuse(path, f"has 'test_frames[{num_frames.index(min(num_frames))}]' below 1")
     if not len(clip_ids) == len(subjects) == len(num_frames):
-        manifest.refuse("has test_clips, test_subjects and test_frames of different lengths")
+        refuse(path, "has test_clips, test_subjects and test_frames of different lengths")
     if len(set(clip_ids)) != len(clip_ids):
-        manifest.refuse("names a test clip twice")
-    scores = _read_predictions(folder, manifest)
+        refuse(path, "names a test clip twice")
+    scores = _read_predictions(folder, record)
     place = {clip_id: index for index, clip_id in enumerate(clip_ids)}
     order = [place[clip_id] for clip_id in scores.clip_ids]
     return FinishedRun(
         folder=folder,
-        manifest=manifest,
+        record=record,
         scores=scores,
         subjects=tuple(subjects[index] for index in order),
         num_frames=tuple(num_frames[index] for index in order),
     )
 
 
-def _read_predictions(folder: Path, manifest: Manifest) -> Predictions:
+def _read_predictions(folder: Path, record: RunRecord) -> Predictions:
     path = folder / "predictions.npz"
     if not path.exists():
         raise RunError(f"{path} is missing although the run is complete.", CURE)
@@ -173,14 +168,15 @@ def _read_predictions(folder: Path, manifest: Manifest) -> Predictions:
     except PredictionError as fault:
         raise PredictionError(fault.what, CURE) from fault
     try:
-        predictions.check_complete(scores, manifest.items("test_clips", str))
+        predictions.check_complete(scores, record.test_clips)
     except PredictionError as fault:
         raise PredictionError(f"{path}: {fault.what}", CURE) from fault
-    trained_on = manifest.items("identity.modalities", str)
-    num_classes = len(manifest.get("store.classes", list))
+    trained_on = record.identity.modalities
+    num_classes = len(record.store.classes)
     if sorted(scores.modalities) != sorted(trained_on) or scores.num_classes != num_classes:
-        manifest.refuse(
-            f"says {num_classes} classes of {trained_on}, predictions.npz has "
-            f"{scores.num_classes} of {list(scores.modalities)}"
+        refuse(
+            folder / "manifest.json",
+            f"says {num_classes} classes of {list(trained_on)}, predictions.npz has "
+            f"{scores.num_classes} of {list(scores.modalities)}",
         )
     return scores

@@ -6,11 +6,11 @@ from typing import Any
 
 from mtut_bench.contract.method import Log
 from mtut_bench.errors import BusyError
-from mtut_bench.files import StrPath, hold_lock, sha256_of_json, write_json
+from mtut_bench.files import StrPath, hold_lock, sha256_of_json
 from mtut_bench.progress import Reporter
 from mtut_bench.runs.machine import Machine
-from mtut_bench.runs.manifest import FORMAT_VERSION
 from mtut_bench.runs.provenance import provenance
+from mtut_bench.runs.record import StageRecord, write_record
 from mtut_bench.runs.spec import RunPlan, artefact_done, shared_folder
 from mtut_bench.store.clips import StoreClips, TrainingSide
 
@@ -108,16 +108,13 @@ class RunJob:
             return folder
         remove_leftovers(folder)
         files = make(folder)
-        write_json(
-            folder / "manifest.json",
-            {
-                "format_version": FORMAT_VERSION,
-                "id": sha256_of_json(key),
-                "identity": dict(key),
-                "files": list(files),
-                "provenance": provenance(self._machine.device, self._machine.command),
-            },
+        record = StageRecord(
+            id=sha256_of_json(key),
+            identity=dict(key),
+            files=tuple(files),
+            provenance=provenance(self._machine.device, self._machine.command),
         )
+        write_record(folder / "manifest.json", record)
         self._made.add(folder)
         return folder
 

@@ -9,7 +9,8 @@ from mtut_bench.contract.predictions import accuracies, read
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.contract.types import NOT_STORES, name_recordings
 from mtut_bench.errors import PredictionError, RunError, StoreError
-from mtut_bench.files import StrPath, read_json
+from mtut_bench.files import StrPath
+from mtut_bench.runs.record import read_record
 from mtut_bench.store import reader as store_reader
 from mtut_bench.store.reader import StoreReader
 
@@ -69,19 +70,16 @@ def list_runs(folder: StrPath) -> list[tuple[str, str]]:
 
 def _describe_run(path: Path) -> str:
     try:
-        manifest = read_json(path, RunError, "")
-        identity = manifest["identity"]
-        return (
-            f"{identity['method']['name']}, {'+'.join(identity['modalities'])}, fold"
-            f" {identity['fold']}, seed {identity['seed']}, protocol"
-            f" {identity['protocol']['name']}{_changed(identity['overrides'])}:"
-            f" {_accuracies(path.with_name('predictions.npz'))}; finished"
-            f" {manifest['provenance']['finished']}"
-        )
+        record = read_record(path)
     except RunError as error:
         return error.what
-    except (AttributeError, KeyError, TypeError):
-        return f"{path} is no manifest of a run"
+    identity = record.identity
+    return (
+        f"{record.method.name}, {'+'.join(identity.modalities)}, fold {identity.fold},"
+        f" seed {identity.seed}, protocol {record.protocol.name}{_changed(identity.overrides)}:"
+        f" {_accuracies(path.with_name('predictions.npz'))}; finished"
+        f" {record.provenance.finished or 'at a time that is not recorded'}"
+    )
 
 
 def _changed(overrides: Mapping[str, Any]) -> str:

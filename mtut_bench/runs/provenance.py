@@ -5,38 +5,39 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import zarr
 
 from mtut_bench import __version__
+from mtut_bench.runs.record import Provenance
 
 __all__ = ["command_line", "provenance"]
 
 
-def provenance(device: torch.device, command: str) -> dict[str, Any]:
-    """Return what is recorded with every result, JSON-ready.
+def provenance(device: torch.device, command: str) -> Provenance:
+    """Return what is recorded with every result.
 
     Args:
         device: where it was computed.
         command: what the user typed.
     """
     cuda = device.type == "cuda"
-    return {
-        "device": torch.cuda.get_device_name(device) if cuda else "cpu",
-        "threads": torch.get_num_threads(),
-        "versions": {
+    return Provenance(
+        device=torch.cuda.get_device_name(device) if cuda else "cpu",
+        threads=torch.get_num_threads(),
+        versions={
             "mtut-bench": __version__,
             "python": platform.python_version(),
-            "torch": torch.__version__,
+            # A kind of str of torch's own.
+            "torch": str(torch.__version__),
             "numpy": np.__version__,
             "zarr": zarr.__version__,
         },
-        "git": _git_revision(),
-        "command": command,
-    }
+        git=_git_revision(),
+        command=command,
+    )
 
 
 def _git_revision() -> str | None:

@@ -4,53 +4,48 @@ import shlex
 from itertools import pairwise
 
 from mtut_bench.contract.folds import FOLD_UNIT
-from mtut_bench.runs.manifest import Manifest
+from mtut_bench.runs.record import RunRecord
 
 __all__ = ["command_like", "method_option"]
 
 
-def method_option(manifest: Manifest) -> str:
+def method_option(record: RunRecord) -> str:
     """Return what ``--method`` takes for a run's method: its name, or the file of a user's own.
 
     Args:
-        manifest: of the run. One that an earlier release wrote has the file in its command at most.
+        record: of the run. One that an earlier release wrote has the file in its command at most.
     """
-    method = manifest.get("method", dict)
-    name = str(manifest.get("method.name", str))
-    if not manifest.get("identity.method", dict).get("source"):
-        return name
-    return str(method.get("file") or _typed(manifest, "--method") or name)
+    if not record.identity.method.get("source"):
+        return record.method.name
+    return record.method.file or _typed(record, "--method") or record.method.name
 
 
-def command_like(manifest: Manifest, fold: str, seed: int) -> str:
+def command_like(record: RunRecord, fold: str, seed: int) -> str:
     """Return the command of a run that differs from another in fold and seed alone.
 
     Args:
-        manifest: of the other.
+        record: of the other.
         fold: as ``run --fold`` takes it.
         seed: of every draw.
     """
-    get = manifest.get
-    words = ["--method", method_option(manifest), "--store", get("store.name", str)]
-    words += ["--protocol", get("protocol.name", str), "--fold", fold, "--seed", str(seed)]
-    words += ["--modalities", ",".join(manifest.items("identity.modalities", str))]
-    words += ["--precision", get("identity.precision", str)]
-    for name, value in get("identity.overrides", dict).items():
+    identity = record.identity
+    words = ["--method", method_option(record), "--store", record.store.name]
+    words += ["--protocol", record.protocol.name, "--fold", fold, "--seed", str(seed)]
+    words += ["--modalities", ",".join(identity.modalities), "--precision", identity.precision]
+    for name, value in identity.overrides.items():
         if name == FOLD_UNIT:
             words += ["--fold-unit", str(value)]
         else:
             words += ["--set", f"{name}={'none' if value is None else value}"]
-    data = _typed(manifest, "--data")
+    data = _typed(record, "--data")
     words += ["--data", data] if data else []
     return shlex.join(["mtut-bench", "run", *words])
 
 
-def _typed(manifest: Manifest, option: str) -> str | None:
+def _typed(record: RunRecord, option: str) -> str | None:
     """Return the value of an option in the command that made a run."""
-    provenance = manifest.content.get("provenance")
-    command = provenance.get("command") if isinstance(provenance, dict) else None
     try:
-        words = shlex.split(command) if isinstance(command, str) else []
+        words = shlex.split(record.provenance.command or "")
     except ValueError:
         return None
     for word, following in pairwise(words):

@@ -4,7 +4,6 @@ The identity is all that changes a number, JSON-ready; its SHA-256 is the run's 
 folder.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +17,8 @@ from mtut_bench.contract.method_file import LoadedMethod
 from mtut_bench.contract.protocol import Protocol
 from mtut_bench.contract.recipe import Recipe
 from mtut_bench.contract.types import Fold
-from mtut_bench.errors import RunError
 from mtut_bench.files import StrPath, sha256_of_json
+from mtut_bench.runs.record import read_stage
 from mtut_bench.store.reader import StoreReader
 
 __all__ = ["RunPlan", "RunSpec", "Weights", "artefact_done", "make_plan", "shared_folder"]
@@ -187,18 +186,8 @@ def shared_folder(runs: StrPath, key: Mapping[str, Any]) -> Path:
 
 def artefact_done(folder: StrPath) -> bool:
     """Return whether an artefact that runs share is whole: its manifest and the files it names."""
-    folder = Path(folder)
-    try:
-        manifest = json.loads((folder / "manifest.json").read_bytes())
-        # Before manifests named files, all artefacts were first stages.
-        files = manifest.get("files", ["checkpoint.pt"])
-        return all((folder / name).is_file() for name in files)
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise RunError(
-            f"{folder / 'manifest.json'} is damaged: {error}", "Delete its folder."
-        ) from error
+    path = Path(folder) / "manifest.json"
+    return path.is_file() and all((path.parent / name).is_file() for name in read_stage(path).files)
 
 
 def make_plan(

@@ -21,31 +21,27 @@ other folds, then the next seed: a study that is stopped holds whole comparisons
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct, field
+from msgspec.structs import fields
 
 from mtut_bench.errors import UsageError, did_you_mean
 from mtut_bench.files import StrPath
+from mtut_bench.typed import MisfitError, typed
 
 __all__ = ["Block", "Study", "read_study"]
 
-_TEXT, _TEXTS, _NUMBERS = "a text", "a list of texts", "a list of whole numbers from 0"
-_STUDY = {"title": _TEXT, "protocol": _TEXT, "dataset": _TEXT, "block": "tables [[block]]"}
-_BLOCK = {
-    "title": _TEXT,
-    "store": _TEXT,
-    "modalities": _TEXTS,
-    "seeds": _NUMBERS,
-    "folds": _TEXTS,
-    "methods": _TEXTS,
-    "set": _TEXTS,
-}
-_NEEDED = {"study": ("title", "protocol", "block"), "block": ("title", "store", "seeds", "methods")}
+_Text = Annotated[str, Meta(pattern=r"\S")]
+_Texts = Annotated[tuple[_Text, ...], Meta(min_length=1)]
+_Numbers = Annotated[
+    tuple[Annotated[int, Meta(ge=0)], ...],
+    Meta(min_length=1),
+]
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Runs of several methods under the same conditions.
 
     Attributes:
@@ -58,17 +54,16 @@ class Block:
         settings: ``name=value`` texts, as ``run --set`` takes them.
     """
 
-    title: str
-    store: str
-    methods: tuple[str, ...]
-    seeds: tuple[int, ...]
-    modalities: tuple[str, ...] = ()
-    folds: tuple[str, ...] = ()
-    settings: tuple[str, ...] = ()
+    title: _Text
+    store: _Text
+    modalities: _Texts = ()
+    seeds: _Numbers
+    folds: _Texts = ()
+    methods: _Texts
+    settings: _Texts = field(name="set", default=())
 
 
-@dataclass(frozen=True)
-class Study:
+class Study(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Blocks of runs under one protocol.
 
     Attributes:
@@ -78,10 +73,10 @@ class Study:
         blocks: in the order in which they are run.
     """
 
-    title: str
-    protocol: str
-    dataset: str
-    blocks: tuple[Block, ...]
+    title: _Text
+    protocol: _Text
+    dataset: _Text = ""
+    blocks: Annotated[tuple[Block, ...], Meta(min_length=1)] = field(name="block")
 
 
 def read_study(path: StrPath) -> Study:
@@ -104,55 +99,37 @@ def read_study(path: StrPath) -> Study:
         raise UsageError(f"cannot read the study {path}: {reason}", "Name its TOML file.") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is no TOML: {error}", "Correct the line.") from None
-    _check(path, "study", content, _STUDY)
-    for number, block in enumerate(content["block"], start=1):
-        _check(path, f"block {number}", block, _BLOCK)
-    return Study(
-        title=content["title"],
-        protocol=content["protocol"],
-        dataset=content.get("dataset", ""),
-        blocks=tuple(_block(block) for block in content["block"]),
+    try:
+        study = typed(content, Study)
+        for number, block in enumerate(content["block"]):
+            _check_each_once(number, block)
+    except MisfitError as misfit:
+        raise _refused(path, content, misfit) from None
+    return study
+
+
+def _check_each_once(number: int, block: Mapping[str, Any]) -> None:
+    for key, values in block.items():
+        if isinstance(values, list) and len(set(values)) < len(values):
+            raise MisfitError("value", ("block", number, key), values, "Expected each value once")
+
+
+def _refused(path: Path, content: Any, misfit: MisfitError) -> UsageError:  # noqa: ANN401 - TOML
+    """Return the error for a study, or one of its blocks, that does not fit."""
+    where, place = "study", misfit.place
+    kind: type[Struct] = Study
+    if len(place) > 1 and isinstance(place[1], int):
+        where, kind, content = f"block {place[1] + 1}", Block, content["block"][place[1]]
+        place = place[2:]
+    if not place:
+        return UsageError(f"{path}: {where} is no table", "Write [[block]] above each.")
+    if misfit.fault == "missing":
+        return UsageError(f"{path}: {where} has no {place[0]!r}", "Give it one.")
+    if misfit.fault == "unknown":
+        known = [one.encode_name for one in fields(kind)]
+        cure = f"{did_you_mean(str(place[0]), known)}Known are: {', '.join(known)}."
+        return UsageError(f"{path}: {where} has an unknown key {place[0]!r}", cure)
+    return UsageError(
+        f"{path}: {where} has {place[0]} = {content[place[0]]!r}",
+        f"{misfit.reason}; no text and no list is empty.",
     )
-
-
-def _block(content: Mapping[str, Any]) -> Block:
-    return Block(
-        title=content["title"],
-        store=content["store"],
-        methods=tuple(content["methods"]),
-        seeds=tuple(content["seeds"]),
-        modalities=tuple(content.get("modalities", ())),
-        folds=tuple(content.get("folds", ())),
-        settings=tuple(content.get("set", ())),
-    )
-
-
-def _check(path: Path, where: str, content: object, known: Mapping[str, str]) -> None:
-    if not isinstance(content, dict):
-        raise UsageError(f"{path}: {where} is no table", "Write [[block]] above each.")
-    needed = _NEEDED["study" if known is _STUDY else "block"]
-    for key in needed:
-        if key not in content:
-            raise UsageError(f"{path}: {where} has no {key!r}", f"Give it {known[key]}.")
-    for key, value in content.items():
-        if key not in known:
-            cure = f"{did_you_mean(key, known)}Known are: {', '.join(known)}."
-            raise UsageError(f"{path}: {where} has an unknown key {key!r}", cure)
-        if not _fits(value, known[key]):
-            cure = f"It takes {known[key]}, none empty and none twice."
-            raise UsageError(f"{path}: {where} has {key} = {value!r}", cure)
-
-
-def _fits(value: object, kind: str) -> bool:
-    if kind == _TEXT:
-        return isinstance(value, str) and bool(value.strip())
-    if not isinstance(value, list) or not value:
-        return False
-    if kind == _NUMBERS:
-        # bool is an int in Python.
-        whole = all(type(one) is int and one >= 0 for one in value)
-        return whole and len(set(value)) == len(value)
-    if kind == _TEXTS:
-        texts = all(isinstance(one, str) and one.strip() for one in value)
-        return texts and len(set(value)) == len(value)
-    return True

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from msgspec import UNSET
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
@@ -19,7 +20,7 @@ from mtut_bench.contract.protocol import Protocol
 from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import RunError, UsageError, did_you_mean
 from mtut_bench.files import StrPath
-from mtut_bench.runs.manifest import CURE, Manifest, read_manifest
+from mtut_bench.runs.record import CURE, RunRecord, read_record, refuse
 from mtut_bench.runs.repeating import method_option
 from mtut_bench.training.train_state import network_spec
 from mtut_bench.training.two_stage import network_file
@@ -33,21 +34,23 @@ class TrainedRun:
 
     Attributes:
         folder: its folder.
-        manifest: of the run.
+        record: its manifest.
         loaded: the method, as it is now; its file is the one that trained.
         settings: of the protocol and the method, by their public names, as the run had them.
         modalities: networks of the run, in order.
         classes: names, in the order of the logits.
         frame_size: (height, width) of the store's frames, pixels.
+        fps: frames per second of the store.
     """
 
     folder: Path
-    manifest: Manifest
+    record: RunRecord
     loaded: LoadedMethod
     settings: Mapping[str, Any]
     modalities: tuple[str, ...]
     classes: tuple[str, ...]
     frame_size: tuple[int, int]
+    fps: float
 
     @property
     def method(self) -> NetworkMethod:
@@ -161,43 +164,44 @@ def open_run(
             f"there is no run's folder {folder}",
             "Give its path; find_run returns that of the first digits of a run's id.",
         )
-    manifest = read_manifest(folder / "manifest.json")
-    if manifest.get("state", str) != "complete":
+    path = folder / "manifest.json"
+    record = read_record(path)
+    if record.state != "complete":
         raise RunError(f"{folder} is not finished.", "Repeat the command that began it.")
-    name = manifest.get("method.name", str)
+    name, identity, store = record.method.name, record.identity, record.store
     loaded = own if own and own.method.name == name else None
     if loaded is None and name in methods:
         loaded = LoadedMethod(methods[name])
     if loaded is None:
         raise UsageError(
             f"run {folder.name} was trained by method {name!r}, which is none of ours",
-            f"Give the file that defines it: --method {shlex.quote(method_option(manifest))}.",
+            f"Give the file that defines it: --method {shlex.quote(method_option(record))}.",
         )
-    if loaded.source != manifest.get("identity.method.source", str):
+    if loaded.source != identity.method.get("source"):
         raise UsageError(
             f"the file of method {name!r} has changed since run {folder.name} was trained",
             "Give the file as it was then.",
         )
-    settings = {
-        **manifest.get("identity.protocol", dict),
-        **manifest.get("identity.method", dict).get("settings", {}),
-    }
+    if store.frame_size is UNSET or store.fps is UNSET:
+        # The first manifests did not say what a recording must become for a network.
+        refuse(path, f"has no 'store.{'fps' if store.frame_size else 'frame_size'}'")
+    settings = {**identity.protocol, **identity.method.get("settings", {})}
     if isinstance(loaded.method.recipe, Recipe):
-        _check_settings(manifest, settings)
-    height, width = manifest.get("store.frame_size", list)
+        _check_settings(path, settings)
     return TrainedRun(
         folder=folder,
-        manifest=manifest,
+        record=record,
         loaded=loaded,
         settings=settings,
-        modalities=tuple(manifest.items("identity.modalities", str)),
-        classes=tuple(manifest.items("store.classes", str)),
-        frame_size=(int(height), int(width)),
+        modalities=identity.modalities,
+        classes=store.classes,
+        frame_size=store.frame_size,
+        fps=float(store.fps),
     )
 
 
-def _check_settings(manifest: Manifest, settings: Mapping[str, Any]) -> None:
+def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
     """Refuse settings that neither a protocol nor a recipe of this release has."""
     known = {field.name.rstrip("_") for kind in (Protocol, Recipe) for field in fields(kind)}
     if strange := sorted(set(settings) - known):
-        manifest.refuse(f"has settings that this release does not know: {json.dumps(strange)}")
+        refuse(path, f"has settings that this release does not know: {json.dumps(strange)}")

@@ -12,8 +12,8 @@ from torch import nn
 from mtut_bench.contract.networks import NetworkSpec
 from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import RunError
-from mtut_bench.files import read_json
 from mtut_bench.progress import counted, format_duration
+from mtut_bench.runs.record import read_stage
 from mtut_bench.runs.spec import RunPlan
 from mtut_bench.store.expected import UNMADE
 from mtut_bench.training.train_state import network_spec
@@ -83,9 +83,10 @@ def measured_rate(plans: Sequence[RunPlan]) -> float | None:
     cure = "Delete its folder."
     for folder in {plan.runs / "stages" for plan in plans}:
         for path in sorted(folder.glob("*/manifest.json")):
-            manifest, log = read_json(path, RunError, cure), path.with_name("log.jsonl")
+            identity, log = read_stage(path).identity, path.with_name("log.jsonl")
+            if identity.get("stage") != "alone":
+                continue
             try:
-                identity = manifest["identity"]
                 kind = (identity["protocol"]["name"], identity["network"])
                 if kind in wanted and log.is_file():
                     entries = [json.loads(line) for line in log.read_text().splitlines()]

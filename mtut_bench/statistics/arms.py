@@ -69,7 +69,7 @@ def gather(name: str, runs: Iterable[FinishedRun]) -> Arm:
     Raises:
         ComparisonError: they differ in more than fold and seed.
     """
-    found = {run.manifest.get("id", str): run for run in runs}
+    found = {run.record.id: run for run in runs}
     rows = [result_rows([run])[0] for run in found.values()]
     differing = comparable.differing(rows, "side")
     if differing == ["device"]:
@@ -93,10 +93,10 @@ def gather(name: str, runs: Iterable[FinishedRun]) -> Arm:
 
 def _mirrored(run: FinishedRun) -> str:
     """Return in words what a mirror makes of the classes that it changes."""
-    mirror = run.manifest.get("identity", dict).get("mirror")
+    mirror = run.record.identity.mirror
     if mirror is None:
         return "unknown"
-    classes = run.manifest.items("store.classes", str)
+    classes = run.record.store.classes
     becomes = (classes[other] if other >= 0 else "none" for other in mirror)
     pairs = zip(classes, becomes, strict=False)
     return ", ".join(f"{name} -> {other}" for name, other in pairs if name != other) or "the same"
@@ -314,4 +314,4 @@ def _repeated(arm: Arm, folds: Sequence[str], seed: int) -> list[str]:
     like = next(iter(arm.runs[arm.seeds[0]].values()))
     # A name may hold a comma itself; such folds are named one by one.
     groups = [[fold] for fold in folds] if any("," in fold for fold in folds) else [folds]
-    return [f"`{command_like(like.manifest, ','.join(group), seed)}`" for group in groups]
+    return [f"`{command_like(like.record, ','.join(group), seed)}`" for group in groups]

@@ -72,7 +72,7 @@ def source_notes(rows: Iterable[ResultRow]) -> list[str]:
         lines.add(
             f"{clips} shorter than the network's minimum, padded to it; the manifests list them."
         )
-    rates = sorted({row["learning_rate"] for row in rows if "+" not in row["tested_on"]})
+    rates = sorted({row["learning_rate"] for row in rows if "+" not in row["tested_on"]} - {""})
     if rates:
         lines.add(f"Learning rate of stage two: {', '.join(rates)}.")
     return sorted(lines)

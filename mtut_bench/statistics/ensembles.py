@@ -68,7 +68,7 @@ def ensemble_rows(runs: Iterable[FinishedRun]) -> tuple[ResultRow, ...]:
     """
     kinds: dict[tuple[object, ...], dict[int, list[_Member]]] = defaultdict(dict)
     for run in runs:
-        if run.manifest.get("method.name", str) not in ENSEMBLED:
+        if run.record.method.name not in ENSEMBLED:
             continue
         for row in result_rows([run]):
             if row["tested_on"] in run.scores.modalities:

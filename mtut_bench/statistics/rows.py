@@ -5,7 +5,7 @@ Columns are constant, so that rows of different releases can be concatenated.
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from mtut_bench.contract import metrics, predictions
 from mtut_bench.contract.types import MODALITIES
 from mtut_bench.files import canonical_json, sha256_of_json
 from mtut_bench.runs.finished import FinishedRun
-from mtut_bench.runs.manifest import Manifest
+from mtut_bench.runs.record import RunRecord, refuse
 from mtut_bench.statistics.row_checks import implausible
 
 __all__ = ["ResultRow", "modality_order", "result_rows", "with_numbers"]
@@ -30,8 +30,9 @@ class ResultRow(TypedDict):
     JSON. ``printed_as``: the name under which published
     tables print this number. ``modalities`` (trained on) and ``tested_on``: joined with '+'.
     ``padded_clips``: test clips shorter than the network's minimum, which were padded to it.
-    ``learning_rate``: of stage two, for each modality tested on. ``family``: digest of all of the
-    run's identity but fold, seed and modalities; numbers of different families are never averaged.
+    ``learning_rate``: of stage two, for each modality tested on; "" for a method without one.
+    ``family``: digest of all of the run's identity but fold, seed and modalities; numbers of
+    different families are never averaged.
     ``value``, ``ci_low``, ``ci_high``: in [0, 1], Wilson 95 percent interval of the clips.
     """
 
@@ -100,24 +101,30 @@ def modality_order(tested_on: str) -> tuple[int, tuple[int, ...], str]:
 
 
 def _rows(run: FinishedRun) -> list[ResultRow]:
-    manifest, scores = run.manifest, run.scores
-    common = _common(manifest)
+    record, scores = run.record, run.scores
+    common = _common(record)
     rows = []
     for tested in _subsets(scores.modalities):
         row = common.copy()
         row["tested_on"] = "+".join(tested)
-        row["printed_as"] = manifest.get(
-            "method.fusion_title" if len(tested) > 1 else "method.title", str
-        )
-        rates = (manifest.get(f"joint_learning_rate.{name}", int, float) for name in tested)
-        row["learning_rate"] = " ".join(f"{rate:g}" for rate in rates)
+        method = record.method
+        row["printed_as"] = method.fusion_title if len(tested) > 1 else method.title
+        row["learning_rate"] = _learning_rate(run, tested)
         fused_NK = predictions.fuse(scores, tested)
         row = with_numbers(row, fused_NK, scores.labels_N, run.subjects)
         complaint = implausible(row)
         if complaint:
-            manifest.refuse(f"gives a row that cannot be: {complaint}")
+            refuse(run.folder / "manifest.json", f"gives a row that cannot be: {complaint}")
         rows.append(row)
     return rows
+
+
+def _learning_rate(run: FinishedRun, tested: Sequence[str]) -> str:
+    rates = run.record.joint_learning_rate
+    for name in tested if rates else ():
+        if name not in rates:
+            refuse(run.folder / "manifest.json", f"has no 'joint_learning_rate.{name}'")
+    return " ".join(f"{rates[name]:g}" for name in tested if rates)
 
 
 def with_numbers(
@@ -153,36 +160,35 @@ def _per_subject(subjects: Sequence[str], right_N: NDArray[np.bool_]) -> str:
     return canonical_json(counts)
 
 
-def _common(manifest: Manifest) -> ResultRow:
-    get = manifest.get
-    identity: dict[str, Any] = get("identity", dict)
-    shared = {k: v for k, v in identity.items() if k not in ("fold", "seed", "modalities")}
-    settings = {k: v for k, v in get("identity.method", dict).items() if k != "name"}
+def _common(record: RunRecord) -> ResultRow:
+    identity, store = record.identity, record.store
+    shared = {k: v for k, v in record.hashed.items() if k not in ("fold", "seed", "modalities")}
+    settings = {k: v for k, v in identity.method.items() if k != "name"}
     return ResultRow(
-        run=get("id", str)[:12],
-        store=get("store.name", str),
-        store_digest=get("store.digest", str),
-        dataset=get("store.dataset", str),
-        origin=get("store.origin", str),
-        complete=get("store.complete", bool),
-        num_clips=get("store.num_clips", int),
-        expected_clips=get("store.expected_clips", int),
-        num_classes=len(manifest.items("store.classes", str)),
-        protocol=get("protocol.name", str),
-        protocol_version=get("protocol.version", int),
-        tables=" ".join(map(str, manifest.items("protocol.tables", str, int))),
-        overrides=canonical_json(get("identity.overrides", dict)),
-        method=get("method.name", str),
-        title=get("method.title", str),
+        run=record.id[:12],
+        store=store.name,
+        store_digest=store.digest,
+        dataset=store.dataset,
+        origin=store.origin,
+        complete=store.complete,
+        num_clips=store.num_clips,
+        expected_clips=store.expected_clips,
+        num_classes=len(store.classes),
+        protocol=record.protocol.name,
+        protocol_version=record.protocol.version,
+        tables=" ".join(map(str, record.protocol.tables)),
+        overrides=canonical_json(identity.overrides),
+        method=record.method.name,
+        title=record.method.title,
         printed_as="",
         settings=canonical_json(settings),
-        modalities="+".join(sorted(manifest.items("identity.modalities", str), key=modality_order)),
-        fold=get("identity.fold", str),
-        num_folds=len(manifest.items("store.folds", str)),
-        seed=get("identity.seed", int),
-        precision=get("identity.precision", str),
-        weights_digest=get("identity.weights_digest", str, type(None)) or "",
-        padded_clips=len(manifest.items("padded_clips", str)),
+        modalities="+".join(sorted(identity.modalities, key=modality_order)),
+        fold=identity.fold,
+        num_folds=len(store.folds),
+        seed=identity.seed,
+        precision=identity.precision,
+        weights_digest=identity.weights_digest or "",
+        padded_clips=len(record.padded_clips),
         learning_rate="",
         family=sha256_of_json(shared)[:12],
         metric="accuracy",
@@ -193,10 +199,10 @@ def _common(manifest: Manifest) -> ResultRow:
         ci_low=0.0,
         ci_high=0.0,
         macro=0.0,
-        subject_unit=get("store.subject_unit", str),
+        subject_unit=store.subject_unit,
         per_subject="",
-        device=get("provenance.device", str),
-        mirror=canonical_json(identity.get("mirror")),
+        device=record.provenance.device,
+        mirror=canonical_json(identity.mirror),
     )
 
 

@@ -193,7 +193,7 @@ def test_only_one_column_is_sorted_at_a_time(driver, page):
 def test_runs_sort_with_their_details(driver, page):
     find(driver, "#runs-table thead button").click()
     ids = [cell.text for cell in find_all(driver, "#runs-table tbody th")]
-    assert ids == sorted(run.manifest.content["id"][:12] for run in several_runs())
+    assert ids == sorted(run.record.id[:12] for run in several_runs())
     for body in find_all(driver, "#runs-table tbody"):
         row, more = body.find_elements(TAG, "tr")
         assert row.find_element(TAG, "th").text in more.get_attribute("textContent")
@@ -242,7 +242,7 @@ def test_the_filter_finds_words_in_lines_and_in_details(driver, page):
     runs = several_runs()
     field, count = find(driver, "#filter"), find(driver, "#filter-count")
     assert count.text == f"{len(runs)} of {len(runs)}"
-    wanted = runs[1].manifest.content["id"]
+    wanted = runs[1].record.id
     field.send_keys(f"CPU {wanted}")
     assert shown_runs(driver) == [wanted[:12]]
     assert count.text == f"1 of {len(runs)}"

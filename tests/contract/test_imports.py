@@ -18,6 +18,7 @@ ORDER = {
         "errors",
         "progress",
         "files",
+        "typed",
         "contract",
         "store",
         "loading",

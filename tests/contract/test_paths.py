@@ -61,7 +61,6 @@ RESULTS = {
     "mtut_bench.runs.finished.FinishedRun",
     "mtut_bench.runs.finished.Found",
     "mtut_bench.report.bundle.folder.Replaced",
-    "mtut_bench.runs.manifest.Manifest",
     "mtut_bench.runs.trained.TrainedRun",
     "mtut_bench.training.loop.Stage",
     "mtut_bench.store.verify.StoreFindings",

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from record_bench import manifest
 
 from mtut_baselines import METHODS
 from mtut_bench.cli.completing import METHOD_NAMES
@@ -71,8 +72,7 @@ def runs(tmp_path):
     ):
         folder = tmp_path / "my-runs" / place
         folder.mkdir(parents=True)
-        identity = {"method": {"name": name}, "modalities": modalities, "fold": "1"}
-        content = {"identity": identity, "method": {"name": name}}
+        content = manifest(name, {"identity.modalities": modalities})
         (folder / "manifest.json").write_text(json.dumps(content))
     (tmp_path / "my-runs" / "viva" / "broken").mkdir()
     (tmp_path / "my-runs" / "viva" / "broken" / "manifest.json").write_text("{")

@@ -7,7 +7,8 @@ import numpy as np
 from mtut_bench.contract import predictions
 from mtut_bench.files import sha256_of_json
 from mtut_bench.runs.finished import FinishedRun
-from mtut_bench.runs.manifest import Manifest
+from mtut_bench.runs.record import RunRecord
+from mtut_bench.typed import typed
 
 TITLES = {"i3d": "I3D", "mtut": "MTUT", "c3d": "C3D"}
 
@@ -76,16 +77,19 @@ def make_run(
             "subject_unit": "person",
         }
         | dict(store),
+        "test_clips": list(scores.clip_ids),
+        "test_subjects": list(subjects or ["1"] * len(labels)),
+        "test_frames": list(num_frames or [20 + 3 * n for n in range(len(labels))]),
         "padded_clips": [],
         "joint_learning_rate": dict.fromkeys(said, 0.01),
         "provenance": {"device": "cpu"},
     }
     return FinishedRun(
         folder=path,
-        manifest=Manifest(path / "manifest.json", content),
+        record=typed(content, RunRecord),
         scores=scores,
-        subjects=tuple(subjects or ["1"] * len(labels)),
-        num_frames=tuple(num_frames or [20 + 3 * n for n in range(len(labels))]),
+        subjects=tuple(content["test_subjects"]),
+        num_frames=tuple(content["test_frames"]),
     )
 
 

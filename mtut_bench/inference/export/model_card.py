@@ -48,15 +48,11 @@ def card_text(run: TrainedRun, exported: Exported, predictions: Predictions, com
         exported: the network.
         predictions: of the run on its test clips.
         command: that exported it.
-
-    Raises:
-        RunError: the run's manifest lacks a field.
     """
-    title = run.manifest.get("method.title", str)
+    title = run.record.method.title
     parts = [
         _front_matter(run),
-        f"# {escape(title)}, {escape(exported.spec.modality)}:"
-        f" {escape(run.manifest.get('store.name', str))}",
+        f"# {escape(title)}, {escape(exported.spec.modality)}: {escape(run.record.store.name)}",
         _summary(run, exported),
         _section("Accuracy", _accuracy(run, exported, predictions)),
         _section("Data", _data(run)),
@@ -73,7 +69,7 @@ def card_text(run: TrainedRun, exported: Exported, predictions: Predictions, com
 
 
 def _front_matter(run: TrainedRun) -> str:
-    tags = ["gesture-recognition", run.manifest.get("store.origin", str), run.method.name]
+    tags = ["gesture-recognition", run.record.store.origin, run.method.name]
     return "\n".join(
         [
             "---",
@@ -89,13 +85,13 @@ def _front_matter(run: TrainedRun) -> str:
 
 
 def _summary(run: TrainedRun, exported: Exported) -> str:
-    fold = escape(str(run.manifest.get("identity.fold", str)))
+    fold = escape(run.record.identity.fold)
     words = (
         f"One network of one run: it sees {escape(exported.spec.modality)} alone, was trained with"
         f" {escape(' + '.join(run.modalities))}, on the training side of fold {fold}. It is not the"
         " method's mean over folds, and not a network trained on all clips."
     )
-    if run.manifest.get("store.origin", str) == "synthetic":
+    if run.record.store.origin == "synthetic":
         words += (
             " **Trained on generated drawings, not on recordings: it shows the path, no more.**"
         )
@@ -112,49 +108,47 @@ def _accuracy(
     yield "top-1", f"{correct / total:.1%} ({correct} of {total} test clips)"
     yield "95 % interval (Wilson)", f"{low:.1%} to {high:.1%}"
     yield "chance", f"{1 / len(run.classes):.1%} (1 of {len(run.classes)} classes)"
-    people = sorted(set(run.manifest.get("test_subjects", list)))
-    unit = run.manifest.get("store.subject_unit", str)
+    people = sorted(set(run.record.test_subjects))
+    unit = run.record.store.subject_unit
     shown = ", ".join(people) if len(people) <= 12 else "see the run"
     yield "test side", f"{total} clips of {len(people)} {unit}(s): {shown}"
     yield (
         "measured",
-        f"by the run, in {run.manifest.get('identity.precision', str)} on"
-        f" {run.manifest.get('provenance.device', str)}; every test clip whole, exactly once, by"
+        f"by the run, in {run.record.identity.precision} on"
+        f" {run.record.provenance.device}; every test clip whole, exactly once, by"
         " the last epoch's network",
     )
 
 
 def _data(run: TrainedRun) -> Iterator[tuple[str, str]]:
-    store = run.manifest
-    complete = "complete" if store.get("store.complete", bool) else "a part of the dataset"
-    clips, expected = store.get("store.num_clips", int), store.get("store.expected_clips", int)
-    yield "dataset", store.get("store.dataset", str)
-    yield "origin", store.get("store.origin", str)
-    yield "source", store.get("store.source", str, type(None)) or "unknown"
-    yield "licence", store.get("store.licence", str, type(None)) or "unknown"
-    yield "store", store.get("store.name", str)
-    yield "clips", f"{clips} of {expected}, {complete}"
-    yield "content digest", store.get("store.digest", str)
+    store = run.record.store
+    complete = "complete" if store.complete else "a part of the dataset"
+    yield "dataset", store.dataset
+    yield "origin", store.origin
+    yield "source", store.source or "unknown"
+    yield "licence", store.licence or "unknown"
+    yield "store", store.name
+    yield "clips", f"{store.num_clips} of {store.expected_clips}, {complete}"
+    yield "content digest", store.digest
 
 
 def _training(run: TrainedRun, exported: Exported) -> Iterator[tuple[str, str]]:
-    manifest = run.manifest
-    identity = manifest.get("identity", dict)
-    yield "run", manifest.get("id", str)
-    yield "method", f"{manifest.get('method.title', str)} ({run.method.name})"
+    record, identity = run.record, run.record.identity
+    yield "run", record.id
+    yield "method", f"{record.method.title} ({run.method.name})"
     if run.loaded.source:
         yield "SHA-256 of the method's file", run.loaded.source
     yield "network", f"{run.method.network}, width {run.recipe.width:g}"
     yield "trained with", ", ".join(run.modalities)
-    protocol = f"{identity['protocol']['name']}, version {identity['protocol']['version']}"
-    changes = identity["overrides"]
+    protocol = f"{record.protocol.name}, version {record.protocol.version}"
+    changes = identity.overrides
     yield "protocol", f"{protocol}; changed: {json.dumps(changes)}" if changes else protocol
     yield "epochs", f"{run.recipe.epochs_alone} alone + {run.recipe.epochs_joint} joint"
-    yield "fold", f"{identity['fold']} (of: {', '.join(manifest.get('store.folds', list))})"
-    yield "seed", str(identity["seed"])
+    yield "fold", f"{identity.fold} (of: {', '.join(record.store.folds)})"
+    yield "seed", str(identity.seed)
     yield "initial weights", _initial(run, exported)
-    for note in manifest.get("weights", dict).get(exported.spec.modality, []):
-        yield "from the weight file", str(note)
+    for note in record.weights.get(exported.spec.modality, ()):
+        yield "from the weight file", note
 
 
 def _initial(run: TrainedRun, exported: Exported) -> str:
@@ -166,7 +160,7 @@ def _initial(run: TrainedRun, exported: Exported) -> str:
 
 
 def _pretrained(run: TrainedRun) -> bool:
-    return run.manifest.get("identity.weights_digest", str, type(None)) is not None
+    return run.record.identity.weights_digest is not None
 
 
 def _input(exported: Exported) -> Iterator[tuple[str, str]]:
@@ -201,13 +195,14 @@ def _input(exported: Exported) -> Iterator[tuple[str, str]]:
 def _camera(run: TrainedRun, exported: Exported) -> Iterator[tuple[str, str]]:
     modality = exported.spec.modality
     kind = behaves_like(modality)
-    yield "frames per second", f"{run.manifest.get('store.fps', int, float):g}"
+    store = run.record.store
+    yield "frames per second", f"{run.fps:g}"
     if kind == "rgb":
-        yield "colour stream", run.manifest.get("store.colour", str)
+        yield "colour stream", store.colour or "unknown"
     elif kind == "depth":
-        yield "depth", run.manifest.get("store.depth_polarity", str)
+        yield "depth", store.depth_polarity or "unknown"
     else:
-        facts = run.manifest.get("store.flow", dict).get(modality, {})
+        facts = (store.flow or {}).get(modality, {})
         yield "flow", json.dumps(facts, ensure_ascii=False)
 
 
@@ -226,10 +221,11 @@ def _differences(exported: Exported) -> Iterator[tuple[str, str]]:
 
 
 def _versions(run: TrainedRun, command: str) -> Iterator[tuple[str, str]]:
-    for name, version in run.manifest.get("provenance.versions", dict).items():
-        yield f"trained with {name}", str(version)
-    yield "trained at revision", str(run.manifest.get("provenance.git", str, type(None)))
-    yield "trained by", _without_folders(run.manifest.get("provenance.command", str))
+    made = run.record.provenance
+    for name, version in (made.versions or {}).items():
+        yield f"trained with {name}", version
+    yield "trained at revision", made.git or "unknown"
+    yield "trained by", _without_folders(made.command or "")
     yield "exported by", _without_folders(command) or "export_networks in Python"
 
 
@@ -309,17 +305,17 @@ def _limits(run: TrainedRun) -> Iterator[str]:
         "The interval above is about the test clips of one fold. Other persons, rooms, cameras or"
         " frame rates are not covered by it. Not for decisions about people, and not for safety."
     )
-    if run.manifest.get("store.origin", str) == "synthetic":
+    if run.record.store.origin == "synthetic":
         yield "Its training clips are drawn by a program: expect nothing of it on recordings."
-    if run.manifest.get("identity.precision", str) != "fp32":
+    if run.record.identity.precision != "fp32":
         yield "The run was tested in bfloat16; this file computes in float32: scores differ a bit."
 
 
 def _licence(run: TrainedRun, exported: Exported) -> Iterator[str]:
-    if run.manifest.get("store.origin", str) == "synthetic":
+    if run.record.store.origin == "synthetic":
         yield "Its training clips were generated: no terms of recordings apply."
     else:
-        licence = run.manifest.get("store.licence", str, type(None)) or "unknown"
+        licence = run.record.store.licence or "unknown"
         yield (
             "Weights that were trained on recordings may be bound by the recordings' terms"
             f" ({escape(licence)}): pass them on only if those terms allow it."

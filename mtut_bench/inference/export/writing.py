@@ -71,7 +71,7 @@ def export_networks(
     if file_format == "onnx":
         require_onnx()
     predictions = read(run.folder / "predictions.npz")
-    check_complete(predictions, run.manifest.get("test_clips", list))
+    check_complete(predictions, run.record.test_clips)
     content: dict[Path, bytes] = {}
     for modality, path in paths.items():
         exported, data = _export(run, modality, file_format, path.name, say)
@@ -117,8 +117,8 @@ def _modalities(run: TrainedRun, wanted: Sequence[str]) -> tuple[str, ...]:
 
 
 def _stem(run: TrainedRun, modality: str) -> str:
-    store, run_id = run.manifest.get("store.name", str), run.manifest.get("id", str)
-    parts = (store, run.manifest.get("method.name", str), modality, run_id[:12])
+    record = run.record
+    parts = (record.store.name, record.method.name, modality, record.id[:12])
     # A user's store or method may have a name with spaces or slashes.
     return "-".join(re.sub(r"[^\w.+-]+", "_", part) for part in parts)
 
@@ -160,28 +160,27 @@ def _write_all(content: Mapping[Path, bytes]) -> None:
 
 def _metadata(run: TrainedRun, spec: InputSpec) -> dict[str, str]:
     """Return what a file says about itself; nested values as JSON."""
-    manifest = run.manifest
-    identity = manifest.get("identity", dict)
+    record, identity, store = run.record, run.record.identity, run.record.store
     facts = network_spec(spec.modality, len(run.classes), run.recipe)
     texts = {
         "mtut_bench": __version__,
-        "run": manifest.get("id", str),
+        "run": record.id,
         "method": run.method.name,
         "method_source": run.loaded.source,
         "network": run.method.network,
         "modality": spec.modality,
         "trained_with": ",".join(run.modalities),
-        "store": manifest.get("store.name", str),
-        "dataset": manifest.get("store.dataset", str),
-        "origin": manifest.get("store.origin", str),
-        "store_digest": manifest.get("store.digest", str),
-        "fold": str(identity["fold"]),
-        "seed": str(identity["seed"]),
+        "store": store.name,
+        "dataset": store.dataset,
+        "origin": store.origin,
+        "store_digest": store.digest,
+        "fold": identity.fold,
+        "seed": str(identity.seed),
     }
     values = {
         "classes": list(run.classes),
-        "protocol": {**identity["protocol"], **identity["method"]["settings"]},
-        "overrides": identity["overrides"],
+        "protocol": {**identity.protocol, **identity.method["settings"]},
+        "overrides": identity.overrides,
         "input": spec.to_json(),
         # What Method.build_network takes.
         "network_spec": asdict(facts),

@@ -6,13 +6,14 @@ The numbers come from ``paired``, what is refused from ``arms``, the words from 
 import re
 import shlex
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
 from mtut_bench.errors import ComparisonError, UsageError, did_you_mean
 from mtut_bench.report.comparisons.sentences import Comparison, describe, not_compared
 from mtut_bench.runs.finished import FinishedRun
+from mtut_bench.runs.record import RunRecord
 from mtut_bench.runs.repeating import method_option
 from mtut_bench.statistics import comparable
 from mtut_bench.statistics.arms import Arm, Paired, gather, pair, run_id
@@ -22,7 +23,11 @@ from mtut_bench.statistics.rows import ResultRow, modality_order, result_rows
 __all__ = ["all_comparisons", "compare", "method_name"]
 
 _RUN_ID = re.compile(r"[0-9a-f]{4,64}")
-_LIMITS = {"dataset": "store.dataset", "store": "store.name", "protocol": "protocol.name"}
+_LIMITS: Mapping[str, Callable[[RunRecord], str]] = {
+    "dataset": lambda record: record.store.dataset,
+    "store": lambda record: record.store.name,
+    "protocol": lambda record: record.protocol.name,
+}
 
 
 def compare(
@@ -125,8 +130,7 @@ def _group(methods: Mapping[str, Sequence[FinishedRun]], row: ResultRow) -> list
 
 def _within(run: FinishedRun, limits: Mapping[str, str | None]) -> bool:
     return all(
-        wanted is None or run.manifest.get(_LIMITS[limit], str) == wanted
-        for limit, wanted in limits.items()
+        wanted is None or _LIMITS[limit](run.record) == wanted for limit, wanted in limits.items()
     )
 
 
@@ -160,7 +164,7 @@ def _chosen(
 
 def _unchanged(runs: Iterable[FinishedRun]) -> list[FinishedRun]:
     """Return the runs whose protocol is as it is written, without `--set` and other fold units."""
-    return [run for run in runs if not run.manifest.get("identity.overrides", dict)]
+    return [run for run in runs if not run.record.identity.overrides]
 
 
 def _left_out(runs: Iterable[FinishedRun], name: str) -> list[str]:
@@ -176,7 +180,7 @@ def _left_out(runs: Iterable[FinishedRun], name: str) -> list[str]:
 
 def method_name(run: FinishedRun) -> str:
     """Return the name of a run's method, as `--method` takes it."""
-    return str(run.manifest.get("method.name", str))
+    return run.record.method.name
 
 
 def _by_id(
@@ -184,7 +188,7 @@ def _by_id(
 ) -> FinishedRun:
     """Return the run whose id begins with some digits."""
     known = runs if _RUN_ID.fullmatch(start) else ()
-    found = [run for run in known if run.manifest.get("id", str).startswith(start)]
+    found = [run for run in known if run.record.id.startswith(start)]
     if not found:
         raise ComparisonError(
             f"There is no finished run whose id begins with {start!r}{_where(limits)}, and no "
@@ -223,11 +227,11 @@ def _nothing(
     """
     found = sorted({method_name(run) for run in kept})
     there = f"; there are runs of {', '.join(found)}" if found else ""
-    like = [method_option(run.manifest) for run in runs if method_name(run) == name]
+    like = [method_option(run.record) for run in runs if method_name(run) == name]
     option = like[0] if like else name if name in methods else ""
     given = {limit: value for limit, value in limits.items() if value}
     # The names of other runs' datasets, stores and protocols: a limit may be misspelt as well.
-    named = {limit: {run.manifest.get(_LIMITS[limit], str) for run in runs} for limit in given}
+    named = {limit: {_LIMITS[limit](run.record) for run in runs} for limit in given}
     near = "" if option else did_you_mean(name, [*found, *methods])
     for limit, value in given.items():
         near += "" if value in named[limit] else did_you_mean(value, sorted(named[limit]))

@@ -139,23 +139,23 @@ def most_confused(
 def _group(
     runs: Sequence[FinishedRun], stores: Path | None, *, num_clips: int, num_frames: int
 ) -> ConfusedGroup:
-    manifest = runs[0].manifest
-    classes = [str(name) for name in manifest.get("store.classes", list)]
+    record = runs[0].record
+    store = record.store
     tallies, num_networks = _tally(runs)
     wrong = sorted(
         (clip_id for clip_id, tally in tallies.items() if tally.num_wrong),
         key=lambda clip_id: (*tallies[clip_id].rank(), clip_id),
     )
-    clips = [_clip(clip_id, tallies[clip_id], classes) for clip_id in wrong[:num_clips]]
+    clips = [_clip(clip_id, tallies[clip_id], store.classes) for clip_id in wrong[:num_clips]]
     clips, note = _with_thumbnails(clips, runs[0], stores, num_frames)
-    overridden = manifest.get("identity.overrides", dict)
+    overridden = record.identity.overrides
     changed = f" with {', '.join(sorted(overridden))} changed" if overridden else ""
     return ConfusedGroup(
-        heading=f"{manifest.get('store.name', str)} ({manifest.get('store.origin', str)} "
-        f"recordings), protocol {manifest.get('protocol.name', str)}{changed}",
+        heading=f"{store.name} ({store.origin} recordings), protocol "
+        f"{record.protocol.name}{changed}",
         summary=_summary(tallies, num_networks),
         note=note,
-        subject_unit=manifest.get("store.subject_unit", str),
+        subject_unit=store.subject_unit,
         clips=tuple(clips),
     )
 
@@ -228,7 +228,7 @@ def _with_thumbnails(
     clips: Sequence[ConfusedClip], run: FinishedRun, stores: Path | None, num_frames: int
 ) -> tuple[list[ConfusedClip], str]:
     """Return the clips with frames where the store is the one of the runs, and a note on it."""
-    name = run.manifest.get("store.name", str)
+    name = run.record.store.name
     path = stores / f"{name}.zarr" if stores else None
     if not clips:
         return [], "No clip was ever taken for another class."
@@ -236,7 +236,7 @@ def _with_thumbnails(
         return list(clips), f"Thumbnails need the store {name}, which is not here."
     try:
         reader = StoreReader(path)
-        if reader.attributes["digest"] != run.manifest.get("store.digest", str):
+        if reader.attributes["digest"] != run.record.store.digest:
             return list(clips), (
                 f"No thumbnails: the store {name} has changed since these runs (its digest is "
                 "another)."

@@ -13,7 +13,7 @@ import numpy as np
 from mtut_bench.errors import RunError
 from mtut_bench.files import StrPath
 from mtut_bench.report.figures.groups import Arm
-from mtut_bench.runs.manifest import CURE
+from mtut_bench.runs.record import CURE
 
 __all__ = ["QUANTITIES", "Curve", "joint_start", "mean_curve", "read_log", "run_curve"]
 

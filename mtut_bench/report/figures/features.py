@@ -100,14 +100,14 @@ def _caption(
 ) -> str:
     one = seen[0]
     label = clean(group.classes[one.run.scores.labels_N[one.clip.index]])
-    identity = one.run.manifest.content["identity"]
+    identity = one.run.record.identity
     sizes = {_size(s.clip.maps[modalities[0]].shape): s.arm.label for s in seen}
     size = next(iter(sizes))
     if len(sizes) > 1:
         size = "; ".join(f"{label}: {words}" for words, label in sizes.items())
     text = (
         f"Clip {clean(one.clip.clip_id, 40)} ({label}), the first fixed test clip of fold "
-        f"{identity['fold']}, seed {identity['seed']}, never chosen by a score. Channel mean of "
+        f"{identity.fold}, seed {identity.seed}, never chosen by a score. Channel mean of "
         f"the last feature map ({size}): (a) {seen[0].arm.label}, (b) {seen[1].arm.label}; "
         "each row has its own scale, whose ends are printed beside it. In the paper's figure 6 "
         "the panels and the text agree and the caption swaps (a) and (b)."

@@ -106,17 +106,16 @@ def _group(number: int, members: Sequence[tuple[ResultRow, FinishedRun]]) -> Gro
     return Group(
         number=number,
         row=row,
-        classes=tuple(str(name) for name in run.manifest.get("store.classes", list)),
+        classes=run.record.store.classes,
         modalities=tuple(row["modalities"].split("+")),
-        subject_unit=run.manifest.get("store.subject_unit", str),
+        subject_unit=run.record.store.subject_unit,
         arms=tuple(arms),
         remark=remark,
     )
 
 
 def _place(run: FinishedRun) -> tuple[int, str]:
-    identity = run.manifest.content["identity"]
-    return int(identity["seed"]), str(identity["fold"])
+    return run.record.identity.seed, run.record.identity.fold
 
 
 def _arm(method: str, label: str, runs: Sequence[FinishedRun], num_folds: int) -> Arm:
@@ -175,7 +174,7 @@ def describe(group: Group) -> str:
     kind = name_recordings(row["origin"]).capitalize()
     total = f"{row['expected_clips']:,}"
     size = f"all {total} clips" if row["complete"] else f"{row['num_clips']:,} of {total} clips"
-    changed = _changed(group.arms[0].runs[0].manifest.get("identity.overrides", dict))
+    changed = _changed(group.arms[0].runs[0].record.identity.overrides)
     return (
         f"{kind} ({row['dataset']}, {size}; store {row['store']}), protocol "
         f"{row['protocol']}{changed}, trained on {' + '.join(group.modalities)}."

@@ -17,7 +17,7 @@ from mtut_bench.contract.types import num_channels
 from mtut_bench.errors import RunError
 from mtut_bench.files import UNREADABLE_ARRAYS
 from mtut_bench.runs.finished import FinishedRun
-from mtut_bench.runs.manifest import CURE
+from mtut_bench.runs.record import CURE
 
 __all__ = ["KeptClip", "read_kept"]
 

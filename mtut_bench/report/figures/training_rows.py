@@ -53,14 +53,14 @@ def training_csv(runs: Sequence[FinishedRun]) -> bytes:
 
 
 def _facts(run: FinishedRun) -> Mapping[str, Any]:
-    get = run.manifest.get
+    record, identity = run.record, run.record.identity
     return {
-        "run": get("id", str)[:12],
-        "store": get("store.name", str),
-        "protocol": get("protocol.name", str),
-        "overrides": canonical_json(get("identity.overrides", dict)),
-        "method": get("method.name", str),
-        "modalities": "+".join(run.manifest.items("identity.modalities", str)),
-        "fold": get("identity.fold", str),
-        "seed": get("identity.seed", int),
+        "run": record.id[:12],
+        "store": record.store.name,
+        "protocol": record.protocol.name,
+        "overrides": canonical_json(identity.overrides),
+        "method": record.method.name,
+        "modalities": "+".join(identity.modalities),
+        "fold": identity.fold,
+        "seed": identity.seed,
     }

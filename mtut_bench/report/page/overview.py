@@ -52,9 +52,6 @@ def overview(tables: Sequence[Table], runs: Sequence[FinishedRun]) -> Overview:
     Args:
         tables: all tables of the report.
         runs: all runs of the report.
-
-    Raises:
-        RunError: a manifest without a field; names it and the cure.
     """
     cells = [cell for table in tables if not table.own for cell in table.cells]
     printed = sum(cell["published"] != "" for cell in cells)
@@ -81,10 +78,10 @@ def _at_chance(cells: Sequence[CellRow]) -> bool:
 
 
 def _kind(run: FinishedRun) -> str:
-    origin = str(run.manifest.get("store.origin", str))
-    if origin != "recorded":
-        return origin
-    return "real" if run.manifest.get("store.complete", bool) else "real, partial"
+    store = run.record.store
+    if store.origin != "recorded":
+        return store.origin
+    return "real" if store.complete else "real, partial"
 
 
 def _status(runs: Sequence[FinishedRun]) -> str:
@@ -115,9 +112,9 @@ def _status(runs: Sequence[FinishedRun]) -> str:
 def _sources(runs: Sequence[FinishedRun]) -> tuple[str, ...]:
     counts: Counter[tuple[str, str, str, int, int]] = Counter()
     for run in runs:
-        get = run.manifest.get
-        clips = get("store.num_clips", int), get("store.expected_clips", int)
-        counts[get("store.name", str), get("store.dataset", str), _kind(run), *clips] += 1
+        store = run.record.store
+        clips = store.num_clips, store.expected_clips
+        counts[store.name, store.dataset, _kind(run), *clips] += 1
     return tuple(
         f"{counted(number, 'run')} on {store}: {dataset}, {kind}, {clips:,} of"
         f" {counted(of, 'clip')}."
@@ -126,16 +123,11 @@ def _sources(runs: Sequence[FinishedRun]) -> tuple[str, ...]:
 
 
 def _figures(runs: Sequence[FinishedRun], beside: str) -> tuple[tuple[str, str], ...]:
-    get = [run.manifest.get for run in runs]
     kinds = Counter(_kind(run) for run in runs)
-    methods = sorted({str(field("method.title", str)) for field in get})
-    protocols = sorted({str(field("protocol.name", str)) for field in get})
-    seeds = {field("identity.seed", int) for field in get}
-    tested = {
-        (field("store.digest", str), clip)
-        for field, run in zip(get, runs, strict=True)
-        for clip in run.scores.clip_ids
-    }
+    methods = sorted({run.record.method.title for run in runs})
+    protocols = sorted({run.record.protocol.name for run in runs})
+    seeds = {run.record.identity.seed for run in runs}
+    tested = {(run.record.store.digest, clip) for run in runs for clip in run.scores.clip_ids}
     pairs = (
         (f"finished run{_s(len(runs))}", f"{len(runs):,}"),
         ("recordings", ", ".join(sorted(kinds))),

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import UNSET
+
 from mtut_bench.files import canonical_json
 from mtut_bench.report.page.grid import Grid, plain_grid
 from mtut_bench.runs.finished import FinishedRun
-from mtut_bench.runs.manifest import Manifest
+from mtut_bench.runs.record import RunRecord
 from mtut_bench.runs.repeating import method_option
 from mtut_bench.statistics.rows import modality_order
 
@@ -35,76 +37,51 @@ def provenance(runs: Sequence[FinishedRun]) -> Provenance:
 
     Args:
         runs: in the order to show.
-
-    Raises:
-        RunError: a manifest without a field of its identity; names it and the cure.
     """
-    lines = [_line(run.manifest) for run in runs]
+    lines = [_line(run.record) for run in runs]
     return Provenance(
         grid=plain_grid("runs", "Every run behind this page", lines),
-        details=tuple(_details(run.manifest) for run in runs),
+        details=tuple(_details(run.record) for run in runs),
     )
 
 
-def _line(manifest: Manifest) -> dict[str, str]:
-    get = manifest.get
-    modalities = sorted(get("identity.modalities", list), key=modality_order)
+def _line(record: RunRecord) -> dict[str, str]:
+    identity, protocol, made = record.identity, record.protocol, record.provenance
     return {
-        "Run": get("id", str)[:12],
-        "Method": get("method.title", str),
-        "Trained on": "+".join(modalities),
-        "Store": get("store.name", str),
-        "Fold": get("identity.fold", str),
-        "Seed": str(get("identity.seed", int)),
-        "Protocol": f"{get('protocol.name', str)} v{get('protocol.version', int)}",
-        "Device": get("provenance.device", str),
-        "Seconds": _seconds(_told(manifest, "provenance.seconds")),
-        "Finished (UTC)": _moment(_told(manifest, "provenance.finished")) or _UNKNOWN,
+        "Run": record.id[:12],
+        "Method": record.method.title,
+        "Trained on": "+".join(sorted(identity.modalities, key=modality_order)),
+        "Store": record.store.name,
+        "Fold": identity.fold,
+        "Seed": str(identity.seed),
+        "Protocol": f"{protocol.name} v{protocol.version}",
+        "Device": made.device,
+        "Seconds": "" if made.seconds is UNSET else f"{made.seconds:,.0f}",
+        "Finished (UTC)": _moment(made.finished or "") or _UNKNOWN,
     }
 
 
-def _details(manifest: Manifest) -> tuple[tuple[str, str], ...]:
-    get = manifest.get
-    versions = _found(manifest, "provenance.versions")
+def _details(record: RunRecord) -> tuple[tuple[str, str], ...]:
+    identity, made = record.identity, record.provenance
     pairs = (
-        ("Run", get("id", str)),
-        ("Store", f"{get('store.name', str)}, digest {get('store.digest', str)}"),
-        ("Method", method_option(manifest)),
-        ("Command", _told(manifest, "provenance.command") or _UNKNOWN),
-        ("Git revision", _told(manifest, "provenance.git") or _UNKNOWN),
-        ("Versions", _words(versions) if isinstance(versions, Mapping) else _UNKNOWN),
-        ("Precision", get("identity.precision", str)),
-        ("Threads", _told(manifest, "provenance.threads")),
-        ("Started (UTC)", _moment(_told(manifest, "provenance.started"))),
-        ("Interrupted", "yes; the time is that of its last part" if _resumed(manifest) else "no"),
-        ("Weights", get("identity.weights_digest", str, type(None)) or "from scratch"),
-        ("Settings of the method", _settings(get("identity.method", dict))),
-        ("Settings of the protocol", _settings(get("identity.protocol", dict))),
-        ("Overridden", _words(get("identity.overrides", dict)) or "nothing"),
-        ("Learning rate of stage two", _words(get("joint_learning_rate", dict))),
-        ("Padded clips", str(len(get("padded_clips", list)))),
+        ("Run", record.id),
+        ("Store", f"{record.store.name}, digest {record.store.digest}"),
+        ("Method", method_option(record)),
+        ("Command", made.command or _UNKNOWN),
+        ("Git revision", made.git or _UNKNOWN),
+        ("Versions", _words(made.versions or {}) or _UNKNOWN),
+        ("Precision", identity.precision),
+        ("Threads", "" if made.threads is UNSET else str(made.threads)),
+        ("Started (UTC)", _moment(made.started or "")),
+        ("Interrupted", "yes; the time is that of its last part" if made.resumed else "no"),
+        ("Weights", identity.weights_digest or "from scratch"),
+        ("Settings of the method", _settings(identity.method)),
+        ("Settings of the protocol", _settings(identity.protocol)),
+        ("Overridden", _words(identity.overrides) or "nothing"),
+        ("Learning rate of stage two", _words(record.joint_learning_rate)),
+        ("Padded clips", str(len(record.padded_clips))),
     )
     return tuple((what, value) for what, value in pairs if value)
-
-
-def _found(manifest: Manifest, dotted: str) -> Any:  # noqa: ANN401 - JSON
-    """Return a field that a run may lack, or None: how long it took decides no number."""
-    value: Any = manifest.content
-    for key in dotted.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
-def _told(manifest: Manifest, dotted: str) -> str:
-    value = _found(manifest, dotted)
-    return "" if value is None else str(value)
-
-
-def _seconds(text: str) -> str:
-    try:
-        return f"{float(text):,.0f}"
-    except ValueError:
-        return ""
 
 
 def _moment(text: str) -> str:
@@ -114,10 +91,6 @@ def _moment(text: str) -> str:
     except ValueError:
         return text
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if moment.tzinfo else text
-
-
-def _resumed(manifest: Manifest) -> bool:
-    return _found(manifest, "provenance.resumed") is True
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

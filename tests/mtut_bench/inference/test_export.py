@@ -12,6 +12,7 @@ import onnxruntime
 import pytest
 import torch
 from planned import plan_runs, varied
+from record_bench import changed
 from run_bench import MACHINE, Lines
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -195,7 +196,7 @@ def test_onnx_file_is_valid_and_says_what_it_is(trained, tmp_path):
     model = onnx.load(file)
     onnx.checker.check_model(model, full_check=True)
     facts = {entry.key: entry.value for entry in model.metadata_props}
-    assert facts["run"] == run.manifest.get("id", str)
+    assert facts["run"] == run.record.id
     assert json.loads(facts["classes"]) == ["left", "right", "up"]
     assert facts["any_length"] == "true"
     assert [output.name for output in model.graph.output] == ["logits", "logits_per_step"]
@@ -345,15 +346,9 @@ def test_card_tells_accuracy_with_its_interval(trained, tmp_path):
 
 
 def test_card_escapes_names_and_tells_terms(trained, tmp_path):
-    run = trained()
-    content = json.loads(json.dumps(run.manifest.content))
-    content["store"] |= {"origin": "recorded", "licence": "CC <BY> | 4", "fps": 15.0}
-    content["identity"]["weights_digest"] = "f" * 64
-    run = replace(
-        run,
-        classes=("a|b", "<script>", "c & 'd'"),
-        manifest=replace(run.manifest, content=content),
-    )
+    changes = {"store.origin": "recorded", "store.licence": "CC <BY> | 4"}
+    run = changed(trained(), changes | {"identity.weights_digest": "f" * 64})
+    run = replace(run, classes=("a|b", "<script>", "c & 'd'"))
     (file,) = export_networks(run, "safetensors", tmp_path, modalities=("rgb",), say=str)
     card = Path(f"{file}.md").read_text()
     assert "| class 0 | a\\|b |" in card

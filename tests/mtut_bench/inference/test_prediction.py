@@ -9,10 +9,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from record_bench import changed
 
 from mtut_bench.contract.predictions import read
 from mtut_bench.contract.types import Moment
-from mtut_bench.errors import RunError, UsageError
+from mtut_bench.errors import UsageError
 from mtut_bench.inference.recordings import (
     Predictor,
     Verdict,
@@ -70,23 +71,18 @@ def test_a_test_clip_gets_its_saved_probabilities(do, make_store, tiny_methods, 
 def test_no_test_clip_is_cut(do, tiny_methods):
     run = open_run(do()[0].folder, tiny_methods)
     assert longest_clip(run) == 16  # twice the training length of 8; the longest clip has 12
-    run.manifest.content["test_frames"][0] = 40
-    assert longest_clip(run) == 40
+    assert longest_clip(changed(run, {"test_frames.0": 40})) == 40
 
 
 def test_bf16_is_for_a_gpu(do, tiny_methods):
-    run = open_run(do()[0].folder, tiny_methods)
-    run.manifest.content["identity"]["precision"] = "bf16"
+    run = changed(open_run(do()[0].folder, tiny_methods), {"identity.precision": "bf16"})
     assert open_predictor(run, "rgb", CPU).precision == "fp32"
 
 
-def test_a_network_or_fact_that_is_missing_is_named(do, tiny_methods):
+def test_a_network_that_is_missing_is_named(do, tiny_methods):
     run = open_run(do()[0].folder, tiny_methods)
     with pytest.raises(UsageError, match="no network for 'flow'"):
         open_predictor(run, "flow", CPU)
-    del run.manifest.content["store"]["fps"]
-    with pytest.raises(RunError, match=r"has no 'store\.fps'"):
-        open_predictor(run, "rgb", CPU)
 
 
 # Windows

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,6 @@ from mtut_bench.errors import ComparisonError, RunError, UsageError
 from mtut_bench.report.comparisons.compare import _by_id, all_comparisons, compare
 from mtut_bench.report.comparisons.phrases import p_value
 from mtut_bench.report.tables.published_tables import Table
-from mtut_bench.runs.manifest import Manifest
 from mtut_bench.statistics.paired import correct_for_family, doubts
 
 OFFICIAL = {"folds": ["official"], "fold": "official"}
@@ -247,7 +247,7 @@ def test_a_side_may_be_runs_by_id(tmp_path):
     plain = next(
         run.folder.name
         for run in found(tmp_path)
-        if run.folder != variant and run.manifest.get("method.name", str) == "mtut"
+        if run.folder != variant and run.record.method.name == "mtut"
     )
     assert "mtut 75.0 % against i3d 50.0 %" in compared(tmp_path, plain).sentences[0]
     with pytest.raises(ComparisonError, match="overridden options"):
@@ -359,15 +359,15 @@ def test_runs_of_one_side_that_contradict_each_other_are_refused(tmp_path, part,
 
 def test_ids_may_be_shortened_and_written_in_capitals(tmp_path):
     other()(tmp_path)
-    full = {run.manifest.get("method.name", str): run.manifest for run in found(tmp_path)}
-    a, b = (full[name].get("id", str) for name in ("mtut", "i3d"))
+    full = {run.record.method.name: run.record for run in found(tmp_path)}
+    a, b = (full[name].id for name in ("mtut", "i3d"))
     for names in ((a[:4], b[:5]), (a[:12].upper(), b), (f"{a[:6]}, {a}", "i3d")):
         assert "mtut 75.0 % against i3d 50.0 %" in compared(tmp_path, *names).sentences[0]
 
 
 def test_what_is_no_id_is_refused_as_one(tmp_path):
     other()(tmp_path)
-    start = found(tmp_path)[0].manifest.get("id", str)[:12]
+    start = found(tmp_path)[0].record.id[:12]
     for name, words in (("ffff0000", "ffff0000"), (f"{start},zz", "zz"), (f"{start[:3]},", "")):
         with pytest.raises(ComparisonError, match="no finished run whose id begins with") as fault:
             compared(tmp_path, name)
@@ -378,7 +378,7 @@ def test_what_is_no_id_is_refused_as_one(tmp_path):
 def test_digits_that_several_ids_begin_with_are_refused():
     class Run:
         def __init__(self, run_id):
-            self.folder, self.manifest = Path(run_id[:12]), Manifest(Path(), {"id": run_id})
+            self.folder, self.record = Path(run_id[:12]), SimpleNamespace(id=run_id)
 
     runs = [Run(f"abcd{n}".ljust(64, "0")) for n in range(2)]
     assert _by_id(runs, "abcd1", {}) is runs[1]

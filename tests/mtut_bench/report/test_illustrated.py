@@ -27,7 +27,8 @@ def drawn_once(monkeypatch):
 
     def draw(runs, **means):
         key = tuple(
-            (run.manifest.path.read_bytes(), run.scores.scores_MNK.tobytes()) for run in runs
+            ((run.folder / "manifest.json").read_bytes(), run.scores.scores_MNK.tobytes())
+            for run in runs
         )
         if key not in _DRAWN:
             _DRAWN[key] = drawn(runs, **means)

@@ -16,8 +16,8 @@ from page_bench import (
     tables_of,
     whole_page,
 )
+from record_bench import changed
 
-from mtut_bench.errors import RunError
 from mtut_bench.report.page import render_page
 from mtut_bench.report.page.grid import grid, plain_grid, sort_number
 from mtut_bench.report.tables.published_tables import Table
@@ -256,24 +256,16 @@ def test_provenance_shows_the_manifest():
     runs = several_runs()
     text = "".join(Page(whole_page(render_page)).text)
     for run in runs:
-        assert run.manifest.content["id"] in text
+        assert run.record.id in text
     assert "2026-01-02 02:04:05" in text  # 03:04:05+01:00 in UTC
     assert "torch 2.11" in text
     assert "batch_size 6" in text
 
 
 def test_a_run_that_lacks_times_is_shown_without_them():
-    run = finished_run(scores_of([0], [0]))
-    run.manifest.content["provenance"] = {"device": "cpu"}
+    run = changed(finished_run(scores_of([0], [0])), {"provenance": {"device": "cpu"}})
     text = "".join(Page(render_page(title="R", **(NOTHING | {"runs": (run,)}))).text)
     assert "not recorded" in text
-
-
-def test_a_run_without_its_identity_is_refused():
-    run = finished_run(scores_of([0], [0]))
-    del run.manifest.content["identity"]["fold"]
-    with pytest.raises(RunError, match=r"identity\.fold"):
-        render_page(title="R", **(NOTHING | {"runs": (run,)}))
 
 
 def test_comparisons_show_sentences_table_and_notes():

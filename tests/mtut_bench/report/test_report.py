@@ -320,8 +320,9 @@ def test_runs_in_progress_are_counted_and_other_folders_passed_over(tmp_path):
         (lambda folder: (folder / "manifest.json").write_text('{"format_'), "manifest.json"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "format version None"),
         (lambda folder: (folder / "predictions.npz").unlink(), "predictions.npz is missing"),
-        (lambda folder: edit(folder, store={}), "store.digest"),
-        (lambda folder: edit(folder, id="f" * 64), "belongs to run ffffffffffff"),
+        (lambda folder: edit(folder, store={}), "has no 'store.name'"),
+        (lambda folder: edit(folder, id="f" * 64), "has an 'id'"),
+        (lambda folder: folder.rename(folder.with_name("f" * 12)), "not to this folder"),
         (lambda folder: edit(folder, provenance={"device": 3}), "device' = 3"),
     ],
 )

@@ -29,7 +29,7 @@ def test_stage_two_of_every_run_is_kept_as_numbers(tmp_path):
     ]
     assert float(found[0]["cross_entropy"]) == 0.1 + 0.2
     assert [r["overrides"] for r in found] == ["{}", '{"beta":1.0}', '{"beta":1.0}']
-    assert {r["run"] for r in found} == {run.manifest.get("id", str)[:12] for run in (alone, mtut)}
+    assert {r["run"] for r in found} == {run.record.id[:12] for run in (alone, mtut)}
 
 
 def test_without_logs_there_is_no_file(tmp_path):

@@ -4,30 +4,20 @@ import shlex
 from pathlib import Path
 
 import pytest
+from record_bench import DELETED, manifest
 from typer.main import get_command
 
 from mtut_bench.cli import app
-from mtut_bench.runs.manifest import Manifest
+from mtut_bench.runs.record import RunRecord
 from mtut_bench.runs.repeating import command_like, method_option
+from mtut_bench.typed import typed
+
+OWN = {"identity.method.source": "f" * 64}
 
 
-def manifest(method=None, command="mtut-bench run", source="", **identity):
-    return Manifest(
-        Path("manifest.json"),
-        {
-            "identity": {
-                "method": {"name": "mutual", "source": source},
-                "modalities": ["rgb", "depth"],
-                "precision": "fp32",
-                "overrides": {},
-                **identity,
-            },
-            "method": {"name": "mutual"} | (method or {}),
-            "store": {"name": "my store"},
-            "protocol": {"name": "demo"},
-            "provenance": {"command": command},
-        },
-    )
+def record(command="mtut-bench run", **changes):
+    changes |= {"store.name": "my store", "provenance.command": command}
+    return typed(manifest("mutual", changes), RunRecord)
 
 
 def parsed(command):
@@ -40,9 +30,8 @@ def parsed(command):
 
 def test_everything_that_makes_runs_alike_is_in_the_command():
     overrides = {"gradient_clip": None, "crop": 112, "lambda": 0.5, "fold_unit": "user"}
-    like = manifest(
-        command="mtut-bench run --data 'my data' --fold 1", precision="bf16", overrides=overrides
-    )
+    command = "mtut-bench run --data 'my data' --fold 1"
+    like = record(command, **{"identity.precision": "bf16", "identity.overrides": overrides})
     found = parsed(command_like(like, "2,3", 4))
     assert (found["store"], found["protocol"]) == ("my store", "demo")
     assert (found["fold"], found["seed"], found["modalities"]) == ("2,3", 4, "rgb,depth")
@@ -56,22 +45,18 @@ def test_everything_that_makes_runs_alike_is_in_the_command():
     ("changes", "expected"),
     [
         ({}, "mutual"),
-        (
-            {"source": "f" * 64, "method": {"file": "my methods/a.py:build"}},
-            "my methods/a.py:build",
-        ),
+        (OWN | {"method.file": "my methods/a.py:build"}, "my methods/a.py:build"),
         # A manifest of an earlier release.
-        ({"source": "f" * 64, "command": "mtut-bench run --method b.py:make"}, "b.py:make"),
-        ({"source": "f" * 64, "command": "mtut-bench run --study 'broken"}, "mutual"),
+        (OWN | {"command": "mtut-bench run --method b.py:make"}, "b.py:make"),
+        (OWN | {"command": "mtut-bench run --study 'broken"}, "mutual"),
     ],
 )
 def test_an_own_method_is_named_by_its_file(changes, expected):
-    like = manifest(**changes)
+    like = record(**changes)
     assert method_option(like) == expected
     assert parsed(command_like(like, "1", 0))["method"] == expected
 
 
-def test_a_manifest_without_provenance_names_no_folder():
-    like = manifest()
-    del like.content["provenance"]
+def test_a_manifest_without_a_command_names_no_folder():
+    like = record(command=DELETED)
     assert parsed(command_like(like, "1", 0))["data"] == Path("data")

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from mtut_bench.cli import app
@@ -26,8 +27,9 @@ def test_a_study_is_read_whole(tmp_path):
         + BLOCK
         + ('folds = ["1"]\nmodalities = ["rgb", "depth"]\nset = ["beta=1"]\n' + BLOCK)
     )
-    first = Block("b", "s", ("i3d",), (0,), ("rgb", "depth"), ("1",), ("beta=1",))
-    expected = Study("t", "demo", "viva", (first, Block("b", "s", ("i3d",), (0,))))
+    plain = Block(title="b", store="s", methods=("i3d",), seeds=(0,))
+    first = replace(plain, modalities=("rgb", "depth"), folds=("1",), settings=("beta=1",))
+    expected = Study(title="t", protocol="demo", dataset="viva", blocks=(first, plain))
     assert read_study(write(tmp_path, text)) == expected
 
 
@@ -40,6 +42,14 @@ def test_a_study_is_read_whole(tmp_path):
         (HEAD + "block = 3", "block = 3"),
         (HEAD + "block = [3]", "block 1 is no table"),
         (HEAD + BLOCK + "speed = 3", "block 1 has an unknown key 'speed'"),
+        ("titel = 3\n" + HEAD + BLOCK, "study has an unknown key 'titel'"),
+        (HEAD + BLOCK + BLOCK + "set = 3", "block 2 has set = 3"),
+        (HEAD + BLOCK + 'folds = ["1", "1"]', r"folds = \['1', '1'\]"),
+        (HEAD + BLOCK + "folds = []", r"folds = \[\]"),
+        (HEAD + BLOCK.replace('"s"', '" "'), "store = ' '"),
+        (HEAD + BLOCK.replace('["i3d"]', '["i3d", ""]'), r"methods = \['i3d', ''\]"),
+        (HEAD.replace('"t"', "3") + BLOCK, "study has title = 3"),
+        (HEAD + "block = []", r"study has block = \[\]"),
         (HEAD + "[[block]]\nseeds = [0]", "block 1 has no 'title'"),
         (HEAD + BLOCK.replace("[0]", "[true]"), r"seeds = \[True\]"),
         (HEAD + BLOCK.replace("[0]", "[-1]"), r"seeds = \[-1\]"),
@@ -54,6 +64,12 @@ def test_a_study_that_is_none_is_refused_with_file_and_place(tmp_path, text, wor
     with pytest.raises(UsageError, match=words) as caught:
         read_study(path)
     assert str(path) in caught.value.what
+
+
+def test_a_near_key_is_suggested(tmp_path):
+    with pytest.raises(UsageError) as caught:
+        read_study(write(tmp_path, HEAD + BLOCK + 'fold = ["1"]'))
+    assert caught.value.cure.startswith("Did you mean folds? Known are: title, store,")
 
 
 def test_a_study_that_cannot_be_read_is_named(tmp_path):

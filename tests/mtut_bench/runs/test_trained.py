@@ -10,6 +10,7 @@ from run_bench import MACHINE, Lines
 from mtut_bench.contract.method_file import LoadedMethod
 from mtut_bench.contract.predictions import read
 from mtut_bench.errors import RunError, UsageError
+from mtut_bench.files import sha256_of_json
 from mtut_bench.runs.execute import execute
 from mtut_bench.runs.trained import find_run, open_run
 from mtut_bench.store.reader import StoreReader
@@ -22,6 +23,8 @@ def edit(folder, change):
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
     change(manifest)
+    # As if the run had been so.
+    manifest["id"] = sha256_of_json(manifest["identity"])
     path.write_text(json.dumps(manifest))
 
 
@@ -66,7 +69,10 @@ def test_a_network_that_is_cut_is_named(do, tiny_methods, keep):
 
 def test_a_network_of_another_shape_is_refused(do, tiny_methods):
     folder = do()[0].folder
-    edit(folder, lambda m: m["store"]["classes"].append("more"))
+    edit(
+        folder,
+        lambda m: (m["store"]["classes"].append("more"), m["identity"].update(num_classes=4)),
+    )
     with pytest.raises(RunError, match="cannot be loaded"):
         open_run(folder, tiny_methods).network("rgb")
 
@@ -94,6 +100,14 @@ def test_settings_of_another_release_are_refused(do, tiny_methods):
     folder = do()[0].folder
     edit(folder, lambda m: m["identity"]["protocol"].update(stretch=1))
     with pytest.raises(RunError, match=r'does not know: \["stretch"\]'):
+        open_run(folder, tiny_methods)
+
+
+@pytest.mark.parametrize("name", ["fps", "frame_size"])
+def test_a_run_that_does_not_say_what_its_frames_are_is_refused(do, tiny_methods, name):
+    folder = do()[0].folder
+    edit(folder, lambda m: m["store"].pop(name))
+    with pytest.raises(RunError, match=rf"manifest\.json has no 'store\.{name}'"):
         open_run(folder, tiny_methods)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from figure_runs import make_run
 from planned import plan_runs
+from record_bench import changed
 
 from mtut_bench.cli.options import Size
 from mtut_bench.cli.paths import store_path
@@ -54,12 +55,7 @@ def made(folder, changes, **options):
         del said["depth"]
     store = {"origin": "recorded", "complete": True, "dataset": "viva", "num_clips": 4}
     run = make_run(folder, said=said, store=store, identity={"mirror": None}, **options)
-    content = run.manifest.content
-    content["protocol"] |= {"name": "paper", "tables": ["1"]}
-    for path, value in changes.items():
-        part, key = path.split(".")
-        content[part][key] = value
-    return run
+    return changed(run, {"protocol.name": "paper", "protocol.tables": ["1"]} | changes)
 
 
 def two(folder, name, methods=("i3d", "mtut"), seeds=(0, 0)):
@@ -68,7 +64,7 @@ def two(folder, name, methods=("i3d", "mtut"), seeds=(0, 0)):
     changes = dict(CHANGES[name])
     second = made(folder, changes, method=methods[1], seed=seeds[1])
     if name == "settings" and methods[1] == "mtut":
-        second.manifest.content["identity"]["method"]["name"] = "mtut"
+        second = changed(second, {"identity.method.name": "mtut"})
     return [first, second]
 
 

@@ -229,9 +229,7 @@ def changed(runs, **changes):
     """Two seeds as they are found, the second with other predictions or persons."""
     for seed in (0, 1):
         add_random(runs, seed)
-    first, second = sorted(
-        find_runs(runs).runs, key=lambda run: run.manifest.get("identity.seed", int)
-    )
+    first, second = sorted(find_runs(runs).runs, key=lambda run: run.record.identity.seed)
     scores = replace(second.scores, **changes.pop("scores", {}))
     return [first, replace(second, scores=scores, **changes)]
 

@@ -4,29 +4,19 @@ import json
 import shutil
 
 import pytest
+from record_bench import DELETED, edited
 from report_bench import add_run, edit, names_in, report
 
 from mtut_bench.errors import MtutBenchError, PredictionError, RunError
 from mtut_bench.files import sha256_of_json
 from mtut_bench.runs.finished import find_runs
-from mtut_bench.runs.manifest import CURE, check_identity, read_manifest
-
-DELETED = object()
+from mtut_bench.runs.record import CURE, read_record, read_stage, write_record
 
 
 def change(folder, dotted, value):
-    """Set or delete one field; a number in the name is an index of a list."""
+    """Set or delete one field of a manifest."""
     path = folder / "manifest.json"
-    manifest = json.loads(path.read_text())
-    *outer, last = (int(key) if key.isdigit() else key for key in dotted.split("."))
-    part = manifest
-    for key in outer:
-        part = part[key]
-    if value is DELETED:
-        del part[last]
-    else:
-        part[last] = value
-    path.write_text(json.dumps(manifest))
+    path.write_text(json.dumps(edited(json.loads(path.read_text()), {dotted: value})))
 
 
 def rename(folder):
@@ -42,10 +32,17 @@ def rename(folder):
     ("dotted", "value", "words"),
     [
         ("joint_learning_rate.rgb", DELETED, "has no 'joint_learning_rate.rgb'"),
-        ("joint_learning_rate.rgb", None, "'joint_learning_rate.rgb' = None"),
-        ("joint_learning_rate.rgb", "x", "'joint_learning_rate.rgb' = 'x'"),
-        ("joint_learning_rate.rgb", [], "'joint_learning_rate.rgb' = []"),
-        ("joint_learning_rate", [], "has no 'joint_learning_rate.rgb'"),
+        # Of a mapping all is shown.
+        ("joint_learning_rate.rgb", None, "'joint_learning_rate' = {'rgb': None, "),
+        ("joint_learning_rate.rgb", "x", "'joint_learning_rate' = {'rgb': 'x', "),
+        ("joint_learning_rate.rgb", True, "'joint_learning_rate' = {'rgb': True, "),
+        ("joint_learning_rate", [], "'joint_learning_rate' = []"),
+        ("identity.fold", DELETED, "has no 'identity.fold'"),
+        ("identity.seed", "0", "'identity.seed' = '0': expected `int`, got `str`"),
+        ("store.digest", DELETED, "has no 'store.digest'"),
+        ("store", [], "'store' = []: expected `object`, got `array`"),
+        ("method", DELETED, "has no 'method'"),
+        ("provenance.device", None, "'provenance.device' = None: expected `str`, got `null`"),
         ("test_clips.0", None, "'test_clips[0]' = None"),
         ("test_clips.0", 3, "'test_clips[0]' = 3"),
         ("test_clips.1", [], "'test_clips[1]' = []"),
@@ -132,7 +129,7 @@ def test_deep_nesting_is_refused(tmp_path):
 )
 def test_a_manifest_that_contradicts_itself_is_refused(tmp_path, dotted, value, words):
     folder = add_run(tmp_path / "runs")
-    check_identity(read_manifest(folder / "manifest.json"))
+    read_record(folder / "manifest.json")
     change(folder, dotted, value)
     with pytest.raises(RunError) as fault:
         report(tmp_path)
@@ -140,9 +137,80 @@ def test_a_manifest_that_contradicts_itself_is_refused(tmp_path, dotted, value, 
     assert fault.value.cure == CURE
 
 
+OPTIONAL = (
+    ("joint_learning_rate", "precision_check", "weights", "padded_clips", "stages", "validation")
+    + ("method.file", "store.fps", "store.frame_size", "store.colour", "store.depth_polarity")
+    + ("store.flow", "store.source", "store.licence", "store.modalities", "identity.mirror")
+    + ("provenance.versions", "provenance.git", "provenance.command", "provenance.seconds")
+)
+
+
+def test_a_record_that_is_read_and_written_is_the_same_file(do, make_store, make_rows, tmp_path):
+    rows = make_rows(9, subjects=("1", "2", "3"), splits=("train", "val", "test"))
+    store = make_store("validated", rows=rows, fold_rule="split")
+    plans = do("mtut")[0], do("mtut", store=store, fold="official")[0]
+    assert read_record(plans[0].folder / "manifest.json").validation is None
+    assert read_record(plans[1].folder / "manifest.json").validation.clips == 3
+    again = tmp_path / "again.json"
+    for plan in plans:
+        path = plan.folder / "manifest.json"
+        write_record(again, read_record(path))
+        assert again.read_bytes() == path.read_bytes()
+        for path in (plan.stage_folder(m) / "manifest.json" for m in plan.modalities):
+            write_record(again, read_stage(path))
+            assert again.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_what_an_earlier_release_did_not_write_stays_away(do, tmp_path, name):
+    content = json.loads((do("mtut")[0].folder / "manifest.json").read_text())
+    content |= {"validation": {"clips": 3, "accuracy": {"rgb": 0.5}}}
+    edited(content, {name: DELETED})
+    content["id"] = sha256_of_json(content["identity"])
+    (tmp_path / "manifest.json").write_text(json.dumps(content))
+    write_record(tmp_path / "again.json", read_record(tmp_path / "manifest.json"))
+    defaults = {"joint_learning_rate": {}, "precision_check": None, "weights": {}}
+    defaults |= {"padded_clips": [], "stages": {}}
+    expected = content | {k: v for k, v in defaults.items() if k == name}
+    assert json.loads((tmp_path / "again.json").read_text()) == expected
+
+
+def test_what_a_newer_release_adds_is_passed_over(tmp_path):
+    path = add_run(tmp_path / "runs") / "manifest.json"
+    before = read_record(path)
+    content = json.loads(path.read_text())
+    for part in (content, content["store"], content["method"], content["provenance"]):
+        part["added"] = {"later": 1}
+    path.write_text(json.dumps(content))
+    assert read_record(path) == before
+
+
+def test_a_stage_without_files_is_a_checkpoint_and_a_damaged_one_is_named(tmp_path):
+    path = tmp_path / "manifest.json"
+    content = {"format_version": 2, "id": "0" * 64, "identity": {"network": "i3d"}}
+    content["provenance"] = {"device": "cpu"}
+    path.write_text(json.dumps(content))
+    assert read_stage(path).files == ("checkpoint.pt",)
+    path.write_text(json.dumps(content | {"files": ["a.npy", 3]}))
+    with pytest.raises(RunError, match=r"manifest\.json has 'files\[1\]' = 3"):
+        read_stage(path)
+
+
+def test_a_method_without_a_learning_rate_has_rows(tmp_path):
+    folder = add_run(tmp_path / "runs", origin="synthetic")
+    for name in ("joint_learning_rate", "padded_clips"):
+        change(folder, name, DELETED)
+    result = report(tmp_path)
+    assert {(row["learning_rate"], row["padded_clips"]) for row in result.rows} == {("", 0)}
+    assert "Learning rate" not in (tmp_path / "out" / "tables.md").read_text()
+    # Kept rows are read as they were written.
+    (tmp_path / "runs").rename(tmp_path / "elsewhere")
+    assert report(tmp_path).rows == result.rows
+
+
 def test_runs_of_the_trainer_agree_with_themselves(do):
     plan, _ = do("mtut")
-    check_identity(read_manifest(plan.folder / "manifest.json"))
+    assert read_record(plan.folder / "manifest.json").hashed == plan.identity
     assert len(find_runs(plan.runs).runs) == 1
 
 

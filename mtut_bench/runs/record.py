@@ -1,0 +1,399 @@
+"""What a run leaves on disk as one typed record: its manifest, written last and read here alone.
+
+The layout of ``manifest.json`` is that of the structs. What an earlier release did not write yet is
+UNSET or has a default; what a newer one may add is passed over.
+"""
+
+import math
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from mtut_bench.errors import RunError
+from mtut_bench.files import StrPath, read_json, sha256_of_json, write_json
+from mtut_bench.typed import MisfitError, typed
+
+__all__ = [
+    "CURE",
+    "FORMAT_VERSION",
+    "Identity",
+    "MethodRecord",
+    "ProtocolRecord",
+    "Provenance",
+    "RunRecord",
+    "StageRecord",
+    "StoreRecord",
+    "Validation",
+    "read_record",
+    "read_stage",
+    "refuse",
+    "write_record",
+]
+
+FORMAT_VERSION = 2
+"""Version of the manifests that are written and read."""
+
+CURE = (
+    "To leave the run out, move its folder out of the runs; to have it again, restore the file or "
+    "repeat the run."
+)
+"""What to do about a run that cannot be read."""
+
+_MAX_DEPTH = 30
+_SHOWN = 80
+_Record = TypeVar("_Record", "RunRecord", "StageRecord")
+
+
+class MethodRecord(Struct, frozen=True, kw_only=True):
+    """The method of a run.
+
+    Attributes:
+        name: as ``run --method`` takes it.
+        title: as tables print it.
+        fusion_title: the same, of several modalities fused.
+        file: where a user's own method came from, "" for ours.
+    """
+
+    name: str
+    title: str
+    fusion_title: str
+    file: str | UnsetType = UNSET
+
+
+class ProtocolRecord(Struct, frozen=True, kw_only=True):
+    """The protocol of a run.
+
+    Attributes:
+        name: one of PROTOCOLS.
+        version: of its numbers.
+        tables: published ones that it may fill.
+    """
+
+    name: str
+    version: int
+    tables: tuple[str | int, ...]
+
+
+class StoreRecord(Struct, frozen=True, kw_only=True):
+    """The store of a run; what no statistics ask is UNSET in early manifests.
+
+    Attributes:
+        name: of its folder, without the ending.
+        dataset, origin, complete, expected_clips, digest, subject_unit, source, licence: as in the
+            store's attributes.
+        num_clips: that it holds.
+        modalities: that it holds.
+        folds: names of all.
+        classes: names, in the order of the scores.
+        frame_size: (height, width), pixels.
+        fps: frames per second.
+        colour, depth_polarity, flow: how a recording becomes what a network of this run takes.
+    """
+
+    name: str
+    dataset: str
+    origin: str
+    complete: bool
+    num_clips: int
+    expected_clips: int
+    digest: str
+    modalities: tuple[str, ...] | UnsetType = UNSET
+    folds: tuple[str, ...]
+    classes: tuple[str, ...]
+    subject_unit: str
+    frame_size: tuple[int, int] | UnsetType = UNSET
+    fps: int | float | UnsetType = UNSET
+    colour: str | UnsetType = UNSET
+    depth_polarity: str | UnsetType = UNSET
+    flow: dict[str, dict[str, Any]] | UnsetType = UNSET
+    source: str | UnsetType | None = UNSET
+    licence: str | UnsetType | None = UNSET
+
+
+class Provenance(Struct, frozen=True, kw_only=True):
+    """By what something was computed; but for the device it decides no number and may be UNSET.
+
+    Attributes:
+        device: 'cpu' or the name of the GPU.
+        threads: of torch.
+        versions: of the program and what it computes with.
+        git: revision of the source tree, None outside one.
+        command: what the user typed.
+        started, finished: ISO 8601, UTC; of a run alone, as all that follow.
+        seconds: it took; of an interrupted run those of its last part.
+        resumed: whether it was interrupted.
+    """
+
+    device: str
+    threads: int | UnsetType = UNSET
+    versions: dict[str, str] | UnsetType = UNSET
+    git: str | UnsetType | None = UNSET
+    command: str | UnsetType = UNSET
+    started: str | UnsetType = UNSET
+    finished: str | UnsetType = UNSET
+    seconds: int | float | UnsetType = UNSET
+    resumed: bool | UnsetType = UNSET
+
+
+class Validation(Struct, frozen=True, kw_only=True):
+    """What the last update scores on the validation clips; it chooses nothing.
+
+    Attributes:
+        clips: number of them.
+        accuracy: by modality, and of all 'fused'; in [0, 1].
+    """
+
+    clips: int
+    accuracy: dict[str, float]
+
+
+class Identity(Struct, frozen=True, kw_only=True):
+    """All that decides the numbers of a run; see :func:`mtut_bench.runs.spec.plan_run`.
+
+    Attributes:
+        protocol: its settings, by their public names.
+        overrides: settings that the user changed.
+        method: name, settings and the digest of a user's own file.
+        modalities: trained on, in the project's order.
+        store_digest: of the content.
+        num_classes: of the store.
+        fold: the one that is tested.
+        mirror: class that each turns into when a clip is mirrored, -1 for none; None: unknown.
+        seed: of every draw.
+        precision: 'fp32' or 'bf16'.
+        weights_digest: of the pretrained weights, None from scratch.
+    """
+
+    protocol: dict[str, Any]
+    overrides: dict[str, Any]
+    method: dict[str, Any]
+    modalities: tuple[str, ...]
+    store_digest: str
+    num_classes: int
+    fold: str
+    mirror: tuple[int, ...] | None = None
+    seed: int
+    precision: str
+    weights_digest: str | None = None
+
+
+class _Identified(Struct):
+    """The identity in its place, for the name of a field that does not fit."""
+
+    identity: Identity
+
+
+# dict: a place for the cached identity.
+class RunRecord(Struct, frozen=True, kw_only=True, dict=True):
+    """The manifest of a run.
+
+    Attributes:
+        id: SHA-256 of the identity.
+        state: 'complete'.
+        hashed: the identity as it is written: ``identity`` has its fields.
+        stages: first 12 digits of the ids of first stages, by modality.
+        test_clips: ids, all of the fold's test side.
+        test_subjects: who is seen in each.
+        test_frames: length of each.
+        joint_learning_rate: of stage two by modality; {} for a method without one.
+        precision_check: what was found before training, None in fp32.
+        weights: what became of each pretrained file, by modality.
+        padded_clips: test clips shorter than the network's minimum.
+        validation: None where the fold has no validation clips.
+    """
+
+    format_version: int = FORMAT_VERSION
+    id: str
+    state: str
+    hashed: dict[str, Any] = msgspec.field(name="identity")
+    stages: dict[str, str] = {}
+    method: MethodRecord
+    protocol: ProtocolRecord
+    store: StoreRecord
+    test_clips: tuple[str, ...]
+    test_subjects: tuple[str, ...]
+    test_frames: tuple[int, ...]
+    provenance: Provenance
+    joint_learning_rate: dict[str, int | float] = {}
+    precision_check: dict[str, Any] | None = None
+    weights: dict[str, tuple[str, ...]] = {}
+    padded_clips: tuple[str, ...] = ()
+    validation: Validation | None = None
+
+    @cached_property
+    def identity(self) -> Identity:
+        """What was hashed, field by field."""
+        return typed({"identity": self.hashed}, _Identified).identity
+
+
+class StageRecord(Struct, frozen=True, kw_only=True):
+    """The manifest of what runs share, as a first stage.
+
+    Attributes:
+        id: SHA-256 of the identity.
+        identity: all that its content depends on.
+        files: that belong to it.
+        provenance: by what it was made.
+    """
+
+    format_version: int = FORMAT_VERSION
+    id: str
+    identity: dict[str, Any]
+    # Before manifests named files, all were first stages.
+    files: tuple[str, ...] = ("checkpoint.pt",)
+    provenance: Provenance
+
+
+def read_record(path: StrPath) -> RunRecord:
+    """Return the record of a run.
+
+    Args:
+        path: its ``manifest.json``.
+
+    Raises:
+        RunError: unreadable, of another format version, with a field that is missing or of another
+            type, with a text or number that no other file can hold, with an id that is not that of
+            its identity, or with something said twice that differs; names file, field and cure.
+    """
+    path = Path(path)
+    record = _read(path, RunRecord)
+    _check_identity(path, record)
+    return record
+
+
+def read_stage(path: StrPath) -> StageRecord:
+    """Return the record of what runs share.
+
+    Args:
+        path: its ``manifest.json``.
+
+    Raises:
+        RunError: as ``read_record``; delete the folder, and it is made again.
+    """
+    return _read(Path(path), StageRecord)
+
+
+def write_record(path: StrPath, record: RunRecord | StageRecord) -> None:
+    """Write the record of a run or of what runs share, atomically.
+
+    Args:
+        path: ``manifest.json``.
+        record: what to write.
+    """
+    content = msgspec.to_builtins(record)
+    if isinstance(record, RunRecord) and record.validation is None:
+        del content["validation"]
+    write_json(path, content)
+
+
+def refuse(path: StrPath, complaint: str) -> NoReturn:
+    """Raise a fault of a run's manifest.
+
+    Args:
+        path: of the manifest.
+        complaint: what is wrong; follows the path in the message.
+
+    Raises:
+        RunError: always.
+    """
+    raise RunError(f"{path} {complaint}.", CURE)
+
+
+def _read(path: Path, kind: type[_Record]) -> _Record:
+    content = read_json(path, RunError, CURE)
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if type(version) is not int or version != FORMAT_VERSION:
+        raise RunError(
+            f"{path} has format version {_shown(version)}; this release reads {FORMAT_VERSION}.",
+            "To leave the run out, move its folder out of the runs, or report with the release "
+            "that wrote it.",
+        )
+    _check_values(path, content)
+    try:
+        record = typed(content, kind)
+        # Read now, so that a fault in it is one of this file.
+        _ = record.identity
+    except MisfitError as misfit:
+        if misfit.fault == "missing":
+            refuse(path, f"has no {misfit.field!r}")
+        reason = misfit.reason[0].lower() + misfit.reason[1:]
+        refuse(path, f"has {misfit.field!r} = {_shown(misfit.value)}: {reason}")
+    return record
+
+
+def _check_identity(path: Path, record: RunRecord) -> None:
+    """Refuse a manifest that was changed: nothing that it says twice may differ."""
+    identity, store = record.identity, record.store
+    said = {
+        "protocol.name": record.protocol.name,
+        "protocol.version": record.protocol.version,
+        "method.name": record.method.name,
+        "store.digest": store.digest,
+    }
+    identified = {
+        "identity.protocol.name": identity.protocol.get("name"),
+        "identity.protocol.version": identity.protocol.get("version"),
+        "identity.method.name": identity.method.get("name"),
+        "identity.store_digest": identity.store_digest,
+    }
+    for (name, value), (other, its) in zip(said.items(), identified.items(), strict=True):
+        if value != its:
+            refuse(path, f"has {name!r} = {_shown(value)} and {other!r} = {_shown(its)}")
+    if len(store.classes) != identity.num_classes:
+        refuse(
+            path,
+            f"has {len(store.classes)} 'store.classes' and 'identity.num_classes' = "
+            f"{identity.num_classes}",
+        )
+    if identity.fold not in store.folds:
+        refuse(
+            path,
+            f"has 'identity.fold' = {identity.fold!r}, which is none of 'store.folds' "
+            f"{list(store.folds)}",
+        )
+    if record.id != sha256_of_json(record.hashed):
+        refuse(path, "has an 'id' that is not the SHA-256 of its 'identity': one was changed")
+
+
+def _check_values(path: Path, content: object) -> None:
+    """Refuse what JSON can hold and no other file: half a character, NaN, giant numbers."""
+    found: list[tuple[str, Any, int]] = [("", content, 0)]
+    while found:
+        name, value, depth = found.pop()
+        if depth > _MAX_DEPTH:
+            refuse(path, f"is nested more than {_MAX_DEPTH} deep in {_shown(name)}")
+        if isinstance(value, dict):
+            if not all(map(_encodable, value)):
+                refuse(path, f"has a key of {name!r} that is no text")
+            inner = [(f"{name}.{key}".lstrip("."), one) for key, one in value.items()]
+        elif isinstance(value, list):
+            inner = [(f"{name}[{index}]", one) for index, one in enumerate(value)]
+        else:
+            inner = []
+        found += [(*pair, depth + 1) for pair in inner]
+        if not _portable(value):
+            refuse(path, f"has {name!r} = {_shown(value)}")
+
+
+def _portable(value: object) -> bool:
+    if isinstance(value, str):
+        return _encodable(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or abs(value) < 2**63
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -1,0 +1,78 @@
+"""Records of runs for tests: made of the content of a manifest, and changed by dotted names."""
+
+import json
+from dataclasses import replace
+
+import msgspec
+
+from mtut_bench.files import sha256_of_json
+from mtut_bench.runs.record import RunRecord
+from mtut_bench.typed import typed
+
+DELETED = object()
+
+
+def manifest(method="mtut", changes=()):
+    """The content of the manifest of a small run, with some fields changed; its id fits."""
+    content = {
+        "format_version": 2,
+        "id": "",
+        "state": "complete",
+        "identity": {
+            "protocol": {"name": "demo", "version": 1},
+            "overrides": {},
+            "method": {"name": method},
+            "modalities": ["rgb", "depth"],
+            "store_digest": "d" * 64,
+            "num_classes": 2,
+            "fold": "1",
+            "mirror": None,
+            "seed": 0,
+            "precision": "fp32",
+            "weights_digest": None,
+        },
+        "method": {"name": method, "title": method.upper(), "fusion_title": method.upper()},
+        "protocol": {"name": "demo", "version": 1, "tables": []},
+        "store": {
+            "name": "tiny",
+            "dataset": "viva",
+            "origin": "synthetic",
+            "complete": False,
+            "num_clips": 2,
+            "expected_clips": 885,
+            "digest": "d" * 64,
+            "folds": ["1", "2"],
+            "classes": ["left", "right"],
+            "subject_unit": "person",
+        },
+        "test_clips": ["a"],
+        "test_subjects": ["1"],
+        "test_frames": [40],
+        "provenance": {"device": "cpu", "command": "mtut-bench run"},
+    }
+    edited(content, dict(changes))
+    return content | {"id": sha256_of_json(content["identity"])}
+
+
+def content_of(record):
+    """The content of a record's manifest, all of it new."""
+    return json.loads(json.dumps(msgspec.to_builtins(record)))
+
+
+def edited(content, changes):
+    """Set or delete fields of a manifest's content; a number in a name is an index of a list."""
+    for dotted, value in changes.items():
+        *outer, last = (int(key) if key.isdigit() else key for key in dotted.split("."))
+        part = content
+        for key in outer:
+            part = part[key]
+        if value is DELETED:
+            del part[last]
+        else:
+            part[last] = value
+    return content
+
+
+def changed(run, changes):
+    """A finished or trained run whose record has other fields; its id stays as it is."""
+    return replace(run, record=typed(edited(content_of(run.record), changes), RunRecord))
