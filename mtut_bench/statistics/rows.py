@@ -104,7 +104,9 @@ def _rows(run: FinishedRun) -> list[ResultRow]:
     record, scores = run.record, run.scores
     common = _common(record)
     rows = []
-    for tested in _subsets(scores.modalities):
+    subsets = _subsets(scores.modalities)
+    # Margins have no mean.
+    for tested in subsets if scores.can_be_fused else ((name,) for name in scores.modalities):
         row = common.copy()
         row["tested_on"] = "+".join(tested)
         method = record.method

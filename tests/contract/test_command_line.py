@@ -129,6 +129,8 @@ OPTIONS = {
         "--data",
         "--runs",
         "--template",
+        "--keep",
+        "--protocol",
         "--explain",
         "--json",
     },

@@ -84,7 +84,7 @@ def test_the_five_lines_that_read_a_store_run(make_store, tmp_path, monkeypatch,
 
 
 def test_the_readmes_own_method_trains_and_is_reported(make_store, tmp_path, tiny_protocol):
-    (source,) = python_in(section("Your own method in one file"))
+    source, _ = python_in(section("Your own method in one file"))
     assert 30 <= len(source.splitlines()) <= 45
     file = tmp_path / "mutual.py"
     file.write_text(source)

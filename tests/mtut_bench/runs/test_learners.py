@@ -109,16 +109,13 @@ def test_clips_of_the_test_carry_no_label(make_request):
 
 
 def test_a_validation_side_is_scored_too(make_request, make_store, make_rows):
-    rows = [row._replace(split=split) for row, split in zip(make_rows(9), 3 * SPLITS, strict=True)]
-    store = make_store("official", rows=rows, fold_rule="official")
+    rows = make_rows(9, subjects=("1", "2", "3"), splits=("train", "val", "test"))
+    store = make_store("official", rows=rows, fold_rule="split")
     method = Brightness()
     plan = plan_of(make_request, method, store=store, fold="official")
     execute([plan], MACHINE, Lines())
     assert [clips.side for clips in method.seen] == ["train", "test", "val"]
     assert (plan.folder / "predictions-val.npz").is_file()
-
-
-SPLITS = ["train", "val", "test"]
 
 
 @pytest.mark.parametrize(

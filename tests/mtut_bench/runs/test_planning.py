@@ -11,6 +11,7 @@ from mtut_baselines import METHODS
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.errors import RunError, UsageError
 from mtut_bench.runs.execute import execute
+from mtut_bench.runs.record import Provenance, StageRecord, write_record
 from mtut_bench.runs.spec import Weights
 from mtut_bench.runs.workload import Workload, describe_plans, measured_rate
 
@@ -288,8 +289,9 @@ def test_one_is_no_plural(make_request):
 def write_stage(runs, name, protocol, network, rates):
     folder = runs / "stages" / name
     folder.mkdir(parents=True)
-    identity = {"protocol": {"name": protocol}, "network": network}
-    (folder / "manifest.json").write_text(json.dumps({"identity": identity}))
+    identity = {"stage": "alone", "protocol": {"name": protocol}, "network": network}
+    record = StageRecord(id="", identity=identity, provenance=Provenance(device="cpu"))
+    write_record(folder / "manifest.json", record)
     lines = [json.dumps({"epoch": n, "clips_per_s": rate}) for n, rate in enumerate(rates)]
     (folder / "log.jsonl").write_text("\n".join(lines) + "\n")
     return folder

@@ -11,6 +11,7 @@ from run_bench import MACHINE, Lines
 
 from mtut_bench.progress import Reporter
 from mtut_bench.runs.execute import execute
+from mtut_bench.runs.record import Provenance, StageRecord, write_record
 from mtut_bench.runs.remaining import count_down
 
 
@@ -22,8 +23,9 @@ def begin_stage(plan, modality, epochs, rate=None):
     entries = [{"stage": "alone", "epoch": n, "clips_per_s": rate} for n in range(epochs)]
     (folder / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     if rate:
-        identity = plan.shared_keys[modality]
-        (folder / "manifest.json").write_text(json.dumps({"identity": identity}))
+        identity, made_by = plan.shared_keys[modality], Provenance(device="cpu")
+        record = StageRecord(id=plan.stage_id(modality), identity=identity, provenance=made_by)
+        write_record(folder / "manifest.json", record)
     return folder
 
 
