@@ -172,7 +172,7 @@ def _flow(
     run: "TrainedRun", modality: str, weights: Path | None, device: str
 ) -> "FlowAlgorithm | None":
     """Return the optical flow of the run's store, None where the modality is recorded."""
-    record = (run.record.store.flow or {}).get(modality)
+    record = run.flow.get(modality)
     if record is None:
         if weights:
             raise UsageError(f"--raft-weights with {modality}", "It is for a run with RAFT flow.")

@@ -61,7 +61,7 @@ class Work:
             yield f"{self.wanted.modality} of this store: {store.depth_polarity or 'unknown'}"
         if self.wanted.flow:
             now = self.wanted.flow.attributes("")["library"]
-            then = (store.flow or {})[self.wanted.modality]["library"]
+            then = self.run.flow[self.wanted.modality]["library"]
             if now != then:
                 yield f"optical flow by {now}; the store's is by {then}"
         if self.predictor.precision != run_precision(self.run):

@@ -326,21 +326,15 @@ def _read(path: Path, kind: type[_Record]) -> _Record:
 
 def _check_identity(path: Path, record: RunRecord) -> None:
     """Refuse a manifest that was changed: nothing that it says twice may differ."""
-    identity, store = record.identity, record.store
-    said = {
-        "protocol.name": record.protocol.name,
-        "protocol.version": record.protocol.version,
-        "method.name": record.method.name,
-        "store.digest": store.digest,
-    }
-    identified = {
-        "identity.protocol.name": identity.protocol.get("name"),
-        "identity.protocol.version": identity.protocol.get("version"),
-        "identity.method.name": identity.method.get("name"),
-        "identity.store_digest": identity.store_digest,
-    }
-    for (name, value), (other, its) in zip(said.items(), identified.items(), strict=True):
+    identity, protocol, store = record.identity, record.protocol, record.store
+    for name, value, its in (
+        ("protocol.name", protocol.name, identity.protocol.get("name")),
+        ("protocol.version", protocol.version, identity.protocol.get("version")),
+        ("method.name", record.method.name, identity.method.get("name")),
+        ("store.digest", store.digest, identity.store_digest),
+    ):
         if value != its:
+            other = "identity." + name.replace("store.", "store_")
             refuse(path, f"has {name!r} = {_shown(value)} and {other!r} = {_shown(its)}")
     if len(store.classes) != identity.num_classes:
         refuse(

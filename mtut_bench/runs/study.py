@@ -35,10 +35,7 @@ __all__ = ["Block", "Study", "read_study"]
 
 _Text = Annotated[str, Meta(pattern=r"\S")]
 _Texts = Annotated[tuple[_Text, ...], Meta(min_length=1)]
-_Numbers = Annotated[
-    tuple[Annotated[int, Meta(ge=0)], ...],
-    Meta(min_length=1),
-]
+_Numbers = Annotated[tuple[Annotated[int, Meta(ge=0)], ...], Meta(min_length=1)]
 
 
 class Block(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -41,6 +41,7 @@ class TrainedRun:
         classes: names, in the order of the logits.
         frame_size: (height, width) of the store's frames, pixels.
         fps: frames per second of the store.
+        flow: how the store's optical flow was computed, by modality; {} where it has none.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class TrainedRun:
     classes: tuple[str, ...]
     frame_size: tuple[int, int]
     fps: float
+    flow: Mapping[str, Mapping[str, Any]]
 
     @property
     def method(self) -> NetworkMethod:
@@ -182,9 +184,11 @@ def open_run(
             f"the file of method {name!r} has changed since run {folder.name} was trained",
             "Give the file as it was then.",
         )
-    if store.frame_size is UNSET or store.fps is UNSET:
+    if store.frame_size is UNSET or store.fps is UNSET or store.flow is UNSET:
         # The first manifests did not say what a recording must become for a network.
-        refuse(path, f"has no 'store.{'fps' if store.frame_size else 'frame_size'}'")
+        names = ("frame_size", "fps", "flow")
+        missing = next(name for name in names if getattr(store, name) is UNSET)
+        refuse(path, f"has no 'store.{missing}'")
     settings = {**identity.protocol, **identity.method.get("settings", {})}
     if isinstance(loaded.method.recipe, Recipe):
         _check_settings(path, settings)
@@ -197,6 +201,7 @@ def open_run(
         classes=store.classes,
         frame_size=store.frame_size,
         fps=float(store.fps),
+        flow=store.flow,
     )
 
 

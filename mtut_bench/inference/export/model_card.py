@@ -202,7 +202,7 @@ def _camera(run: TrainedRun, exported: Exported) -> Iterator[tuple[str, str]]:
     elif kind == "depth":
         yield "depth", store.depth_polarity or "unknown"
     else:
-        facts = (store.flow or {}).get(modality, {})
+        facts = run.flow.get(modality, {})
         yield "flow", json.dumps(facts, ensure_ascii=False)
 
 

@@ -103,7 +103,7 @@ def test_settings_of_another_release_are_refused(do, tiny_methods):
         open_run(folder, tiny_methods)
 
 
-@pytest.mark.parametrize("name", ["fps", "frame_size"])
+@pytest.mark.parametrize("name", ["fps", "frame_size", "flow"])
 def test_a_run_that_does_not_say_what_its_frames_are_is_refused(do, tiny_methods, name):
     folder = do()[0].folder
     edit(folder, lambda m: m["store"].pop(name))
