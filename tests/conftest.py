@@ -18,6 +18,7 @@ from mtut_bench.contract.method import NetworkOutput
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.contract.types import ClipRow, num_channels
 from mtut_bench.files import hold_lock
+from mtut_bench.store.attributes import StoreFacts
 from mtut_bench.store.format import Geometry, StorePlan
 from mtut_bench.store.writer import StoreWriter, write_unit
 
@@ -25,7 +26,7 @@ from mtut_bench.store.writer import StoreWriter, write_unit
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-ATTRIBUTES = {
+FACTS = {
     "dataset": "viva",
     "origin": "synthetic",
     "complete": True,
@@ -70,11 +71,11 @@ def clip_frames(row, modality, size):
     return frames
 
 
-def build_store(path, rows=None, size=(12, 16), modalities=("rgb", "depth"), **attributes):
+def build_store(path, rows=None, size=(12, 16), modalities=("rgb", "depth"), **facts):
     """Write a store from numpy and return its path."""
     rows = clip_rows() if rows is None else rows
     geometry = Geometry(modalities, *size)
-    plan = StorePlan(rows, ("{}",) * len(rows), geometry, ATTRIBUTES | attributes)
+    plan = StorePlan(rows, ("{}",) * len(rows), geometry, StoreFacts(**(FACTS | facts)))
     writer = StoreWriter(path, plan)
     writer.begin()
     for unit, indices in writer.pending():

@@ -157,7 +157,7 @@ def score(
         number = write_template(predictions, reader, fold, fold_unit=fold_unit.value)
         clips = counted(number, "test clip")
         say(f"wrote {predictions}: the {clips} of fold {fold} of {reader.name}")
-        classes = (f"{n} {name}" for n, name in enumerate(reader.attributes["classes"]))
+        classes = (f"{n} {name}" for n, name in enumerate(reader.attributes.classes))
         _lines(
             f"Fill in 'predicted' with a class or its number: {', '.join(classes)}.",
             "Then the same command without --template scores it.",

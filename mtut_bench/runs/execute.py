@@ -143,7 +143,7 @@ def _run(plan: RunPlan, machine: Machine, reporter: Reporter, checks: PrecisionC
     resumed = plan.begun()
     _sweep(plan.folder)
     reader = StoreReader(plan.store)
-    if reader.attributes["mirror"] is None and plan.protocol.flip != "none":
+    if reader.attributes.mirror is None and plan.protocol.flip != "none":
         reporter.line("  no clip is mirrored: the store's mirror pairs are unknown")
     if plan.fold_unit != "person":
         reporter.line(f"  folds by {plan.fold_unit}: one person may be on both sides")
@@ -329,7 +329,7 @@ def _manifest(plan: RunPlan, reader: StoreReader, machine: Machine) -> dict[str,
     attributes = reader.attributes
     method, protocol = plan.method, plan.protocol
     folds = make_folds(
-        reader.table.rows, attributes["fold_rule"], attributes["subject_unit"], plan.fold_unit
+        reader.table.rows, attributes.fold_rule, attributes.subject_unit, plan.fold_unit
     )
     return {
         "format_version": MANIFEST_VERSION,
@@ -350,24 +350,24 @@ def _manifest(plan: RunPlan, reader: StoreReader, machine: Machine) -> dict[str,
         },
         "store": {
             "name": reader.name,
-            "dataset": attributes["dataset"],
-            "origin": attributes["origin"],
-            "complete": attributes["complete"],
+            "dataset": attributes.dataset,
+            "origin": attributes.origin,
+            "complete": attributes.complete,
             "num_clips": len(reader.table.rows),
-            "expected_clips": attributes["expected_clips"],
-            "digest": attributes["digest"],
+            "expected_clips": attributes.expected_clips,
+            "digest": attributes.digest,
             "modalities": list(reader.modalities),
             "folds": [fold.name for fold in folds],
-            "classes": list(attributes["classes"]),
-            "subject_unit": attributes["subject_unit"],
+            "classes": list(attributes.classes),
+            "subject_unit": attributes.subject_unit,
             # What a recording must become before a network of this run may see it.
             "frame_size": list(reader.frame_size),
-            "fps": attributes["fps"],
-            "colour": attributes["colour"],
-            "depth_polarity": attributes["depth_polarity"],
-            "flow": attributes["flow"],
-            "source": attributes["source"],
-            "licence": attributes["licence"],
+            "fps": attributes.fps,
+            "colour": attributes.colour,
+            "depth_polarity": attributes.depth_polarity,
+            "flow": attributes.flow,
+            "source": attributes.source,
+            "licence": attributes.licence,
         },
         **_test_side(plan, reader),
         "provenance": _provenance(machine),

@@ -160,7 +160,7 @@ def _plan_request(request: Request, missing: dict[str, None]) -> list[RunPlan]:
     if reader and protocol.train_on == "train+val":
         folds = [with_validation(fold, reader.table.rows) for fold in folds]
     if reader and protocol.train_on == "inner":
-        rule = reader.attributes["fold_rule"]
+        rule = reader.attributes.fold_rule
         folds = [inner_fold(fold, reader.table.rows, rule) for fold in folds]
     weights = _find_weights(request, protocol, modalities, missing)
     if reader is None or not folds:
@@ -239,22 +239,22 @@ def _open(request: Request, missing: dict[str, None]) -> tuple[StoreReader | Non
     if not reader.table.rows:
         raise StoreError(f"{request.store} holds no clip", "Prepare it again.")
     attributes = reader.attributes
-    if request.dataset and attributes["dataset"] != request.dataset:
+    if request.dataset and attributes.dataset != request.dataset:
         raise UsageError(
-            f"the store {reader.name} holds {attributes['dataset']}, not {request.dataset}",
-            f"Give --dataset {attributes['dataset']}, or another --store.",
+            f"the store {reader.name} holds {attributes.dataset}, not {request.dataset}",
+            f"Give --dataset {attributes.dataset}, or another --store.",
         )
     try:
         folds = make_folds(
             reader.table.rows,
-            attributes["fold_rule"],
-            attributes["subject_unit"],
+            attributes.fold_rule,
+            attributes.subject_unit,
             request.fold_unit,
             store=reader.name,
         )
     except FoldError as error:
         stand_in = request.expected
-        if stand_in and stand_in.subject_unit == attributes["subject_unit"]:
+        if stand_in and stand_in.subject_unit == attributes.subject_unit:
             # It is not for a lack of persons.
             stand_in = None
         missing[f"folds: {error.what}.\n    {error.cure}{_stand_in(stand_in)}"] = None

@@ -152,11 +152,11 @@ def plan_run(
     settings = arm.protocol.objective_settings()
     joint_names = {*_JOINT_FIELDS, *settings}
     common: dict[str, Any] = {
-        "store_digest": reader.attributes["digest"],
+        "store_digest": reader.attributes.digest,
         # The digest covers labels, not how many classes there are besides those that occur.
-        "num_classes": len(reader.attributes["classes"]),
+        "num_classes": len(reader.attributes.classes),
         "fold": fold.name,
-        "mirror": reader.attributes["mirror"],
+        "mirror": reader.attributes.mirror,
         "seed": arm.seed,
         "precision": arm.precision,
     }

@@ -60,7 +60,7 @@ def predict(
     lengths = [table.rows[i].num_frames for i in indices]
     # A batch of long clips holds no more frames than a batch of training clips.
     batches = length_batches(lengths, most, most * protocol.clip_length)
-    num_classes = len(reader.attributes["classes"])
+    num_classes = len(reader.attributes.classes)
     held = residence.hold(reader.path, tuple(networks)) if residence else None
     logits = np.full((len(networks), len(indices), num_classes), np.nan, np.float32)
     total, done = len(networks) * len(indices), 0

@@ -25,7 +25,7 @@ def derived(reader, derivation, **options):
     path = reader.path.with_name("new.zarr")
     digest = derive_store(reader, path, derivation, **options)
     found = StoreReader(path)
-    assert found.attributes["digest"] == digest
+    assert found.attributes.digest == digest
     return found
 
 
@@ -70,13 +70,13 @@ def test_a_copy_may_show_the_partner_beside_its_source(reader):
 
 def test_a_derived_store_is_never_complete_and_says_what_it_is(reader):
     found = derived(reader, PARTNER)
-    assert found.attributes["complete"] is False
-    assert found.attributes["alignment"]["derived"] == {
-        "from": reader.attributes["digest"],
+    assert found.attributes.complete is False
+    assert found.attributes.alignment["derived"] == {
+        "from": reader.attributes.digest,
         "copies": {},
         "partnered": ["depth"],
     }
-    assert found.attributes["digest"] != reader.attributes["digest"]
+    assert found.attributes.digest != reader.attributes.digest
     assert '"partner"' in found.sources()[0]
 
 
@@ -113,7 +113,7 @@ def test_the_command_derives_a_store_by_name(reader, tmp_path):
     assert result.exit_code == 0, result.output
     found = StoreReader(tmp_path / "stores" / "control.zarr")
     assert found.modalities == ("rgb", "rgb_copy")
-    assert found.attributes["digest"][:12] in result.output
+    assert found.attributes.digest[:12] in result.output
     assert (tmp_path / "stores" / "control.md").exists()
 
 

@@ -65,7 +65,7 @@ def shard_files(path, modality="rgb"):
 
 
 def digest_of(path):
-    return StoreReader(path).attributes["digest"]
+    return StoreReader(path).attributes.digest
 
 
 # Layout
