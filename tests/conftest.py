@@ -10,6 +10,7 @@ import pytest
 import torch
 from command_line import run_here
 from hypothesis import HealthCheck, settings
+from msgspec import convert
 from torch import nn
 from torch.nn import functional
 
@@ -75,7 +76,7 @@ def build_store(path, rows=None, size=(12, 16), modalities=("rgb", "depth"), **f
     """Write a store from numpy and return its path."""
     rows = clip_rows() if rows is None else rows
     geometry = Geometry(modalities, *size)
-    plan = StorePlan(rows, ("{}",) * len(rows), geometry, StoreFacts(**(FACTS | facts)))
+    plan = StorePlan(rows, ("{}",) * len(rows), geometry, convert(FACTS | facts, StoreFacts))
     writer = StoreWriter(path, plan)
     writer.begin()
     for unit, indices in writer.pending():

@@ -1,6 +1,7 @@
 """Small stores with known frames, for the tests of everything that reads a store."""
 
 import numpy as np
+from msgspec import convert
 
 from mtut_bench.contract.types import ClipRow
 from mtut_bench.store.attributes import StoreFacts
@@ -34,7 +35,7 @@ def make_plan(lengths, modalities=("rgb", "depth"), height=3, width=4, **changes
     )
     sources = tuple(f'{{"rgb":"{row.clip_id}.avi"}}' for row in rows)
     geometry = Geometry(tuple(modalities), height, width)
-    return StorePlan(rows, sources, geometry, StoreFacts(**(FACTS | changes)))
+    return StorePlan(rows, sources, geometry, convert(FACTS | changes, StoreFacts))
 
 
 def make_frames(plan, seed=0):

@@ -170,6 +170,7 @@ def test_an_unmade_store_makes_the_folds_of_the_real_one(make_request, tmp_path)
     store = make_request().store
     unmade = UnmadeStore(tmp_path / "gone.zarr", expect(store))
     facts = unmade.attributes
+    assert (facts.origin, facts.complete, facts.expected_clips) == ("synthetic", True, 8)
     folds = make_folds(unmade.table.rows, facts.fold_rule, facts.subject_unit)
     reader = StoreReader(store)
     assert folds == make_folds(reader.table.rows, "subject", "person")

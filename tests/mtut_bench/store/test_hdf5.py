@@ -12,6 +12,7 @@ from handmade_store import make_frames, make_plan, write_store
 from processes import started
 
 from mtut_bench.errors import BusyError, MtutBenchError, StoreError
+from mtut_bench.store.attributes import StoreAttributes
 from mtut_bench.store.format import StorePlan
 from mtut_bench.store.hdf5 import export_hdf5, import_hdf5
 from mtut_bench.store.reader import StoreReader
@@ -439,6 +440,36 @@ def test_changed_attribute_is_found(file, name, value):
     with h5py.File(file, "a") as opened:
         opened.attrs[name] = value
     refused(file, "attributes, table or shapes are not as they were written")
+
+
+def write_with(monkeypatch, reader, file, **changes):
+    """Export a store with attributes that this version does not write, under a right checksum."""
+    as_it_is = StoreAttributes.to_json
+    with monkeypatch.context() as patch:
+        patch.setattr(StoreAttributes, "to_json", lambda own: as_it_is(own) | changes)
+        export_hdf5(reader, file, overwrite=True)
+
+
+def test_attributes_of_a_later_version_are_passed_over(file, reader, tmp_path, monkeypatch):
+    write_with(monkeypatch, reader, file, weather=["rain"])
+    with h5py.File(file) as opened:
+        assert json.loads(opened.attrs["weather"]) == ["rain"]
+    assert import_hdf5(file, tmp_path / "b.zarr") == reader.attributes.digest
+    assert StoreReader(tmp_path / "b.zarr").attributes == reader.attributes
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"mirror": "none"}, "the store in it: the attribute mirror is 'none'"),
+        ({"format_version": 2}, "the store in it has format version 2"),
+    ],
+)
+def test_attributes_of_another_kind_or_format_are_refused(
+    file, reader, monkeypatch, changes, match
+):
+    write_with(monkeypatch, reader, file, **changes)
+    refused(file, match)
 
 
 @pytest.mark.parametrize("name", ["checksum", "json_attributes"])
