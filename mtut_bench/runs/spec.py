@@ -151,12 +151,13 @@ def plan_run(
     rules = arm.protocol.identity()
     settings = arm.protocol.objective_settings()
     joint_names = {*_JOINT_FIELDS, *settings}
+    mirror = reader.attributes.mirror
     common: dict[str, Any] = {
         "store_digest": reader.attributes.digest,
         # The digest covers labels, not how many classes there are besides those that occur.
         "num_classes": len(reader.attributes.classes),
         "fold": fold.name,
-        "mirror": reader.attributes.mirror,
+        "mirror": None if mirror is None else list(mirror),
         "seed": arm.seed,
         "precision": arm.precision,
     }
