@@ -10,6 +10,7 @@ import pytest
 import torch
 from command_line import run_here
 from hypothesis import HealthCheck, settings
+from msgspec import convert
 from planned import varied
 from torch import nn
 from torch.nn import functional
@@ -19,6 +20,7 @@ from mtut_bench.contract.networks import NetworkOutput
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.contract.types import ClipRow, num_channels
 from mtut_bench.files import hold_lock
+from mtut_bench.store.attributes import StoreFacts
 from mtut_bench.store.format import Geometry, StorePlan
 from mtut_bench.store.writer import StoreWriter, write_unit
 
@@ -26,7 +28,7 @@ from mtut_bench.store.writer import StoreWriter, write_unit
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
-ATTRIBUTES = {
+FACTS = {
     "dataset": "viva",
     "origin": "synthetic",
     "complete": True,
@@ -71,11 +73,11 @@ def clip_frames(row, modality, size):
     return frames
 
 
-def build_store(path, rows=None, size=(12, 16), modalities=("rgb", "depth"), **attributes):
+def build_store(path, rows=None, size=(12, 16), modalities=("rgb", "depth"), **facts):
     """Write a store from numpy and return its path."""
     rows = clip_rows() if rows is None else rows
     geometry = Geometry(modalities, *size)
-    plan = StorePlan(rows, ("{}",) * len(rows), geometry, ATTRIBUTES | attributes)
+    plan = StorePlan(rows, ("{}",) * len(rows), geometry, convert(FACTS | facts, StoreFacts))
     writer = StoreWriter(path, plan)
     writer.begin()
     for unit, indices in writer.pending():

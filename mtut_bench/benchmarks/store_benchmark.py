@@ -26,6 +26,7 @@ from mtut_bench.benchmarks.measurement import (
 )
 from mtut_bench.contract.types import ClipRow, Split
 from mtut_bench.files import StrPath, canonical_json
+from mtut_bench.store.attributes import StoreFacts
 from mtut_bench.store.format import Geometry, StorePlan, Unit
 from mtut_bench.store.reader import StoreReader
 from mtut_bench.store.writer import Frames, StoreWriter, write_unit
@@ -153,28 +154,28 @@ def _plan(lengths: Sequence[int], geometry: Geometry) -> StorePlan:
         rows.append(ClipRow(clip_id, str(subject), number % 83, -1, splits[subject % 3], length))
         paths = {m: f"images/{video}/{m}/%06d.jpg" for m in geometry.modalities}
         sources.append(canonical_json({**paths, "window": window}))
-    return StorePlan(tuple(rows), tuple(sources), geometry, _attributes(len(rows)))
+    return StorePlan(tuple(rows), tuple(sources), geometry, _facts(len(rows)))
 
 
-def _attributes(num_clips: int) -> dict[str, Any]:
-    return {
-        "dataset": "store-benchmark",
-        "origin": "synthetic",
-        "complete": True,
-        "expected_clips": num_clips,
-        "classes": [f"gesture {number}" for number in range(1, 84)],
-        "mirror": None,
-        "fold_rule": "split",
-        "subject_unit": "person",
-        "fps": 30.0,
-        "depth_polarity": "",
-        "flow": {},
-        "colour": "generated",
-        "alignment": {},
-        "assumptions": [],
-        "source": "",
-        "licence": "",
-    }
+def _facts(num_clips: int) -> StoreFacts:
+    return StoreFacts(
+        dataset="store-benchmark",
+        origin="synthetic",
+        complete=True,
+        expected_clips=num_clips,
+        classes=tuple(f"gesture {number}" for number in range(1, 84)),
+        mirror=None,
+        fold_rule="split",
+        subject_unit="person",
+        fps=30.0,
+        depth_polarity="",
+        flow={},
+        colour="generated",
+        alignment={},
+        assumptions=(),
+        source="",
+        licence="",
+    )
 
 
 def _build(

@@ -228,7 +228,7 @@ def _folds_of(path: Path, ctx: typer.Context) -> list[str]:
     unit = ctx.params.get("fold_unit")
     try:
         reader = StoreReader(path)
-        rule, subject_unit = reader.attributes["fold_rule"], reader.attributes["subject_unit"]
+        rule, subject_unit = reader.attributes.fold_rule, reader.attributes.subject_unit
         made = make_folds(
             reader.table.rows, rule, subject_unit, unit.value if unit is not None else "person"
         )

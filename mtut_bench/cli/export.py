@@ -123,7 +123,7 @@ def _export_store(reader: "StoreReader", out: Path | None, *, overwrite: bool) -
         raise UsageError(f"--out {file} is a folder", "Name the file to write.")
     with reporter.ticker(f"export {reader.name} (hdf5)", unit="clips") as ticker:
         export_hdf5(reader, file, overwrite=overwrite, progress=ticker)
-    reporter.line(f"digest {reader.attributes['digest'][:12]} -> {file}")
+    reporter.line(f"digest {reader.attributes.digest[:12]} -> {file}")
 
 
 def _export_networks(

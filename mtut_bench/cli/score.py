@@ -103,7 +103,7 @@ def score(
         number = write_template(predictions, reader, fold, fold_unit=fold_unit.value)
         clips = counted(number, "test clip")
         say(f"wrote {predictions}: the {clips} of fold {fold} of {reader.name}")
-        classes = (f"{n} {name}" for n, name in enumerate(reader.attributes["classes"]))
+        classes = (f"{n} {name}" for n, name in enumerate(reader.attributes.classes))
         print_lines(
             f"Fill in 'predicted' with a class or its number: {', '.join(classes)}.",
             "Then the same command without --template scores it.",
@@ -158,7 +158,7 @@ def _keep(
     from mtut_bench.runs.spec import RunSpec
 
     ids = clips_of_test(reader, fold, fold_unit.value)
-    classes = read_predicted(file, ids, list(reader.attributes["classes"])).tolist()
+    classes = read_predicted(file, ids, list(reader.attributes.classes)).tolist()
     spec = RunSpec(
         method=name,
         store=str(reader.path),

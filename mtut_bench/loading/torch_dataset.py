@@ -73,9 +73,9 @@ class StoreDataset(Dataset[StoreItem]):
         self.clip_ids = tuple(index) if clip_ids is None else tuple(clip_ids)
         self.clip_length = clip_length
         self.recipe = recipe
-        self.classes = tuple(reader.attributes["classes"])
+        self.classes = tuple(reader.attributes.classes)
         self._check(reader)
-        self._opened: tuple[int, StoreReader] | None = None
+        self._opened: tuple[int, StoreReader] | None = (os.getpid(), reader)
 
     def __len__(self) -> int:
         return len(self.clip_ids)

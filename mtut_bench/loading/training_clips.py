@@ -164,7 +164,7 @@ class TrainingClips(Dataset[_Item]):
 
     def _mirror(self, label: int, draw: float) -> tuple[bool, int]:
         """Return (flip, label): the class of the mirrored clip, by the store's own table."""
-        mirror = self.reader.attributes["mirror"]
+        mirror = self.reader.attributes.mirror
         rule = self.recipe.flip
         if rule == "none" or mirror is None or draw >= 0.5:
             return False, label

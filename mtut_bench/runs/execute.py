@@ -129,7 +129,7 @@ class _Run:
         if plan.done():
             return
         if (
-            plan.reader.attributes["mirror"] is None
+            plan.reader.attributes.mirror is None
             and getattr(plan.method.recipe, "flip", "none") != "none"
         ):
             reporter.line("  no clip is mirrored: the store's mirror pairs are unknown")
@@ -281,7 +281,7 @@ def _record(plan: RunPlan, machine: Machine) -> RunRecord:
     attributes, table = reader.attributes, reader.table
     method, protocol = plan.method, plan.protocol
     folds = make_folds(
-        table.rows, attributes["fold_rule"], attributes["subject_unit"], plan.spec.fold_unit
+        table.rows, attributes.fold_rule, attributes.subject_unit, plan.spec.fold_unit
     )
     # What statistics and figures ask of the test clips, so that they need no store.
     tested = [table.rows[table.index[clip_id]] for clip_id in plan.fold.test]
@@ -301,24 +301,24 @@ def _record(plan: RunPlan, machine: Machine) -> RunRecord:
         ),
         store=StoreRecord(
             name=reader.name,
-            dataset=attributes["dataset"],
-            origin=attributes["origin"],
-            complete=attributes["complete"],
+            dataset=attributes.dataset,
+            origin=attributes.origin,
+            complete=attributes.complete,
             num_clips=len(table.rows),
-            expected_clips=attributes["expected_clips"],
-            digest=attributes["digest"],
+            expected_clips=attributes.expected_clips,
+            digest=attributes.digest,
             modalities=reader.modalities,
             folds=tuple(fold.name for fold in folds),
-            classes=tuple(attributes["classes"]),
-            subject_unit=attributes["subject_unit"],
+            classes=tuple(attributes.classes),
+            subject_unit=attributes.subject_unit,
             # What a recording must become before a network of this run may see it.
             frame_size=reader.frame_size,
-            fps=attributes["fps"],
-            colour=attributes["colour"],
-            depth_polarity=attributes["depth_polarity"],
-            flow=attributes["flow"],
-            source=attributes["source"],
-            licence=attributes["licence"],
+            fps=attributes.fps,
+            colour=attributes.colour,
+            depth_polarity=attributes.depth_polarity,
+            flow=attributes.flow,
+            source=attributes.source,
+            licence=attributes.licence,
         ),
         test_clips=plan.fold.test,
         test_subjects=tuple(row.subject for row in tested),

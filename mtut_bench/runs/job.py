@@ -28,7 +28,7 @@ class RunJob:
 
     def __init__(self, plan: RunPlan, machine: Machine, reporter: Reporter) -> None:
         self.modalities = plan.modalities
-        self.classes = tuple(plan.reader.attributes["classes"])
+        self.classes = plan.reader.attributes.classes
         self.seed = plan.seed
         self.identity: Mapping[str, Any] = plan.identity
         self.source = plan.loaded.source

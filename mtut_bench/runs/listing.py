@@ -40,9 +40,9 @@ def list_stores(folder: StrPath) -> list[tuple[str, str]]:
             attributes = reader.attributes
             count = len(reader.table.rows)
             text = (
-                f"{attributes['dataset']}, {name_recordings(attributes['origin'])},"
-                f" {count:,} of {attributes['expected_clips']:,} clips,"
-                f" {'+'.join(reader.modalities)}, digest {attributes['digest'][:12]}"
+                f"{attributes.dataset}, {name_recordings(attributes.origin)},"
+                f" {count:,} of {attributes.expected_clips:,} clips,"
+                f" {'+'.join(reader.modalities)}, digest {attributes.digest[:12]}"
             )
         except StoreError as error:
             text = error.what
@@ -113,8 +113,8 @@ def list_clips(
         FoldError: the store has no such folds.
     """
     attributes, rows = reader.attributes, reader.table.rows
-    unit = attributes["subject_unit"]
-    folds = make_folds(rows, attributes["fold_rule"], unit, fold_unit) if fold else []
+    unit = attributes.subject_unit
+    folds = make_folds(rows, attributes.fold_rule, unit, fold_unit) if fold else []
     chosen = choose_folds(folds, fold) if fold else []
     sides = [
         {
@@ -128,7 +128,7 @@ def list_clips(
     head = ("clip_id", "label", "class", unit, *(["split"] if with_split else []), "frames")
     lines = [(*head, *(f"fold {one.name}" for one in chosen))]
     for row in rows:
-        facts = (row.clip_id, str(row.label), attributes["classes"][row.label], row.subject)
+        facts = (row.clip_id, str(row.label), attributes.classes[row.label], row.subject)
         split = (row.split,) if with_split else ()
         side = (one.get(row.clip_id, "") for one in sides)
         lines.append((*facts, *split, str(row.num_frames), *side))

@@ -211,22 +211,22 @@ class Planner:
         if not reader.table.rows:
             raise StoreError(f"{spec.store} holds no clip", "Prepare it again.")
         attributes = reader.attributes
-        if spec.dataset and attributes["dataset"] != spec.dataset:
+        if spec.dataset and attributes.dataset != spec.dataset:
             raise UsageError(
-                f"the store {reader.name} holds {attributes['dataset']}, not {spec.dataset}",
-                f"Give --dataset {attributes['dataset']}, or another --store.",
+                f"the store {reader.name} holds {attributes.dataset}, not {spec.dataset}",
+                f"Give --dataset {attributes.dataset}, or another --store.",
             )
         try:
             folds = make_folds(
                 reader.table.rows,
-                attributes["fold_rule"],
-                attributes["subject_unit"],
+                attributes.fold_rule,
+                attributes.subject_unit,
                 spec.fold_unit,
                 store=reader.name,
             )
         except FoldError as error:
             stand_in = hint.expected
-            if stand_in and stand_in.subject_unit == attributes["subject_unit"]:
+            if stand_in and stand_in.subject_unit == attributes.subject_unit:
                 # It is not for a lack of persons.
                 stand_in = None
             missing[f"folds: {error.what}.\n    {error.cure}{_stand_in(stand_in)}"] = None
@@ -281,7 +281,7 @@ def _as_prescribed(folds: list[Fold], protocol: Protocol, reader: StoreReader) -
     if protocol.train_on == "train+val":
         return [with_validation(fold, rows) for fold in folds]
     if protocol.train_on == "inner":
-        return [inner_fold(fold, rows, reader.attributes["fold_rule"]) for fold in folds]
+        return [inner_fold(fold, rows, reader.attributes.fold_rule) for fold in folds]
     return folds
 
 

@@ -214,14 +214,14 @@ def make_plan(
     changed = dict(overrides)
     if spec.fold_unit != "person":
         changed[FOLD_UNIT] = spec.fold_unit
-    own = dict(method.identity())
+    own, mirror = dict(method.identity()), reader.attributes.mirror
     digests = {m: weights[m].sha256 for m in spec.modalities if m in weights}
     identity: dict[str, Any] = {
-        "store_digest": reader.attributes["digest"],
+        "store_digest": reader.attributes.digest,
         # The digest covers labels, not how many classes there are besides those that occur.
-        "num_classes": len(reader.attributes["classes"]),
+        "num_classes": len(reader.attributes.classes),
         "fold": fold.name,
-        "mirror": reader.attributes["mirror"],
+        "mirror": None if mirror is None else list(mirror),
         "seed": spec.seed,
         "precision": spec.precision,
         "protocol": {**protocol.identity(), **own.pop("recipe", {})},

@@ -1,1 +1,1 @@
-"""Prepared datasets on disk: format, writer, reader, checks, summaries, HDF5."""
+"""Prepared datasets on disk: format, attributes, writer, reader, checks, summaries, HDF5."""

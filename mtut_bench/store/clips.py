@@ -60,5 +60,4 @@ class TrainingSide(StoreClips):
         rows = [reader.table.rows[index] for index in self._indices]
         self.labels_N = np.array([row.label for row in rows], np.int64)
         self.subjects = tuple(row.subject for row in rows)
-        mirror = reader.attributes["mirror"]
-        self.mirror = None if mirror is None else tuple(mirror)
+        self.mirror = reader.attributes.mirror

@@ -18,6 +18,7 @@ import numpy as np
 from mtut_bench.contract.types import ClipRow, num_channels
 from mtut_bench.errors import StoreError
 from mtut_bench.files import StrPath, write_atomic
+from mtut_bench.store.attributes import StoreAttributes
 from mtut_bench.store.format import CHUNK_FRAMES, FLOW_LIMIT_PX, MAX_SHORT_SIDE_PX, SHARD_FRAMES
 from mtut_bench.store.reader import StoreReader
 
@@ -73,7 +74,7 @@ def card_text(reader: StoreReader) -> str:
         StoreError: the clip table is damaged.
     """
     attributes, rows = reader.attributes, reader.table.rows
-    synthetic = attributes["origin"] == "synthetic"
+    synthetic = attributes.origin == "synthetic"
     parts = [
         [f"{_TITLE}{_cell(reader.name)}", "", _SYNTHETIC if synthetic else _RECORDED],
         ["## Origin", "", *_table(("what", "value"), _origin(attributes))],
@@ -81,7 +82,7 @@ def card_text(reader: StoreReader) -> str:
         _table(*_class_table(attributes, rows)),
         _table(*_subject_table(attributes, rows)),
         ["## Processing", "", *_table(("what", "value"), _processing(reader))],
-        _listing("Doubts", ("assumption",), ([text] for text in attributes["assumptions"])),
+        _listing("Doubts", ("assumption",), ([text] for text in attributes.assumptions)),
         _listing("Clips set aside", ("clip", "reason"), _set_aside(attributes)),
         ["## Digests and versions", "", *_table(("what", "value"), _digests(attributes))],
         _usage(reader),
@@ -89,34 +90,34 @@ def card_text(reader: StoreReader) -> str:
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
-def _origin(attributes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "dataset", attributes["dataset"]
-    yield "origin", attributes["origin"]
-    yield "source", attributes["source"] or "unknown"
-    yield "licence", attributes["licence"] or "unknown"
+def _origin(attributes: StoreAttributes) -> Iterator[tuple[str, str]]:
+    yield "dataset", attributes.dataset
+    yield "origin", attributes.origin
+    yield "source", attributes.source or "unknown"
+    yield "licence", attributes.licence or "unknown"
 
 
 def _counts(reader: StoreReader) -> Iterator[tuple[str, str]]:
     attributes, rows = reader.attributes, reader.table.rows
-    lengths, fps = [row.num_frames for row in rows], attributes["fps"]
+    lengths, fps = [row.num_frames for row in rows], attributes.fps
     labels = {row.label for row in rows}
-    state = "complete" if attributes["complete"] else "a part of the dataset"
-    yield "clips", f"{len(rows):,} of {attributes['expected_clips']:,}, {state}"
+    state = "complete" if attributes.complete else "a part of the dataset"
+    yield "clips", f"{len(rows):,} of {attributes.expected_clips:,}, {state}"
     yield "frames", f"{sum(lengths):,} per modality, {sum(lengths) / fps:,.1f} s at {fps:g} per s"
     middle = float(np.median(lengths))
     for unit, factor in (("frames", 1.0), ("seconds", 1 / fps)):
         least, median, most = (f"{v * factor:.4g}" for v in (min(lengths), middle, max(lengths)))
         yield f"{unit} per clip", f"{least} to {most}, median {median}"
-    yield "classes", f"{len(attributes['classes'])}, {len(labels)} with clips"
-    yield f"{attributes['subject_unit']}s", f"{len({row.subject for row in rows}):,}"
-    rule = "the dataset's own split" if attributes["fold_rule"] == "split" else "leave one out"
+    yield "classes", f"{len(attributes.classes)}, {len(labels)} with clips"
+    yield f"{attributes.subject_unit}s", f"{len({row.subject for row in rows}):,}"
+    rule = "the dataset's own split" if attributes.fold_rule == "split" else "leave one out"
     yield "folds", rule
 
 
 def _class_table(
-    attributes: Mapping[str, Any], rows: Sequence[ClipRow]
+    attributes: StoreAttributes, rows: Sequence[ClipRow]
 ) -> tuple[list[str], list[list[object]]]:
-    classes, mirror = attributes["classes"], attributes["mirror"]
+    classes, mirror = attributes.classes, attributes.mirror
     head, counts = _count_by(rows, [row.label for row in rows])
     if mirror is None:
         mirrored = ["unknown"] * len(classes)
@@ -131,11 +132,11 @@ def _class_table(
 
 
 def _subject_table(
-    attributes: Mapping[str, Any], rows: Sequence[ClipRow]
+    attributes: StoreAttributes, rows: Sequence[ClipRow]
 ) -> tuple[list[str], list[list[object]]]:
     head, counts = _count_by(rows, [row.subject for row in rows])
     numbers = sorted(counts, key=lambda name: (not name.isdecimal(), name.zfill(9), name))
-    return [attributes["subject_unit"], *head], [[name, *counts[name]] for name in numbers]
+    return [attributes.subject_unit, *head], [[name, *counts[name]] for name in numbers]
 
 
 def _count_by(
@@ -162,16 +163,16 @@ def _processing(reader: StoreReader) -> Iterator[tuple[str, str]]:
         f"recorded size where the short side is {MAX_SHORT_SIDE_PX} pixels or less, else short"
         f" side {MAX_SHORT_SIDE_PX}; by area averaging",
     )
-    yield "colour", attributes["colour"]
-    yield "depth", attributes["depth_polarity"]
-    yield from _flatten("alignment", attributes["alignment"])
-    if attributes["flow"]:
+    yield "colour", attributes.colour
+    yield "depth", attributes.depth_polarity
+    yield from _flatten("alignment", attributes.alignment)
+    if attributes.flow:
         yield (
             "flow code",
             f"(u - 128) * {FLOW_LIMIT_PX:g} / 127 pixels of the stored frame, 128 is 0;"
             " channels x, y",
         )
-    for modality, facts in attributes["flow"].items():
+    for modality, facts in attributes.flow.items():
         yield from _flatten(modality, facts)
     yield (
         "chunks",
@@ -179,17 +180,17 @@ def _processing(reader: StoreReader) -> Iterator[tuple[str, str]]:
     )
 
 
-def _set_aside(attributes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for clip_id, reason in attributes["set_aside"]:
+def _set_aside(attributes: StoreAttributes) -> Iterator[tuple[str, str]]:
+    for clip_id, reason in attributes.set_aside:
         # A reason names the file where it lay on the machine that prepared the store.
         yield clip_id, _FOLDERS.sub("", reason)
 
 
-def _digests(attributes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "content digest", attributes["digest"]
-    yield "plan", attributes["plan"]
-    yield "store format version", str(attributes["format_version"])
-    yield from attributes["versions"].items()
+def _digests(attributes: StoreAttributes) -> Iterator[tuple[str, str]]:
+    yield "content digest", attributes.digest
+    yield "plan", attributes.plan
+    yield "store format version", str(attributes.format_version)
+    yield from attributes.versions.items()
 
 
 def _usage(reader: StoreReader) -> list[str]:

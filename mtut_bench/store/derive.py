@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from mtut_bench.contract.types import ClipRow, is_modality_name, num_channels, sort_modalities
@@ -23,8 +24,6 @@ from mtut_bench.store.reader import StoreReader
 from mtut_bench.store.writer import StoreWriter, write_unit
 
 __all__ = ["Derivation", "derive_store", "partners"]
-
-_WRITTEN_BY_FINISH = ("format_version", "modalities", "set_aside", "plan", "digest", "versions")
 
 Progress = Callable[[int, int], None]
 
@@ -112,7 +111,7 @@ def derive_store(
         try:
             writer.begin(restart=overwrite)
             _copy(reader, derivation, writer, progress)
-            return writer.finish(reader.attributes["versions"])
+            return writer.finish(reader.attributes.versions)
         except OSError as error:
             raise StoreError(
                 f"cannot write {writer.partial}: {error.strerror or error}",
@@ -149,12 +148,8 @@ def _check(reader: StoreReader, derivation: Derivation) -> None:
 
 def _plan(reader: StoreReader, derivation: Derivation) -> StorePlan:
     rows = tuple(reader.table.rows)
-    attributes = {n: v for n, v in reader.attributes.items() if n not in _WRITTEN_BY_FINISH}
-    attributes["complete"] = False
-    attributes["alignment"] = {
-        **reader.attributes["alignment"],
-        "derived": {"from": reader.attributes["digest"], **derivation.record()},
-    }
+    attributes = reader.attributes
+    derived = {"from": attributes.digest, **derivation.record()}
     other = partners(rows)
     sources = [
         canonical_json({**json.loads(source), "partner": rows[other[index]].clip_id})
@@ -165,7 +160,11 @@ def _plan(reader: StoreReader, derivation: Derivation) -> StorePlan:
         rows=rows,
         sources=tuple(sources),
         geometry=Geometry(derivation.names(), height, width),
-        attributes=attributes,
+        facts=structs.replace(
+            attributes.facts(),
+            complete=False,
+            alignment={**attributes.alignment, "derived": derived},
+        ),
     )
 
 

@@ -3,10 +3,9 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
-from mtut_bench.contract.types import ClipRow, sort_modalities
-from mtut_bench.store.format import StoreAttributes
+from mtut_bench.contract.types import ClipRow, Origin, sort_modalities
+from mtut_bench.store.attributes import FORMAT_VERSION, StoreAttributes
 from mtut_bench.store.reader import ClipTable, StoreReader
 
 __all__ = ["UNMADE", "ExpectedStore", "UnmadeStore"]
@@ -21,6 +20,7 @@ class ExpectedStore:
 
     Attributes:
         dataset: its name.
+        origin: 'recorded' or 'synthetic'.
         rows: one per clip; ids, labels and lengths are made up, subjects and splits are not.
         modalities: what it holds unless it is prepared otherwise, in the project's order.
         num_classes: K.
@@ -29,6 +29,7 @@ class ExpectedStore:
     """
 
     dataset: str
+    origin: Origin
     rows: tuple[ClipRow, ...]
     modalities: tuple[str, ...]
     num_classes: int
@@ -57,14 +58,29 @@ class UnmadeStore(StoreReader):
         known = {*expected.modalities, "flow"}
         believed = {name for name in asked if name.partition("_")[0] in known}
         self.added = sort_modalities(believed - set(expected.modalities))
-        attributes: dict[str, Any] = {
-            "dataset": expected.dataset,
-            "digest": f"{UNMADE}{self.path.stem}",
-            "modalities": list(sort_modalities({*expected.modalities, *believed})),
-            "classes": [str(number) for number in range(expected.num_classes)],
-            "mirror": None,
-            "fold_rule": expected.fold_rule,
-            "subject_unit": expected.subject_unit,
-        }
-        self.attributes = cast(StoreAttributes, attributes)
+        # Planning asks for no fact that is empty here.
+        self.attributes = StoreAttributes(
+            dataset=expected.dataset,
+            origin=expected.origin,
+            complete=True,
+            expected_clips=len(expected.rows),
+            classes=tuple(str(number) for number in range(expected.num_classes)),
+            mirror=None,
+            fold_rule=expected.fold_rule,
+            subject_unit=expected.subject_unit,
+            fps=0,
+            depth_polarity="",
+            flow={},
+            colour="",
+            alignment={},
+            assumptions=(),
+            source="",
+            licence="",
+            format_version=FORMAT_VERSION,
+            set_aside=(),
+            modalities=sort_modalities({*expected.modalities, *believed}),
+            plan="",
+            digest=f"{UNMADE}{self.path.stem}",
+            versions={},
+        )
         self.table = ClipTable(expected.rows, (), ())

@@ -2,7 +2,7 @@
 
 A store is one Zarr v3 group ``<name>.zarr``::
 
-    attributes          see StoreAttributes
+    attributes          see mtut_bench.store.attributes.StoreAttributes
     clips/id            string (N,)      unique clip ids
     clips/subject       string (N,)      person (or user, see 'subject_unit')
     clips/split         string (N,)      'train', 'val', 'test' or ''
@@ -27,24 +27,23 @@ shard of another. All shards exist, black ones too.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
-from mtut_bench.contract.types import ClipRow, Origin, num_channels, sort_modalities
+from mtut_bench.contract.types import ClipRow, num_channels, sort_modalities
 from mtut_bench.files import canonical_json
+from mtut_bench.store.attributes import FORMAT_VERSION, StoreFacts
 
 __all__ = [
     "CHUNK_FRAMES",
     "FLOW_LIMIT_PX",
-    "FORMAT_VERSION",
     "MAX_SHORT_SIDE_PX",
     "SHARD_FRAMES",
     "STRING_COLUMNS",
     "Geometry",
     "Layout",
-    "StoreAttributes",
     "StorePlan",
     "Unit",
     "clip_sha256",
@@ -55,44 +54,11 @@ __all__ = [
     "stored_size",
 ]
 
-FORMAT_VERSION = 1
 CHUNK_FRAMES = 8
 SHARD_FRAMES = 640
 MAX_SHORT_SIDE_PX = 256
 FLOW_LIMIT_PX = 20.0
 STRING_COLUMNS = ("id", "subject", "split", "source")
-
-
-class StoreAttributes(TypedDict):
-    """Attributes of the group; what a reader must know that is not in the arrays.
-
-    ``flow`` holds, for each modality that is optical flow, its algorithm and parameters;
-    ``source`` and ``licence`` say where recordings come from and on what terms; ``set_aside`` lists
-    [clip id, reason] of clips that could not be read and are not in the table.
-    """
-
-    format_version: int
-    dataset: str
-    origin: Origin
-    complete: bool
-    expected_clips: int
-    modalities: list[str]
-    classes: list[str]
-    mirror: list[int] | None
-    fold_rule: str
-    subject_unit: str
-    fps: float
-    depth_polarity: str
-    flow: dict[str, dict[str, Any]]
-    colour: str
-    alignment: dict[str, Any]
-    assumptions: list[str]
-    source: str
-    licence: str
-    set_aside: list[list[str]]
-    plan: str
-    digest: str
-    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -146,21 +112,22 @@ class StorePlan:
         rows: the clip table.
         sources: JSON text per clip: relative paths and windows.
         geometry: modalities and size of the stored frames.
-        attributes: StoreAttributes without digest and versions.
+        facts: become attributes of the store.
     """
 
     rows: tuple[ClipRow, ...]
     sources: tuple[str, ...]
     geometry: Geometry
-    attributes: Mapping[str, Any]
+    facts: StoreFacts
 
     def fingerprint(self) -> str:
         """Return a SHA-256 that changes with anything that changes the store's content."""
         rows = [
             [*_row_values(row), source] for row, source in zip(self.rows, self.sources, strict=True)
         ]
+        facts = structs.asdict(self.facts)
         # A doubt worded anew changes no frame.
-        facts = {name: v for name, v in self.attributes.items() if name != "assumptions"}
+        del facts["assumptions"]
         shape = self.geometry
         text = canonical_json(
             [FORMAT_VERSION, rows, shape.modalities, shape.height, shape.width, facts]

@@ -59,46 +59,46 @@ def summarise(reader: StoreReader) -> list[tuple[str, str]]:
     splits: Counter[str] = Counter(row.split for row in rows if row.split)
     labels = Counter(row.label for row in rows)
     subjects = {row.subject for row in rows}
-    state = "complete" if attributes["complete"] else "partial"
-    mirror = attributes["mirror"]
+    state = "complete" if attributes.complete else "partial"
+    mirror = attributes.mirror
     shards = counted(reader.num_shards(), "shard")
     pairs = [
-        f"{attributes['classes'][a]} / {attributes['classes'][b]}"
+        f"{attributes.classes[a]} / {attributes.classes[b]}"
         for a, b in enumerate(mirror or [])
         if a < b
     ]
     flows = [
         f"{name} by {flow['algorithm']} from {flow['source']}"
-        for name, flow in attributes["flow"].items()
+        for name, flow in attributes.flow.items()
     ]
     summary = [
         (
             "dataset",
-            f"{attributes['dataset']}, {name_recordings(attributes['origin'])}, {state}",
+            f"{attributes.dataset}, {name_recordings(attributes.origin)}, {state}",
         ),
-        ("clips", f"{len(rows):,} of {attributes['expected_clips']:,}"),
-        ("digest", attributes["digest"]),
+        ("clips", f"{len(rows):,} of {attributes.expected_clips:,}"),
+        ("digest", attributes.digest),
         ("modalities", ", ".join(reader.modalities)),
-        ("frames", f"{width}x{height}, {attributes['fps']:g} per second"),
+        ("frames", f"{width}x{height}, {attributes.fps:g} per second"),
         (
             "frames per clip",
             Spread.of(lengths).describe("frames"),
         ),
         (
             "classes",
-            f"{len(attributes['classes'])}, {len(labels)} with clips,"
+            f"{len(attributes.classes)}, {len(labels)} with clips,"
             f" {_each(list(labels.values()), 'clip')}",
         ),
-        ("class names", "; ".join(attributes["classes"])),
-        (f"{attributes['subject_unit']}s", str(len(subjects))),
-        ("folds", _folds(attributes["fold_rule"], dict(splits), len(subjects))),
+        ("class names", "; ".join(attributes.classes)),
+        (f"{attributes.subject_unit}s", str(len(subjects))),
+        ("folds", _folds(attributes.fold_rule, dict(splits), len(subjects))),
         (
             "mirror pairs",
             "unknown: clips are never flipped" if mirror is None else "; ".join(pairs),
         ),
-        ("depth", attributes["depth_polarity"]),
-        ("colour", attributes["colour"]),
-        ("alignment", _words(attributes["alignment"])),
+        ("depth", attributes.depth_polarity),
+        ("colour", attributes.colour),
+        ("alignment", _words(attributes.alignment)),
         ("optical flow", ", ".join(flows) or "none"),
         (
             "motion inside the centre crop",
@@ -106,7 +106,7 @@ def summarise(reader: StoreReader) -> list[tuple[str, str]]:
         ),
         ("on disk", f"{reader.num_bytes() / 1e6:,.1f} MB in {shards}"),
     ]
-    return summary + [("doubt", text) for text in attributes["assumptions"]]
+    return summary + [("doubt", text) for text in attributes.assumptions]
 
 
 def _each(counts: Sequence[int], noun: str) -> str:
@@ -251,7 +251,7 @@ def _clips_by_user(reader: StoreReader) -> tuple[str, dict[str, list[int]]]:
     clips: defaultdict[str, list[int]] = defaultdict(list)
     for index, (user, row) in enumerate(zip(users, reader.table.rows, strict=True)):
         clips[str(user) if known else row.subject].append(index)
-    unit = "user" if known else reader.attributes["subject_unit"]
+    unit = "user" if known else reader.attributes.subject_unit
     return unit, {user: clips[user] for user in sorted(clips, key=natural_order)}
 
 
@@ -301,7 +301,7 @@ def _sheet_rows(reader: StoreReader) -> Iterator[SheetRow]:
     """Yield the first clip of each class."""
     for index in _one_per_class(reader):
         row = reader.table.rows[index]
-        name = reader.attributes["classes"][row.label]
+        name = reader.attributes.classes[row.label]
         frames = {modality: reader.read(index, modality) for modality in reader.modalities}
         yield (name, row.clip_id, f"{row.num_frames} frames"), frames
 

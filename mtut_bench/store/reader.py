@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import zarr
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from mtut_bench.contract.types import ClipRow
 from mtut_bench.errors import StoreError
 from mtut_bench.files import StrPath
-from mtut_bench.store.format import FORMAT_VERSION, SHARD_FRAMES, StoreAttributes, content_digest
+from mtut_bench.store.attributes import HOW_TO_MAKE_ONE, read_attributes
+from mtut_bench.store.format import SHARD_FRAMES, content_digest
 
 __all__ = ["ClipTable", "StoreReader", "list_stores"]
 
-_HOW = "How to make one: `mtut-bench prepare --help`."
+_COPY = "Copy it again, or prepare it again with --overwrite."
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class StoreReader:
         path = Path(path)
         self.path = path
         if not path.is_dir():
-            raise StoreError(f"there is no store at {path}", _HOW)
+            raise StoreError(f"there is no store at {path}", HOW_TO_MAKE_ONE)
         try:
             self._root = zarr.open_group(path, mode="r", use_consolidated=False)
             attributes = dict(self._root.attrs)
@@ -61,28 +62,9 @@ class StoreReader:
             # zarr raises many types for metadata that it cannot use; all mean the same to a user.
             raise StoreError(
                 f"{path} is not a readable Zarr v3 group: {error}",
-                "Copy it again, or prepare it again with --overwrite.",
+                _COPY,
             ) from error
-        version = attributes.get("format_version")
-        if not isinstance(version, int):
-            raise StoreError(
-                f"{path} is not a store of mtut-bench: it has no format_version",
-                _HOW,
-            )
-        if version > FORMAT_VERSION:
-            raise StoreError(
-                f"{path} has format version {version}; this mtut-bench reads up to"
-                f" {FORMAT_VERSION}",
-                "Install a newer mtut-bench, or prepare the store again with this one"
-                " (--overwrite).",
-            )
-        absent = sorted(StoreAttributes.__required_keys__ - attributes.keys())
-        if absent:
-            raise StoreError(
-                f"{path} lacks the attributes {', '.join(absent)}",
-                "Copy it again, or prepare it again with --overwrite.",
-            )
-        self.attributes = cast(StoreAttributes, attributes)
+        self.attributes = read_attributes(attributes, str(path), _COPY)
         self._arrays: dict[str, zarr.Array[Any]] = {}
 
     @property
@@ -93,7 +75,7 @@ class StoreReader:
     @property
     def modalities(self) -> tuple[str, ...]:
         """What the store holds, in the project's order."""
-        return tuple(self.attributes["modalities"])
+        return self.attributes.modalities
 
     @property
     def frame_size(self) -> tuple[int, int]:
@@ -124,7 +106,7 @@ class StoreReader:
         if len(lengths) > 1:
             raise StoreError(
                 f"{self.path}: the columns of the clip table differ in length",
-                "Copy it again, or prepare it again with --overwrite.",
+                _COPY,
             )
         rows = map(
             ClipRow._make,
@@ -186,7 +168,7 @@ class StoreReader:
         if faults:
             raise StoreError(
                 f"the store {self.path} is damaged: {'; '.join(faults)}",
-                "Copy it again, or prepare it again with --overwrite.",
+                _COPY,
             )
 
     def file_faults(self) -> list[str]:
@@ -200,7 +182,7 @@ class StoreReader:
         if bad:
             faults.append(f"{len(bad)} shard files are missing or of another size, first {bad[0]}")
         # zarr reads a missing chunk as zeros: a lost column would make every label 0.
-        if content_digest(self.table.rows, self.table.hashes) != self.attributes["digest"]:
+        if content_digest(self.table.rows, self.table.hashes) != self.attributes.digest:
             faults.append("the clip table does not give the recorded content digest")
         ends = [o + r.num_frames for o, r in zip(self.table.offsets, self.table.rows, strict=True)]
         starts = [*self.table.offsets[1:], self._array(f"frames/{self.modalities[0]}").shape[0]]
@@ -235,12 +217,12 @@ class StoreReader:
             except Exception as error:
                 raise StoreError(
                     f"the store {self.path} has no readable array {name}: {error}",
-                    "Copy it again, or prepare it again with --overwrite.",
+                    _COPY,
                 ) from error
             if not isinstance(array, zarr.Array):
                 raise StoreError(
                     f"the store {self.path} has a group in place of the array {name}",
-                    "Copy it again, or prepare it again with --overwrite.",
+                    _COPY,
                 )
             self._arrays[name] = array
         return self._arrays[name]

@@ -90,14 +90,14 @@ def verify_store(
     path = Path(path)
     reader = StoreReader(path)
     rows, attributes = reader.table.rows, reader.attributes
-    aside = tuple((str(name), str(reason)) for name, reason in attributes.get("set_aside", []))
-    num_classes = len(attributes["classes"])
+    num_classes = len(attributes.classes)
     faults = _check_files(reader)
-    faults += check_rows(rows, num_classes, attributes["fold_rule"])
-    if attributes["complete"] and len(rows) != attributes["expected_clips"]:
+    faults += check_rows(rows, num_classes, attributes.fold_rule)
+    if attributes.complete and len(rows) != attributes.expected_clips:
         what = f"the store claims to be complete with {len(rows):,} of"
-        faults.append(Fault("clips", (), f"{what} {attributes['expected_clips']:,} clips"))
-    for clip_id in sorted({row.clip_id for row in rows} & {name for name, _ in aside}):
+        faults.append(Fault("clips", (), f"{what} {attributes.expected_clips:,} clips"))
+    aside = {clip_id for clip_id, _ in attributes.set_aside}
+    for clip_id in sorted(aside & {row.clip_id for row in rows}):
         what = f"{clip_id} was set aside and is in the table all the same"
         faults.append(Fault("row", (clip_id,), what))
     for index in range(len(rows)):
@@ -106,18 +106,18 @@ def verify_store(
             progress(index + 1, len(rows))
     return StoreFindings(
         path=path,
-        dataset=(attributes["dataset"], attributes["origin"]),
+        dataset=(attributes.dataset, attributes.origin),
         num_clips=len(rows),
-        expected_clips=attributes["expected_clips"],
+        expected_clips=attributes.expected_clips,
         modalities=reader.modalities,
         lengths=Spread.of([row.num_frames for row in rows]),
         histograms=tuple(
-            Histogram(name, found, classes=attributes["classes"] if name == "label" else ())
+            Histogram(name, found, classes=attributes.classes if name == "label" else ())
             for name, found in count_clips(rows, num_classes).items()
         ),
-        subject_unit=attributes["subject_unit"],
-        set_aside=aside,
-        digest=attributes["digest"],
+        subject_unit=attributes.subject_unit,
+        set_aside=attributes.set_aside,
+        digest=attributes.digest,
         faults=tuple(faults),
     )
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import zarr
+from msgspec import structs
 from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
@@ -30,9 +31,9 @@ from mtut_bench.files import (
     sync_folder,
     write_json,
 )
+from mtut_bench.store.attributes import FORMAT_VERSION, StoreAttributes
 from mtut_bench.store.format import (
     CHUNK_FRAMES,
-    FORMAT_VERSION,
     SHARD_FRAMES,
     STRING_COLUMNS,
     Geometry,
@@ -209,22 +210,22 @@ class StoreWriter:
         root = zarr.open_group(self.partial / "store.zarr", mode="r+")
         _write_table(root, self.plan, self.layout, kept, digests, stamps)
         _write_shard_sizes(root, self.partial / "store.zarr", self.plan)
-        aside = [
-            [self.plan.rows[index].clip_id, text.replace(hide, "") if hide else text]
+        aside = tuple(
+            (self.plan.rows[index].clip_id, text.replace(hide, "") if hide else text)
             for index, text in reasons.items()
-        ]
-        root.update_attributes(
-            {
-                "format_version": FORMAT_VERSION,
-                **self.plan.attributes,
-                "complete": self.plan.attributes["complete"] and not aside,
-                "set_aside": aside,
-                "modalities": list(self.plan.geometry.modalities),
-                "plan": self.plan.fingerprint(),
-                "digest": digest,
-                "versions": dict(versions),
-            }
         )
+        facts = structs.asdict(self.plan.facts)
+        facts["complete"] = self.plan.facts.complete and not aside
+        attributes = StoreAttributes(
+            **facts,
+            format_version=FORMAT_VERSION,
+            set_aside=aside,
+            modalities=self.plan.geometry.modalities,
+            plan=self.plan.fingerprint(),
+            digest=digest,
+            versions=dict(versions),
+        )
+        root.update_attributes(attributes.to_json())
         _settle(self.partial / "store.zarr")
         old = self.path.with_suffix(".old")
         if self.path.exists():

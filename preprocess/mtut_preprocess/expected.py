@@ -57,6 +57,7 @@ def expected_store(
     return replace(
         original,
         dataset=dataset,
+        origin="synthetic",
         rows=tuple(
             ClipRow(clip.clip_id, clip.person, clip.label, clip.repetition, clip.split, 0)
             for clip in clips
@@ -84,6 +85,7 @@ def _viva(fold_unit: str) -> ExpectedStore:
     }
     return ExpectedStore(
         dataset="viva",
+        origin="recorded",
         rows=_rows(sizes),
         modalities=("rgb", "depth"),
         num_classes=len(table["gesture_ids"]),
@@ -102,6 +104,7 @@ def _with_split(
     *first, last = (f"{count:,} {side}" for side, count in table["published"]["split"].items())
     return ExpectedStore(
         dataset=dataset,
+        origin="recorded",
         rows=_rows(table["published"]["subject"], splits),
         modalities=modalities,
         num_classes=len(table["class_names"]),

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 from typer.testing import CliRunner
 
 from mtut_bench.cli import app
@@ -60,7 +61,7 @@ def test_a_twin_is_read_by_the_ordinary_adapter(twin, raw_folders, tmp_path):
     survey = survey_dataset(DATASETS[twin].open_raw(RawChoice(raw_folders[twin])))
     facts, clips, plan = survey.facts, survey.clips, survey.plan()
     assert (facts.dataset, facts.origin) == (twin, "synthetic")
-    assert not plan.attributes["complete"]
+    assert not plan.facts.complete
     assert len({clip.row.clip_id for clip in clips}) == len(clips) == len(plan.rows)
     labels = {clip.row.label for clip in clips}
     assert labels <= set(range(len(facts.class_names)))
@@ -121,7 +122,7 @@ def test_a_plan_without_the_store_is_that_with_it(twin, options, raw_folders, ma
         # One of its two persons would have to train and be tested.
         options = options[:-2]
     modalities = plan.geometry.modalities
-    make_store(f"{twin}-tiny", rows=plan.rows, modalities=modalities, **plan.attributes)
+    make_store(f"{twin}-tiny", rows=plan.rows, modalities=modalities, **structs.asdict(plan.facts))
     with_store, nothing = dry_run(tmp_path, "--dataset", twin, *options)
     without, missing = dry_run(tmp_path / "empty", "--dataset", twin, *options)
     assert without == with_store

@@ -190,7 +190,7 @@ def test_stores(place):
     assert verify_store(STORE).faults == ()
     contact_sheet(reader, "sheet.png")
     export_hdf5(reader, "tiny.h5")
-    assert import_hdf5("tiny.h5", "stores/again.zarr") == reader.attributes["digest"]
+    assert import_hdf5("tiny.h5", "stores/again.zarr") == reader.attributes.digest
     rows = [f"{clip},left" for clip in reader.table.index if clip in ("clip01", "clip03")]
     rows += ["clip05,left", "clip07,left"]
     Path("mine.csv").write_text("\n".join(["clip_id,predicted", *rows]))

@@ -79,7 +79,7 @@ def undisturbed(prepared, tmp_path_factory):
 
 
 def digest(folder):
-    return StoreReader(folder / "stores" / "viva-synthetic-tiny.zarr").attributes["digest"]
+    return StoreReader(folder / "stores" / "viva-synthetic-tiny.zarr").attributes.digest
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

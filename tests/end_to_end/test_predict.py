@@ -167,7 +167,7 @@ def test_own_recordings_without_fps_in_the_table_give_the_saved_probabilities(
     (tmp_path / "clips.csv").write_text("\n".join(table))
     dataset = DATASETS["manifest"].open_raw(RawChoice(tmp_path))
     run = _train_on(dataset, tmp_path, "bob", tiny_methods["i3d"], tiny_protocol)
-    assert StoreReader(tmp_path / "stores" / "clips.zarr").attributes["fps"] == 15
+    assert StoreReader(tmp_path / "stores" / "clips.zarr").attributes.fps == 15
     assert run.saved.clip_ids == ("bob wave", "bob push")
     for row, modality in enumerate(run.saved.modalities):
         at = ("--run", run.folder, "--modality", modality, "--json", "--top", 0)

@@ -1,12 +1,14 @@
 """Small stores with known frames, for the tests of everything that reads a store."""
 
 import numpy as np
+from msgspec import convert
 
 from mtut_bench.contract.types import ClipRow
+from mtut_bench.store.attributes import StoreFacts
 from mtut_bench.store.format import Geometry, StorePlan
 from mtut_bench.store.writer import StoreWriter, write_unit
 
-ATTRIBUTES = {
+FACTS = {
     "dataset": "handmade",
     "origin": "synthetic",
     "complete": False,
@@ -33,7 +35,7 @@ def make_plan(lengths, modalities=("rgb", "depth"), height=3, width=4, **changes
     )
     sources = tuple(f'{{"rgb":"{row.clip_id}.avi"}}' for row in rows)
     geometry = Geometry(tuple(modalities), height, width)
-    return StorePlan(rows, sources, geometry, {**ATTRIBUTES, **changes})
+    return StorePlan(rows, sources, geometry, convert(FACTS | changes, StoreFacts))
 
 
 def make_frames(plan, seed=0):

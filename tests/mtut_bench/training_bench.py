@@ -30,7 +30,7 @@ class Bench:
         self.store, self.folder, self.methods, self.recipe = store, folder, methods, recipe
         reader = StoreReader(store)
         self.ids = [row.clip_id for row in reader.table.rows]
-        self.num_classes = len(reader.attributes["classes"])
+        self.num_classes = len(reader.attributes.classes)
         self.device = torch.device("cpu")
 
     def learners(self, modalities, method="i3d", seed=0, recipe=None, **options):

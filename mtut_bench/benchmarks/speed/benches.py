@@ -223,7 +223,7 @@ def _facts(plan: RunPlan, machine: Machine, *, resident: bool) -> dict[str, str]
         "threads": str(torch.get_num_threads()),
         "cuda": str(torch.version.cuda) if cuda else "none",
         "command": machine.command,
-        "store": f"{reader.name} ({reader.attributes['origin']}), {height}x{width} pixels",
+        "store": f"{reader.name} ({reader.attributes.origin}), {height}x{width} pixels",
         "run": f"{plan.method.name} ({plan.method.network}), {'+'.join(plan.modalities)},"
         f" fold {plan.fold.name}, {plan.precision}, random weights",
         "step": f"{batch} clips of {recipe.clip_length} x {recipe.crop} x {recipe.crop}"

@@ -236,7 +236,7 @@ def _with_thumbnails(
         return list(clips), f"Thumbnails need the store {name}, which is not here."
     try:
         reader = StoreReader(path)
-        if reader.attributes["digest"] != run.record.store.digest:
+        if reader.attributes.digest != run.record.store.digest:
             return list(clips), (
                 f"No thumbnails: the store {name} has changed since these runs (its digest is "
                 "another)."

@@ -94,7 +94,7 @@ def score(
     path = Path(path)
     _check_modality(modality, reader)
     chosen, num_folds, clips = _test_clips(reader, fold, fold_unit)
-    classes = list(reader.attributes["classes"])
+    classes = list(reader.attributes.classes)
     predicted_N = read_predicted(path, [clip.clip_id for clip in clips], classes)
     runs = list(runs)
     called = name or path.stem
@@ -164,7 +164,7 @@ def _test_clips(reader: StoreReader, name: str, fold_unit: str) -> tuple[Fold, i
     """Return a fold, the number of folds, and the fold's test clips in the order of their ids."""
     attributes, rows = reader.attributes, reader.table.rows
     folds = make_folds(
-        rows, attributes["fold_rule"], attributes["subject_unit"], fold_unit, store=reader.name
+        rows, attributes.fold_rule, attributes.subject_unit, fold_unit, store=reader.name
     )
     named = {one.name: one for one in folds}
     if name not in named:
@@ -201,7 +201,7 @@ def _score(
     notes: Sequence[str],
 ) -> Score:
     attributes, num_clips = reader.attributes, len(reader.table.rows)
-    classes = attributes["classes"]
+    classes = attributes.classes
     correct, total = int((labels_N == predicted_N).sum()), len(labels_N)
     one_hot_NK = np.eye(len(classes))[predicted_N]
     macro = float(np.nanmean(metrics.per_class_accuracy(one_hot_NK, labels_N)))
@@ -221,7 +221,7 @@ def _score(
             f"{right}, 95 % interval [{low:.1f}, {high:.1f}]; chance {100.0 / len(classes):.1f} %.",
             score_verdict(rows) if rows else notes[-1],
             worth(
-                kind_of_store(attributes["origin"], num_clips, attributes["expected_clips"]),
+                kind_of_store(attributes.origin, num_clips, attributes.expected_clips),
                 f"1 of {num_folds} folds" if num_folds > 1 else "",
             ),
         ),
@@ -253,9 +253,9 @@ def _table(title: str, rows: Sequence[ComparisonRow]) -> Table:
 
 def _worth(reader: StoreReader) -> str:
     attributes, num_clips = reader.attributes, len(reader.table.rows)
-    kind = f"{name_recordings(attributes['origin'])} ({attributes['dataset']}, {num_clips:,} of "
-    kind += f"{counted(attributes['expected_clips'], 'clip')})"
-    if attributes["origin"] == "recorded" and attributes["complete"]:
+    kind = f"{name_recordings(attributes.origin)} ({attributes.dataset}, {num_clips:,} of "
+    kind += f"{counted(attributes.expected_clips, 'clip')})"
+    if attributes.origin == "recorded" and attributes.complete:
         return f"{kind}; how these predictions were made is not known here"
     return f"{kind}: not comparable with published numbers"
 
@@ -275,7 +275,7 @@ def _pairs(
     ids = {clip.clip_id for clip in clips}
     for run in runs:
         row = result_rows([run])[0]
-        same = (row["store_digest"], row["fold"]) == (reader.attributes["digest"], fold)
+        same = (row["store_digest"], row["fold"]) == (reader.attributes.digest, fold)
         if same and set(run.scores.clip_ids) == ids:
             key = (row["method"], *comparable.key(row, "score"))
             groups[key].append(run)

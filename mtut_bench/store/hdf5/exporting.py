@@ -92,7 +92,7 @@ def _write_store(
     *offsets, num_frames = accumulate(padded, initial=0)
     geometry = Geometry(reader.modalities, *reader.frame_size)
     content = Content(
-        dict(reader.attributes),
+        reader.attributes.to_json(),
         table.rows,
         tuple(reader.sources()),
         tuple(offsets),
@@ -100,7 +100,7 @@ def _write_store(
         {modality: geometry.shape(modality, num_frames) for modality in reader.modalities},
     )
     _write_attributes(file, content, reader)
-    _write_table(file, content)
+    _write_table(file, content, reader.attributes.classes)
     arrays = _create_arrays(file, content)
     for index, offset in enumerate(offsets):
         for modality, frames in _read_clip(reader, index).items():
@@ -167,7 +167,7 @@ def _replacing(out: Path) -> Iterator[_Sink]:
 
 
 def _write_attributes(file: h5py.File, content: Content, reader: StoreReader) -> None:
-    stored = dict(content.attributes)
+    stored = dict(content.stored)
     stored["store_format_version"] = stored.pop("format_version")
     packed = [n for n, v in sorted(stored.items()) if not isinstance(v, str | int | float)]
     own = {
@@ -184,8 +184,8 @@ def _write_attributes(file: h5py.File, content: Content, reader: StoreReader) ->
     file.attrs["json_attributes"] = np.array(packed, dtype=h5py.string_dtype())
 
 
-def _write_table(file: h5py.File, content: Content) -> None:
-    rows, classes = content.rows, content.attributes["classes"]
+def _write_table(file: h5py.File, content: Content, classes: Sequence[str]) -> None:
+    rows = content.rows
     columns: dict[str, NDArray[Any]] = {
         "id": _texts([row.clip_id for row in rows]),
         "subject": _texts([row.subject for row in rows]),

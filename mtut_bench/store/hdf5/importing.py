@@ -14,14 +14,8 @@ from numpy.typing import NDArray
 from mtut_bench.contract.types import ClipRow
 from mtut_bench.errors import StoreError
 from mtut_bench.files import StrPath, sha256_of_json
-from mtut_bench.store.format import (
-    FORMAT_VERSION,
-    Geometry,
-    StoreAttributes,
-    StorePlan,
-    clip_sha256,
-    content_digest,
-)
+from mtut_bench.store.attributes import StoreAttributes, read_attributes
+from mtut_bench.store.format import Geometry, StorePlan, clip_sha256, content_digest
 from mtut_bench.store.hdf5.layout import FORMAT_NAME, LAYOUT_VERSION, OWN_ATTRIBUTES, Content
 from mtut_bench.store.writer import Frames, StoreWriter, write_unit
 
@@ -29,7 +23,6 @@ __all__ = ["import_hdf5"]
 
 Progress = Callable[[int, int], None]
 
-_WRITTEN_BY_FINISH = ("format_version", "modalities", "set_aside", "plan", "digest", "versions")
 _ROW = ("id", "subject", "label", "repetition", "split", "num_frames")
 _COLUMNS = (*_ROW, "source", "offset", "sha256")
 _HOW = "How to make one: `mtut-bench export --help`."
@@ -67,8 +60,8 @@ def import_hdf5(
     """
     file, path = Path(file), Path(path)
     with _open(file) as opened:
-        content = _read_content(opened, file)
-        plan = _plan(content)
+        content, attributes = _read_content(opened, file)
+        plan = _plan(content, attributes)
         # Frames that another preparation of the same plan left may be others.
         begun = replace(plan, known=sha256_of_json(["hdf5", content.checksum()]))
         writer = StoreWriter(path, begun)
@@ -78,9 +71,9 @@ def import_hdf5(
                 raise StoreError(f"the store {path} exists already", cure)
             try:
                 writer.begin(restart=overwrite)
-                _copy_frames(opened, file, content, writer, progress)
+                _copy_frames(opened, file, content, attributes, writer, progress)
                 writer.plan = plan
-                return writer.finish(content.attributes["versions"])
+                return writer.finish(attributes.versions)
             except OSError as error:
                 raise StoreError(
                     f"cannot write {writer.partial}: {error.strerror or error}",
@@ -126,7 +119,7 @@ def _open(file: Path) -> Iterator[h5py.File]:
         yield opened
 
 
-def _read_content(opened: h5py.File, file: Path) -> Content:
+def _read_content(opened: h5py.File, file: Path) -> tuple[Content, StoreAttributes]:
     """Return what a file says of its clips, checked."""
     columns = {name: _dataset(opened, file, f"clips/{name}") for name in _COLUMNS}
     if len({column.shape[:1] for column in columns.values()}) != 1:
@@ -134,11 +127,11 @@ def _read_content(opened: h5py.File, file: Path) -> Content:
         raise StoreError(f"{file}: the columns of the clip table differ in length", _CURE)
     *fields, sources, offsets, hashes = (_values(file, column) for column in columns.values())
     with _reading(f"{file}: its attributes"):
-        attributes = _read_attributes(opened)
-        shapes = {m: _dataset(opened, file, f"frames/{m}").shape for m in attributes["modalities"]}
+        stored = _read_stored(opened)
+        shapes = {m: _dataset(opened, file, f"frames/{m}").shape for m in stored["modalities"]}
     with _reading(f"{file}: the clip table"):
         content = Content(
-            attributes,
+            stored,
             tuple(map(ClipRow._make, zip(*(field.tolist() for field in fields), strict=True))),
             tuple(sources.tolist()),
             tuple(offsets.tolist()),
@@ -148,29 +141,26 @@ def _read_content(opened: h5py.File, file: Path) -> Content:
         sound = content.checksum() == opened.attrs["checksum"]
     if not sound:
         raise StoreError(f"{file}: attributes, table or shapes are not as they were written", _CURE)
-    absent = sorted(StoreAttributes.__required_keys__ - attributes.keys())
-    if absent or attributes["format_version"] > FORMAT_VERSION:
-        fault = f"lacks {', '.join(absent)}" if absent else "is of a newer format"
-        raise StoreError(f"{file}: the store in it {fault}", "Install another mtut-bench.")
+    attributes = read_attributes(stored, f"{file}: the store in it", _CURE)
     digest = content_digest(content.rows, content.hashes)
-    if digest != attributes["digest"]:
+    if digest != attributes.digest:
         raise StoreError(
-            f"{file}: the clip table gives the digest {digest} instead of {attributes['digest']}",
+            f"{file}: the clip table gives the digest {digest} instead of {attributes.digest}",
             _CURE,
         )
-    return content
+    return content, attributes
 
 
-def _read_attributes(opened: h5py.File) -> dict[str, Any]:
+def _read_stored(opened: h5py.File) -> dict[str, Any]:
     packed = set(opened.attrs["json_attributes"])
-    attributes: dict[str, Any] = {}
+    stored: dict[str, Any] = {}
     for name, value in opened.attrs.items():
         if name in packed:
-            attributes[name] = json.loads(value)
+            stored[name] = json.loads(value)
         elif name not in OWN_ATTRIBUTES:
             plain = value.item() if isinstance(value, np.generic) else value
-            attributes[name.removeprefix("store_")] = plain
-    return attributes
+            stored[name.removeprefix("store_")] = plain
+    return stored
 
 
 def _dataset(opened: h5py.File, file: Path, name: str) -> h5py.Dataset:
@@ -189,17 +179,16 @@ def _values(file: Path, column: h5py.Dataset) -> NDArray[Any]:
         return np.atleast_1d(column.asstr()[...] if texts else column[...])
 
 
-def _plan(content: Content) -> _KnownPlan:
-    attributes = content.attributes
+def _plan(content: Content, attributes: StoreAttributes) -> _KnownPlan:
     _, height, width, _ = next(iter(content.shapes.values()))
     # The writer lists what was set aside by its place: each such clip gets one, of a black frame.
-    aside = [ClipRow(clip_id, "", 0, -1, "", 1) for clip_id, _ in attributes["set_aside"]]
+    aside = [ClipRow(clip_id, "", 0, -1, "", 1) for clip_id, _ in attributes.set_aside]
     return _KnownPlan(
         rows=(*content.rows, *aside),
         sources=(*content.sources, *("" for _ in aside)),
         geometry=Geometry(tuple(content.shapes), height, width),
-        attributes={n: v for n, v in attributes.items() if n not in _WRITTEN_BY_FINISH},
-        known=attributes["plan"],
+        facts=attributes.facts(),
+        known=attributes.plan,
     )
 
 
@@ -207,6 +196,7 @@ def _copy_frames(
     opened: h5py.File,
     file: Path,
     content: Content,
+    attributes: StoreAttributes,
     writer: StoreWriter,
     progress: Progress | None,
 ) -> None:
@@ -216,7 +206,7 @@ def _copy_frames(
     def clips(indices: Sequence[int]) -> Iterator[tuple[int, Frames | str]]:
         for index in indices:
             if index >= total:
-                yield index, content.attributes["set_aside"][index - total][1]
+                yield index, attributes.set_aside[index - total][1]
             else:
                 yield index, _read_clip(file, arrays, content, index)
 

@@ -35,7 +35,7 @@ class Content:
     """All of a store but its frames.
 
     Attributes:
-        attributes: of the store.
+        stored: attributes of the store, as the file has them.
         rows: the clip table.
         sources: JSON text per clip.
         offsets: first frame of each clip in the HDF5 file.
@@ -43,7 +43,7 @@ class Content:
         shapes: (T_total, H, W, C) of each modality's frames.
     """
 
-    attributes: dict[str, Any]
+    stored: dict[str, Any]
     rows: tuple[ClipRow, ...]
     sources: tuple[str, ...]
     offsets: tuple[int, ...]
@@ -54,6 +54,4 @@ class Content:
         """Return a SHA-256 that changes with anything that is in the file beside the frames."""
         rows = [list(row) for row in self.rows]
         hashes = [value.hex() for value in self.hashes]
-        return sha256_of_json(
-            [self.attributes, rows, self.sources, self.offsets, hashes, self.shapes]
-        )
+        return sha256_of_json([self.stored, rows, self.sources, self.offsets, hashes, self.shapes])

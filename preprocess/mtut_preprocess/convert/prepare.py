@@ -115,7 +115,7 @@ def prepare(
 def _existing(path: Path, plan: StorePlan, stamps: Sequence[str]) -> Preparation:
     reader = StoreReader(path)
     attributes = reader.attributes
-    if attributes["plan"] != plan.fingerprint():
+    if attributes.plan != plan.fingerprint():
         raise StoreError(
             f"{path} exists and was made from other recordings or settings",
             "Give --overwrite to replace it, or another name with --store.",
@@ -130,8 +130,7 @@ def _existing(path: Path, plan: StorePlan, stamps: Sequence[str]) -> Preparation
                 f" {now[row.clip_id]}",
                 "Give --overwrite to make it anew, or copy the recordings again.",
             )
-    aside = tuple((clip_id, reason) for clip_id, reason in attributes["set_aside"])
-    return Preparation(path, attributes["digest"], len(reader.table.rows), False, aside)
+    return Preparation(path, attributes.digest, len(reader.table.rows), False, attributes.set_aside)
 
 
 def _unreadable(reasons: Sequence[str], num_clips: int) -> ClipError:

@@ -11,6 +11,7 @@ from pathlib import Path
 from mtut_bench.contract.types import num_channels, sort_modalities
 from mtut_bench.errors import ClipError, DatasetError, StoreError, UsageError
 from mtut_bench.files import StrPath, canonical_json
+from mtut_bench.store.attributes import StoreFacts
 from mtut_bench.store.format import Geometry, StorePlan, stored_size
 from mtut_bench.store.reader import StoreReader
 from mtut_bench.store.writer import StoreWriter
@@ -166,7 +167,7 @@ class Survey:
             rows=tuple(clip.row for clip in self.clips),
             sources=tuple(canonical_json(dict(clip.origin)) for clip in self.clips),
             geometry=Geometry(self.modalities, height, width),
-            attributes=self._attributes(),
+            facts=self._store_facts(),
         )
 
     def _check_files(self) -> None:
@@ -182,26 +183,26 @@ class Survey:
                     + (_OTHER_COLOUR if self.facts.colour == "sk_color" else ""),
                 )
 
-    def _attributes(self) -> dict[str, object]:
+    def _store_facts(self) -> StoreFacts:
         facts = self.facts
-        return {
-            "dataset": facts.dataset,
-            "origin": facts.origin,
-            "complete": len(self.clips) == facts.expected_clips,
-            "expected_clips": facts.expected_clips,
-            "classes": list(facts.class_names),
-            "mirror": None if facts.mirror is None else list(facts.mirror),
-            "fold_rule": facts.fold_rule,
-            "subject_unit": facts.subject_unit,
-            "fps": facts.fps,
-            "depth_polarity": facts.depth_polarity,
-            "flow": {self.flow.modality: self.flow.attributes(facts.colour)} if self.flow else {},
-            "colour": facts.colour,
-            "alignment": dict(facts.alignment),
-            "assumptions": list(facts.assumptions),
-            "source": facts.source,
-            "licence": facts.licence,
-        }
+        return StoreFacts(
+            dataset=facts.dataset,
+            origin=facts.origin,
+            complete=len(self.clips) == facts.expected_clips,
+            expected_clips=facts.expected_clips,
+            classes=facts.class_names,
+            mirror=facts.mirror,
+            fold_rule=facts.fold_rule,
+            subject_unit=facts.subject_unit,
+            fps=facts.fps,
+            depth_polarity=facts.depth_polarity,
+            flow={self.flow.modality: self.flow.attributes(facts.colour)} if self.flow else {},
+            colour=facts.colour,
+            alignment=dict(facts.alignment),
+            assumptions=facts.assumptions,
+            source=facts.source,
+            licence=facts.licence,
+        )
 
 
 def survey_dataset(
@@ -337,7 +338,7 @@ def _bytes(count: float) -> str:
 def _describe_existing(writer: StoreWriter) -> str:
     """Return what stands under the store's final name."""
     try:
-        same = StoreReader(writer.path).attributes["plan"] == writer.plan.fingerprint()
+        same = StoreReader(writer.path).attributes.plan == writer.plan.fingerprint()
     except StoreError:
         return f"{writer.path} exists and is no readable store: needs --overwrite"
     if same:

@@ -26,6 +26,7 @@ __all__ = [
     "is_table",
     "load_settings",
     "package_table",
+    "read_checked",
 ]
 
 Form = tuple[str, Callable[[Any], bool]]
@@ -59,20 +60,34 @@ def load_settings(name: str, folder: StrPath, forms: Mapping[str, Form]) -> dict
     path = folder / name
     if not path.exists():
         return settings
-    own = read_json(path, DatasetError, _cure(name))
-    if not isinstance(own, dict):
-        raise DatasetError(f"{path} holds no JSON object", _cure(name))
-    for key, value in own.items():
-        if key.startswith("_"):
-            continue
-        if key not in forms:
-            raise DatasetError(f"{path}: unknown key {key!r}", _cure(name))
-        form, fits = forms[key]
-        if not fits(value):
-            raise DatasetError(f"{path}: {key!r} must be {form}, not {value!r}", _cure(name))
+    for key, value in read_checked(path, forms, _cure(name)).items():
         settings[key] = value
         settings.pop(f"_{key}_doubt", None)
     return settings
+
+
+def read_checked(path: StrPath, forms: Mapping[str, Form], cure: str) -> dict[str, Any]:
+    """Return the object of a JSON file without its remarks.
+
+    Args:
+        path: the file.
+        forms: form of each key that it may have.
+        cure: for the message.
+
+    Raises:
+        DatasetError: malformed, an unknown key or a value of another form.
+    """
+    content = read_json(path, DatasetError, cure)
+    if not isinstance(content, dict):
+        raise DatasetError(f"{path} holds no JSON object", cure)
+    own = {key: value for key, value in content.items() if not key.startswith("_")}
+    for key, value in own.items():
+        if key not in forms:
+            raise DatasetError(f"{path}: unknown key {key!r}", cure)
+        form, fits = forms[key]
+        if not fits(value):
+            raise DatasetError(f"{path}: {key!r} must be {form}, not {value!r}", cure)
+    return own
 
 
 def check_class_tables(settings: Mapping[str, Any], num_classes: int, path: StrPath) -> None:

@@ -63,7 +63,7 @@ def test_workers_change_no_byte(tmp_path):
     for workers in (1, 2):
         folder = tmp_path / str(workers)
         measure(folder, workers=workers, progress=lambda *done: turns.append(done))
-        digests.append(StoreReader(folder / "clips-40.zarr").attributes["digest"])
+        digests.append(StoreReader(folder / "clips-40.zarr").attributes.digest)
     assert digests[0] == digests[1]
     assert turns[-1][0] == turns[-1][1]
 

@@ -19,7 +19,7 @@ def test_the_command_derives_a_store_by_name(reader, tmp_path):
     assert result.exit_code == 0, result.output
     found = StoreReader(tmp_path / "stores" / "control.zarr")
     assert found.modalities == ("rgb", "rgb_copy")
-    assert found.attributes["digest"][:12] in result.output
+    assert found.attributes.digest[:12] in result.output
     assert (tmp_path / "stores" / "control.md").exists()
 
 

@@ -103,7 +103,7 @@ def test_card_and_file_alone_give_the_saved_scores(
         monkeypatch.chdir(tmp_path)
         names = {}
         exec(compile(snippet_of(tmp_path / f"{file.name}.md"), "card", "exec"), names)
-        assert capsys.readouterr().out.strip() in reader.attributes["classes"]
+        assert capsys.readouterr().out.strip() in reader.attributes.classes
         lengths = set()
         for number, clip_id in enumerate(saved.clip_ids):
             frames = reader.read(reader.table.index[clip_id], "depth")
@@ -149,7 +149,7 @@ def test_the_card_of_an_own_method_loads_it_from_its_file(
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     exec(compile(snippet_of(card), "card", "exec"), {})
-    assert capsys.readouterr().out.strip() in StoreReader(plan.store).attributes["classes"]
+    assert capsys.readouterr().out.strip() in StoreReader(plan.store).attributes.classes
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,22 @@ def test_workers_give_the_same_batches_as_none(store, context, workers):
     assert plain[0].clips["rgb"].shape == (3, 8, 12, 16, 3)
 
 
+def test_a_process_opens_the_store_once(store, monkeypatch):
+    opened = []
+
+    class Counted(StoreReader):
+        def __init__(self, path):
+            opened.append(path)
+            super().__init__(path)
+
+    monkeypatch.setattr("mtut_bench.loading.torch_dataset.StoreReader", Counted)
+    dataset = StoreDataset(store)
+    assert len(list(dataset)) == 8
+    assert opened == [store]
+    assert len(pickle.loads(pickle.dumps(dataset))[0].clips) == 2
+    assert opened == [store, store]
+
+
 def test_a_used_dataset_is_pickled_without_its_reader(store):
     dataset = StoreDataset(store)
     before = dataset[3].clips["rgb"]
@@ -109,7 +125,7 @@ def test_a_used_dataset_is_pickled_without_its_reader(store):
 def test_sides_of_a_fold_share_no_person(store):
     reader = StoreReader(store)
     facts = reader.attributes
-    fold = make_folds(reader.table.rows, facts["fold_rule"], facts["subject_unit"])[0]
+    fold = make_folds(reader.table.rows, facts.fold_rule, facts.subject_unit)[0]
     train, test = (StoreDataset(store, clip_ids=side) for side in (fold.train, fold.test))
     assert (len(train), len(test)) == (4, 4)
     assert not set(train.clip_ids) & set(test.clip_ids)

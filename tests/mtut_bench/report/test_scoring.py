@@ -158,7 +158,7 @@ def scored(tmp_path, make_store):
 
 def stored(tmp_path, scored, right, **changes):
     """Write a run on the fixture's store, whose clips are named by the writer."""
-    digest = scored.reader.attributes["digest"]
+    digest = scored.reader.attributes.digest
     return write_run(tmp_path / "runs", right, folds=["1", "2"], digest=digest, **changes)
 
 

@@ -15,12 +15,13 @@ def expect(store, **changes):
     reader = StoreReader(store)
     attributes = reader.attributes
     expected = ExpectedStore(
-        attributes["dataset"],
+        attributes.dataset,
+        attributes.origin,
         reader.table.rows,
         reader.modalities,
-        len(attributes["classes"]),
-        attributes["fold_rule"],
-        attributes["subject_unit"],
+        len(attributes.classes),
+        attributes.fold_rule,
+        attributes.subject_unit,
         "counts of the test",
     )
     return replace(expected, **changes)
@@ -170,7 +171,8 @@ def test_an_unmade_store_makes_the_folds_of_the_real_one(make_request, tmp_path)
     store = make_request().store
     unmade = UnmadeStore(tmp_path / "gone.zarr", expect(store))
     facts = unmade.attributes
-    folds = make_folds(unmade.table.rows, facts["fold_rule"], facts["subject_unit"])
+    assert (facts.origin, facts.complete, facts.expected_clips) == ("synthetic", True, 8)
+    folds = make_folds(unmade.table.rows, facts.fold_rule, facts.subject_unit)
     reader = StoreReader(store)
     assert folds == make_folds(reader.table.rows, "subject", "person")
     assert (unmade.name, unmade.modalities, unmade.added) == ("gone", reader.modalities, ())

@@ -34,7 +34,7 @@ def test_networks_of_a_run_give_its_predictions_again(do, tiny_methods, method):
     run = open_run(plan.folder, tiny_methods)
     reader = StoreReader(plan.store)
     assert run.frame_size == reader.frame_size
-    assert run.classes == tuple(reader.attributes["classes"])
+    assert run.classes == tuple(reader.attributes.classes)
     networks = {modality: run.network(modality) for modality in run.modalities}
     again = predict(networks, reader, plan.fold.test, run.recipe, CPU)
     saved = read(plan.folder / "predictions.npz")

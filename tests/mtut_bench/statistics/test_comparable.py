@@ -99,7 +99,7 @@ def comparison(folder, name):
 
 def score(folder, name):
     clips = [ClipRow(f"clip{n}", "1", label, 0, "", 20) for n, label in enumerate((0, 1, 2, 0))]
-    reader = SimpleNamespace(attributes={"digest": "d" * 64})
+    reader = SimpleNamespace(attributes=SimpleNamespace(digest="d" * 64))
     runs = same_method(folder, name)
     pairs, _ = scoring._pairs(runs, reader, "1", clips, np.array([0, 1, 2, 0]), "mine", None)
     return [len(found.seeds) for found in pairs] != [2]

@@ -81,8 +81,8 @@ def test_card_states(make_card, what, value):
 
 def test_card_states_digests(make_card, tmp_path):
     facts, attributes = facts_of(make_card()), StoreReader(tmp_path / "a.zarr").attributes
-    assert facts["content digest"] == attributes["digest"]
-    assert facts["plan"] == attributes["plan"]
+    assert facts["content digest"] == attributes.digest
+    assert facts["plan"] == attributes.plan
 
 
 def test_card_of_a_synthetic_store_says_so(make_card):

@@ -23,7 +23,7 @@ def derived(reader, derivation, **options):
     path = reader.path.with_name("new.zarr")
     digest = derive_store(reader, path, derivation, **options)
     found = StoreReader(path)
-    assert found.attributes["digest"] == digest
+    assert found.attributes.digest == digest
     return found
 
 
@@ -68,13 +68,13 @@ def test_a_copy_may_show_the_partner_beside_its_source(reader):
 
 def test_a_derived_store_is_never_complete_and_says_what_it_is(reader):
     found = derived(reader, PARTNER)
-    assert found.attributes["complete"] is False
-    assert found.attributes["alignment"]["derived"] == {
-        "from": reader.attributes["digest"],
+    assert found.attributes.complete is False
+    assert found.attributes.alignment["derived"] == {
+        "from": reader.attributes.digest,
         "copies": {},
         "partnered": ["depth"],
     }
-    assert found.attributes["digest"] != reader.attributes["digest"]
+    assert found.attributes.digest != reader.attributes.digest
     assert '"partner"' in found.sources()[0]
 
 

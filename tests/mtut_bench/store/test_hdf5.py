@@ -12,6 +12,7 @@ from handmade_store import make_frames, make_plan, write_store
 from processes import started
 
 from mtut_bench.errors import BusyError, MtutBenchError, StoreError
+from mtut_bench.store.attributes import StoreAttributes
 from mtut_bench.store.format import StorePlan
 from mtut_bench.store.hdf5 import export_hdf5, import_hdf5
 from mtut_bench.store.reader import StoreReader
@@ -103,7 +104,7 @@ def test_a_store_comes_back_as_it_was(tmp_path, modalities):
     export_hdf5(before, tmp_path / "a.h5")
     assert import_hdf5(tmp_path / "a.h5", tmp_path / "b.zarr") == digest
     after = StoreReader(tmp_path / "b.zarr")
-    assert dict(after.attributes) == dict(before.attributes)
+    assert after.attributes == before.attributes
     assert (after.table, after.sources()) == (before.table, before.sources())
     assert verify_store(after.path).faults == ()
     for index, frames in enumerate(make_frames(plan)):
@@ -113,15 +114,15 @@ def test_a_store_comes_back_as_it_was(tmp_path, modalities):
 
 def test_prepare_takes_an_imported_store_for_its_own(file, tmp_path, plan):
     import_hdf5(file, tmp_path / "b.zarr")
-    assert StoreReader(tmp_path / "b.zarr").attributes["plan"] == plan.fingerprint()
+    assert StoreReader(tmp_path / "b.zarr").attributes.plan == plan.fingerprint()
 
 
 def test_plan_can_be_made_again_from_an_imported_store(file, tmp_path, plan):
     import_hdf5(file, tmp_path / "b.zarr")
     reader = StoreReader(tmp_path / "b.zarr")
-    attributes = {name: reader.attributes[name] for name in plan.attributes}
-    again = StorePlan(reader.table.rows, tuple(reader.sources()), plan.geometry, attributes)
-    assert again.fingerprint() == reader.attributes["plan"]
+    facts = reader.attributes.facts()
+    again = StorePlan(reader.table.rows, tuple(reader.sources()), plan.geometry, facts)
+    assert again.fingerprint() == reader.attributes.plan
 
 
 def test_clips_set_aside_come_back_with_their_reasons(tmp_path):
@@ -133,8 +134,8 @@ def test_clips_set_aside_come_back_with_their_reasons(tmp_path):
     export_hdf5(before, tmp_path / "a.h5")
     assert import_hdf5(tmp_path / "a.h5", tmp_path / "b.zarr") == digest
     after = StoreReader(tmp_path / "b.zarr")
-    assert dict(after.attributes) == dict(before.attributes)
-    assert after.attributes["set_aside"] == [["clip1", frames[1]], ["clip3", frames[3]]]
+    assert after.attributes == before.attributes
+    assert after.attributes.set_aside == (("clip1", frames[1]), ("clip3", frames[3]))
     assert after.table.rows == (plan.rows[0], plan.rows[2])
     assert verify_store(after.path).faults == ()
 
@@ -192,9 +193,9 @@ def test_attributes_are_plain_or_json(file, reader):
         attrs = opened.attrs
         assert (attrs["format"], attrs["format_version"]) == ("mtut-bench store", 1)
         assert (attrs["dataset"], attrs["fps"], attrs["complete"]) == ("handmade", 30.0, False)
-        assert attrs["digest"] == reader.attributes["digest"]
+        assert attrs["digest"] == reader.attributes.digest
         for name in attrs["json_attributes"]:
-            assert json.loads(attrs[name]) == reader.attributes[name]
+            assert attrs[name] == json.dumps(getattr(reader.attributes, name))
         assert {"classes", "mirror", "flow", "alignment"} <= set(attrs["json_attributes"])
 
 
@@ -211,7 +212,7 @@ def test_texts_of_any_script_survive(tmp_path):
     with h5py.File(tmp_path / "a.h5") as opened:
         assert opened["clips/class_name"].asstr()[...].tolist() == ["\u6325\u624b", "\u00fc|<&"]
     import_hdf5(tmp_path / "a.h5", tmp_path / "b.zarr")
-    assert StoreReader(tmp_path / "b.zarr").attributes["source"] == "\u00a9 a\u0301"
+    assert StoreReader(tmp_path / "b.zarr").attributes.source == "\u00a9 a\u0301"
 
 
 def test_long_lists_fit_into_attributes(tmp_path):
@@ -220,7 +221,7 @@ def test_long_lists_fit_into_attributes(tmp_path):
     write_store(tmp_path / "a.zarr", plan)
     export_hdf5(StoreReader(tmp_path / "a.zarr"), tmp_path / "a.h5")
     import_hdf5(tmp_path / "a.h5", tmp_path / "b.zarr")
-    assert len(StoreReader(tmp_path / "b.zarr").attributes["assumptions"]) == 1000
+    assert len(StoreReader(tmp_path / "b.zarr").attributes.assumptions) == 1000
 
 
 # Export: whole or not at all
@@ -233,7 +234,7 @@ def test_existing_file_is_refused_unless_overwritten(reader, file, tmp_path):
     assert "--overwrite" in caught.value.cure
     assert file.read_bytes() == b"mine"
     export_hdf5(reader, file, overwrite=True)
-    assert import_hdf5(file, tmp_path / "b.zarr") == reader.attributes["digest"]
+    assert import_hdf5(file, tmp_path / "b.zarr") == reader.attributes.digest
 
 
 def test_missing_folders_are_made(reader, tmp_path):
@@ -322,7 +323,7 @@ def test_existing_store_is_refused_unless_overwritten(file, tmp_path, plan):
     with pytest.raises(StoreError, match=r"b\.zarr exists already") as caught:
         import_hdf5(file, tmp_path / "b.zarr")
     assert "--overwrite" in caught.value.cure
-    assert StoreReader(tmp_path / "b.zarr").attributes["digest"] == old
+    assert StoreReader(tmp_path / "b.zarr").attributes.digest == old
     import_hdf5(file, tmp_path / "b.zarr", overwrite=True)
     assert StoreReader(tmp_path / "b.zarr").table.rows == plan.rows
     assert names(tmp_path) == ["a.h5", "b.zarr"]
@@ -335,7 +336,7 @@ def test_killed_import_is_taken_up(file, tmp_path, reader, count):
     assert names(tmp_path) == ["a.h5", "b.partial"]
     done = []
     digest = import_hdf5(file, tmp_path / "b.zarr", progress=lambda *n: done.append(n[0]))
-    assert (digest, done[0]) == (reader.attributes["digest"], count)
+    assert (digest, done[0]) == (reader.attributes.digest, count)
     assert names(tmp_path) == ["a.h5", "b.zarr"]
 
 
@@ -441,6 +442,36 @@ def test_changed_attribute_is_found(file, name, value):
     refused(file, "attributes, table or shapes are not as they were written")
 
 
+def write_with(monkeypatch, reader, file, **changes):
+    """Export a store with attributes that this version does not write, under a right checksum."""
+    as_it_is = StoreAttributes.to_json
+    with monkeypatch.context() as patch:
+        patch.setattr(StoreAttributes, "to_json", lambda own: as_it_is(own) | changes)
+        export_hdf5(reader, file, overwrite=True)
+
+
+def test_attributes_of_a_later_version_are_passed_over(file, reader, tmp_path, monkeypatch):
+    write_with(monkeypatch, reader, file, weather=["rain"])
+    with h5py.File(file) as opened:
+        assert json.loads(opened.attrs["weather"]) == ["rain"]
+    assert import_hdf5(file, tmp_path / "b.zarr") == reader.attributes.digest
+    assert StoreReader(tmp_path / "b.zarr").attributes == reader.attributes
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"mirror": "none"}, "the store in it: the attribute mirror is 'none'"),
+        ({"format_version": 2}, "the store in it has format version 2"),
+    ],
+)
+def test_attributes_of_another_kind_or_format_are_refused(
+    file, reader, monkeypatch, changes, match
+):
+    write_with(monkeypatch, reader, file, **changes)
+    refused(file, match)
+
+
 @pytest.mark.parametrize("name", ["checksum", "json_attributes"])
 def test_lost_attribute_is_found(file, name):
     with h5py.File(file, "a") as opened:
@@ -462,7 +493,7 @@ def test_import_goes_on_with_a_sound_copy_of_the_file(file, exported, tmp_path, 
     file.write_bytes((exported / "a.h5").read_bytes())
     done = []
     digest = import_hdf5(file, tmp_path / "b.zarr", progress=lambda *n: done.append(n[0]))
-    assert (digest, done[0]) == (reader.attributes["digest"], 3)
+    assert (digest, done[0]) == (reader.attributes.digest, 3)
 
 
 def test_changed_byte_of_a_chunk_names_the_clip(file):
@@ -488,5 +519,5 @@ def test_any_changed_byte_is_an_error_or_changes_nothing(tmp_path):
         except StoreError:
             found += 1
         else:
-            assert dict(StoreReader(back).attributes) == dict(reader.attributes)
+            assert StoreReader(back).attributes == reader.attributes
     assert found > 5

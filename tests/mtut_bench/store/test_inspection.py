@@ -61,7 +61,7 @@ def test_summary_states(reader, what, value):
 def test_summary_states_digest_and_size_on_disk(reader):
     summary = dict(summarise(reader))
     size = sum(f.stat().st_size for f in reader.path.glob("frames/*/c/*/0/0/0"))
-    assert summary["digest"] == reader.attributes["digest"]
+    assert summary["digest"] == reader.attributes.digest
     assert summary["on disk"] == f"{size / 1e6:,.1f} MB in 3 shards"
 
 

@@ -35,6 +35,32 @@ LENGTHS = st.lists(
     min_size=1,
     max_size=30,
 )
+ATTRIBUTES = [
+    "format_version",
+    "dataset",
+    "origin",
+    "complete",
+    "expected_clips",
+    "classes",
+    "mirror",
+    "fold_rule",
+    "subject_unit",
+    "fps",
+    "depth_polarity",
+    "flow",
+    "colour",
+    "alignment",
+    "assumptions",
+    "source",
+    "licence",
+    "set_aside",
+    "modalities",
+    "plan",
+    "digest",
+    "versions",
+]
+"""In the order in which they have always been written."""
+
 # Three units: clips 0 and 1, clip 2, clips 3 and 4.
 THREE_UNITS = (300, 310, 700, 9, 80)
 
@@ -65,7 +91,7 @@ def shard_files(path, modality="rgb"):
 
 
 def digest_of(path):
-    return StoreReader(path).attributes["digest"]
+    return StoreReader(path).attributes.digest
 
 
 # Layout
@@ -386,6 +412,55 @@ def test_lacking_attributes_are_named(path):
     root.attrs.put({k: v for k, v in root.attrs.items() if k not in ("fps", "mirror")})
     with pytest.raises(StoreError, match="lacks the attributes fps, mirror"):
         StoreReader(path)
+
+
+WRONG = {
+    "fps": "fast",
+    "complete": "yes",
+    "origin": "filmed",
+    "expected_clips": 9.5,
+    "classes": ["wave", 2, "swipe"],
+    "mirror": "none",
+    "flow": {"flow": 3},
+    "set_aside": [["clip1"]],
+    "versions": {"numpy": 2},
+    "format_version": True,
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_attribute_of_another_kind_is_named_with_its_value(path, name):
+    edit_attributes(path, **{name: WRONG[name]})
+    with pytest.raises(StoreError) as caught:
+        StoreReader(path)
+    assert caught.value.what.startswith(f"{path}: the attribute {name} is {WRONG[name]!r}: ")
+    assert "--overwrite" in caught.value.cure
+
+
+def test_value_of_a_wrong_attribute_is_shown_in_short(path):
+    edit_attributes(path, assumptions=["doubt"] * 1000 + [1])
+    with pytest.raises(StoreError, match="the attribute assumptions is ") as caught:
+        StoreReader(path)
+    assert len(caught.value.what) < len(str(path)) + 200
+
+
+def test_attributes_of_a_later_version_are_passed_over(path):
+    before = StoreReader(path).attributes
+    edit_attributes(path, weather="rain")
+    assert StoreReader(path).attributes == before
+
+
+@pytest.mark.parametrize("fps", [30, 29.97])
+def test_attributes_are_read_as_they_were_written(tmp_path, fps):
+    # Text for text: a plan's fingerprint and an HDF5 file's checksum are made of it.
+    frames = make_frames(plan := make_plan([3, 9], mirror=None, fps=fps))
+    frames[1] = "clip1.avi is cut short"
+    write_store(tmp_path / "a.zarr", plan, frames)
+    written = json.loads((tmp_path / "a.zarr" / "zarr.json").read_text())["attributes"]
+    attributes = StoreReader(tmp_path / "a.zarr").attributes
+    assert json.dumps(attributes.to_json()) == json.dumps(written)
+    assert list(written) == ATTRIBUTES
+    assert attributes.facts() == plan.facts
 
 
 @pytest.mark.parametrize("name", ["frames/rgb", "clips/label", "shards/rgb"])

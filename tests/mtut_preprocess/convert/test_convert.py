@@ -102,12 +102,12 @@ def test_store_holds_the_frames_of_the_windows(raw, path):
 def test_attributes_of_the_store(raw, path):
     prepare(NvGesture(raw), path)
     attributes = StoreReader(path).attributes
-    assert (attributes["dataset"], attributes["origin"]) == ("nvgesture", "recorded")
-    assert (attributes["complete"], attributes["expected_clips"]) == (False, 1532)
-    assert attributes["flow"]["flow"]["algorithm"] == "farneback"
+    assert (attributes.dataset, attributes.origin) == ("nvgesture", "recorded")
+    assert (attributes.complete, attributes.expected_clips) == (False, 1532)
+    assert attributes.flow["flow"]["algorithm"] == "farneback"
     sources = [json.loads(text) for text in StoreReader(path).sources()]
     assert [source["pairing"] for source in sources] == ["position"] * 3
-    assert {"numpy", "zarr", "av", "opencv", "mtut-bench"} <= attributes["versions"].keys()
+    assert {"numpy", "zarr", "av", "opencv", "mtut-bench"} <= attributes.versions.keys()
 
 
 def test_sources_are_relative(raw, path):
@@ -128,7 +128,7 @@ def test_only_every_clip_of_the_dataset_is_complete(tmp_path, absent):
         for stream in ("sk_color", "sk_depth"):
             video(tmp_path, folder, stream).parent.mkdir(parents=True, exist_ok=True)
             video(tmp_path, folder, stream).touch()
-    assert survey_dataset(NvGesture(tmp_path)).plan().attributes["complete"] is (absent == 0)
+    assert survey_dataset(NvGesture(tmp_path)).plan().facts.complete is (absent == 0)
 
 
 def test_viva_store_has_no_flow(tmp_path, path):
@@ -274,10 +274,10 @@ def test_a_store_can_be_finished_without_unreadable_clips(three_units, path):
     assert "is cut short" in aside[1]
     reader = StoreReader(path)
     assert [row.clip_id for row in reader.table.rows] == [FOLDERS[0], FOLDERS[2]]
-    ((clip_id, reason),) = reader.attributes["set_aside"]
+    ((clip_id, reason),) = reader.attributes.set_aside
     assert (clip_id, str(three_units) in reason) == (FOLDERS[1], False)
     assert reason.startswith(f"Video_data/{FOLDERS[1]}/sk_color.avi is cut short")
-    assert reader.attributes["complete"] is False
+    assert reader.attributes.complete is False
     assert numbers(reader.read(1, "depth"))[:3] == [2, 3, 4]
     again = prepare(NvGesture(three_units), path, skip_unreadable=True)
     assert (again.new, again.digest) == (False, done.digest)
@@ -416,7 +416,7 @@ def test_limit_takes_clips_from_all_over_the_dataset(three_units, path):
     prepare(NvGesture(three_units), path, selection=Selection(limit=2))
     reader = StoreReader(path)
     assert [row.clip_id for row in reader.table.rows] == [FOLDERS[0], FOLDERS[1]]
-    assert reader.attributes["complete"] is False
+    assert reader.attributes.complete is False
 
 
 @pytest.mark.parametrize(("count", "limit", "chosen"), [(10, 3, [0, 3, 6]), (4, 9, [0, 1, 2, 3])])
@@ -452,8 +452,8 @@ def test_generated_folder_is_synthetic_whatever_the_user_says(raw, path, marker)
     (raw / "synthetic.json").write_text(marker)
     prepare(NvGesture(raw), path)
     attributes = StoreReader(path).attributes
-    assert attributes["dataset"] == "nvgesture-synthetic"
-    assert attributes["origin"] == "synthetic"
+    assert attributes.dataset == "nvgesture-synthetic"
+    assert attributes.origin == "synthetic"
 
 
 @pytest.mark.parametrize("below", [".", "LISA_HG_Data", "LISA_HG_Data/dynamic_gestures/data"])

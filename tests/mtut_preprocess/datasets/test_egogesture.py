@@ -421,7 +421,7 @@ def test_store_of_the_small_tree(ego, dataset, tmp_path):
     prepare(survey, tmp_path / "ego.zarr")
     reader = StoreReader(tmp_path / "ego.zarr")
     assert [row.clip_id for row in reader.table.rows] == [c.row.clip_id for c in dataset[1]]
-    assert not reader.attributes["complete"]
+    assert not reader.attributes.complete
     for index, clip in enumerate(dataset[1]):
         for name, source in clip.sources.items():
             np.testing.assert_array_equal(reader.read(index, name), source.read())

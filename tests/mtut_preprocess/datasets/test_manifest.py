@@ -788,8 +788,8 @@ def test_store_holds_the_frames_that_were_written(mixed):
     assert not verify_store(path).faults
     reader = StoreReader(path)
     assert reader.modalities == ("rgb", "depth", "flow", "ir")
-    assert reader.attributes["classes"] == ["left", "right"]
-    assert (reader.attributes["mirror"], reader.attributes["complete"]) == ([1, 0], True)
+    assert reader.attributes.classes == ("left", "right")
+    assert (reader.attributes.mirror, reader.attributes.complete) == ((1, 0), True)
     for n in range(4):
         grey = {"depth": numbered(6, 10 * n), "ir": numbered(6, 100 + n)}
         for modality, wanted in grey.items():

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from mtut_bench.errors import DatasetError
-from mtut_bench.files import StrPath, read_json
-from mtut_preprocess.datasets.settings import Form, are, is_table
+from mtut_bench.files import StrPath
+from mtut_preprocess.datasets.settings import Form, are, is_table, read_checked
 
 __all__ = ["find_mirror", "read_settings"]
 
@@ -41,17 +41,7 @@ def read_settings(path: StrPath) -> dict[str, Any]:
     if not path.exists():
         return {}
     cure = f"Keys are {', '.join(_FORMS)}; one that begins with '_' is a remark."
-    settings = read_json(path, DatasetError, cure)
-    if not isinstance(settings, dict):
-        raise DatasetError(f"{path} holds no JSON object", cure)
-    own = {key: value for key, value in settings.items() if not key.startswith("_")}
-    for key, value in own.items():
-        if key not in _FORMS:
-            raise DatasetError(f"{path}: unknown key {key!r}", cure)
-        form, fits = _FORMS[key]
-        if not fits(value):
-            raise DatasetError(f"{path}: {key!r} must be {form}, not {value!r}", cure)
-    return own
+    return read_checked(path, _FORMS, cure)
 
 
 def find_mirror(
