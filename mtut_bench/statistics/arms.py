@@ -18,9 +18,9 @@ from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.runs.repeating import command_like
 from mtut_bench.statistics import comparable
 from mtut_bench.statistics.behind import setting_notes
-from mtut_bench.statistics.rows import ResultRow, modality_order, result_rows
+from mtut_bench.statistics.rows import RunFacts, run_facts, tested_sets
 
-__all__ = ["Arm", "Paired", "gather", "pair", "right_clips", "run_id"]
+__all__ = ["Arm", "Paired", "gather", "pair", "right_clips", "run_id", "tested_on"]
 
 Right = NDArray[np.bool_]
 
@@ -36,12 +36,12 @@ class Arm:
 
     Attributes:
         name: as in sentences.
-        row: facts that all its runs share; one of its result rows.
+        row: facts that all its runs share; those of one of them.
         runs: by seed and then by fold.
     """
 
     name: str
-    row: ResultRow
+    row: RunFacts
     runs: Mapping[int, Mapping[str, FinishedRun]]
 
     @property
@@ -70,7 +70,7 @@ def gather(name: str, runs: Iterable[FinishedRun]) -> Arm:
         ComparisonError: they differ in more than fold and seed.
     """
     found = {run.record.id: run for run in runs}
-    rows = [result_rows([run])[0] for run in found.values()]
+    rows = [run_facts(run) for run in found.values()]
     differing = comparable.differing(rows, "side")
     if differing == ["device"]:
         devices = sorted({row["device"] for row in rows})
@@ -120,7 +120,7 @@ class Paired:
     """
 
     names: tuple[str, str]
-    row: ResultRow
+    row: RunFacts
     seeds: tuple[int, ...]
     folds: tuple[str, ...]
     folds_N: tuple[str, ...]
@@ -176,7 +176,7 @@ def pair(a: Arm, b: Arm) -> Paired:
         for run in runs_a[0]
         for clip, subject in zip(run.scores.clip_ids, run.subjects, strict=True)
     }
-    tested = _tested(a.row["modalities"].split("+"))
+    tested = tested_on([run.scores for runs in (*runs_a, *runs_b) for run in runs])
     return Paired(
         names=(a.name, b.name),
         row=a.row,
@@ -191,10 +191,14 @@ def pair(a: Arm, b: Arm) -> Paired:
     )
 
 
-def _tested(modalities: Sequence[str]) -> list[list[str]]:
-    """Return every modality alone, and all of them together."""
-    ordered = sorted(modalities, key=modality_order)
-    return [[name] for name in ordered] + ([ordered] if len(ordered) > 1 else [])
+def tested_on(scores: Sequence[Predictions]) -> list[tuple[str, ...]]:
+    """Return every modality alone and, where they can be fused, all of them together.
+
+    Args:
+        scores: of runs on the same modalities.
+    """
+    sets = tested_sets(scores)
+    return [some for some in sets if len(some) == 1 or some is sets[-1]]
 
 
 def right_clips(scores: Predictions, clip_ids: Sequence[str], modalities: Sequence[str]) -> Right:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mtut_bench.progress import counted
-from mtut_bench.statistics.rows import ResultRow
+from mtut_bench.statistics.rows import ResultRow, RunFacts
 
 __all__ = ["setting_notes", "source_notes"]
 
@@ -19,7 +19,7 @@ _DEPARTURES = {
 }
 
 
-def setting_notes(rows: Iterable[ResultRow]) -> list[str]:
+def setting_notes(rows: Iterable[RunFacts]) -> list[str]:
     """Return lines about the methods' settings behind measured numbers, departures included.
 
     Args:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from mtut_bench.statistics.rows import ResultRow
+from mtut_bench.statistics.rows import RunFacts
 
 __all__ = [
     "CONDITIONS",
@@ -43,7 +43,7 @@ class Condition:
     """
 
     words: str
-    value: Callable[[ResultRow], str]
+    value: Callable[[RunFacts], str]
 
 
 def _column(name: str, words: str = "") -> Condition:
@@ -102,7 +102,7 @@ NEEDED: Mapping[Use, tuple[str, ...]] = {
 """Conditions that must be equal, by use."""
 
 
-def key(row: ResultRow, use: Use) -> tuple[str, ...]:
+def key(row: RunFacts, use: Use) -> tuple[str, ...]:
     """Return what is equal for all numbers that may stand together.
 
     Args:
@@ -112,7 +112,7 @@ def key(row: ResultRow, use: Use) -> tuple[str, ...]:
     return tuple(CONDITIONS[name].value(row) for name in NEEDED[use])
 
 
-def differing(rows: Iterable[ResultRow], use: Use) -> list[str]:
+def differing(rows: Iterable[RunFacts], use: Use) -> list[str]:
     """Return the names of the conditions that some numbers would have to share and do not.
 
     The whole identity only where nothing else tells them apart.
@@ -130,7 +130,7 @@ def differing(rows: Iterable[ResultRow], use: Use) -> list[str]:
     return [name for name in found if name != "family"] or found
 
 
-def difference(rows: Iterable[ResultRow], use: Use) -> str:
+def difference(rows: Iterable[RunFacts], use: Use) -> str:
     """Return in words what some numbers would have to share and do not; "" for nothing.
 
     Args:
@@ -140,7 +140,7 @@ def difference(rows: Iterable[ResultRow], use: Use) -> str:
     return ", ".join(CONDITIONS[name].words for name in differing(rows, use))
 
 
-def described(row: ResultRow, names: Iterable[str]) -> str:
+def described(row: RunFacts, names: Iterable[str]) -> str:
     """Return some conditions of a number in words, with their values; "" for none.
 
     Args:
@@ -150,7 +150,7 @@ def described(row: ResultRow, names: Iterable[str]) -> str:
     return ", ".join(f"{CONDITIONS[name].words} {_short(row, name)}" for name in names)
 
 
-def by_method(rows: Iterable[ResultRow], names: Iterable[str]) -> str:
+def by_method(rows: Iterable[RunFacts], names: Iterable[str]) -> str:
     """Return which method has which value of some conditions, in words.
 
     Args:
@@ -166,6 +166,6 @@ def by_method(rows: Iterable[ResultRow], names: Iterable[str]) -> str:
     return ", ".join(parts)
 
 
-def _short(row: ResultRow, name: str) -> str:
+def _short(row: RunFacts, name: str) -> str:
     value = CONDITIONS[name].value(row)
     return value[:12] if len(value) == 64 else value

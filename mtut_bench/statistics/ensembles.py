@@ -12,7 +12,7 @@ from mtut_bench.contract import predictions
 from mtut_bench.errors import PredictionError, RunError
 from mtut_bench.files import sha256_of_json
 from mtut_bench.runs.finished import FinishedRun
-from mtut_bench.statistics.rows import ResultRow, result_rows, with_numbers
+from mtut_bench.statistics.rows import COLUMNS, ResultRow, result_rows, with_numbers
 
 __all__ = ["ENSEMBLED", "ensemble_notes", "ensemble_rows", "is_ensemble", "members_title"]
 
@@ -72,7 +72,7 @@ def ensemble_rows(runs: Iterable[FinishedRun]) -> tuple[ResultRow, ...]:
             continue
         for row in result_rows([run]):
             if row["tested_on"] in run.scores.modalities:
-                kind = tuple(v for name, v in row.items() if name not in _OF_THE_SEED)
+                kind = tuple(dict(row)[name] for name in COLUMNS if name not in _OF_THE_SEED)
                 kinds[kind].setdefault(row["seed"], []).append(_Member(row, run))
     return tuple(
         _row(number, *members)

@@ -3,7 +3,7 @@
 Columns are constant, so that rows of different releases can be concatenated.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import TypedDict
 
@@ -11,29 +11,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench.contract import metrics, predictions
+from mtut_bench.contract.predictions import Predictions
 from mtut_bench.contract.types import MODALITIES
 from mtut_bench.files import canonical_json, sha256_of_json
 from mtut_bench.runs.finished import FinishedRun
-from mtut_bench.runs.record import RunRecord, refuse
+from mtut_bench.runs.record import refuse
 from mtut_bench.statistics.row_checks import implausible
 
-__all__ = ["ResultRow", "modality_order", "result_rows", "with_numbers"]
+__all__ = [
+    "COLUMNS",
+    "ResultRow",
+    "RunFacts",
+    "modality_order",
+    "result_rows",
+    "run_facts",
+    "tested_sets",
+    "with_numbers",
+]
 
 
-class ResultRow(TypedDict):
-    """One number of one run, or of two that are averaged; raw, never rounded.
+class RunFacts(TypedDict):
+    """What is known of a run without looking at a score.
 
     Keys that need words: ``run``, ``seed``, ``family``: of an ensemble, see
     :mod:`mtut_bench.statistics.ensembles`. ``complete``: the store holds every clip of its dataset.
     ``tables``: published tables that the protocol may fill, separated by spaces. ``overrides``,
     ``settings`` (of the method) and ``mirror`` (classes that a mirrored clip turns into): canonical
-    JSON. ``printed_as``: the name under which published
-    tables print this number. ``modalities`` (trained on) and ``tested_on``: joined with '+'.
-    ``padded_clips``: test clips shorter than the network's minimum, which were padded to it.
-    ``learning_rate``: of stage two, for each modality tested on; "" for a method without one.
-    ``family``: digest of all of the run's identity but fold, seed and modalities; numbers of
-    different families are never averaged.
-    ``value``, ``ci_low``, ``ci_high``: in [0, 1], Wilson 95 percent interval of the clips.
+    JSON. ``modalities``: trained on, joined with '+'. ``padded_clips``: test clips shorter than the
+    network's minimum, which were padded to it. ``family``: digest of all of the run's identity but
+    fold, seed and modalities; numbers of different families are never averaged.
     """
 
     run: str
@@ -51,7 +57,6 @@ class ResultRow(TypedDict):
     overrides: str
     method: str
     title: str
-    printed_as: str
     settings: str
     modalities: str
     fold: str
@@ -60,8 +65,23 @@ class ResultRow(TypedDict):
     precision: str
     weights_digest: str
     padded_clips: int
-    learning_rate: str
     family: str
+    subject_unit: str
+    device: str
+    mirror: str
+
+
+class ResultRow(RunFacts):
+    """One number of one run, or of two that are averaged; raw, never rounded.
+
+    Keys that need words: ``printed_as``: the name under which published tables print this number.
+    ``learning_rate``: of stage two, for each modality tested on; "" for a method without one.
+    ``tested_on``: modalities joined with '+'. ``value``, ``ci_low``, ``ci_high``: in [0, 1], Wilson
+    95 percent interval of the clips.
+    """
+
+    printed_as: str
+    learning_rate: str
     metric: str
     tested_on: str
     correct: int
@@ -70,10 +90,18 @@ class ResultRow(TypedDict):
     ci_low: float
     ci_high: float
     macro: float
-    subject_unit: str
     per_subject: str
-    device: str
-    mirror: str
+
+
+COLUMNS = (
+    *("run", "store", "store_digest", "dataset", "origin", "complete", "num_clips"),
+    *("expected_clips", "num_classes", "protocol", "protocol_version", "tables", "overrides"),
+    *("method", "title", "printed_as", "settings", "modalities", "fold", "num_folds", "seed"),
+    *("precision", "weights_digest", "padded_clips", "learning_rate", "family", "metric"),
+    *("tested_on", "correct", "total", "value", "ci_low", "ci_high", "macro", "subject_unit"),
+    *("per_subject", "device", "mirror"),
+)
+"""Columns of a row, in the order in which they are written; new ones are added at the end."""
 
 
 def result_rows(runs: Iterable[FinishedRun]) -> tuple[ResultRow, ...]:
@@ -101,24 +129,36 @@ def modality_order(tested_on: str) -> tuple[int, tuple[int, ...], str]:
 
 
 def _rows(run: FinishedRun) -> list[ResultRow]:
-    record, scores = run.record, run.scores
-    common = _common(record)
+    facts, method, scores = run_facts(run), run.record.method, run.scores
     rows = []
-    subsets = _subsets(scores.modalities)
-    # Margins have no mean.
-    for tested in subsets if scores.can_be_fused else ((name,) for name in scores.modalities):
-        row = common.copy()
-        row["tested_on"] = "+".join(tested)
-        method = record.method
-        row["printed_as"] = method.fusion_title if len(tested) > 1 else method.title
-        row["learning_rate"] = _learning_rate(run, tested)
-        fused_NK = predictions.fuse(scores, tested)
-        row = with_numbers(row, fused_NK, scores.labels_N, run.subjects)
+    for tested in tested_sets([scores]):
+        numbers = _numbers(predictions.fuse(scores, tested), scores.labels_N, run.subjects)
+        row = ResultRow(
+            **facts,
+            printed_as=method.fusion_title if len(tested) > 1 else method.title,
+            learning_rate=_learning_rate(run, tested),
+            metric="accuracy",
+            tested_on="+".join(tested),
+            **numbers,
+        )
         complaint = implausible(row)
         if complaint:
             refuse(run.folder / "manifest.json", f"gives a row that cannot be: {complaint}")
         rows.append(row)
     return rows
+
+
+def tested_sets(scores: Iterable[Predictions]) -> list[tuple[str, ...]]:
+    """Return every set of modalities that some runs are tested on, in order.
+
+    Args:
+        scores: of runs on the same modalities; where some are margins, which have no mean, each
+            modality alone.
+    """
+    scores = list(scores)
+    ordered = sorted(scores[0].modalities, key=modality_order)
+    largest = len(ordered) if all(one.can_be_fused for one in scores) else 1
+    return [some for size in range(1, largest + 1) for some in combinations(ordered, size)]
 
 
 def _learning_rate(run: FinishedRun, tested: Sequence[str]) -> str:
@@ -135,7 +175,7 @@ def with_numbers(
     labels_N: NDArray[np.int64],
     subjects: Sequence[str],
 ) -> ResultRow:
-    """Return a row with the numbers that follow from scores.
+    """Return a row with the numbers that follow from other scores.
 
     Args:
         row: its other facts.
@@ -143,14 +183,33 @@ def with_numbers(
         labels_N: true classes, (N,).
         subjects: who is seen in each clip, (N,).
     """
+    return {**row, **_numbers(scores_NK, labels_N, subjects)}
+
+
+class _Numbers(TypedDict):
+    correct: int
+    total: int
+    value: float
+    ci_low: float
+    ci_high: float
+    macro: float
+    per_subject: str
+
+
+def _numbers(
+    scores_NK: NDArray[np.float64], labels_N: NDArray[np.int64], subjects: Sequence[str]
+) -> _Numbers:
     correct, total = metrics.num_correct(scores_NK, labels_N), len(labels_N)
     low, high = metrics.wilson_interval(correct, total)
-    row = row.copy()
-    row["correct"], row["total"], row["value"] = correct, total, correct / total
-    row["ci_low"], row["ci_high"] = low, high
-    row["macro"] = float(np.nanmean(metrics.per_class_accuracy(scores_NK, labels_N)))
-    row["per_subject"] = _per_subject(subjects, scores_NK.argmax(axis=1) == labels_N)
-    return row
+    return _Numbers(
+        correct=correct,
+        total=total,
+        value=correct / total,
+        ci_low=low,
+        ci_high=high,
+        macro=float(np.nanmean(metrics.per_class_accuracy(scores_NK, labels_N))),
+        per_subject=_per_subject(subjects, scores_NK.argmax(axis=1) == labels_N),
+    )
 
 
 def _per_subject(subjects: Sequence[str], right_N: NDArray[np.bool_]) -> str:
@@ -162,11 +221,13 @@ def _per_subject(subjects: Sequence[str], right_N: NDArray[np.bool_]) -> str:
     return canonical_json(counts)
 
 
-def _common(record: RunRecord) -> ResultRow:
+def run_facts(run: FinishedRun) -> RunFacts:
+    """Return what is known of a run without looking at a score."""
+    record = run.record
     identity, store = record.identity, record.store
     shared = {k: v for k, v in record.hashed.items() if k not in ("fold", "seed", "modalities")}
     settings = {k: v for k, v in identity.method.items() if k != "name"}
-    return ResultRow(
+    return RunFacts(
         run=record.id[:12],
         store=store.name,
         store_digest=store.digest,
@@ -182,7 +243,6 @@ def _common(record: RunRecord) -> ResultRow:
         overrides=canonical_json(identity.overrides),
         method=record.method.name,
         title=record.method.title,
-        printed_as="",
         settings=canonical_json(settings),
         modalities="+".join(sorted(identity.modalities, key=modality_order)),
         fold=identity.fold,
@@ -191,24 +251,8 @@ def _common(record: RunRecord) -> ResultRow:
         precision=identity.precision,
         weights_digest=identity.weights_digest or "",
         padded_clips=len(record.padded_clips),
-        learning_rate="",
         family=sha256_of_json(shared)[:12],
-        metric="accuracy",
-        tested_on="",
-        correct=0,
-        total=0,
-        value=0.0,
-        ci_low=0.0,
-        ci_high=0.0,
-        macro=0.0,
         subject_unit=store.subject_unit,
-        per_subject="",
         device=record.provenance.device,
         mirror=canonical_json(identity.mirror),
     )
-
-
-def _subsets(modalities: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    ordered = sorted(modalities, key=modality_order)
-    for size in range(1, len(ordered) + 1):
-        yield from combinations(ordered, size)

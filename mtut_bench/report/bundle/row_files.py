@@ -18,14 +18,14 @@ from mtut_bench.files import StrPath
 from mtut_bench.report.bundle.differences import first_difference
 from mtut_bench.report.formats.render import to_csv
 from mtut_bench.statistics.row_checks import disagreement, implausible
-from mtut_bench.statistics.rows import ResultRow, modality_order
+from mtut_bench.statistics.rows import COLUMNS, ResultRow, modality_order
 
 __all__ = ["FOLDER", "ROW_COLUMNS", "parse_rows", "read_rows", "row_files", "sort_rows"]
 
 FOLDER = "rows"
 """Folder of the files, below that of the report."""
 
-ROW_COLUMNS = tuple(ResultRow.__annotations__)
+ROW_COLUMNS = COLUMNS
 """Columns of every file, in order."""
 
 _CURE = "Restore the file as it was written, or write the report anew from its runs."

@@ -18,7 +18,7 @@ from mtut_bench.runs.repeating import method_option
 from mtut_bench.statistics import comparable
 from mtut_bench.statistics.arms import Arm, Paired, gather, pair, run_id
 from mtut_bench.statistics.paired import ComparisonRow, correct_two_families, measure_all
-from mtut_bench.statistics.rows import ResultRow, modality_order, result_rows
+from mtut_bench.statistics.rows import RunFacts, modality_order, run_facts
 
 __all__ = ["all_comparisons", "compare", "method_name"]
 
@@ -96,9 +96,9 @@ def all_comparisons(runs: Sequence[FinishedRun]) -> list[Comparison]:
         runs: all finished runs.
     """
     groups: dict[tuple[str, ...], dict[str, list[FinishedRun]]] = defaultdict(dict)
-    facts: dict[tuple[str, ...], ResultRow] = {}
+    facts: dict[tuple[str, ...], RunFacts] = {}
     for run in runs:
-        row = result_rows([run])[0]
+        row = run_facts(run)
         key = (row["store"], *comparable.key(row, "comparison"))
         facts.setdefault(key, row)
         groups[key].setdefault(row["method"], []).append(run)
@@ -108,7 +108,7 @@ def all_comparisons(runs: Sequence[FinishedRun]) -> list[Comparison]:
     return found
 
 
-def _group(methods: Mapping[str, Sequence[FinishedRun]], row: ResultRow) -> list[Comparison]:
+def _group(methods: Mapping[str, Sequence[FinishedRun]], row: RunFacts) -> list[Comparison]:
     found: list[tuple[Paired, list[ComparisonRow]] | Comparison] = []
     for a, b in combinations(sorted(methods), 2):
         try:
@@ -147,7 +147,7 @@ def _arms(
         )
     sets: dict[str, list[FinishedRun]] = defaultdict(list)
     for run in chosen:
-        sets[result_rows([run])[0]["modalities"]].append(run)
+        sets[run_facts(run)["modalities"]].append(run)
     return {key: gather(methods[0], some) for key, some in sets.items()}
 
 

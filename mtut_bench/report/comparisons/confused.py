@@ -22,7 +22,7 @@ from mtut_bench.files import StrPath, canonical_json
 from mtut_bench.progress import counted
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.statistics import comparable
-from mtut_bench.statistics.rows import result_rows
+from mtut_bench.statistics.rows import run_facts
 from mtut_bench.store.format import decode_flow
 from mtut_bench.store.reader import StoreReader
 
@@ -129,7 +129,7 @@ def most_confused(
     folder = None if stores is None else Path(stores)
     groups: dict[tuple[str, ...], list[FinishedRun]] = defaultdict(list)
     for run in runs:
-        groups[comparable.key(result_rows([run])[0], "clips")].append(run)
+        groups[comparable.key(run_facts(run), "clips")].append(run)
     return [
         _group(groups[key], folder, num_clips=num_clips, num_frames=num_frames)
         for key in sorted(groups)

@@ -27,10 +27,10 @@ from mtut_bench.report.comparisons.verdict import kind_of_store, score_verdict, 
 from mtut_bench.report.tables.published_tables import Table
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.statistics import comparable
-from mtut_bench.statistics.arms import Paired, gather, right_clips
+from mtut_bench.statistics.arms import Paired, gather, right_clips, tested_on
 from mtut_bench.statistics.behind import setting_notes
 from mtut_bench.statistics.paired import ComparisonRow, correct_for_family, measure
-from mtut_bench.statistics.rows import ResultRow, modality_order, result_rows
+from mtut_bench.statistics.rows import RunFacts, modality_order, run_facts, tested_sets
 from mtut_bench.store.reader import StoreReader
 
 __all__ = ["Score", "clips_of_test", "score", "write_template"]
@@ -271,10 +271,10 @@ def _pairs(
 ) -> tuple[list[Paired], list[str]]:
     """Return the predictions beside each method, and remarks on what cannot stand beside them."""
     groups: dict[tuple[str, ...], list[FinishedRun]] = defaultdict(list)
-    facts: dict[tuple[str, ...], ResultRow] = {}
+    facts: dict[tuple[str, ...], RunFacts] = {}
     ids = {clip.clip_id for clip in clips}
     for run in runs:
-        row = result_rows([run])[0]
+        row = run_facts(run)
         same = (row["store_digest"], row["fold"]) == (reader.attributes.digest, fold)
         if same and set(run.scores.clip_ids) == ids:
             key = (row["method"], *comparable.key(row, "score"))
@@ -295,7 +295,7 @@ def _pairs(
     return pairs, notes
 
 
-def _label(row: ResultRow, others: Iterable[ResultRow]) -> str:
+def _label(row: RunFacts, others: Iterable[RunFacts]) -> str:
     """Return a method's name, with what tells it from others of that name."""
     alike = [other for other in others if other["method"] == row["method"]]
     told = comparable.described(row, comparable.differing(alike, "score"))
@@ -311,14 +311,14 @@ def _beside(
     modality: str | None,
 ) -> list[Paired]:
     arm = gather(label, runs)
-    names = sorted(arm.row["modalities"].split("+"), key=modality_order)
-    tested = [[one] for one in names] + ([names] if len(names) > 1 else [])
-    if modality is not None:
-        tested = [[*sorted(modality.split("+"), key=modality_order)]]
-        if not set(tested[0]) <= set(names):
-            return []
     ids = [clip.clip_id for clip in clips]
     scores = [arm.runs[seed][arm.folds[0]].scores for seed in arm.seeds]
+    tested = tested_on(scores)
+    if modality is not None:
+        wanted = tuple(sorted(modality.split("+"), key=modality_order))
+        tested = [some for some in tested_sets(scores) if some == wanted]
+        if not tested:
+            return []
     right_b = {
         "+".join(some): np.stack([right_clips(one, ids, some) for one in scores]) for some in tested
     }

@@ -17,7 +17,7 @@ from mtut_bench.report.tables.own import heading
 from mtut_bench.report.tables.published_tables import NOTHING, Table
 from mtut_bench.statistics.arms import Paired
 from mtut_bench.statistics.paired import LEVEL, ComparisonRow, doubts
-from mtut_bench.statistics.rows import ResultRow
+from mtut_bench.statistics.rows import RunFacts
 from mtut_bench.statistics.tests import MIN_UNITS
 
 __all__ = ["RULES", "Comparison", "describe", "not_compared"]
@@ -110,7 +110,7 @@ def describe(pairs: Sequence[Paired], rows: Sequence[ComparisonRow]) -> Comparis
     )
 
 
-def not_compared(names: tuple[str, str], row: ResultRow, why: str) -> Comparison:
+def not_compared(names: tuple[str, str], row: RunFacts, why: str) -> Comparison:
     """Return a comparison that says why it is none.
 
     Args:
@@ -122,7 +122,7 @@ def not_compared(names: tuple[str, str], row: ResultRow, why: str) -> Comparison
     return Comparison(_title(names, row), (), _table(names, ()), (), (), notes, ())
 
 
-def _title(names: tuple[str, str], row: ResultRow) -> str:
+def _title(names: tuple[str, str], row: RunFacts) -> str:
     plain = f"{row['dataset']}, {counted(row['num_clips'], 'clip')}, protocol {row['protocol']}"
     return f"{names[0]} against {names[1]}: {heading(row) if _about(row) else plain}"
 
@@ -140,7 +140,7 @@ def _sentence(row: ComparisonRow, two: Paired, several: bool) -> str:
     )
 
 
-def _about(row: ResultRow) -> str:
+def _about(row: RunFacts) -> str:
     """Return what the data are, in words for a sentence; "" for a complete recorded dataset."""
     plain = row["origin"] == "recorded" and row["complete"] and row["tables"]
     if plain and row["overrides"] == "{}":

@@ -6,7 +6,7 @@ from mtut_bench.progress import counted
 from mtut_bench.report.comparisons.phrases import interval, p_value, points, units, whose_clips
 from mtut_bench.statistics.arms import Paired
 from mtut_bench.statistics.paired import LEVEL, ComparisonRow, doubts
-from mtut_bench.statistics.rows import ResultRow
+from mtut_bench.statistics.rows import RunFacts
 
 __all__ = ["kind_of_store", "score_verdict", "verdict", "worth"]
 
@@ -112,7 +112,7 @@ def _worth(pairs: Sequence[Paired]) -> str:
     return worth(*dict.fromkeys(kinds), *dict.fromkeys(incomplete))
 
 
-def _kind(row: ResultRow) -> str:
+def _kind(row: RunFacts) -> str:
     """Return the first thing that keeps a number from standing beside published ones, or ""."""
     store = kind_of_store(row["origin"], row["num_clips"], row["expected_clips"])
     if store or row["tables"]:

@@ -11,7 +11,7 @@ from mtut_bench.progress import counted
 from mtut_bench.report.figures.canvas import clean
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.statistics import comparable
-from mtut_bench.statistics.rows import ResultRow, result_rows
+from mtut_bench.statistics.rows import RunFacts, run_facts
 
 __all__ = ["Arm", "Group", "describe", "group_runs", "pair", "scope"]
 
@@ -62,7 +62,7 @@ class Group:
     """
 
     number: int
-    row: ResultRow
+    row: RunFacts
     classes: tuple[str, ...]
     modalities: tuple[str, ...]
     subject_unit: str
@@ -79,16 +79,16 @@ def group_runs(runs: Sequence[FinishedRun]) -> list[Group]:
     Raises:
         RunError: a manifest without a field; names it and the cure.
     """
-    groups: dict[tuple[str, ...], list[tuple[ResultRow, FinishedRun]]] = defaultdict(list)
+    groups: dict[tuple[str, ...], list[tuple[RunFacts, FinishedRun]]] = defaultdict(list)
     for run in runs:
-        row = result_rows([run])[0]
+        row = run_facts(run)
         groups[comparable.key(row, "figure")].append((row, run))
     return [_group(number, groups[key]) for number, key in enumerate(sorted(groups), 1)]
 
 
-def _group(number: int, members: Sequence[tuple[ResultRow, FinishedRun]]) -> Group:
+def _group(number: int, members: Sequence[tuple[RunFacts, FinishedRun]]) -> Group:
     row, run = members[0]
-    lines: dict[tuple[str, str], list[tuple[ResultRow, FinishedRun]]] = defaultdict(list)
+    lines: dict[tuple[str, str], list[tuple[RunFacts, FinishedRun]]] = defaultdict(list)
     for member in members:
         lines[member[0]["method"], member[0]["family"]].append(member)
     titles = [clean(line[0][0]["title"], 20) for line in lines.values()]

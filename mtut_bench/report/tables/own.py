@@ -24,7 +24,7 @@ from mtut_bench.statistics.cells import (
     seeds_left_out,
 )
 from mtut_bench.statistics.ensembles import ensemble_notes, members_title
-from mtut_bench.statistics.rows import ResultRow, modality_order
+from mtut_bench.statistics.rows import ResultRow, RunFacts, modality_order
 
 __all__ = ["heading", "own_tables"]
 
@@ -57,7 +57,7 @@ def _told_apart(
     return f"{title} ({told})" if told else title
 
 
-def heading(row: ResultRow) -> str:
+def heading(row: RunFacts) -> str:
     """Return what the numbers of a group are and what they are worth.
 
     Args:
@@ -78,7 +78,7 @@ def heading(row: ResultRow) -> str:
     return f"{where.capitalize()}, {protocol}: nothing printed to stand beside"
 
 
-def _changed(row: ResultRow) -> str:
+def _changed(row: RunFacts) -> str:
     overrides = json.loads(row["overrides"])
     unit = overrides.pop(FOLD_UNIT, "")
     options = [f"{name}={value}" for name, value in overrides.items()]
