@@ -24,6 +24,7 @@ from mtut_bench.report import write_report
 from mtut_bench.report.bundle.check import check_report
 from mtut_bench.report.bundle.contents import contents_of
 from mtut_bench.report.bundle.row_files import ROW_COLUMNS, read_rows, row_files, sort_rows
+from mtut_bench.statistics.rows import ResultRow
 
 TABLES = {"own.csv", "tables.md", "tables.tex", *(f"table-{n}.csv" for n in "1234567")}
 HOSTILE = {**MTUT, "title": 'a "b", <c> & d\ne\r\nf;\u00e9'}
@@ -62,9 +63,9 @@ def test_rows_are_read_as_they_were_written(tmp_path):
     result = report(tmp_path)
     found = read_rows(tmp_path / "out" / "rows")
     assert found == sort_rows(result.rows)
-    assert [type(value) for value in found[0].values()] == [
-        type(value) for value in sort_rows(result.rows)[0].values()
-    ]
+    written = sort_rows(result.rows)[0]
+    assert all(type(value) is type(written[name]) for name, value in found[0].items())
+    assert set(ROW_COLUMNS) == written.keys() == ResultRow.__annotations__.keys()
     names = sorted(path.name for path in (tmp_path / "out" / "rows").iterdir())
     assert names == ["other-store-2--paper.csv", "viva-paper.csv"]
 

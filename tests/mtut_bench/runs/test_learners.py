@@ -265,7 +265,7 @@ def test_the_readmes_scikit_learn_method_is_run_reported_and_compared(prepared, 
     folder = next((tmp_path / "runs").glob("viva*/*/manifest.json")).parent
     for command in (
         ("export", folder.name, "--format", "onnx"),
-        ("predict", file, "--run", folder),
+        ("predict", file, "--run", folder, "--modality", "rgb"),
     ):
         name = json.loads((folder / "manifest.json").read_text())["method"]["name"]
         given = ("--method", f"{tmp_path / name}.py:MeanFrame", *runs)
