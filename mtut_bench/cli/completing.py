@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from mtut_bench.runs.record import RunRecord
 
 __all__ = [
-    "METHOD_NAMES",
     "datasets",
     "exportable",
     "fold",
@@ -38,22 +37,6 @@ __all__ = [
 
 Offered = list[tuple[str, str]]
 """Names and, for shells that show it, a word on each."""
-
-METHOD_NAMES = (
-    "i3d",
-    "i3d+ssa",
-    "mtut",
-    "c3d",
-    "c3d+ssa",
-    "mtut-c3d",
-    "i3d-again",
-    "mtut-other-clip",
-    "mtut-rho-permuted",
-    "mtut-rho-inverted",
-    "mtut-rho-constant",
-    "mutual-learning",
-)
-"""Keys of ``mtut_baselines.METHODS``, whose import takes seconds; a test keeps them alike."""
 
 
 def _quiet(complete: Callable[[typer.Context, str], Offered]) -> Callable[..., Offered]:
@@ -88,7 +71,9 @@ def twins(ctx: typer.Context, incomplete: str) -> Offered:
 @_quiet
 def methods(ctx: typer.Context, incomplete: str) -> Offered:
     """Offer our methods; a shell itself offers files."""
-    return _plain(METHOD_NAMES)
+    from mtut_baselines import METHODS
+
+    return _plain(METHODS)
 
 
 @_quiet

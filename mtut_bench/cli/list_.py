@@ -128,7 +128,10 @@ def _print_methods(own: Sequence[str]) -> None:
             "methods",
             [(name, one) for name, one in METHODS.items() if name not in CONTROLS],
         ),
-        ("controls: one thing changed, and the question it answers", list(CONTROLS.items())),
+        (
+            "controls: one thing changed, and the question it answers",
+            [(name, METHODS[name]) for name in CONTROLS],
+        ),
         ("yours", [(loaded.file or loaded.method.name, loaded.method) for loaded in yours]),
     )
     for heading, methods in tables:

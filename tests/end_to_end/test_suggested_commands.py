@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
+from mtut_baselines import METHODS
 from mtut_bench import cli
-from mtut_bench.cli.completing import METHOD_NAMES
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_preprocess import DATASETS
 
@@ -133,7 +133,7 @@ def test_what_the_user_chose_is_not_blamed_on_the_store(bench, at, store):
     [
         (("prepare", "nvgestur"), "nvgesture", DATASETS),
         (("run", "--dataset", "VIVA"), "viva", DATASETS),
-        (("run", "--method", "muut"), "mtut", METHOD_NAMES),
+        (("run", "--method", "muut"), "mtut", METHODS),
         (("run", "--protocol", "demmo"), "demo", PROTOCOLS),
         (("bench", "train", "--protocol", "demmo"), "demo", PROTOCOLS),
         (("run", *TWIN, "--modalities", "rbg"), "rgb", ("rgb", "depth")),

@@ -26,7 +26,14 @@ from mtut_baselines.objectives.controls import (
 from mtut_bench.contract.networks import Objective
 from mtut_bench.training.two_stage import TwoStageMethod
 
-__all__ = ["CONTROLS"]
+__all__ = [
+    "i3d_again",
+    "mtut_other_clip",
+    "mtut_rho_constant",
+    "mtut_rho_inverted",
+    "mtut_rho_permuted",
+    "mutual_learning",
+]
 
 
 def _control(
@@ -63,35 +70,51 @@ def _mutual(settings: Mapping[str, Any]) -> Objective:
     return MutualLearning()
 
 
-CONTROLS: dict[str, TwoStageMethod] = {
-    # A/A: what differs between this and I3D is the draws of stage two alone.
-    "i3d-again": replace(
+def i3d_again() -> TwoStageMethod:
+    """Return I3D with other draws in stage two: A/A, two methods that are alike."""
+    return replace(
         i3d_method(),
         name="i3d-again",
         title="I3D again",
         fusion_title="I3D again",
         settings=("joint_seed",),
         summary="i3d with other draws in stage two: how far apart are two methods that are alike?",
-    ),
-    "mtut-other-clip": _control(
+    )
+
+
+def mtut_other_clip() -> TwoStageMethod:
+    """Return MTUT aligned to another clip of the batch."""
+    return _control(
         "mtut-other-clip",
         "MTUT, other clip",
         OtherClip,
         "aligned to another clip of the batch: does it matter that both see the same gesture?",
-    ),
-    "mtut-rho-permuted": _control(
+    )
+
+
+def mtut_rho_permuted() -> TwoStageMethod:
+    """Return MTUT with the rho of another clip of the batch."""
+    return _control(
         "mtut-rho-permuted",
         "MTUT, rho permuted",
         PermutedGate,
         "rho of another clip of the batch: does it matter for which clips the gate opens?",
-    ),
-    "mtut-rho-inverted": _control(
+    )
+
+
+def mtut_rho_inverted() -> TwoStageMethod:
+    """Return MTUT whose better network follows."""
+    return _control(
         "mtut-rho-inverted",
         "MTUT, rho inverted",
         InvertedGate,
         "the network that does better follows: does it matter which way the gate opens?",
-    ),
-    "mtut-rho-constant": replace(
+    )
+
+
+def mtut_rho_constant() -> TwoStageMethod:
+    """Return MTUT with one rho for all clips."""
+    return replace(
         mtut_method(),
         name="mtut-rho-constant",
         title="MTUT, rho constant",
@@ -99,8 +122,12 @@ CONTROLS: dict[str, TwoStageMethod] = {
         build_objective=_constant,
         settings=(*ALIGNMENT_SETTINGS, "rho_constant"),
         summary="one rho for all clips (--set rho_constant=...): does it matter that rho varies?",
-    ),
-    "mutual-learning": replace(
+    )
+
+
+def mutual_learning() -> TwoStageMethod:
+    """Return deep mutual learning (Zhang et al., CVPR 2018)."""
+    return replace(
         i3d_method(),
         name="mutual-learning",
         title="Deep mutual learning",
@@ -108,6 +135,4 @@ CONTROLS: dict[str, TwoStageMethod] = {
         build_objective=_mutual,
         min_modalities=2,
         summary="predictions are imitated: does it take correlations? (Zhang et al., CVPR 2018)",
-    ),
-}
-"""Every control by the name that users type."""
+    )

@@ -57,6 +57,7 @@ def compare(
 ) -> None:
     """Compare two methods on the same clips, persons and seeds, by modality and on average."""
     _refuse_options_before(context)
+    from mtut_baselines import METHODS
     from mtut_bench.report.comparisons.compare import compare as compare_runs
     from mtut_bench.runs.finished import find_runs
 
@@ -69,7 +70,7 @@ def compare(
         dataset=dataset,
         store=store,
         protocol=protocol,
-        methods=completing.METHOD_NAMES,
+        methods=list(METHODS),
     )
     if as_json:
         print_json({"title": result.title, "rows": result.rows, "notes": result.notes})

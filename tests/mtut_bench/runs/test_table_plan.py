@@ -3,8 +3,7 @@ from dataclasses import replace
 import pytest
 from planned import plan_runs
 
-from mtut_baselines import METHODS
-from mtut_baselines.methods.controls import CONTROLS
+from mtut_baselines import CONTROLS, METHODS
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.contract.published import load_published
 from mtut_bench.errors import UsageError
