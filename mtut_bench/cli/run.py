@@ -33,9 +33,10 @@ from mtut_bench.errors import UsageError, did_you_mean
 from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
+    from mtut_bench.runs.plan import RunPlan
     from mtut_bench.runs.planning import Planner, StoreHint
     from mtut_bench.runs.precision import PrecisionChecks
-    from mtut_bench.runs.spec import RunPlan, RunSpec
+    from mtut_bench.runs.spec import RunSpec
     from mtut_bench.runs.study import Block, Study
     from mtut_bench.store.expected import ExpectedStore
 

@@ -29,6 +29,7 @@ from mtut_bench.runs.feature_maps import save_maps
 from mtut_bench.runs.job import RunJob, remove_leftovers
 from mtut_bench.runs.machine import Machine, explain_memory
 from mtut_bench.runs.method_trial import distinct_trials, try_method
+from mtut_bench.runs.plan import RunPlan
 from mtut_bench.runs.precision import PrecisionChecks
 from mtut_bench.runs.provenance import provenance
 from mtut_bench.runs.record import (
@@ -40,7 +41,6 @@ from mtut_bench.runs.record import (
     write_record,
 )
 from mtut_bench.runs.remaining import count_down
-from mtut_bench.runs.spec import RunPlan
 from mtut_bench.store.clips import StoreClips
 from mtut_bench.training.two_stage import TwoStageMethod
 from mtut_bench.training.whole_clip_test import to_probabilities
@@ -289,6 +289,7 @@ def _record(plan: RunPlan, machine: Machine) -> RunRecord:
         id=plan.run_id,
         state="complete",
         hashed=plan.identity,
+        spec=plan.spec,
         stages={name: plan.stage_id(name)[:12] for name in plan.shared_keys},
         method=MethodRecord(
             name=method.name,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mtut_bench.errors import BusyError
-from mtut_bench.runs.spec import RunPlan
+from mtut_bench.runs.plan import RunPlan
 
 __all__ = ["Task", "in_turn", "tasks_of"]
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from mtut_bench.files import StrPath, write_atomic
 from mtut_bench.loading.transforms import centre_crop, to_input
-from mtut_bench.runs.spec import RunPlan
+from mtut_bench.runs.plan import RunPlan
 
 __all__ = ["fixed_clips", "save_maps"]
 

@@ -14,8 +14,9 @@ from mtut_bench.files import sha256_of_json
 from mtut_bench.progress import Reporter
 from mtut_bench.runs.execute import execute
 from mtut_bench.runs.machine import Machine
+from mtut_bench.runs.plan import RunPlan
 from mtut_bench.runs.planning import Planner
-from mtut_bench.runs.spec import RunPlan, RunSpec
+from mtut_bench.runs.spec import RunSpec
 
 __all__ = ["GIVEN", "keep_predictions"]
 

@@ -9,9 +9,9 @@ from mtut_bench.errors import BusyError
 from mtut_bench.files import StrPath, hold_lock, sha256_of_json
 from mtut_bench.progress import Reporter
 from mtut_bench.runs.machine import Machine
+from mtut_bench.runs.plan import RunPlan, artefact_done, shared_folder
 from mtut_bench.runs.provenance import provenance
 from mtut_bench.runs.record import StageRecord, write_record
-from mtut_bench.runs.spec import RunPlan, artefact_done, shared_folder
 from mtut_bench.store.clips import StoreClips, TrainingSide
 
 __all__ = ["RunJob", "remove_leftovers"]

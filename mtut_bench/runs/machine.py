@@ -11,7 +11,7 @@ from mtut_bench.contract.method import NetworkMethod
 from mtut_bench.errors import RunError, UsageError
 from mtut_bench.loading.device_cache import Residence
 from mtut_bench.loading.transforms import network_channels
-from mtut_bench.runs.spec import RunPlan
+from mtut_bench.runs.plan import RunPlan
 from mtut_bench.training.train_state import Learner, autocast, build_learner
 
 __all__ = [

@@ -12,7 +12,7 @@ from mtut_bench.contract.networks import NetworkOutput, ObjectiveOutput
 from mtut_bench.errors import UsageError
 from mtut_bench.loading.transforms import network_channels
 from mtut_bench.runs.machine import Machine, fresh_learner
-from mtut_bench.runs.spec import RunPlan
+from mtut_bench.runs.plan import RunPlan
 from mtut_bench.training.train_state import autocast, seeded
 from mtut_bench.training.two_stage import TwoStageMethod
 

@@ -19,7 +19,8 @@ from mtut_bench.contract.overrides import prescribe
 from mtut_bench.contract.protocol import PROTOCOLS, Protocol
 from mtut_bench.contract.types import MODALITIES, NOT_STORES, Fold, behaves_like, sort_modalities
 from mtut_bench.errors import FoldError, RunError, StoreError, UsageError, did_you_mean
-from mtut_bench.runs.spec import RunPlan, RunSpec, Weights, make_plan
+from mtut_bench.runs.plan import RunPlan, Weights, make_plan
+from mtut_bench.runs.spec import RunSpec
 from mtut_bench.store.expected import ExpectedStore, UnmadeStore
 from mtut_bench.store.reader import StoreReader, list_stores
 

@@ -25,7 +25,7 @@ from mtut_bench.files import sha256_of_json
 from mtut_bench.loading.training_clips import EpochSampler, TrainingClips, make_loader, split_batch
 from mtut_bench.loading.transforms import network_channels, to_input
 from mtut_bench.runs.machine import Machine, explain_memory, fresh_learner
-from mtut_bench.runs.spec import RunPlan
+from mtut_bench.runs.plan import RunPlan
 from mtut_bench.training.step import classification_losses
 from mtut_bench.training.train_state import autocast, seeded
 

@@ -14,6 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from mtut_bench.errors import RunError
 from mtut_bench.files import StrPath, read_json, sha256_of_json, write_json
+from mtut_bench.runs.spec import RunSpec
 from mtut_bench.typed import MisfitError, typed
 
 __all__ = [
@@ -151,7 +152,7 @@ class Validation(Struct, frozen=True, kw_only=True):
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """All that decides the numbers of a run; see :func:`mtut_bench.runs.spec.plan_run`.
+    """All that decides the numbers of a run; see :func:`mtut_bench.runs.plan.make_plan`.
 
     Attributes:
         protocol: its settings, by their public names.
@@ -203,6 +204,7 @@ class RunRecord(Struct, frozen=True, kw_only=True, dict=True):
         weights: what became of each pretrained file, by modality.
         padded_clips: test clips shorter than the network's minimum.
         validation: None where the fold has no validation clips.
+        spec: the text that was typed; None in early manifests.
     """
 
     format_version: int = FORMAT_VERSION
@@ -222,6 +224,7 @@ class RunRecord(Struct, frozen=True, kw_only=True, dict=True):
     weights: dict[str, tuple[str, ...]] = {}
     padded_clips: tuple[str, ...] = ()
     validation: Validation | None = None
+    spec: RunSpec | None = None
 
     @cached_property
     def identity(self) -> Identity:
@@ -284,8 +287,9 @@ def write_record(path: StrPath, record: RunRecord | StageRecord) -> None:
         record: what to write.
     """
     content = msgspec.to_builtins(record)
-    if isinstance(record, RunRecord) and record.validation is None:
-        del content["validation"]
+    for name in ("validation", "spec"):
+        if content.get(name, 0) is None:
+            del content[name]
     write_json(path, content)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import RunError
 from mtut_bench.progress import Countdown, Piece
-from mtut_bench.runs.spec import RunPlan
+from mtut_bench.runs.plan import RunPlan
 from mtut_bench.runs.workload import measured_rate
 
 __all__ = ["count_down"]

@@ -3,8 +3,11 @@
 import shlex
 from itertools import pairwise
 
+from msgspec import structs
+
 from mtut_bench.contract.folds import FOLD_UNIT
 from mtut_bench.runs.record import RunRecord
+from mtut_bench.runs.spec import RunSpec
 
 __all__ = ["command_like", "method_option"]
 
@@ -28,18 +31,32 @@ def command_like(record: RunRecord, fold: str, seed: int) -> str:
         fold: as ``run --fold`` takes it.
         seed: of every draw.
     """
+    spec = structs.replace(_spec(record), fold=fold, seed=seed)
+    if record.spec and record.identity.method.get("source") and not record.method.file:
+        # Predictions from elsewhere: nothing here can make them.
+        words = ["FILE.csv", "--store", record.store.name, "--fold", fold, "--name", spec.method]
+        words += ["--modality", *spec.modalities, "--protocol", spec.protocol, "--keep"]
+        return shlex.join(["mtut-bench", "score", *words])
+    return spec.command()
+
+
+def _spec(record: RunRecord) -> RunSpec:
+    """Return the text of a run, from its identity where an early manifest does not keep it."""
+    if record.spec:
+        return record.spec
     identity = record.identity
-    words = ["--method", method_option(record), "--store", record.store.name]
-    words += ["--protocol", record.protocol.name, "--fold", fold, "--seed", str(seed)]
-    words += ["--modalities", ",".join(identity.modalities), "--precision", identity.precision]
-    for name, value in identity.overrides.items():
-        if name == FOLD_UNIT:
-            words += ["--fold-unit", str(value)]
-        else:
-            words += ["--set", f"{name}={'none' if value is None else value}"]
-    data = _typed(record, "--data")
-    words += ["--data", data] if data else []
-    return shlex.join(["mtut-bench", "run", *words])
+    changed = dict(identity.overrides)
+    unit = str(changed.pop(FOLD_UNIT, "person"))
+    settings = (f"{name}={'none' if v is None else v}" for name, v in changed.items())
+    return RunSpec(
+        method=method_option(record),
+        store=f"{_typed(record, '--data') or 'data'}/stores/{record.store.name}.zarr",
+        protocol=record.protocol.name,
+        fold_unit=unit,
+        modalities=identity.modalities,
+        settings=tuple(settings),
+        precision=identity.precision,
+    )
 
 
 def _typed(record: RunRecord, option: str) -> str | None:

@@ -9,7 +9,7 @@ from mtut_bench.contract.published import Published, PublishedRow, PublishedTabl
 from mtut_bench.contract.types import sort_modalities
 from mtut_bench.errors import UsageError
 from mtut_bench.progress import counted, format_duration
-from mtut_bench.runs.spec import RunPlan
+from mtut_bench.runs.plan import RunPlan
 from mtut_bench.runs.workload import Workload, measured_rate
 
 __all__ = ["Need", "choose_tables", "describe_tables", "needed_runs"]

@@ -13,8 +13,8 @@ from mtut_bench.contract.networks import NetworkSpec
 from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import RunError
 from mtut_bench.progress import counted, format_duration
+from mtut_bench.runs.plan import RunPlan
 from mtut_bench.runs.record import read_stage
-from mtut_bench.runs.spec import RunPlan
 from mtut_bench.store.expected import UNMADE
 from mtut_bench.training.train_state import network_spec
 

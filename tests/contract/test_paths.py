@@ -55,8 +55,8 @@ from mtut_preprocess.verify.raw import verify_raw
 # What a function found and returns, or what only the package itself puts together.
 RESULTS = {
     "mtut_baselines.weights.files.WeightFile",
-    "mtut_bench.runs.spec.RunPlan",
-    "mtut_bench.runs.spec.Weights",
+    "mtut_bench.runs.plan.RunPlan",
+    "mtut_bench.runs.plan.Weights",
     "mtut_bench.report.Report",
     "mtut_bench.runs.finished.FinishedRun",
     "mtut_bench.runs.finished.Found",

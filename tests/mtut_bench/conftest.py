@@ -9,7 +9,8 @@ from mtut_bench.contract.method_file import LoadedMethod
 from mtut_bench.contract.overrides import prescribe
 from mtut_bench.contract.types import Fold
 from mtut_bench.runs.execute import execute
-from mtut_bench.runs.spec import RunSpec, make_plan
+from mtut_bench.runs.plan import make_plan
+from mtut_bench.runs.spec import RunSpec
 from mtut_bench.store.reader import StoreReader
 
 

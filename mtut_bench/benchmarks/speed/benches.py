@@ -33,7 +33,7 @@ from mtut_bench.benchmarks.speed.training import (
 from mtut_bench.loading.device_cache import Residence
 from mtut_bench.loading.transforms import to_input
 from mtut_bench.runs.machine import Machine
-from mtut_bench.runs.spec import RunPlan
+from mtut_bench.runs.plan import RunPlan
 from mtut_bench.training.loop import peak_bytes
 from mtut_bench.training.whole_clip_test import predict
 

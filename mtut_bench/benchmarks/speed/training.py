@@ -17,7 +17,7 @@ from mtut_bench.loading.prefetch import Feed
 from mtut_bench.loading.training_clips import Batch, EpochSampler, TrainingClips, split_batch
 from mtut_bench.loading.transforms import to_input
 from mtut_bench.runs.machine import Machine
-from mtut_bench.runs.spec import RunPlan
+from mtut_bench.runs.plan import RunPlan
 from mtut_bench.training.step import PARTS, Clock, no_clock, train_step
 from mtut_bench.training.train_state import Learner, autocast, build_learner
 from mtut_bench.training.two_stage import TwoStageMethod

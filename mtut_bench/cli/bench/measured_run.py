@@ -13,7 +13,7 @@ from mtut_bench.cli.paths import store_cure, store_path
 
 if TYPE_CHECKING:
     from mtut_bench.runs.machine import Machine
-    from mtut_bench.runs.spec import RunPlan
+    from mtut_bench.runs.plan import RunPlan
 
 DatasetOption = Annotated[
     str | None, typer.Option("--dataset", help="Default viva.", autocompletion=completing.datasets)

@@ -11,8 +11,8 @@ from mtut_baselines import METHODS
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.errors import RunError, UsageError
 from mtut_bench.runs.execute import execute
+from mtut_bench.runs.plan import Weights
 from mtut_bench.runs.record import Provenance, StageRecord, write_record
-from mtut_bench.runs.spec import Weights
 from mtut_bench.runs.workload import Workload, describe_plans, measured_rate
 
 NAMES = {"rgb": "tiny-rgb", "depth": "tiny-rgb", "flow": "tiny-flow"}

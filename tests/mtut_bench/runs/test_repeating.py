@@ -4,12 +4,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+from msgspec import to_builtins
 from record_bench import DELETED, manifest
 from typer.main import get_command
 
 from mtut_bench.cli import app
 from mtut_bench.runs.record import RunRecord
 from mtut_bench.runs.repeating import command_like, method_option
+from mtut_bench.runs.spec import RunSpec
 from mtut_bench.typed import typed
 
 OWN = {"identity.method.source": "f" * 64}
@@ -60,3 +62,33 @@ def test_an_own_method_is_named_by_its_file(changes, expected):
 def test_a_manifest_without_a_command_names_no_folder():
     like = record(command=DELETED)
     assert parsed(command_like(like, "1", 0))["data"] == Path("data")
+
+
+def test_what_was_typed_is_kept_and_typed_again():
+    spec = RunSpec(
+        method="my methods/a.py:build",
+        store="my data/stores/my store.zarr",
+        protocol="demo",
+        fold="1",
+        fold_unit="user",
+        modalities=("depth",),
+        seed=3,
+        settings=("crop=112",),
+        precision="bf16",
+    )
+    like = record(**OWN, **{"method.file": "my methods/a.py:build", "spec": to_builtins(spec)})
+    assert like.spec == spec
+    found = parsed(command_like(like, "2", 4))
+    assert (found["method"], found["store"]) == ("my methods/a.py:build", "my store")
+    assert (found["fold"], found["seed"], found["modalities"]) == ("2", 4, "depth")
+    assert (found["settings"], found["data"]) == (["crop=112"], Path("my data"))
+    assert (found["fold_unit"].value, found["precision"].value) == ("user", "bf16")
+
+
+def test_predictions_from_elsewhere_are_scored_again_not_run():
+    spec = RunSpec(method="theirs", store="data/stores/my store.zarr", protocol="given")
+    like = record(**OWN, **{"method.file": "", "spec": to_builtins(spec)})
+    words = shlex.split(command_like(like, "2", 0))
+    assert words[:3] == ["mtut-bench", "score", "FILE.csv"]
+    assert words[words.index("--name") + 1] == "theirs"
+    assert "--keep" in words

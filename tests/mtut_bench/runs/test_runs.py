@@ -15,7 +15,7 @@ from mtut_bench.files import hold_lock
 from mtut_bench.runs.execute import execute
 from mtut_bench.runs.finished import find_runs
 from mtut_bench.runs.listing import list_runs
-from mtut_bench.runs.spec import make_plan
+from mtut_bench.runs.plan import make_plan
 from mtut_bench.runs.workload import describe_plans
 from mtut_bench.statistics.rows import result_rows
 from mtut_bench.store.reader import StoreReader
