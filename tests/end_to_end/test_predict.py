@@ -60,7 +60,7 @@ def built(tmp_path_factory):
 def trained(built, tiny_methods, tiny_protocol, monkeypatch):
     """Return a run of I3D with tiny networks on a twin."""
     for name, method in tiny_methods.items():
-        monkeypatch.setitem(METHODS, name, method)
+        monkeypatch.setitem(METHODS._made, name, method)
 
     def make(twin="viva-synthetic"):
         if twin not in built:
@@ -151,7 +151,7 @@ def test_the_raw_file_of_a_test_clip_gives_the_saved_probabilities(
 def test_own_recordings_without_fps_in_the_table_give_the_saved_probabilities(
     tiny_methods, tiny_protocol, predict, tmp_path, monkeypatch, suffix
 ):
-    monkeypatch.setitem(METHODS, "i3d", tiny_methods["i3d"])
+    monkeypatch.setitem(METHODS._made, "i3d", tiny_methods["i3d"])
     rng = np.random.default_rng(0)
     table = ["clip,subject,label,rgb"]
     for person in ("ann", "bob"):
