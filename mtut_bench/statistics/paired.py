@@ -14,7 +14,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from mtut_bench.statistics.arms import Paired
+from mtut_bench.statistics.sides import Paired
 from mtut_bench.statistics.tests import (
     MIN_UNITS,
     Average,

@@ -1,6 +1,6 @@
 """Which runs are compared: two methods by name, or every two that stand under like conditions.
 
-The numbers come from ``paired``, what is refused from ``arms``, the words from ``sentences``.
+The numbers come from ``paired``, what is refused from ``sides``, the words from ``sentences``.
 """
 
 import re
@@ -16,9 +16,9 @@ from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.runs.record import RunRecord
 from mtut_bench.runs.repeating import method_option
 from mtut_bench.statistics import comparable
-from mtut_bench.statistics.arms import Arm, Paired, gather, pair, run_id
 from mtut_bench.statistics.paired import ComparisonRow, correct_two_families, measure_all
 from mtut_bench.statistics.rows import RunFacts, modality_order, run_facts
+from mtut_bench.statistics.sides import Paired, Side, gather, pair, run_id
 
 __all__ = ["all_comparisons", "compare", "method_name"]
 
@@ -70,15 +70,15 @@ def compare(
     for name in (a, b):
         if not _chosen(kept, name, limits):
             raise _nothing(runs, kept, name, limits, methods)
-    arms_a, arms_b = _arms(kept, a, limits), _arms(kept, b, limits)
-    common = sorted(arms_a.keys() & arms_b.keys(), key=modality_order)
+    sides_a, sides_b = _sides(kept, a, limits), _sides(kept, b, limits)
+    common = sorted(sides_a.keys() & sides_b.keys(), key=modality_order)
     if not common:
         raise ComparisonError(
-            f"{a} was trained on {' and '.join(sorted(arms_a))}, {b} on "
-            f"{' and '.join(sorted(arms_b))}: no set of modalities in common.",
+            f"{a} was trained on {' and '.join(sorted(sides_a))}, {b} on "
+            f"{' and '.join(sorted(sides_b))}: no set of modalities in common.",
             "Repeat one of them on the other's modalities (run --modalities).",
         )
-    pairs = [pair(*_named(arms_a[key], arms_b[key])) for key in common]
+    pairs = [pair(*_named(sides_a[key], sides_b[key])) for key in common]
     rows = correct_two_families([row for two in pairs for row in measure_all(two)])
     result = describe(pairs, rows)
     left_out = tuple(dict.fromkeys(_left_out(kept, a) + _left_out(kept, b)))
@@ -134,9 +134,9 @@ def _within(run: FinishedRun, limits: Mapping[str, str | None]) -> bool:
     )
 
 
-def _arms(
+def _sides(
     runs: Sequence[FinishedRun], name: str, limits: Mapping[str, str | None]
-) -> dict[str, Arm]:
+) -> dict[str, Side]:
     """Return one side for each set of modalities that a method was trained on."""
     chosen = _chosen(runs, name, limits)
     methods = sorted({method_name(run) for run in chosen})
@@ -245,13 +245,13 @@ def _nothing(
     )
 
 
-def _named(a: Arm, b: Arm) -> tuple[Arm, Arm]:
+def _named(a: Side, b: Side) -> tuple[Side, Side]:
     """Return two sides whose names tell them apart in a sentence."""
     if a.name != b.name:
         return a, b
-    both = [Arm(f"{arm.name} ({_first_id(arm)})", arm.row, arm.runs) for arm in (a, b)]
+    both = [Side(f"{side.name} ({_first_id(side)})", side.row, side.runs) for side in (a, b)]
     return both[0], both[1]
 
 
-def _first_id(arm: Arm) -> str:
-    return min(run_id(run) for by_fold in arm.runs.values() for run in by_fold.values())
+def _first_id(side: Side) -> str:
+    return min(run_id(run) for by_fold in side.runs.values() for run in by_fold.values())

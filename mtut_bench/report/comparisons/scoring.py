@@ -27,10 +27,10 @@ from mtut_bench.report.comparisons.verdict import kind_of_store, score_verdict, 
 from mtut_bench.report.tables.published_tables import Table
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.statistics import comparable
-from mtut_bench.statistics.arms import Paired, gather, right_clips, tested_on
 from mtut_bench.statistics.behind import setting_notes
 from mtut_bench.statistics.paired import ComparisonRow, correct_for_family, measure
 from mtut_bench.statistics.rows import RunFacts, modality_order, run_facts, tested_sets
+from mtut_bench.statistics.sides import Paired, gather, right_clips, tested_on
 from mtut_bench.store.reader import StoreReader
 
 __all__ = ["Score", "clips_of_test", "score", "write_template"]
@@ -310,9 +310,9 @@ def _beside(
     name: str,
     modality: str | None,
 ) -> list[Paired]:
-    arm = gather(label, runs)
+    side = gather(label, runs)
     ids = [clip.clip_id for clip in clips]
-    scores = [arm.runs[seed][arm.folds[0]].scores for seed in arm.seeds]
+    scores = [side.runs[seed][side.folds[0]].scores for seed in side.seeds]
     tested = tested_on(scores)
     if modality is not None:
         wanted = tuple(sorted(modality.split("+"), key=modality_order))
@@ -325,17 +325,17 @@ def _beside(
     return [
         Paired(
             names=(name, label),
-            row=arm.row,
-            seeds=arm.seeds,
-            folds=arm.folds,
-            folds_N=arm.folds * len(ids),
+            row=side.row,
+            seeds=side.seeds,
+            folds=side.folds,
+            folds_N=side.folds * len(ids),
             subjects_N=tuple(clip.subject for clip in clips),
             right_a={key: np.repeat(right_N[None], len(scores), 0) for key in right_b},
             right_b=right_b,
             notes=(),
             settings=(
                 f"{name}: how it was trained and on what is not known here.",
-                *setting_notes([arm.row]),
+                *setting_notes([side.row]),
             ),
         )
     ]

@@ -15,9 +15,9 @@ from mtut_bench.report.comparisons.phrases import (
 from mtut_bench.report.comparisons.verdict import verdict
 from mtut_bench.report.tables.own import heading
 from mtut_bench.report.tables.published_tables import NOTHING, Table
-from mtut_bench.statistics.arms import Paired
 from mtut_bench.statistics.paired import LEVEL, ComparisonRow, doubts
 from mtut_bench.statistics.rows import RunFacts
+from mtut_bench.statistics.sides import Paired
 from mtut_bench.statistics.tests import MIN_UNITS
 
 __all__ = ["RULES", "Comparison", "describe", "not_compared"]

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from mtut_bench.progress import counted
 from mtut_bench.report.comparisons.phrases import interval, p_value, points, units, whose_clips
-from mtut_bench.statistics.arms import Paired
 from mtut_bench.statistics.paired import LEVEL, ComparisonRow, doubts
 from mtut_bench.statistics.rows import RunFacts
+from mtut_bench.statistics.sides import Paired
 
 __all__ = ["kind_of_store", "score_verdict", "verdict", "worth"]
 

@@ -19,10 +19,10 @@ from mtut_bench.report.comparisons.confused import most_confused
 from mtut_bench.report.figures.groups import group_runs
 from mtut_bench.report.tables.own import own_tables
 from mtut_bench.report.tables.published_tables import published_table
-from mtut_bench.statistics.arms import gather, pair
 from mtut_bench.statistics.cells import not_mixed
 from mtut_bench.statistics.comparable import CONDITIONS, NEEDED, by_method, described, difference
 from mtut_bench.statistics.rows import result_rows
+from mtut_bench.statistics.sides import gather, pair
 
 # What is changed of one of two runs that are otherwise alike: parts of a manifest, by their paths.
 CHANGES = {

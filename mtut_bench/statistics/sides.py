@@ -20,7 +20,7 @@ from mtut_bench.statistics import comparable
 from mtut_bench.statistics.behind import setting_notes
 from mtut_bench.statistics.rows import RunFacts, run_facts, tested_sets
 
-__all__ = ["Arm", "Paired", "gather", "pair", "right_clips", "run_id", "tested_on"]
+__all__ = ["Paired", "Side", "gather", "pair", "right_clips", "run_id", "tested_on"]
 
 Right = NDArray[np.bool_]
 
@@ -31,7 +31,7 @@ _CURE = (
 
 
 @dataclass(frozen=True)
-class Arm:
+class Side:
     """Runs of one method that differ only in fold and seed.
 
     Attributes:
@@ -59,7 +59,7 @@ class Arm:
         return tuple(sorted(self.runs[seed], key=natural_order))
 
 
-def gather(name: str, runs: Iterable[FinishedRun]) -> Arm:
+def gather(name: str, runs: Iterable[FinishedRun]) -> Side:
     """Return one method's runs as one side of a comparison.
 
     Args:
@@ -88,7 +88,7 @@ def gather(name: str, runs: Iterable[FinishedRun]) -> Arm:
     # One run of each fold and seed: of one family and one set of modalities two had the same id.
     for row, run in zip(rows, found.values(), strict=True):
         by_seed[row["seed"]][row["fold"]] = run
-    return Arm(name, rows[0], dict(by_seed))
+    return Side(name, rows[0], dict(by_seed))
 
 
 def _mirrored(run: FinishedRun) -> str:
@@ -142,7 +142,7 @@ class Paired:
         return "" if done == all_folds else f"{done} of {all_folds} folds"
 
 
-def pair(a: Arm, b: Arm) -> Paired:
+def pair(a: Side, b: Side) -> Paired:
     """Return two methods on the clips and seeds that both have.
 
     Args:
@@ -230,12 +230,12 @@ def _right(
     )
 
 
-def _check_conditions(a: Arm, b: Arm) -> None:
+def _check_conditions(a: Side, b: Side) -> None:
     rows = (a.row, b.row)
     for name in comparable.differing(rows, "comparison")[:1]:
         values = [comparable.CONDITIONS[name].value(row) for row in rows]
         if name == "mirror":
-            firsts = [next(iter(next(iter(arm.runs.values())).values())) for arm in (a, b)]
+            firsts = [next(iter(next(iter(side.runs.values())).values())) for side in (a, b)]
             values = [_mirrored(run) for run in firsts]
         raise ComparisonError(
             f"{a.name} and {b.name} differ in {comparable.CONDITIONS[name].words}: {values[0]} and "
@@ -254,8 +254,8 @@ def run_id(run: FinishedRun) -> str:
     return run.folder.name
 
 
-def _all(arm: Arm) -> list[FinishedRun]:
-    return [run for by_fold in arm.runs.values() for run in by_fold.values()]
+def _all(side: Side) -> list[FinishedRun]:
+    return [run for by_fold in side.runs.values() for run in by_fold.values()]
 
 
 def _check_clips(
@@ -281,17 +281,17 @@ def _facts(run: FinishedRun) -> list[tuple[int, str]]:
     return list(zip(run.scores.labels_N.tolist(), run.subjects, strict=True))
 
 
-def _notes(a: Arm, b: Arm, seeds: Sequence[int]) -> list[str]:
+def _notes(a: Side, b: Side, seeds: Sequence[int]) -> list[str]:
     notes = []
-    for arm in (a, b):
-        out = [str(seed) for seed in sorted(arm.runs) if seed not in seeds]
+    for side in (a, b):
+        out = [str(seed) for seed in sorted(side.runs) if seed not in seeds]
         if out:
             notes.append(
                 f"Not counted, since the other side or some folds are missing: seed "
-                f"{', '.join(out)} of {arm.name}."
+                f"{', '.join(out)} of {side.name}."
             )
     for name, words in (("device", "Devices"), ("weights_digest", "Starting weights")):
-        values = [str(dict(arm.row)[name]) or "none" for arm in (a, b)]
+        values = [str(dict(side.row)[name]) or "none" for side in (a, b)]
         if values[0] != values[1]:
             notes.append(
                 f"{words} differ, and with the methods: {a.name} {values[0][:40]}, "
@@ -304,18 +304,18 @@ def _list(values: Sequence[object]) -> str:
     return ", ".join(map(str, values))
 
 
-def _commands(a: Arm, b: Arm) -> str:
+def _commands(a: Side, b: Side) -> str:
     lines = []
-    for arm, other in ((a, b), (b, a)):
-        folds = [fold for fold in other.folds if fold not in arm.folds]
-        for seed in arm.seeds if folds else ():
-            lines += _repeated(arm, folds, seed)
+    for side, other in ((a, b), (b, a)):
+        folds = [fold for fold in other.folds if fold not in side.folds]
+        for seed in side.seeds if folds else ():
+            lines += _repeated(side, folds, seed)
     return "; ".join(lines[:3]) + ("; ..." if len(lines) > 3 else "")
 
 
-def _repeated(arm: Arm, folds: Sequence[str], seed: int) -> list[str]:
+def _repeated(side: Side, folds: Sequence[str], seed: int) -> list[str]:
     """Return commands that run a side's method on folds, with a seed; each between backticks."""
-    like = next(iter(arm.runs[arm.seeds[0]].values()))
+    like = next(iter(side.runs[side.seeds[0]].values()))
     # A name may hold a comma itself; such folds are named one by one.
     groups = [[fold] for fold in folds] if any("," in fold for fold in folds) else [folds]
     return [f"`{command_like(like.record, ','.join(group), seed)}`" for group in groups]
