@@ -24,7 +24,7 @@ from mtut_bench.contract.predictions import Predictions, accuracies, check_compl
 from mtut_bench.errors import MtutBenchError, RunError, UsageError
 from mtut_bench.files import hold_lock, read_json, write_atomic
 from mtut_bench.progress import Reporter, counted
-from mtut_bench.runs.executor import Task, in_turn, tasks_of
+from mtut_bench.runs.executor import Engine, Task, in_turn, tasks_of
 from mtut_bench.runs.feature_maps import save_maps
 from mtut_bench.runs.job import RunJob, remove_leftovers
 from mtut_bench.runs.machine import Machine, explain_memory
@@ -56,6 +56,7 @@ def execute(
     machine: Machine,
     reporter: Reporter,
     checks: PrecisionChecks | None = None,
+    engine: Engine = in_turn,
 ) -> None:
     """Do every run that is not done yet. Several processes may share a runs folder.
 
@@ -68,6 +69,7 @@ def execute(
         machine: device, workers, command.
         reporter: where progress goes.
         checks: what has been compared already, if anything.
+        engine: decides in which order and where tasks are done.
 
     Raises:
         StoreError: the store is damaged.
@@ -97,7 +99,7 @@ def execute(
             run = runs[task.plan.run_id] = _Run(task.plan, machine, reporter, checks)
         run.do(task.shared)
 
-    in_turn(tasks_of(plans), do, reporter.line)
+    engine(tasks_of(plans), do, reporter.line)
 
 
 def _check_before_training(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from mtut_bench.errors import BusyError
 from mtut_bench.runs.plan import RunPlan
 
-__all__ = ["Task", "in_turn", "tasks_of"]
+__all__ = ["Engine", "Task", "in_turn", "tasks_of"]
 
 _PAUSE_S = 0.5
 """Between two looks at tasks that other processes are at."""
@@ -32,6 +32,10 @@ class Task:
     plan: RunPlan
     shared: str = ""
     needs: tuple[str, ...] = ()
+
+
+Engine = Callable[[Sequence[Task], Callable[[Task], None], Callable[[str], object]], None]
+"""Does tasks, given what does one and who is told what happens; see :func:`in_turn`."""
 
 
 def tasks_of(plans: Sequence[RunPlan]) -> list[Task]:
