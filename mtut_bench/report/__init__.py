@@ -147,7 +147,8 @@ def write_report(runs: StrPath, out: StrPath, illustration: Illustration | None 
 
 def _measured(found: Found) -> tuple[ResultRow, ...]:
     """Return the rows of runs; ones that nobody could read again are not written."""
-    rows = result_rows(found.runs) + ensemble_rows(found.runs)
+    rows = result_rows(found.runs)
+    rows += ensemble_rows(found.runs, rows)
     parse_rows({Path(name): content for name, content in row_files(rows).items()})
     return rows
 

@@ -12,7 +12,7 @@ from mtut_bench.contract import predictions
 from mtut_bench.errors import PredictionError, RunError
 from mtut_bench.files import sha256_of_json
 from mtut_bench.runs.finished import FinishedRun
-from mtut_bench.statistics.rows import COLUMNS, ResultRow, result_rows, with_numbers
+from mtut_bench.statistics.rows import COLUMNS, ResultRow, with_numbers
 
 __all__ = ["ENSEMBLED", "ensemble_notes", "ensemble_rows", "is_ensemble", "members_title"]
 
@@ -52,7 +52,7 @@ class _Member(NamedTuple):
     run: FinishedRun
 
 
-def ensemble_rows(runs: Iterable[FinishedRun]) -> tuple[ResultRow, ...]:
+def ensemble_rows(runs: Iterable[FinishedRun], rows: Iterable[ResultRow]) -> tuple[ResultRow, ...]:
     """Return a row for every two seeds 2k and 2k + 1 of a plain baseline, fold and modality.
 
     Which seeds are a pair is fixed by their numbers, so that it is the same in every fold and no
@@ -61,19 +61,18 @@ def ensemble_rows(runs: Iterable[FinishedRun]) -> tuple[ResultRow, ...]:
 
     Args:
         runs: as ``find_runs`` returns them, in any order; those of other methods are passed over.
+        rows: of these runs, as ``result_rows`` returns them.
 
     Raises:
-        RunError: two members were not tested on the same clips, or a manifest lacks a field;
-            names folders and cure.
+        RunError: two members were not tested on the same clips; names folders and cure.
     """
     kinds: dict[tuple[object, ...], dict[int, list[_Member]]] = defaultdict(dict)
-    for run in runs:
-        if run.record.method.name not in ENSEMBLED:
-            continue
-        for row in result_rows([run]):
-            if row["tested_on"] in run.scores.modalities:
-                kind = tuple(dict(row)[name] for name in COLUMNS if name not in _OF_THE_SEED)
-                kinds[kind].setdefault(row["seed"], []).append(_Member(row, run))
+    by_id = {run.record.id[:12]: run for run in runs}
+    for row in rows:
+        run = by_id[row["run"]]
+        if row["method"] in ENSEMBLED and row["tested_on"] in run.scores.modalities:
+            kind = tuple(dict(row)[name] for name in COLUMNS if name not in _OF_THE_SEED)
+            kinds[kind].setdefault(row["seed"], []).append(_Member(row, run))
     return tuple(
         _row(number, *members)
         for kind in sorted(kinds, key=repr)

@@ -52,7 +52,8 @@ def add_random(runs, seed, modalities=("rgb", "depth"), **changes):
 
 
 def rows_of(runs):
-    return ensemble_rows(find_runs(runs).runs)
+    found = find_runs(runs).runs
+    return ensemble_rows(found, result_rows(found))
 
 
 def places(rows):
@@ -129,7 +130,7 @@ def test_the_order_of_runs_does_not_matter(tmp_path):
     for seed in (0, 1, 2, 3):
         add_random(tmp_path, seed)
     runs = find_runs(tmp_path).runs
-    rows = [ensemble_rows(some) for some in permutations(runs)]
+    rows = [ensemble_rows(some, result_rows(some)) for some in permutations(runs)]
     assert len(rows[0]) == 4
     assert all(some == rows[0] for some in rows)
 
@@ -249,7 +250,7 @@ def test_members_of_other_clips_are_refused(tmp_path, changes, words):
     runs = changed(tmp_path, **changes)
     for some in (runs, runs[::-1]):
         with pytest.raises(RunError) as fault:
-            ensemble_rows(some)
+            ensemble_rows(some, result_rows(some))
         assert words in fault.value.what
         assert all(str(run.folder) in fault.value.what for run in runs)
         assert fault.value.cure
