@@ -13,7 +13,8 @@ from mtut_bench.contract.published import load_published
 from mtut_bench.report.comparisons.confused import ConfusedClip, ConfusedGroup
 from mtut_bench.report.figures.figure import Figure
 from mtut_bench.report.tables.own import own_tables
-from mtut_bench.report.tables.published_tables import Table, published_table
+from mtut_bench.report.tables.published_tables import published_table
+from mtut_bench.report.tables.table import Number, Table
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.runs.record import RunRecord
 from mtut_bench.statistics.rows import result_rows
@@ -159,10 +160,10 @@ def comparison(name="I3D"):
         key="paired",
         heading=f"{name} and MTUT",
         columns=("Tested on", "Difference", "p"),
-        rows=(("rgb", "+1.0 [-2.0, 4.0]", "0.500"), ("depth", "-", "< 0.001")),
-        notes=(),
-        num_labels=1,
-        cells=(),
+        rows=(
+            ("rgb", Number(1.0, 1, "+", interval=(-2.0, 4.0)), Number(0.5, 3)),
+            ("depth", Number(None), Number(0.001, 3, below=True)),
+        ),
     )
     return PairedResult(f"{name} against MTUT", ("MTUT is right more often.",), table, ("Holm.",))
 
@@ -180,14 +181,12 @@ def uneven_table():
         heading="Uneven",
         columns=("Method", "Tested on", "Accuracy"),
         rows=(
-            ("I3D", "rgb", "9.5 \u00b1 0.1"),
-            ("", "depth", "100.0 \u00b1 0.0"),
-            ("C3D", "rgb", "-"),
-            ("", "depth", "71.2 \u00b1 3.1"),
+            ("I3D", "rgb", Number(9.5, 1, spread=0.1)),
+            ("", "depth", Number(100.0, 1, spread=0.0)),
+            ("C3D", "rgb", Number(None)),
+            ("", "depth", Number(71.2, 1, spread=3.1)),
         ),
-        notes=(),
         num_labels=2,
-        cells=(),
     )
 
 

@@ -18,7 +18,7 @@ from mtut_bench.errors import MtutBenchError
 from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
-    from mtut_bench.report.tables.published_tables import Table
+    from mtut_bench.report.tables.table import Table
 
 console = Console()
 

@@ -7,10 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-__all__ = ["NOTHING", "Published", "PublishedRow", "PublishedTable", "load_published"]
-
-NOTHING = "-"
-"""What stands where there is no number, as in the paper."""
+__all__ = ["Published", "PublishedRow", "PublishedTable", "load_published"]
 
 # (table, index of the line) of figures printed with a zero at their end, which JSON drops and no
 # other figure of the line gives away: 83.10 and 86.10.
@@ -34,15 +31,6 @@ class PublishedRow:
     trained_on: tuple[str, ...] | None
     fused: tuple[str, ...] | None
     digits: int
-
-    def printed(self, column: int) -> str:
-        """Return a figure with the digits that the paper prints, or a dash.
-
-        Args:
-            column: index of the column.
-        """
-        value = self.values[column]
-        return NOTHING if value is None else f"{value:.{self.digits}f}"
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from mtut_bench.report.bundle.folder import (
 )
 from mtut_bench.report.bundle.illustrated import Illustration, illustrated_files
 from mtut_bench.report.bundle.record import RECORD, Record, read_record, rows_digest
-from mtut_bench.report.bundle.row_files import FOLDER, parse_rows, read_rows, row_files
+from mtut_bench.report.bundle.row_files import FOLDER, check_rows, read_rows, row_files
 from mtut_bench.report.formats.render import print_table
-from mtut_bench.report.tables.published_tables import Table
+from mtut_bench.report.tables.table import Table
 from mtut_bench.runs.finished import Found, find_runs
 from mtut_bench.statistics.ensembles import ensemble_rows, is_ensemble
 from mtut_bench.statistics.rows import ResultRow, result_rows
@@ -149,7 +149,8 @@ def _measured(found: Found) -> tuple[ResultRow, ...]:
     """Return the rows of runs; ones that nobody could read again are not written."""
     rows = result_rows(found.runs)
     rows += ensemble_rows(found.runs, rows)
-    parse_rows({Path(name): content for name, content in row_files(rows).items()})
+    places = [f"Run {row['run']} in {row['store']}" for row in rows]
+    check_rows(rows, places, "Move the folder of this run out of the runs.")
     return rows
 
 

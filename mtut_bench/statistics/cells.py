@@ -17,6 +17,7 @@ from mtut_bench.statistics.tests import Average, bootstrap_over_persons_and_seed
 
 __all__ = [
     "INTERVAL_NOTE",
+    "PLUS_MINUS",
     "Cell",
     "CellRow",
     "aggregate",
@@ -26,7 +27,8 @@ __all__ = [
     "seeds_left_out",
 ]
 
-_PLUS_MINUS = "\u00b1"
+PLUS_MINUS = "\u00b1"
+"""What stands before a standard deviation."""
 
 INTERVAL_NOTE = (
     "[95 % interval: the wider of the bootstrap over persons and seeds, since clips of one person "
@@ -93,20 +95,6 @@ class Cell:
         """Whether the printed interval contains the accuracy of guessing."""
         return self.interval[0] <= self.chance <= self.interval[1]
 
-    def text(self, digits: int) -> str:
-        """Return the cell as printed: mean, interval and spread, or marked as incomplete.
-
-        Args:
-            digits: digits of the mean and the spread after the point; the interval has one.
-        """
-        value = f"{self.mean:.{digits}f}"
-        if not self.complete:
-            # An interval would make a mean of some of the folds look like the whole.
-            return f"{value} ({len(self.folds)} of {self.num_folds} folds)"
-        low, high = self.interval
-        text = f"{value} [{low:.1f}, {high:.1f}]"
-        return text if self.spread is None else f"{text} {_PLUS_MINUS} {self.spread:.{digits}f}"
-
 
 def legend(cells: Sequence[Cell]) -> str:
     """Return what the parts of some cells' texts are; "" without cells.
@@ -118,7 +106,7 @@ def legend(cells: Sequence[Cell]) -> str:
     if any(cell.complete for cell in cells):
         words.append(INTERVAL_NOTE)
     if any(cell.complete and cell.spread is not None for cell in cells):
-        words.append(f"{_PLUS_MINUS} standard deviation over folds")
+        words.append(f"{PLUS_MINUS} standard deviation over folds")
     if any(not cell.complete for cell in cells):
         words.append("incomplete where it says how many folds are done")
     return "; ".join(words)

@@ -1,5 +1,6 @@
 """What rows of a report must be like, whoever wrote them: one alone, and all of a store."""
 
+import csv
 import json
 import math
 from collections import defaultdict
@@ -10,13 +11,15 @@ from mtut_bench.contract.folds import FOLD_UNIT
 from mtut_bench.contract.metrics import wilson_interval
 from mtut_bench.files import canonical_json
 
-__all__ = ["disagreement", "implausible"]
+__all__ = ["disagreement", "double", "implausible", "unwritable"]
 
 _SHARES = ("value", "ci_low", "ci_high", "macro")
 _JSON_OBJECTS = ("overrides", "settings", "per_subject")
 _AT_LEAST_ONE = ("num_clips", "expected_clips", "num_classes", "num_folds", "total")
 # Releases of scipy may differ in the last digits of a root.
 _TOLERANCE = 1e-9
+# One number of one run: no two rows may agree in all of these.
+_NUMBER = ("store", "run", "tested_on", "metric")
 
 
 def implausible(row: Mapping[str, Any]) -> str:
@@ -84,6 +87,38 @@ def _adds_up(counts: Mapping[str, Any], correct: int, total: int) -> bool:
         if not 0 <= pair[0] <= pair[1] or pair[1] == 0:
             return False
     return [sum(column) for column in zip(*pairs, strict=True)] == [correct, total]
+
+
+def unwritable(row: Mapping[str, Any]) -> str:
+    """Return which text would not come back from a CSV file as it was, or "".
+
+    Args:
+        row: values under the names of ``ResultRow``, texts that UTF-8 can hold.
+    """
+    limit = csv.field_size_limit()
+    for name, value in row.items():
+        if not isinstance(value, str):
+            continue
+        if len(value) > limit:
+            return f"{name} has {len(value):,} characters, more than the {limit:,} of a CSV file"
+        # A carriage return ends a line, unless another character has the text quoted.
+        if "\r" in value and not set(value) & set('",\n'):
+            return f"{name} is {value!r}, which no CSV file gives back"
+    return ""
+
+
+def double(rows: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:
+    """Return the indices of the first two rows that give the same number of one run, or None.
+
+    Args:
+        rows: values under the names of ``ResultRow``.
+    """
+    seen: dict[tuple[object, ...], int] = {}
+    for index, row in enumerate(rows):
+        first = seen.setdefault(tuple(row[name] for name in _NUMBER), index)
+        if first != index:
+            return first, index
+    return None
 
 
 def disagreement(rows: Sequence[Mapping[str, Any]]) -> str:

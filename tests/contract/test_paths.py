@@ -90,7 +90,6 @@ GIVEN = {
 # Mappings by the path of what another function found.
 KEYED = {
     "mtut_bench.report.figures.curves.joint_start(logs)",
-    "mtut_bench.report.bundle.row_files.parse_rows(contents)",
 }
 
 

@@ -10,8 +10,9 @@ from mtut_bench.report.formats.latex import to_latex_document
 from mtut_bench.report.formats.markdown import to_markdown_document
 from mtut_bench.report.formats.render import to_csv
 from mtut_bench.report.tables.own import own_tables
-from mtut_bench.report.tables.published_tables import Table, placed, published_table
+from mtut_bench.report.tables.published_tables import placed, published_table
 from mtut_bench.report.tables.slips import figure_notes
+from mtut_bench.report.tables.table import Table
 from mtut_bench.statistics.cells import CellRow
 from mtut_bench.statistics.ensembles import is_ensemble
 from mtut_bench.statistics.rows import ResultRow

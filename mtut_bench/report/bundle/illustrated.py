@@ -11,7 +11,7 @@ from mtut_bench.report.figures import FocalWeight, draw_figures
 from mtut_bench.report.figures.figure import Figure
 from mtut_bench.report.figures.training_rows import training_csv
 from mtut_bench.report.page import render_page
-from mtut_bench.report.tables.published_tables import Table
+from mtut_bench.report.tables.table import Table
 from mtut_bench.runs.finished import FinishedRun
 
 __all__ = ["Illustration", "illustrated_files"]

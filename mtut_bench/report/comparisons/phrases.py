@@ -3,21 +3,22 @@
 import numpy as np
 
 from mtut_bench.progress import counted
+from mtut_bench.report.tables.table import Number
 from mtut_bench.statistics.paired import LEVEL, ComparisonRow
 
-__all__ = ["count_form", "interval", "p_value", "points", "units", "whose_clips"]
+__all__ = ["count_digits", "interval", "p_number", "p_value", "points", "units", "whose_clips"]
 
 
-def points(share: float) -> str:
+def points(share: float) -> Number:
     """Return a difference of shares in percentage points, with its sign: '+1.3'."""
-    value = round(100.0 * share, 1)
-    return f"{value:+.1f}" if value else "0.0"
+    value = round(100.0 * share, 1) + 0.0
+    return Number(value, 1, "+" if value else "")
 
 
-def interval(row: ComparisonRow) -> str:
+def interval(row: ComparisonRow) -> Number:
     """Return the shown interval of a difference in points: '[-4.0, 6.6]'."""
-    ends = (round(100.0 * row["ci_low"], 1) + 0.0, round(100.0 * row["ci_high"], 1) + 0.0)
-    return f"[{ends[0]:.1f}, {ends[1]:.1f}]"
+    low, high = (round(100.0 * end, 1) + 0.0 for end in (row["ci_low"], row["ci_high"]))
+    return Number(None, interval=(low, high))
 
 
 def units(row: ComparisonRow) -> str:
@@ -31,22 +32,22 @@ def whose_clips(row: ComparisonRow) -> str:
     return f"clips of {who} alone"
 
 
-def p_value(value: float, name: str = "p") -> str:
-    """Return a p: 'p = 0.016', 'p < 0.001'.
-
-    Args:
-        value: the p.
-        name: what stands before it; "" for the number alone.
-    """
+def p_number(value: float) -> Number:
+    """Return a p: '0.016', '< 0.001'; rounding never carries it over its level, nor onto it."""
     if value < 0.001:
-        return f"{name} < 0.001".strip()
-    texts = (f"{value:.{digits}g}" for digits in range(2, 18))
-    # Rounding never carries a p over the level that it is read against, nor onto it.
+        return Number(0.001, 3, below=True)
+    rounded = (float(f"{value:.{digits}g}") for digits in range(2, 18))
     side = np.sign(value - LEVEL)
-    text = next(text for text in texts if np.sign(float(text) - LEVEL) == side)
-    return f"{name} = {text}" if name else text
+    shown = next(near for near in rounded if np.sign(near - LEVEL) == side)
+    return Number(shown, next(digits for digits in range(20) if round(shown, digits) == shown))
 
 
-def count_form(row: ComparisonRow) -> str:
-    """Return the format of clips counted: a mean of counts has a digit after the point."""
-    return ".1f" if row["mean_of"] or len(row["seeds"]) > 1 else ".0f"
+def p_value(value: float) -> str:
+    """Return a p in a sentence: 'p = 0.016', 'p < 0.001'."""
+    number = p_number(value)
+    return f"p {number}" if number.below else f"p = {number}"
+
+
+def count_digits(row: ComparisonRow) -> int:
+    """Return the digits of clips counted: a mean of counts has one after the point."""
+    return 1 if row["mean_of"] or len(row["seeds"]) > 1 else 0

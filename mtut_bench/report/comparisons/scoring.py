@@ -24,7 +24,7 @@ from mtut_bench.report.comparisons.phrases import interval, points
 from mtut_bench.report.comparisons.prediction_csv import empty_predictions, read_predicted
 from mtut_bench.report.comparisons.sentences import Comparison, describe
 from mtut_bench.report.comparisons.verdict import kind_of_store, score_verdict, worth
-from mtut_bench.report.tables.published_tables import Table
+from mtut_bench.report.tables.table import Number, Table
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.statistics import comparable
 from mtut_bench.statistics.behind import setting_notes
@@ -240,7 +240,7 @@ def _table(title: str, rows: Sequence[ComparisonRow]) -> Table:
         (
             row["b"],
             row["tested_on"],
-            f"{100 * row['accuracy_b']:.1f}",
+            Number(100 * row["accuracy_b"], 1),
             points(row["difference"]),
             interval(row),
             "yes" if row["established"] else "no",
@@ -248,7 +248,7 @@ def _table(title: str, rows: Sequence[ComparisonRow]) -> Table:
         for row in rows
     ]
     heads = ("Beside", "Tested on", "Theirs %", "Difference", "95 % interval", "Established")
-    return Table("score", title, heads, tuple(lines), (), 2, ())
+    return Table("score", title, heads, tuple(lines), num_labels=2)
 
 
 def _worth(reader: StoreReader) -> str:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from mtut_bench.progress import counted
 from mtut_bench.report.comparisons.phrases import (
-    count_form,
+    count_digits,
     interval,
+    p_number,
     p_value,
     points,
     units,
@@ -14,7 +15,7 @@ from mtut_bench.report.comparisons.phrases import (
 )
 from mtut_bench.report.comparisons.verdict import verdict
 from mtut_bench.report.tables.own import heading
-from mtut_bench.report.tables.published_tables import NOTHING, Table
+from mtut_bench.report.tables.table import Number, Table, TableCell
 from mtut_bench.statistics.paired import LEVEL, ComparisonRow, doubts
 from mtut_bench.statistics.rows import RunFacts
 from mtut_bench.statistics.sides import Paired
@@ -76,11 +77,13 @@ class Comparison:
     @property
     def summary(self) -> Table:
         """The columns of the table that a first look needs: accuracies, interval, verdict."""
-        lines = [
-            (*line[: self.table.num_labels + _NUM_SHOWN], line[-1])
-            for line in (self.table.columns, *self.table.rows)
-        ]
-        return replace(self.table, heading=self.title, columns=lines[0], rows=tuple(lines[1:]))
+        shown, columns = self.table.num_labels + _NUM_SHOWN, self.table.columns
+        return replace(
+            self.table,
+            heading=self.title,
+            columns=(*columns[:shown], columns[-1]),
+            rows=tuple((*line[:shown], line[-1]) for line in self.table.rows),
+        )
 
 
 def describe(pairs: Sequence[Paired], rows: Sequence[ComparisonRow]) -> Comparison:
@@ -162,11 +165,11 @@ def _source(row: ComparisonRow) -> str:
 
 
 def _tests(row: ComparisonRow) -> str:
-    form = count_form(row)
-    only_a = f"{row['only_a']:{form}}"
+    digits = count_digits(row)
+    only_a = f"{row['only_a']:.{digits}f}"
     clips = (
         f"{only_a} clip{'' if only_a == '1' else 's'} only {row['a']} has right, "
-        f"{row['only_b']:{form}} only {row['b']}"
+        f"{row['only_b']:.{digits}f} only {row['b']}"
     )
     over = [
         f"{len(many)} {word}"
@@ -179,7 +182,7 @@ def _tests(row: ComparisonRow) -> str:
         clips += ": exact McNemar"
     clips += f" {p_value(row['p_clips'])}"
     tests = row["family_size"]
-    holm = f", Holm-corrected over {tests} tests {p_value(row['p_holm'], '')}" if tests > 1 else ""
+    holm = f", Holm-corrected over {tests} tests {p_number(row['p_holm'])}" if tests > 1 else ""
     if row["primary"] == "clips":
         return f"{clips}{holm}; {units(row)}, too few for a test over {row['unit']}s"
     how = "exact permutation" if row["p_units_exact"] else "permutation"
@@ -235,26 +238,24 @@ def _table(names: tuple[str, str], rows: Sequence[ComparisonRow]) -> Table:
         heading=f"{names[0]} against {names[1]}",
         columns=("Trained on", *columns) if sets else columns,
         rows=tuple((row["trained_on"], *_line(row)) if sets else _line(row) for row in rows),
-        notes=(),
         num_labels=2 if sets else 1,
-        cells=(),
     )
 
 
-def _line(row: ComparisonRow) -> tuple[str, ...]:
-    form = count_form(row)
+def _line(row: ComparisonRow) -> tuple[TableCell, ...]:
+    digits = count_digits(row)
     wilcoxon = row["p_wilcoxon"]
     return (
         row["tested_on"],
-        f"{100 * row['accuracy_a']:.1f}",
-        f"{100 * row['accuracy_b']:.1f}",
+        Number(100 * row["accuracy_a"], 1),
+        Number(100 * row["accuracy_b"], 1),
         points(row["difference"]),
         interval(row),
-        f"{row['only_a']:{form}}",
-        f"{row['only_b']:{form}}",
-        p_value(row["p_clips"], ""),
-        p_value(row["p_units"], ""),
-        NOTHING if wilcoxon is None else p_value(wilcoxon, ""),
-        p_value(row["p_holm"], ""),
+        Number(row["only_a"], digits),
+        Number(row["only_b"], digits),
+        p_number(row["p_clips"]),
+        p_number(row["p_units"]),
+        Number(None) if wilcoxon is None else p_number(wilcoxon),
+        p_number(row["p_holm"]),
         "yes" if row["established"] else "no",
     )

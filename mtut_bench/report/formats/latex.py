@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, zip_longest
 
-from mtut_bench.contract.published import NOTHING
-from mtut_bench.report.formats.plaintext import aligned, parts, plain, split_marks
-from mtut_bench.report.tables.published_tables import Table
+from mtut_bench.report.formats.plaintext import aligned, parts, plain
+from mtut_bench.report.tables.table import Table, TableCell
 
 __all__ = ["escape", "to_latex", "to_latex_document"]
 
@@ -62,7 +61,6 @@ _OPENING_QUOTE = re.compile(r"(?<![^\s(])'(?=\w)")
 _LETTERS = re.compile(
     "[\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u0107\u010c-\u0111\u0141\u0142\u0152\u0153]"
 )
-_NEGATIVE = re.compile(r"^-(?=\d)")
 # Characters of a footnote's size that fit beside each other, or nearly.
 _WIDTH = 100
 _LONG_WORD = re.compile(r"\S{30,}")
@@ -145,7 +143,7 @@ def to_latex_document(tables: Sequence[Table], remarks: Sequence[str]) -> str:
 
 
 def _parts(table: Table) -> Iterator[list[int]]:
-    columns = [[head, *(row[i] for row in table.rows)] for i, head in enumerate(table.columns)]
+    columns = [[head, *(str(row[i]) for row in table.rows)] for i, head in enumerate(table.columns)]
     return parts(columns, table.num_labels, _WIDTH)
 
 
@@ -153,11 +151,11 @@ def _tabular(table: Table, part: Sequence[int]) -> Iterator[str]:
     """Yield the lines of a tabular, shrunk where it is wider than the text."""
     heads, columns, spec = [], [], ""
     for column in part:
-        texts, head = [row[column] for row in table.rows], escape(table.columns[column])
+        cells, head = [row[column] for row in table.rows], escape(table.columns[column])
         label = column < table.num_labels
-        cells, with_marks = ([*map(escape, texts)], False) if label else _measuring(texts)
+        texts, with_marks = ([escape(str(c)) for c in cells], False) if label else _measuring(cells)
         heads.append(rf"\multicolumn{{2}}{{r}}{{{head}}}" if with_marks else head)
-        columns.append(cells)
+        columns.append(texts)
         spec += "l" if label else "r@{}l" if with_marks else "r"
     yield r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
     yield rf"\begin{{tabular}}{{{spec}}}"
@@ -174,17 +172,24 @@ def _tabular(table: Table, part: Sequence[int]) -> Iterator[str]:
     yield r"}\par\smallskip"
 
 
-def _measuring(cells: Sequence[str]) -> tuple[list[str], bool]:
+def _measuring(cells: Sequence[TableCell]) -> tuple[list[str], bool]:
     """Return cells with their points in one line, and whether they are two: figure and marks."""
     padded = aligned(cells)
     with_marks = any(marks for _, marks in padded)
     texts = []
-    for padded_figure, marks in padded:
-        figure = padded_figure.rstrip()
-        gap = r"\phantom{0}" * (len(padded_figure) - len(figure))
-        shown = "--" if figure == NOTHING else escape(_NEGATIVE.sub("\u2212", figure))
+    for cell, (padded_text, marks) in zip(cells, padded, strict=True):
+        text = padded_text.rstrip()
+        gap = r"\phantom{0}" * (len(padded_text) - len(text))
+        shown = _number(cell, text)
         texts.append(f"{shown}{gap} & {_raised(marks)}" if with_marks else f"{shown}{gap}")
     return texts, with_marks
+
+
+def _number(cell: TableCell, text: str) -> str:
+    """Return the text of a cell with the dash and the minus of LaTeX."""
+    if isinstance(cell, str) or not text.startswith("-"):
+        return escape(text)
+    return "--" if cell.value is None else escape(f"\u2212{text[1:]}")
 
 
 def _raised(marks: str) -> str:
@@ -192,15 +197,11 @@ def _raised(marks: str) -> str:
 
 
 def _notes(table: Table) -> Iterator[str]:
-    if not table.notes:
+    if not table.lines:
         return
     yield r"\begin{minipage}{\linewidth}\raggedright"
+    for number, note in enumerate(table.numbered, 1):
+        yield rf"{_raised(f'({number})')} {escape(note, breakable=True)}\par"
     for note in table.notes:
-        mark, rest = _opening_mark(note)
-        yield rf"{_raised(mark)}{' ' if mark else ''}{escape(rest, breakable=True)}\par"
+        yield rf"{escape(note, breakable=True)}\par"
     yield r"\end{minipage}"
-
-
-def _opening_mark(note: str) -> tuple[str, str]:
-    first, _, rest = note.partition(" ")
-    return (first, rest) if split_marks(f" {first}")[1] else ("", note)

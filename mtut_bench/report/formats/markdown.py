@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from mtut_bench.report.formats.plaintext import plain
-from mtut_bench.report.tables.published_tables import Table
+from mtut_bench.report.tables.table import Table
 
 __all__ = ["escape", "to_markdown", "to_markdown_document"]
 
@@ -30,11 +30,10 @@ def to_markdown(table: Table) -> str:
     """
     align = ["---" if i < table.num_labels else "---:" for i in range(len(table.columns))]
     lines = [f"## {escape(table.heading)}", ""]
-    for cells in (table.columns, align, *table.rows):
-        texts = cells if cells is align else [escape(cell) for cell in cells]
-        lines.append(f"| {' | '.join(texts)} |")
+    heads, *rows = ([escape(str(cell)) for cell in row] for row in (table.columns, *table.rows))
+    lines += [f"| {' | '.join(texts)} |" for texts in (heads, align, *rows)]
     lines.append("")
-    lines += _list(table.notes)
+    lines += _list(table.lines)
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -1,14 +1,12 @@
-"""What every format shares: harmless text, plurals, and figures apart from their marks."""
+"""What formats share: harmless text, points in one line, parts of wide tables."""
 
-import re
 from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len
 
-__all__ = ["aligned", "parts", "plain", "split_marks"]
+from mtut_bench.report.tables.table import Number, TableCell
 
-_MARKS = re.compile(r"(?P<figure>.*?)(?P<marks>(?: \(\d+\))+)")
-_DECIMAL = re.compile(r"[+-]?\d+(?P<tail>(?:\.\d+)?)")
+__all__ = ["aligned", "parts", "plain"]
 
 
 def plain(text: str) -> str:
@@ -21,30 +19,22 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in words)
 
 
-def split_marks(cell: str) -> tuple[str, str]:
-    """Return a figure and the marks of its notes: ``("82.28", "(1) (2)")``.
-
-    Args:
-        cell: of a column that measures; one that names may end in a number in brackets itself.
-    """
-    found = _MARKS.fullmatch(cell)
-    return (found["figure"], found["marks"].strip()) if found else (cell, "")
-
-
-def aligned(cells: Sequence[str]) -> list[tuple[str, str]]:
-    """Return figures, padded behind so that their points stand in one line, and their marks.
+def aligned(cells: Sequence[TableCell]) -> list[tuple[str, str]]:
+    """Return texts, padded behind so that their points stand in one line, and their marks.
 
     Args:
         cells: of one column that measures.
     """
-    parts = [split_marks(cell) for cell in cells]
-    found = [_DECIMAL.fullmatch(figure) for figure, _ in parts]
-    tails = [len(match["tail"]) if match else None for match in found]
-    longest = max((tail for tail in tails if tail is not None), default=0)
+    longest = max((cell.tail or 0 for cell in cells if isinstance(cell, Number)), default=0)
     return [
-        (figure if tail is None else figure + " " * (longest - tail), marks)
-        for (figure, marks), tail in zip(parts, tails, strict=True)
+        (plain(cell), "") if isinstance(cell, str) else (_padded(cell, longest), cell.marked)
+        for cell in cells
     ]
+
+
+def _padded(number: Number, longest: int) -> str:
+    gap = 0 if number.tail is None else longest - number.tail
+    return f"{number.text}{number.doubt}{' ' * gap}"
 
 
 def parts(columns: Sequence[Sequence[str]], num_labels: int, width: int) -> Iterator[list[int]]:

@@ -12,7 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from mtut_bench.report.formats.plaintext import aligned, parts, plain
-from mtut_bench.report.tables.published_tables import Table
+from mtut_bench.report.tables.table import Table
 
 __all__ = ["print_table", "to_csv"]
 
@@ -47,17 +47,17 @@ def print_table(table: Table, console: Console) -> None:
         console.print()
         console.print(_rich(columns, part, table.num_labels))
     console.print()
-    for note in table.notes:
+    for note in table.lines:
         console.print(Padding(Text(plain(note), style="dim"), (0, 0, 0, 2), expand=False))
-    if table.notes:
+    if table.lines:
         console.print()
 
 
 def _column(table: Table, index: int) -> list[str]:
     """Return the head and the cells of a column, those that measure equally wide."""
-    head, cells = plain(table.columns[index]), [plain(row[index]) for row in table.rows]
+    head, cells = plain(table.columns[index]), [row[index] for row in table.rows]
     if index < table.num_labels:
-        return [head, *cells]
+        return [head, *(plain(str(cell)) for cell in cells)]
     figures = aligned(cells)
     with_marks = max((len(marks) for _, marks in figures), default=0)
     gap = " " if with_marks else ""

@@ -20,7 +20,7 @@ from mtut_bench.report.figures.figure import Figure
 from mtut_bench.report.page.grid import Grid, grid
 from mtut_bench.report.page.overview import overview
 from mtut_bench.report.page.provenance import provenance
-from mtut_bench.report.tables.published_tables import Table
+from mtut_bench.report.tables.table import Table
 from mtut_bench.runs.finished import FinishedRun
 
 __all__ = ["Comparison", "render_page"]

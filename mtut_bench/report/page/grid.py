@@ -1,21 +1,11 @@
-"""Tables as the page shows them: cells that know how to sort, marks that lead to their notes."""
+"""Tables as the page shows them: cells that know how to sort, lines that all name their method."""
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from mtut_bench.report.tables.published_tables import NOTHING, Table
+from mtut_bench.report.tables.table import Number, Table, TableCell
 
-__all__ = ["Column", "Grid", "GridCell", "Note", "grid", "plain_grid", "sort_number"]
-
-# What may stand before and after a number that a column sorts by; a date or an id is no number.
-_NUMBER = re.compile(
-    r"\s*[\[(<]?\s*(?P<value>[+\-\u2212]?\d[\d,]*(?:\.\d+)?(?:[eE][+-]?\d+)?)(?=$|[\s/%,\])])"
-)
-_MARKS = re.compile(r"(?: \(\d+\))+$")
-# A number and what follows it; an interval alone, which starts with a bracket, stays whole.
-_DOUBT = re.compile(r"^([+\-\u2212]?\d[\d,.]*)( .+)$")
-_NOTE = re.compile(r"^\((\d+)\) (.*)$", re.DOTALL)
+__all__ = ["Column", "Grid", "GridCell", "grid"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +14,7 @@ class Column:
 
     Attributes:
         name: its head.
-        numeric: whether every cell that is not empty starts with a number.
+        numeric: whether every cell that is not empty is a number.
         num_marks: largest number of marks in a cell, for which all cells leave room.
     """
 
@@ -47,135 +37,76 @@ class GridCell:
 
     text: str
     doubt: str
-    marks: tuple[str, ...]
+    marks: tuple[int, ...]
     key: str
     again: bool
 
 
 @dataclass(frozen=True)
-class Note:
-    """A line below a table: its number (or "") and its text."""
-
-    number: str
-    text: str
-
-
-@dataclass(frozen=True)
 class Grid:
-    """A table as the page shows it; ``id`` is unique on the page."""
+    """A table as the page shows it; ``id`` is unique on the page; notes are those of the table."""
 
     id: str
     heading: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[GridCell, ...], ...]
-    notes: tuple[Note, ...]
+    numbered: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def grid(table: Table, identifier: str) -> Grid:
     """Return a table with sort keys, every line naming its method.
 
     Args:
-        table: as it is printed; a line whose first cell is empty continues the line above.
+        table: what to show.
         identifier: unique on the page.
     """
-    notes = tuple(_note(text) for text in table.notes)
-    numbers = {note.number for note in notes if note.number}
-    texts = _filled(table)
-    split = [[_without_marks(text, numbers) for text, _ in row] for row in texts]
+    lines = _filled(table)
     columns = tuple(
-        Column(
-            name=name,
-            numeric=_is_numeric([row[index][0] for row in split], index >= table.num_labels),
-            num_marks=max((len(row[index][1]) for row in split), default=0),
-        )
+        _column(name, [line[index][0] for line in lines], index >= table.num_labels)
         for index, name in enumerate(table.columns)
     )
     rows = tuple(
         tuple(
-            _cell(text, marks, numeric=column.numeric, again=again)
-            for (text, marks), (_, again), column in zip(cells, row, columns, strict=True)
+            _cell(cell, numeric=column.numeric, again=again)
+            for (cell, again), column in zip(line, columns, strict=True)
         )
-        for cells, row in zip(split, texts, strict=True)
+        for line in lines
     )
-    return Grid(identifier, table.heading, columns, rows, notes)
+    return Grid(identifier, table.heading, columns, rows, table.numbered, table.notes)
 
 
-def sort_number(text: str) -> float | None:
-    """Return the number that a text starts with, or None.
-
-    Args:
-        text: of a cell, as '71.2 \u00b1 3.1', '7/8', '1,234', '< 0.001'.
-    """
-    found = _NUMBER.match(text)
-    if not found:
-        return None
-    return float(found["value"].replace(",", "").replace("\u2212", "-"))
-
-
-def _note(text: str) -> Note:
-    found = _NOTE.match(text)
-    return Note(found[1], found[2]) if found else Note("", text)
-
-
-def _filled(table: Table) -> list[list[tuple[str, bool]]]:
+def _filled(table: Table) -> list[list[tuple[TableCell, bool]]]:
     """Return the cells of each line, and whether they repeat what the line above says."""
-    filled: list[list[tuple[str, bool]]] = []
+    filled: list[list[tuple[TableCell, bool]]] = []
     for row in table.rows:
         continued = bool(filled) and bool(table.num_labels) and not row[0]
         filled.append(
             [
                 (filled[-1][index][0], True)
-                if continued and index < table.num_labels and not text
-                else (text, False)
-                for index, text in enumerate(row)
+                if continued and index < table.num_labels and not cell
+                else (cell, False)
+                for index, cell in enumerate(row)
             ]
         )
     return filled
 
 
-def _without_marks(text: str, numbers: set[str]) -> tuple[str, tuple[str, ...]]:
-    found = _MARKS.search(text)
-    marks = tuple(re.findall(r"\d+", found[0])) if found else ()
-    if not found or not set(marks) <= numbers:
-        return text, ()
-    return text[: found.start()], marks
-
-
-def _is_numeric(texts: Sequence[str], measures: bool) -> bool:
-    said = [text for text in texts if text not in ("", NOTHING)]
-    return all(sort_number(text) is not None for text in said) and (bool(said) or measures)
-
-
-def _cell(text: str, marks: tuple[str, ...], *, numeric: bool, again: bool) -> GridCell:
-    if text in ("", NOTHING):
-        return GridCell(text, "", marks, "", again)
-    if not numeric:
-        return GridCell(text, "", marks, text, again)
-    found = _DOUBT.match(text)
-    first, doubt = (found[1], found[2]) if found else (text, "")
-    return GridCell(first, doubt, marks, _key(text), again)
-
-
-def _key(text: str) -> str:
-    number = sort_number(text)
-    return "" if number is None else repr(number)
-
-
-def plain_grid(identifier: str, heading: str, rows: Sequence[Mapping[str, str]]) -> Grid:
-    """Return a grid of texts; the first column names the lines and is never a number.
-
-    Args:
-        identifier: unique on the page.
-        heading: what it shows.
-        rows: texts under the names of their columns, which are alike in all of them.
-    """
-    names = tuple(rows[0]) if rows else ()
-    texts = tuple(tuple(row.values()) for row in rows)
-    found = grid(Table(identifier, heading, names, texts, (), len(names), ()), identifier)
-    # An id of a run may look like a number, and '123e456' like a very large one.
-    columns = tuple(replace(column, numeric=False) for column in found.columns[:1])
-    lines = tuple(
-        (replace(line[0], text=texts[n][0], doubt="", key=texts[n][0]), *line[1:])
-        for n, line in enumerate(found.rows)
+def _column(name: str, cells: Sequence[TableCell], measures: bool) -> Column:
+    numbers = [cell for cell in cells if isinstance(cell, Number)]
+    said = any(number.sort is not None for number in numbers)
+    return Column(
+        name=name,
+        numeric=not any(isinstance(cell, str) and cell for cell in cells) and (said or measures),
+        num_marks=max((len(number.marks) for number in numbers), default=0),
     )
-    return replace(found, columns=columns + found.columns[1:], rows=lines)
+
+
+def _cell(cell: TableCell, *, numeric: bool, again: bool) -> GridCell:
+    if isinstance(cell, str):
+        return GridCell(cell, "", (), cell, again)
+    if not numeric:
+        text = f"{cell.text}{cell.doubt}"
+        return GridCell(text, "", cell.marks, "" if cell.sort is None else text, again)
+    key = "" if cell.sort is None else repr(cell.sort)
+    return GridCell(cell.text, cell.doubt, cell.marks, key, again)

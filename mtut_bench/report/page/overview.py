@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mtut_bench.progress import counted
-from mtut_bench.report.tables.published_tables import Table
+from mtut_bench.report.tables.table import Table
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.statistics.cells import CellRow
 

@@ -8,7 +8,8 @@ from typing import Any
 from msgspec import UNSET
 
 from mtut_bench.files import canonical_json
-from mtut_bench.report.page.grid import Grid, plain_grid
+from mtut_bench.report.page.grid import Grid, grid
+from mtut_bench.report.tables.table import Number, Table, TableCell
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.runs.record import RunRecord
 from mtut_bench.runs.repeating import method_option
@@ -39,24 +40,27 @@ def provenance(runs: Sequence[FinishedRun]) -> Provenance:
         runs: in the order to show.
     """
     lines = [_line(run.record) for run in runs]
+    heads, rows = tuple(lines[0]) if lines else (), tuple(tuple(line.values()) for line in lines)
+    table = Table("runs", "Every run behind this page", heads, rows, num_labels=len(heads))
     return Provenance(
-        grid=plain_grid("runs", "Every run behind this page", lines),
+        grid=grid(table, table.key),
         details=tuple(_details(run.record) for run in runs),
     )
 
 
-def _line(record: RunRecord) -> dict[str, str]:
+def _line(record: RunRecord) -> dict[str, TableCell]:
     identity, protocol, made = record.identity, record.protocol, record.provenance
+    fold = identity.fold
     return {
         "Run": record.id[:12],
         "Method": record.method.title,
         "Trained on": "+".join(sorted(identity.modalities, key=modality_order)),
         "Store": record.store.name,
-        "Fold": identity.fold,
-        "Seed": str(identity.seed),
+        "Fold": Number(int(fold)) if fold.isdecimal() and fold == str(int(fold)) else fold,
+        "Seed": Number(identity.seed),
         "Protocol": f"{protocol.name} v{protocol.version}",
         "Device": made.device,
-        "Seconds": "" if made.seconds is UNSET else f"{made.seconds:,.0f}",
+        "Seconds": "" if made.seconds is UNSET else Number(made.seconds, form=","),
         "Finished (UTC)": _moment(made.finished or "") or _UNKNOWN,
     }
 

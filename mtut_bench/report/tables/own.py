@@ -8,10 +8,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from mtut_bench.contract.folds import FOLD_UNIT
-from mtut_bench.contract.published import NOTHING
 from mtut_bench.contract.types import name_recordings
 from mtut_bench.progress import counted
-from mtut_bench.report.tables.published_tables import Table
+from mtut_bench.report.tables.table import Number, Table, TableCell, number_of
 from mtut_bench.statistics import comparable
 from mtut_bench.statistics.behind import setting_notes, source_notes
 from mtut_bench.statistics.cells import (
@@ -90,7 +89,7 @@ def _table(key: str, title: str, rows: Sequence[ResultRow]) -> Table:
     tested = sorted({row["tested_on"] for row in rows}, key=modality_order)
     lines = _group_lines(rows)
     with_sets = len({line[0]["modalities"] for line in lines}) > 1
-    texts: list[tuple[str, ...]] = []
+    rows_shown: list[tuple[TableCell, ...]] = []
     raws: list[CellRow] = []
     cells: list[Cell] = []
     refused: list[str] = []
@@ -101,7 +100,7 @@ def _table(key: str, title: str, rows: Sequence[ResultRow]) -> Table:
             aggregate(some) if some and not why else None
             for some, why in zip(found, mixed, strict=True)
         ]
-        texts.append(_text(line[0], measured, with_sets))
+        rows_shown.append(_line(line[0], measured, with_sets))
         for some, cell, why in zip(found, measured, mixed, strict=True):
             if some:
                 raws.append(cell_row(key, title, cell, some))
@@ -115,7 +114,7 @@ def _table(key: str, title: str, rows: Sequence[ResultRow]) -> Table:
         key=key,
         heading=title,
         columns=(*labels, "Folds", "Seeds", *tested),
-        rows=tuple(texts),
+        rows=tuple(rows_shown),
         notes=(*refused, *_notes(rows, lines, cells)),
         num_labels=len(labels) + 2,
         cells=tuple(raws),
@@ -141,13 +140,14 @@ def _group_lines(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
     return [lines[line] for line in order]
 
 
-def _text(row: ResultRow, measured: Sequence[Cell | None], with_sets: bool) -> tuple[str, ...]:
+def _line(
+    row: ResultRow, measured: Sequence[Cell | None], with_sets: bool
+) -> tuple[TableCell, ...]:
     labels = (row["title"], row["modalities"]) if with_sets else (row["title"],)
     done = [cell for cell in measured if cell]
-    folds = f"{len(done[0].folds)}/{done[0].num_folds}" if done else NOTHING
-    seeds = str(len(done[0].seeds)) if done else NOTHING
-    values = (cell.text(_DIGITS) if cell else NOTHING for cell in measured)
-    return (*labels, folds, seeds, *values)
+    folds = Number(len(done[0].folds), of=done[0].num_folds) if done else Number(None)
+    seeds = Number(len(done[0].seeds) if done else None)
+    return (*labels, folds, seeds, *(number_of(cell, _DIGITS) for cell in measured))
 
 
 def _notes(

@@ -7,9 +7,10 @@ dataset of that table, under a protocol that may fill it, with nothing overridde
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mtut_bench.contract.published import NOTHING, Published, PublishedRow, PublishedTable
+from mtut_bench.contract.published import Published, PublishedRow, PublishedTable
 from mtut_bench.progress import counted
 from mtut_bench.report.tables.slips import footnotes
+from mtut_bench.report.tables.table import Number, Table, TableCell, number_of
 from mtut_bench.statistics import comparable
 from mtut_bench.statistics.behind import setting_notes, source_notes
 from mtut_bench.statistics.cells import (
@@ -24,8 +25,6 @@ from mtut_bench.statistics.cells import (
 from mtut_bench.statistics.rows import ResultRow
 
 __all__ = [
-    "NOTHING",
-    "Table",
     "answers",
     "fits",
     "placed",
@@ -43,39 +42,6 @@ _HEADS = (
     "Folds",
     "Seeds",
 )
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table ready to be printed in any format.
-
-    Attributes:
-        key: number of the published table, or 'own-<n>'.
-        heading: what it is and what it is worth.
-        columns: heads.
-        rows: cells as text, as many as columns.
-        notes: lines below the table.
-        num_labels: leading columns that name a row rather than measure it.
-        cells: the same cells as raw numbers.
-    """
-
-    key: str
-    heading: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...]
-    num_labels: int
-    cells: tuple[CellRow, ...]
-
-    @property
-    def own(self) -> bool:
-        """Whether it is one for numbers that stand beside no printed one."""
-        return self.key.startswith("own")
-
-    @property
-    def measured(self) -> bool:
-        """Whether it shows a measured number, or says why one that belongs in it does not count."""
-        return any(cell["measured"] != "" or cell["note"] for cell in self.cells)
 
 
 def fits(row: ResultRow, table: PublishedTable) -> bool:
@@ -143,19 +109,14 @@ def placed(row: ResultRow, published: Published) -> tuple[str, ...]:
 
 @dataclass
 class _Notes:
-    """Notes of one table and the marks that refer to them."""
+    """Notes of one table that marks refer to."""
 
     numbered: list[str] = field(default_factory=list)
 
-    def mark(self, text: str) -> str:
-        """Return the mark of a note, the same for the same words."""
-        if text not in self.numbered:
-            self.numbered.append(text)
-        return f"({self.numbered.index(text) + 1})"
-
-    def lines(self) -> list[str]:
-        """Return the notes, each behind its mark."""
-        return [f"({number}) {text}" for number, text in enumerate(self.numbered, 1)]
+    def marks(self, *texts: str) -> tuple[int, ...]:
+        """Return the numbers of notes, the same for the same words."""
+        self.numbered += [text for text in dict.fromkeys(texts) if text not in self.numbered]
+        return tuple(self.numbered.index(text) + 1 for text in texts)
 
 
 def published_table(
@@ -170,7 +131,7 @@ def published_table(
     """
     candidates = [row for row in rows if fits(row, table)]
     notes, remarks = _Notes(), footnotes(table)
-    lines: list[tuple[str, ...]] = []
+    lines: list[tuple[TableCell, ...]] = []
     cells: list[CellRow] = []
     used: list[ResultRow] = []
     shown: list[Cell] = []
@@ -186,10 +147,10 @@ def published_table(
                 used += found
                 shown.append(cell)
             cells.append(_raw(table, line, column, cell=cell, found=found, remark=remark))
-            marks = [notes.mark(note.text) for note in remarks if (line, column) in note.places]
-            mark = notes.mark(remark) if remark else ""
-            texts = " ".join([printed.printed(column), *marks])
-            lines.append(_line(cells[-1], cell, published=texts, mark=mark, first=column == 0))
+            slips = [note.text for note in remarks if (line, column) in note.places]
+            beside = Number(printed.values[column], printed.digits, marks=notes.marks(*slips))
+            shown_cell = number_of(cell, _DIGITS, notes.marks(*filter(None, [remark])))
+            lines.append(_line(cells[-1], cell, beside, shown_cell, first=column == 0))
     keep = _columns(table, shown)
     plain = [note.text for note in remarks if not note.places]
     behind = [*_unlike(used), *_legend(shown), *setting_notes(used), *source_notes(used)]
@@ -197,10 +158,11 @@ def published_table(
         key=table.number,
         heading=f"Table {table.number}. {table.title}",
         columns=tuple(_HEADS[i] for i in keep),
-        rows=tuple(tuple(texts[i] for i in keep) for texts in lines),
-        notes=(*notes.lines(), *plain, *behind),
+        rows=tuple(tuple(line[i] for i in keep) for line in lines),
+        notes=(*plain, *behind),
         num_labels=keep.index(_HEADS.index("Published")),
         cells=tuple(cells),
+        numbered=tuple(notes.numbered),
     )
 
 
@@ -285,16 +247,16 @@ def _raw(
 
 
 def _line(
-    raw: CellRow, cell: Cell | None, *, published: str, mark: str, first: bool
-) -> tuple[str, ...]:
+    raw: CellRow, cell: Cell | None, published: Number, measured: Number, *, first: bool
+) -> tuple[TableCell, ...]:
     difference = raw["difference"]
     return (
         raw["method"] if first else "",
         raw["trained_on"] if first else "",
         raw["tested_on"],
         published,
-        f"{cell.text(_DIGITS) if cell else NOTHING} {mark}".rstrip(),
-        NOTHING if isinstance(difference, str) else f"{difference:+.2f}",
-        f"{len(cell.folds)}/{cell.num_folds}" if cell else NOTHING,
-        str(len(cell.seeds)) if cell else NOTHING,
+        measured,
+        Number(None if isinstance(difference, str) else difference, _DIGITS, "+"),
+        Number(len(cell.folds), of=cell.num_folds) if cell else Number(None),
+        Number(len(cell.seeds) if cell else None),
     )

@@ -6,6 +6,7 @@ import pytest
 from mtut_bench.contract import predictions
 from mtut_bench.contract.published import load_published
 from mtut_bench.report.tables.slips import figure_note, footnotes
+from mtut_bench.report.tables.table import Number
 
 PAPER = Path(__file__).parents[4] / "shared" / "paper" / "published_tables.json"
 
@@ -87,4 +88,4 @@ def test_the_swapped_caption_belongs_to_its_figure():
 def test_figures_have_the_digits_that_the_paper_prints(number, line, figures):
     table = load_published().tables[number]
     row = table.rows[line]
-    assert [row.printed(column) for column in range(len(table.columns))] == figures
+    assert [str(Number(value, row.digits)) for value in row.values] == figures

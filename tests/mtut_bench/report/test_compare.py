@@ -12,7 +12,7 @@ from paired_runs import found, write_folds, write_run
 from mtut_bench.errors import ComparisonError, RunError, UsageError
 from mtut_bench.report.comparisons.compare import _by_id, all_comparisons, compare
 from mtut_bench.report.comparisons.phrases import p_value
-from mtut_bench.report.tables.published_tables import Table
+from mtut_bench.report.tables.table import Table
 from mtut_bench.statistics.paired import correct_for_family, doubts
 
 OFFICIAL = {"folds": ["official"], "fold": "official"}

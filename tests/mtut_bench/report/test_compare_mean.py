@@ -269,7 +269,7 @@ def test_the_sentence_and_the_table_of_a_mean(tmp_path):
     assert "6 clips only mtut has right, 1 only i3d: exact McNemar" in result.sentences[1]
     columns = result.table.columns
     line = dict(zip(columns, result.table.rows[0], strict=True))
-    shown = (line["Tested on"], line["Only mtut"], line["Only i3d"])
+    shown = tuple(str(line[head]) for head in ("Tested on", "Only mtut", "Only i3d"))
     assert shown == ("mean of rgb, depth", "4.5", "0.5")
     assert not any("seed by seed" in note for note in result.notes)
     assert sum("one question of its own" in note for note in result.notes) == 1

@@ -19,8 +19,9 @@ from page_bench import (
 from record_bench import changed
 
 from mtut_bench.report.page import render_page
-from mtut_bench.report.page.grid import grid, plain_grid, sort_number
-from mtut_bench.report.tables.published_tables import Table
+from mtut_bench.report.page.grid import grid
+from mtut_bench.report.page.provenance import provenance
+from mtut_bench.report.tables.table import Number, Table
 
 NOTHING = {
     "remarks": (),
@@ -73,8 +74,9 @@ def texts(table):
     return grid(table, "t").rows
 
 
-def small_table(*rows, columns=("Method", "Tested on", "Measured"), notes=(), num_labels=2):
-    return Table("own-1", "A table", columns, rows, notes, num_labels, ())
+def small_table(*rows, **notes):
+    columns = ("Method", "Tested on", "Measured")
+    return Table("own-1", "A table", columns, rows, num_labels=2, **notes)
 
 
 def test_same_runs_same_bytes(html):
@@ -182,62 +184,63 @@ def test_published_figures_with_a_measured_one_are_counted(html):
 
 
 @pytest.mark.parametrize(
-    ("text", "number"),
+    ("number", "text", "sort"),
     [
-        ("71.2 \u00b1 3.1", 71.2),
-        ("81.33 [77.6, 84.5]", 81.33),
-        ("7/8", 7.0),
-        ("1,234", 1234.0),
-        ("-0.50", -0.5),
-        ("\u22120.50", -0.5),
-        ("+1.20", 1.2),
-        ("< 0.001", 0.001),
-        ("[-4.1, 9.3]", -4.1),
-        ("1.2e-05", 1.2e-5),
-        ("50 %", 50.0),
-        ("2026-11-22", None),
-        ("35943b7fe16d", None),
-        ("rgb", None),
-        ("", None),
-        ("-", None),
+        (Number(71.24, 1, spread=3.14), "71.2 \u00b1 3.1", 71.2),
+        (Number(81.333, 2, interval=(77.55, 84.5)), "81.33 [77.5, 84.5]", 81.33),
+        (Number(41.0, 1, folds=(1, 8)), "41.0 (1 of 8 folds)", 41.0),
+        (Number(7, of=8), "7/8", 7.0),
+        (Number(1234.4, form=","), "1,234", 1234.0),
+        (Number(-0.5, 2), "-0.50", -0.5),
+        (Number(1.2, 2, "+"), "+1.20", 1.2),
+        (Number(0.001, 3, below=True), "< 0.001", 0.001),
+        (Number(None, interval=(-4.06, 9.3)), "[-4.1, 9.3]", -4.1),
+        (Number(None), "-", None),
+        (Number(85.48, 2, marks=(1, 3)), "85.48 (1) (3)", 85.48),
     ],
 )
-def test_numbers_that_cells_sort_by(text, number):
-    assert sort_number(text) == number
+def test_a_number_sorts_by_what_is_printed(number, text, sort):
+    assert (str(number), number.sort) == (text, sort)
 
 
 def test_a_continued_line_repeats_the_label_it_continues():
-    rows = texts(small_table(("I3D", "rgb", "1.0"), ("", "depth", "2.0"), ("", "flow", "-")))
-    assert [row[0].text for row in rows] == ["I3D"] * 3
-    assert [row[0].again for row in rows] == [False, True, True]
-    assert [row[1].text for row in rows] == ["rgb", "depth", "flow"]
+    rows = (("I3D", "rgb", Number(1)), ("", "depth", Number(2)), ("", "flow", Number(None)))
+    lines = texts(small_table(*rows))
+    assert [line[0].text for line in lines] == ["I3D"] * 3
+    assert [line[0].again for line in lines] == [False, True, True]
+    assert [line[1].text for line in lines] == ["rgb", "depth", "flow"]
 
 
 def test_a_missing_value_has_no_key_and_a_mean_keeps_its_spread_apart():
-    (first, second) = texts(small_table(("I3D", "rgb", "71.2 \u00b1 3.1"), ("C3D", "rgb", "-")))
+    rows = (("I3D", "rgb", Number(71.2, 1, spread=3.1)), ("C3D", "rgb", Number(None)))
+    (first, second) = texts(small_table(*rows))
     assert (first[2].text, first[2].doubt, first[2].key) == ("71.2", " \u00b1 3.1", "71.2")
     assert (second[2].text, second[2].key) == ("-", "")
 
 
-def test_marks_lead_to_their_notes_and_other_brackets_stay():
-    notes = ("(1) A slip.", "A legend.")
-    table = small_table(("I3D", "rgb", "85.48 (1)"), ("C3D", "rgb", "80.00 (2)"), notes=notes)
-    (first, second) = texts(table)
-    assert (first[2].text, first[2].marks) == ("85.48", ("1",))
-    assert (second[2].text, second[2].doubt, second[2].marks) == ("80.00", " (2)", ())
-    assert [(note.number, note.text) for note in grid(table, "t").notes] == [
-        ("1", "A slip."),
-        ("", "A legend."),
-    ]
+def test_marks_lead_to_their_notes_and_brackets_of_names_stay():
+    marked = Number(85.48, 2, marks=(1,))
+    table = small_table(("I3D (1)", "rgb", marked), numbered=("A slip.",), notes=("A legend.",))
+    (row,) = texts(table)
+    assert (row[0].text, row[0].marks) == ("I3D (1)", ())
+    assert (row[2].text, row[2].marks) == ("85.48", (1,))
+    html = render_page(title="M", **(NOTHING | {"tables": (table,)}))
+    assert '<a href="#own-1-note-1" aria-label="note 1">1</a>' in html
+    assert '<li id="own-1-note-1"><sup>1</sup> A slip.</li>' in html
+    assert "<li>A legend.</li>" in html
 
 
 def test_a_column_of_numbers_is_numeric_and_of_names_is_not():
-    columns = grid(small_table(("I3D", "rgb", "1.0"), ("C3D", "rgb", "-")), "t").columns
+    rows = (("3", "rgb", Number(1, 1)), ("4", "rgb", Number(None)))
+    columns = grid(small_table(*rows), "t").columns
     assert [column.numeric for column in columns] == [False, False, True]
+    mixed = small_table(*rows, ("5", "rgb", "official"))
+    assert not grid(mixed, "t").columns[2].numeric
+    assert [row[2].key for row in texts(mixed)] == ["1.0", "", "official"]
 
 
 def test_an_interval_alone_stays_whole():
-    (row,) = texts(small_table(("I3D", "rgb", "[-4.1, 9.3]")))
+    (row,) = texts(small_table(("I3D", "rgb", Number(None, interval=(-4.1, 9.3)))))
     assert (row[2].text, row[2].doubt) == ("[-4.1, 9.3]", "")
 
 
@@ -276,6 +279,8 @@ def test_comparisons_show_sentences_table_and_notes():
 
 
 def test_an_id_that_looks_like_a_number_stays_a_name():
-    found = plain_grid("runs", "Runs", [{"Run": "123e45678901", "Seed": "0"}])
-    assert [column.numeric for column in found.columns] == [False, True]
+    run = changed(several_runs()[0], {"id": "123e45678901" + "0" * 52})
+    found = provenance([run]).grid
+    numeric = [column.name for column in found.columns if column.numeric]
+    assert numeric == ["Fold", "Seed", "Seconds"]
     assert found.rows[0][0].key == "123e45678901"

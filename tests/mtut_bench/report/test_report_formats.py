@@ -9,9 +9,9 @@ from report_bench import add_folds, add_run, nvgesture, own, printed, read_csv, 
 from rich.console import Console
 
 from mtut_bench.report.formats import latex, markdown
-from mtut_bench.report.formats.plaintext import aligned, plain, split_marks
+from mtut_bench.report.formats.plaintext import aligned, plain
 from mtut_bench.report.formats.render import print_table, to_csv
-from mtut_bench.report.tables.published_tables import Table
+from mtut_bench.report.tables.table import Number, Table
 
 NASTY = r"""a#b$c%d&e_f{g}h~i^j\k<l>m"n|o`p'q''r--s*t[u]v"""
 HOSTILE = (
@@ -26,19 +26,21 @@ HOSTILE = (
     "two\nlines",
     "A" * 60,
 )
-MARKED = ("82.28 (1) (2)", "45.1", "-")
+MARKED = (Number(82.28, 2, marks=(1, 2)), Number(45.1, 1), Number(None))
 
 
 def hostile_tables():
     """A table of its own with hostile names everywhere, and a printed one with marks."""
-    rows = tuple((name, "1/2", "5.3 \u00b1 0.0", "45.0 (1 of 8 folds)") for name in HOSTILE)
+    cells = (Number(1, of=2), Number(5.3, 1, spread=0.0), Number(45.0, 1, folds=(1, 8)))
+    rows = tuple((name, *cells) for name in HOSTILE)
     heading = f"Heading {NASTY} {'x/y_z' * 30}"
     notes = (f"- note {NASTY}", "1. one", f"source {'f' * 64}", "# [x] & y")
-    first = Table("own-1", heading, ("Method", "Folds", "rgb", "de_pth#"), rows, notes, 2, ())
-    lines = tuple((name, figure, "+3.20") for name, figure in zip("xyz", MARKED, strict=True))
-    notes = ("(1) first note", f"(2) {'second note ' * 20}")
+    first = Table("own-1", heading, ("Method", "Folds", "rgb", "de_pth#"), rows, notes, 2)
+    gain = Number(3.2, 2, "+")
+    lines = tuple((name, figure, gain) for name, figure in zip("xyz", MARKED, strict=True))
+    notes = ("first note", "second note " * 20)
     heads = ("Method", "Published", "Difference")
-    return first, Table("3", f"Table 3. {NASTY}", heads, lines, notes, 1, ())
+    return first, Table("3", f"Table 3. {NASTY}", heads, lines, numbered=notes)
 
 
 def test_csv_holds_raw_numbers_in_constant_columns(tmp_path):
@@ -90,14 +92,17 @@ def test_a_terminal_shows_names_as_they_are():
     assert all(name in text for name in (NASTY, "[starts", "*star", "A" * 60))
 
 
-def test_marks_are_told_from_figures():
-    assert split_marks("82.28 (1) (2)") == ("82.28", "(1) (2)")
-    assert split_marks("70.0 (3 of 8 folds)") == ("70.0 (3 of 8 folds)", "")
-    assert aligned(["82.28 (1)", "45.1", "7", "-"]) == [
-        ("82.28", "(1)"),
+def test_marks_stand_apart_and_points_in_one_line():
+    cells = [MARKED[0], Number(45.1, 1), Number(7), Number(None), Number(70.0, 1, folds=(3, 8))]
+    assert aligned([*cells, "a net (1)", Number(7, of=8), Number(0.001, 3, below=True)]) == [
+        ("82.28", "(1) (2)"),
         ("45.1 ", ""),
         ("7   ", ""),
         ("-", ""),
+        ("70.0 (3 of 8 folds)", ""),
+        ("a net (1)", ""),
+        ("7/8", ""),
+        ("< 0.001", ""),
     ]
 
 
@@ -159,10 +164,12 @@ def test_latex_shows_a_wide_table_in_parts_that_can_be_read(tmp_path):
 
 
 def test_latex_writes_a_minus_before_a_negative_number():
-    table = Table("1", "Table 1. x", ("a", "b"), (("x-y", "-3.20"), ("z", "-")), (), 1, ())
+    rows = (("x-y", Number(-3.2, 2, "+")), ("z", Number(None)), ("-1", Number(-0.001, 2)))
+    table = Table("1", "Table 1. x", ("a", "b"), rows)
     text = latex.to_latex(table)
     assert r"x-y & $-$3.20 \\" in text
     assert r"z & -- \\" in text
+    assert r"-1 & $-$0.00 \\" in text
 
 
 def test_latex_holds_every_table_once(tmp_path):

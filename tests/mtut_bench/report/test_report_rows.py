@@ -24,7 +24,7 @@ from mtut_bench.report import write_report
 from mtut_bench.report.bundle.check import check_report
 from mtut_bench.report.bundle.contents import contents_of
 from mtut_bench.report.bundle.row_files import ROW_COLUMNS, read_rows, row_files, sort_rows
-from mtut_bench.statistics.rows import ResultRow
+from mtut_bench.statistics.rows import ResultRow, result_rows
 
 TABLES = {"own.csv", "tables.md", "tables.tex", *(f"table-{n}.csv" for n in "1234567")}
 HOSTILE = {**MTUT, "title": 'a "b", <c> & d\ne\r\nf;\u00e9'}
@@ -208,6 +208,37 @@ def test_runs_that_count_the_folds_of_a_store_differently_are_refused(tmp_path):
     add_run(tmp_path / "runs", fold="1")
     add_run(tmp_path / "runs", fold="2", folds=list("12"))
     with pytest.raises(ReportError, match=r"differ in how many folds it has: run .* says 2, run"):
+        report(tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        ("a\rb", r"title is 'a\rb', which no CSV file gives back"),
+        ("a" * 140_000, "title has 140,000 characters, more than the 131,072 of a CSV file"),
+    ],
+)
+def test_a_text_that_no_file_gives_back_is_refused_with_its_run(tmp_path, title, words):
+    folder = add_run(tmp_path / "runs", method=MTUT | {"title": title})
+    with pytest.raises(ReportError) as fault:
+        report(tmp_path)
+    assert fault.value.what == f"Run {folder.name} in viva: {words}."
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("title", ["a\r\nb", "a\r,b", 'a\r"b', "a\x00b", "\ufeffa\x85\u2028b", "'"])
+def test_a_text_that_is_not_refused_is_read_as_it_was_written(tmp_path, title):
+    add_run(tmp_path / "runs", method=MTUT | {"title": title})
+    rows = report(tmp_path).rows
+    assert {row["title"] for row in read_rows(tmp_path / "out" / "rows")} == {title}
+    assert read_rows(tmp_path / "out" / "rows") == sort_rows(rows)
+
+
+def test_rows_of_runs_that_give_one_number_twice_are_refused(tmp_path, monkeypatch):
+    add_run(tmp_path / "runs")
+    monkeypatch.setattr("mtut_bench.report.result_rows", lambda runs: result_rows(runs) * 2)
+    with pytest.raises(ReportError, match=r"accuracy of run .* on rgb is also in Run "):
         report(tmp_path)
     assert not (tmp_path / "out").exists()
 

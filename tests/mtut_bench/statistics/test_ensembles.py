@@ -310,7 +310,7 @@ def test_its_line_follows_its_method_and_a_note_says_what_it_is(tmp_path):
         "i3d-again",
         "mtut",
     ]
-    assert table.rows[1][-1] == "-"
+    assert str(table.rows[1][-1]) == "-"
     assert table.rows[1][-2] != table.rows[0][-2]
     said = [note for note in table.notes if note.startswith("I3D, two seeds")]
     assert len(said) == 1

@@ -1,0 +1,144 @@
+"""A table of any kind: what was measured stays a number in it until a format prints it."""
+
+from dataclasses import dataclass
+
+from mtut_bench.statistics.cells import PLUS_MINUS, Cell, CellRow
+
+__all__ = ["Number", "Table", "TableCell", "number_of"]
+
+# What stands where there is no number, as in the paper.
+_NOTHING = "-"
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number as a table shows it, with what stands behind it; rounded where it is printed.
+
+    Attributes:
+        value: the number; None: a dash stands there, or the interval alone.
+        digits: of value and spread after the point; ends of an interval have one.
+        form: '+' for a sign before it, ',' between its thousands.
+        below: whether the value is a bound above the number: '< 0.001'.
+        of: what it is a part of: the 8 of '7/8'; None where it is none.
+        interval: lower and upper end.
+        spread: standard deviation over folds.
+        folds: folds done and folds in all, of a mean of some of them.
+        marks: numbers of the notes that it refers to.
+    """
+
+    value: float | None
+    digits: int = 0
+    form: str = ""
+    below: bool = False
+    of: int | None = None
+    interval: tuple[float, float] | None = None
+    spread: float | None = None
+    folds: tuple[int, int] | None = None
+    marks: tuple[int, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What stands first: the number, a dash, or an interval that stands alone."""
+        if self.value is None:
+            return self._interval or _NOTHING
+        text = f"{self.value:{self.form}.{self.digits}f}"
+        return f"< {text}" if self.below else text if self.of is None else f"{text}/{self.of}"
+
+    @property
+    def doubt(self) -> str:
+        """What stands behind the number: interval, spread, folds done; each behind a space."""
+        text = "" if self.value is None or self.interval is None else f" {self._interval}"
+        if self.spread is not None:
+            text += f" {PLUS_MINUS} {self.spread:.{self.digits}f}"
+        return f"{text} ({self.folds[0]} of {self.folds[1]} folds)" if self.folds else text
+
+    @property
+    def sort(self) -> float | None:
+        """What it sorts by: the number as printed, so that what looks equal is; None for a dash."""
+        if self.value is not None:
+            return round(float(self.value), self.digits)
+        return round(self.interval[0], 1) if self.interval else None
+
+    @property
+    def tail(self) -> int | None:
+        """Characters from the point on; None where other than a bare number stands there."""
+        if self.value is None or self.below or self.of is not None or self.doubt:
+            return None
+        return self.digits + 1 if self.digits else 0
+
+    @property
+    def _interval(self) -> str:
+        return f"[{self.interval[0]:.1f}, {self.interval[1]:.1f}]" if self.interval else ""
+
+    @property
+    def marked(self) -> str:
+        """The marks as printed behind all else: '(1) (2)'."""
+        return " ".join(f"({mark})" for mark in self.marks)
+
+    def __str__(self) -> str:
+        """Return all of it: number, doubt and marks."""
+        return f"{self.text}{self.doubt} {self.marked}".rstrip()
+
+
+TableCell = str | Number
+"""Words, "" where nothing stands, or a number."""
+
+
+def number_of(cell: Cell | None, digits: int, marks: tuple[int, ...] = ()) -> Number:
+    """Return what was measured as a table shows it: mean, interval and spread.
+
+    Args:
+        cell: None: a dash.
+        digits: of mean and spread after the point.
+        marks: as of :class:`Number`.
+    """
+    if cell is None:
+        return Number(None, marks=marks)
+    if not cell.complete:
+        # An interval would make a mean of some of the folds look like the whole.
+        folds = len(cell.folds), cell.num_folds
+        return Number(cell.mean, digits, folds=folds, marks=marks)
+    return Number(cell.mean, digits, interval=cell.interval, spread=cell.spread, marks=marks)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready to be printed in any format.
+
+    Attributes:
+        key: number of the published table, or 'own-<n>'.
+        heading: what it is and what it is worth.
+        columns: heads.
+        rows: as many cells as columns; a line whose first is empty continues the line above.
+        notes: lines below the table, after the numbered ones.
+        num_labels: leading columns that name a row rather than measure it.
+        cells: what was measured as raw numbers.
+        numbered: notes that marks refer to, from 1 on.
+    """
+
+    key: str
+    heading: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[TableCell, ...], ...]
+    notes: tuple[str, ...] = ()
+    num_labels: int = 1
+    cells: tuple[CellRow, ...] = ()
+    numbered: tuple[str, ...] = ()
+
+    @property
+    def own(self) -> bool:
+        """Whether it is one for numbers that stand beside no printed one."""
+        return self.key.startswith("own")
+
+    @property
+    def measured(self) -> bool:
+        """Whether it shows a measured number, or says why one that belongs in it does not count."""
+        return any(cell["measured"] != "" or cell["note"] for cell in self.cells)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All lines below it, a numbered note behind its mark."""
+        return (
+            *(f"({number}) {text}" for number, text in enumerate(self.numbered, 1)),
+            *self.notes,
+        )
