@@ -15,6 +15,7 @@ from mtut_bench.contract.method_file import LoadedMethod
 from mtut_bench.contract.protocol import Protocol
 from mtut_bench.contract.recipe import Recipe
 from mtut_bench.contract.types import Fold
+from mtut_bench.errors import UsageError
 from mtut_bench.files import StrPath, sha256_of_json
 from mtut_bench.runs.record import read_stage
 from mtut_bench.runs.spec import RunSpec
@@ -65,17 +66,31 @@ class RunPlan:
 
     @property
     def recipe(self) -> Recipe:
-        """That of a method which trains networks in two stages."""
+        """How the method's networks are fed and trained.
+
+        Raises:
+            UsageError: it trains none.
+        """
         recipe = self.method.recipe
         if not isinstance(recipe, Recipe):
-            raise TypeError(f"{self.method.name} has another recipe")
+            raise self._without_networks()
         return recipe
+
+    def _without_networks(self) -> UsageError:
+        return UsageError(
+            f"method {self.method.name} trains no torch networks",
+            "Choose one that does: `mtut-bench list methods`.",
+        )
 
     @property
     def network_method(self) -> NetworkMethod:
-        """The method, of which it is known that it trains networks."""
+        """The method, as one that trains networks.
+
+        Raises:
+            UsageError: it trains none.
+        """
         if not isinstance(self.method, NetworkMethod):
-            raise TypeError(f"{self.method.name} trains no networks")
+            raise self._without_networks()
         return self.method
 
     @property

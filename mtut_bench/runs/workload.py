@@ -40,6 +40,11 @@ def describe_plans(plans: Sequence[RunPlan], clips_per_s: float | None = None) -
         f"clip passes: {work.clip_passes:,}; without shared first stages {work.unshared:,}"
         f" ({work.saved:.0%} saved)"
     )
+    names = {p.method.name for p in plans if not (p.done() or isinstance(p.method.recipe, Recipe))}
+    if names:
+        lines.append(
+            f"not in these numbers, since it is not known: fitting {', '.join(sorted(names))}"
+        )
     if clips_per_s:
         duration = format_duration(work.clip_passes / clips_per_s)
         lines.append(f"about {duration} of training at {clips_per_s:,.2f} clips/s")
