@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from record_bench import changed
 from mtut_bench.contract.predictions import Predictions
 from mtut_bench.contract.published import load_published
 from mtut_bench.report.comparisons.confused import ConfusedClip, ConfusedGroup
+from mtut_bench.report.comparisons.sentences import Comparison
 from mtut_bench.report.figures.figure import Figure
 from mtut_bench.report.tables.own import own_tables
 from mtut_bench.report.tables.published_tables import published_table
@@ -145,16 +146,6 @@ def figure(**changes):
     return replace(Figure("curves", "Curves", "What is shown.", "A curve.", svg, png()), **changes)
 
 
-@dataclass(frozen=True)
-class PairedResult:
-    """A comparison as the page knows it."""
-
-    title: str
-    sentences: tuple[str, ...]
-    table: Table
-    notes: tuple[str, ...]
-
-
 def comparison(name="I3D"):
     table = Table(
         key="paired",
@@ -165,7 +156,8 @@ def comparison(name="I3D"):
             ("depth", Number(None), Number(0.001, 3, below=True)),
         ),
     )
-    return PairedResult(f"{name} against MTUT", ("MTUT is right more often.",), table, ("Holm.",))
+    sentences = ("MTUT is right more often.",)
+    return Comparison(f"{name} against MTUT", sentences, table, (), (), ("Holm.",), ())
 
 
 def confused_group(name="wave"):

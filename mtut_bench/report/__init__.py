@@ -146,11 +146,10 @@ def write_report(runs: StrPath, out: StrPath, illustration: Illustration | None 
 
 
 def _measured(found: Found) -> tuple[ResultRow, ...]:
-    """Return the rows of runs; ones that nobody could read again are not written."""
+    """Return the rows of runs; ones that contradict each other are not written."""
     rows = result_rows(found.runs)
     rows += ensemble_rows(found.runs, rows)
-    places = [f"Run {row['run']} in {row['store']}" for row in rows]
-    check_rows(rows, places, "Move the folder of this run out of the runs.")
+    check_rows(rows, [f"store {row['store']}" for row in rows])
     return rows
 
 

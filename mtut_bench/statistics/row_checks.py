@@ -11,23 +11,24 @@ from mtut_bench.contract.folds import FOLD_UNIT
 from mtut_bench.contract.metrics import wilson_interval
 from mtut_bench.files import canonical_json
 
-__all__ = ["disagreement", "double", "implausible", "unwritable"]
+__all__ = ["disagreement", "implausible"]
 
 _SHARES = ("value", "ci_low", "ci_high", "macro")
 _JSON_OBJECTS = ("overrides", "settings", "per_subject")
 _AT_LEAST_ONE = ("num_clips", "expected_clips", "num_classes", "num_folds", "total")
 # Releases of scipy may differ in the last digits of a root.
 _TOLERANCE = 1e-9
-# One number of one run: no two rows may agree in all of these.
-_NUMBER = ("store", "run", "tested_on", "metric")
 
 
 def implausible(row: Mapping[str, Any]) -> str:
-    """Return what no run could have given, or "".
+    """Return what no run could have given, or no file of rows would give back, or "".
 
     Args:
         row: values under the names of ``ResultRow``, each of its type.
     """
+    for name, value in row.items():
+        if isinstance(value, str) and not _survives_csv(value):
+            return f"{name} is {value[:80]!r}, a text that no CSV file gives back"
     for name in _SHARES:
         if not 0.0 <= row[name] <= 1.0:
             return f"{name} is {row[name]}, outside 0..1"
@@ -47,6 +48,13 @@ def implausible(row: Mapping[str, Any]) -> str:
     if not set(row["tested_on"].split("+")) <= set(row["modalities"].split("+")):
         return f"tested on {row['tested_on']}, trained on {row['modalities']} only"
     return _wrong_accuracy(row) if row["metric"] == "accuracy" else ""
+
+
+def _survives_csv(text: str) -> bool:
+    # A carriage return ends a line, unless another character has the text quoted.
+    return len(text) <= csv.field_size_limit() and (
+        "\r" not in text or not set('",\n').isdisjoint(text)
+    )
 
 
 def _wrong_accuracy(row: Mapping[str, Any]) -> str:
@@ -87,38 +95,6 @@ def _adds_up(counts: Mapping[str, Any], correct: int, total: int) -> bool:
         if not 0 <= pair[0] <= pair[1] or pair[1] == 0:
             return False
     return [sum(column) for column in zip(*pairs, strict=True)] == [correct, total]
-
-
-def unwritable(row: Mapping[str, Any]) -> str:
-    """Return which text would not come back from a CSV file as it was, or "".
-
-    Args:
-        row: values under the names of ``ResultRow``, texts that UTF-8 can hold.
-    """
-    limit = csv.field_size_limit()
-    for name, value in row.items():
-        if not isinstance(value, str):
-            continue
-        if len(value) > limit:
-            return f"{name} has {len(value):,} characters, more than the {limit:,} of a CSV file"
-        # A carriage return ends a line, unless another character has the text quoted.
-        if "\r" in value and not set(value) & set('",\n'):
-            return f"{name} is {value!r}, which no CSV file gives back"
-    return ""
-
-
-def double(rows: Sequence[Mapping[str, Any]]) -> tuple[int, int] | None:
-    """Return the indices of the first two rows that give the same number of one run, or None.
-
-    Args:
-        rows: values under the names of ``ResultRow``.
-    """
-    seen: dict[tuple[object, ...], int] = {}
-    for index, row in enumerate(rows):
-        first = seen.setdefault(tuple(row[name] for name in _NUMBER), index)
-        if first != index:
-            return first, index
-    return None
 
 
 def disagreement(rows: Sequence[Mapping[str, Any]]) -> str:

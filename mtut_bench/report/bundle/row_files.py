@@ -17,7 +17,7 @@ from mtut_bench.errors import ReportError
 from mtut_bench.files import StrPath
 from mtut_bench.report.bundle.differences import first_difference
 from mtut_bench.report.formats.render import to_csv
-from mtut_bench.statistics.row_checks import disagreement, double, implausible, unwritable
+from mtut_bench.statistics.row_checks import disagreement, implausible
 from mtut_bench.statistics.rows import COLUMNS, ResultRow, modality_order
 
 __all__ = ["FOLDER", "ROW_COLUMNS", "check_rows", "read_rows", "row_files", "sort_rows"]
@@ -29,6 +29,8 @@ ROW_COLUMNS = COLUMNS
 """Columns of every file, in order."""
 
 _CURE = "Restore the file as it was written, or write the report anew from its runs."
+# One number of one run: no two rows may agree in all of these.
+_KEY = ("store", "run", "tested_on", "metric")
 _INTEGER = re.compile(r"-?\d+")
 
 
@@ -100,35 +102,31 @@ def read_rows(folder: StrPath) -> tuple[ResultRow, ...]:
         for line, row in _parse(path, content)
     ]
     rows = [row for _, row in found]
-    check_rows(rows, [where for where, _ in found], _CURE)
+    check_rows(rows, [where for where, _ in found])
     _check_bytes(contents, row_files(rows))
     return sort_rows(rows)
 
 
-def check_rows(rows: Sequence[ResultRow], places: Sequence[str], cure: str) -> None:
-    """Refuse rows that no runs could have given, or that no file would give back.
+def check_rows(rows: Sequence[ResultRow], places: Sequence[str]) -> None:
+    """Refuse rows that contradict each other, each being plausible alone.
 
     Args:
         rows: in any order.
         places: where each is from, for messages.
-        cure: what to do about a row that is wrong alone.
 
     Raises:
-        ReportError: names the row's place, or the runs that contradict each other.
+        ReportError: a number that is there twice, or runs that differ in a store's folds.
     """
+    seen: dict[tuple[object, ...], str] = {}
     for where, row in zip(places, rows, strict=True):
-        complaint = implausible(row) or unwritable(row)
-        if complaint:
-            raise ReportError(f"{where}: {complaint}.", cure)
-    twice = double(rows)
-    if twice:
-        first, second = twice
-        row = rows[second]
-        raise ReportError(
-            f"{places[second]}: {row['metric']} of run {row['run']} on {row['tested_on']} is also "
-            f"in {places[first]}.",
-            "Delete one of them; a number may count only once.",
-        )
+        key = tuple(dict(row)[name] for name in _KEY)
+        if key in seen:
+            raise ReportError(
+                f"{where}: {row['metric']} of run {row['run']} on {row['tested_on']} is also in "
+                f"{seen[key]}.",
+                "Delete one of them; a number may count only once.",
+            )
+        seen[key] = where
     contradiction = disagreement(rows)
     if contradiction:
         raise ReportError(
@@ -183,6 +181,9 @@ def _row(where: str, fields: Sequence[str]) -> ResultRow:
             row[name] = _READERS[kinds[name]](text)
         except ValueError as fault:
             raise ReportError(f"{where}: {name} is {text!r}; {fault}.", _CURE) from None
+    complaint = implausible(row)
+    if complaint:
+        raise ReportError(f"{where}: {complaint}.", _CURE)
     return cast("ResultRow", row)
 
 

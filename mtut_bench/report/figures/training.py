@@ -55,6 +55,7 @@ def curves_figure(group: Group) -> Figure | str:
     if not shown:
         return f"No learning curves (group {group.number}): no run has a log with losses."
     start = joint_start(group.arms, logs)
+    drawn = dict.fromkeys(label for (label, _, _), found in curves.items() if found)
     canvas = _canvas(group, curves, shown, start)
     return finish(
         canvas,
@@ -63,7 +64,7 @@ def curves_figure(group: Group) -> Figure | str:
         caption=_caption(group, shown, start),
         alt=(
             f"Curves over the epochs of {', '.join(shown)} in training, one column for each of "
-            f"{', '.join(group.modalities)}, for {', '.join(arm.label for arm in group.arms)}."
+            f"{', '.join(group.modalities)}, for {', '.join(drawn)}."
         ),
     )
 
@@ -82,8 +83,9 @@ def _canvas(
     for line, quantity in zip(panels, shown, strict=True):
         for axes, modality in zip(line, group.modalities, strict=True):
             for n, arm in enumerate(group.arms):
-                found = curves[arm.label, modality, quantity]
-                _draw(axes, found, arm.label, n, len(group.arms))
+                # A method without a log has none, and is not named above.
+                if found := curves[arm.label, modality, quantity]:
+                    _draw(axes, found, arm.label, n, len(group.arms))
             if start is not None:
                 axes.axvline(start + 0.5, color=GREY, linestyle="--", linewidth=0.8)
             axes.grid(axis="y")

@@ -10,12 +10,12 @@ import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
-from typing import Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mtut_bench import __version__
 from mtut_bench.report.comparisons.confused import ConfusedGroup
+from mtut_bench.report.comparisons.sentences import Comparison
 from mtut_bench.report.figures.figure import Figure
 from mtut_bench.report.page.grid import Grid, grid
 from mtut_bench.report.page.overview import overview
@@ -23,30 +23,10 @@ from mtut_bench.report.page.provenance import provenance
 from mtut_bench.report.tables.table import Table
 from mtut_bench.runs.finished import FinishedRun
 
-__all__ = ["Comparison", "render_page"]
+__all__ = ["render_page"]
 
 # A drawing of thousands of marks is larger as SVG than as pixels, and slow to show.
 _MAX_SVG_BYTES = 300_000
-
-
-class Comparison(Protocol):
-    """A paired comparison as the page shows it."""
-
-    @property
-    def title(self) -> str:
-        """What is compared with what, on what."""
-
-    @property
-    def sentences(self) -> tuple[str, ...]:
-        """The findings, one sentence each."""
-
-    @property
-    def table(self) -> Table:
-        """The numbers behind them."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """Lines below the table."""
 
 
 def render_page(
@@ -79,6 +59,7 @@ def render_page(
     style, script = _asset("page.css"), _asset("page.js")
     published = [table for table in tables if not table.own]
     own = [table for table in tables if table.own]
+    paired = _grids([comparison.table for comparison in comparisons], "paired")
     return (
         _environment()
         .get_template("page.html")
@@ -94,7 +75,7 @@ def render_page(
             own=_grids(own, "own"),
             published=_grids(published, "published"),
             figures=[(figure, _image(figure)) for figure in figures],
-            comparisons=list(zip(comparisons, _paired_grids(comparisons), strict=True)),
+            comparisons=list(zip(comparisons, paired, strict=True)),
             confused=confused,
             provenance=provenance(runs),
         )
@@ -103,10 +84,6 @@ def render_page(
 
 def _grids(tables: Sequence[Table], kind: str) -> list[Grid]:
     return [grid(table, f"{kind}-{number}") for number, table in enumerate(tables, 1)]
-
-
-def _paired_grids(comparisons: Sequence[Comparison]) -> list[Grid]:
-    return _grids([comparison.table for comparison in comparisons], "paired")
 
 
 @cache

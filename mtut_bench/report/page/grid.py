@@ -105,8 +105,6 @@ def _column(name: str, cells: Sequence[TableCell], measures: bool) -> Column:
 def _cell(cell: TableCell, *, numeric: bool, again: bool) -> GridCell:
     if isinstance(cell, str):
         return GridCell(cell, "", (), cell, again)
-    if not numeric:
-        text = f"{cell.text}{cell.doubt}"
-        return GridCell(text, "", cell.marks, "" if cell.sort is None else text, again)
-    key = "" if cell.sort is None else repr(cell.sort)
-    return GridCell(cell.text, cell.doubt, cell.marks, key, again)
+    text, doubt = (cell.text, cell.doubt) if numeric else (f"{cell.text}{cell.doubt}", "")
+    key = repr(cell.sort) if numeric else text
+    return GridCell(text, doubt, cell.marks, "" if cell.sort is None else key, again)

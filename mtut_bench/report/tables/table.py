@@ -96,8 +96,7 @@ def number_of(cell: Cell | None, digits: int, marks: tuple[int, ...] = ()) -> Nu
         return Number(None, marks=marks)
     if not cell.complete:
         # An interval would make a mean of some of the folds look like the whole.
-        folds = len(cell.folds), cell.num_folds
-        return Number(cell.mean, digits, folds=folds, marks=marks)
+        return Number(cell.mean, digits, folds=(len(cell.folds), cell.num_folds), marks=marks)
     return Number(cell.mean, digits, interval=cell.interval, spread=cell.spread, marks=marks)
 
 
