@@ -96,7 +96,8 @@ class TrainingClips(Dataset[_Item]):
     """Augmented training clips, addressed by (epoch, position).
 
     Args:
-        store: path of the store; opened lazily, once per worker.
+        store: path of the store, opened when it is needed, or one that is open; workers open it for
+            themselves.
         clip_ids: the training side of a fold.
         modalities: which frames to read.
         recipe: window and crop sizes, flip rule.
@@ -105,21 +106,24 @@ class TrainingClips(Dataset[_Item]):
 
     def __init__(
         self,
-        store: StrPath,
+        store: StrPath | StoreReader,
         clip_ids: Sequence[str],
         modalities: Sequence[str],
         recipe: Recipe,
         seed: int,
     ) -> None:
-        self.store = Path(store)
+        self._reader = store if isinstance(store, StoreReader) else None
+        self.store = Path(store.path if isinstance(store, StoreReader) else store)
         self.clip_ids = tuple(clip_ids)
         self.modalities = tuple(modalities)
         self.recipe = recipe
         self.seed = seed
-        self._reader: StoreReader | None = None
 
     def __len__(self) -> int:
         return len(self.clip_ids)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_reader": None}
 
     @property
     def reader(self) -> StoreReader:

@@ -171,7 +171,7 @@ def _network_key(plan: RunPlan, modality: str) -> str:
 
 def _compare_run(plan: RunPlan, modality: str, machine: Machine) -> Agreement:
     recipe = plan.recipe
-    clips = TrainingClips(plan.store, plan.fold.train, (modality,), recipe, plan.seed)
+    clips = TrainingClips(plan.reader, plan.fold.train, (modality,), recipe, plan.seed)
     sampler = EpochSampler(len(clips), recipe.batch_size, plan.seed)
     batch = split_batch(next(iter(make_loader(clips, sampler, 0))), recipe.accumulation)[0]
     batch = batch.to(machine.device)

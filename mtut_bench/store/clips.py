@@ -18,6 +18,9 @@ class StoreClips:
         reader: the store.
         ids: of the clips, in order.
         side: 'test' or 'val' of a fold.
+
+    Attributes:
+        reader: the store, open.
     """
 
     def __init__(
@@ -27,7 +30,7 @@ class StoreClips:
         self.ids = tuple(ids)
         self.modalities = tuple(reader.modalities)
         self.store = reader.path
-        self._reader = reader
+        self.reader = reader
         self._indices = [reader.table.index[clip_id] for clip_id in self.ids]
         self.num_frames = tuple(reader.table.rows[index].num_frames for index in self._indices)
 
@@ -40,7 +43,7 @@ class StoreClips:
         Raises:
             StoreError: they are damaged.
         """
-        return self._reader.read(self._indices[index], modality)
+        return self.reader.read(self._indices[index], modality)
 
     def each(self, modality: str) -> Iterator[NDArray[np.uint8]]:
         """Yield the frames of every clip, in order."""

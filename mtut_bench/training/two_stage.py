@@ -21,6 +21,8 @@ from mtut_bench.contract.recipe import Recipe
 from mtut_bench.files import StrPath
 from mtut_bench.loading.sampling import keyed_seed
 from mtut_bench.loading.training_clips import TrainingClips
+from mtut_bench.store.clips import StoreClips
+from mtut_bench.store.reader import StoreReader
 from mtut_bench.training.checkpoint import save_network
 from mtut_bench.training.loop import Stage, train
 from mtut_bench.training.step import classification_losses
@@ -167,7 +169,7 @@ class TwoStageMethod(Method):
             objective=classification_losses,
             checkpoint=folder / _CHECKPOINT,
         )
-        clips = TrainingClips(train.store, train.ids, (modality,), self.recipe, job.seed)
+        clips = TrainingClips(_store(train), train.ids, (modality,), self.recipe, job.seed)
         log = _run_stage(
             {modality: learner},
             clips,
@@ -199,7 +201,7 @@ class TwoStageMethod(Method):
         if "joint_seed" in self.settings:
             # A method that repeats itself: other draws in stage two.
             seed = keyed_seed("joint", seed, recipe.joint_seed)
-        clips = TrainingClips(train.store, train.ids, job.modalities, recipe, seed)
+        clips = TrainingClips(_store(train), train.ids, job.modalities, recipe, seed)
         title = f"  {self.name} objective, epochs"
         return _run_stage(
             learners, clips, stage, recipe, job, title=title, what=self.name, piece=job.folder.name
@@ -238,6 +240,11 @@ def _run_stage(
             begin=begin if what else None,
             progress=ticker,
         )
+
+
+def _store(clips: Clips) -> StoreReader | Path:
+    """Return the store of some clips, open where it is."""
+    return clips.reader if isinstance(clips, StoreClips) else clips.store
 
 
 def network_file(folder: StrPath, modality: str) -> Path:

@@ -127,7 +127,7 @@ def _cycle(batches: Iterable[_T], sampler: EpochSampler) -> Iterator[_T]:
 
 def training_clips(plan: RunPlan) -> TrainingClips:
     """Return the training side of a run's fold."""
-    return TrainingClips(plan.store, plan.fold.train, plan.modalities, plan.recipe, plan.seed)
+    return TrainingClips(plan.reader, plan.fold.train, plan.modalities, plan.recipe, plan.seed)
 
 
 def _objective(plan: RunPlan) -> Objective:

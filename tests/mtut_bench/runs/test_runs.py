@@ -472,3 +472,16 @@ def test_a_run_that_trains_on_validation_clips_validates_nothing(do, validated, 
     assert "validation" not in text
     assert not (plan.folder / "predictions-val.npz").exists()
     assert {row["total"] for row in result_rows(find_runs(plan.runs).runs)} == {3}
+
+
+def test_a_run_opens_its_store_once(make_request, monkeypatch):
+    opened, begin = [], StoreReader.__init__
+
+    def count(reader, path, *arguments, **options):
+        opened.append(path)
+        begin(reader, path, *arguments, **options)
+
+    request = make_request(precision="bf16")
+    monkeypatch.setattr(StoreReader, "__init__", count)
+    execute(plan_runs([request]), MACHINE, Lines())
+    assert len(opened) == 1
