@@ -189,7 +189,7 @@ class Model(Protocol):
     """What fitting gives.
 
     It may have an attribute ``log``, entries of the training as dicts, and ``facts`` for the run's
-    manifest: 'joint_learning_rate' and 'weights' per modality, 'padded_clips'.
+    manifest: 'joint_learning_rate', 'weights' and 'training' per modality, 'padded_clips'.
     """
 
     def predict(self, test: Clips) -> Mapping[str, Scores]:

@@ -69,6 +69,9 @@ class Recipe:
             saturated" made exact: relative to each network's epoch-mean cross-entropy.
         gradient_clip: largest norm of each network's gradient; None: no limit (as printed).
         width, dropout, bn_momentum: of the networks; bn_momentum in the torch sense.
+        bn_statistics: of batch norms in the test: 'running', as the updates left them (Sonnet's
+            own), or 'recomputed' with the final weights.
+        statistics_clips: training clips that they are recomputed from, at most.
         lambda_, beta: of equations 3 and 4; to users the first is 'lambda'.
         target, rho_grad, rho_per, ssa_reduction, ssa_padding, rho_max: open points of the
             objective; their defaults are not yet run at the paper's size.
@@ -101,6 +104,8 @@ class Recipe:
     width: float = 1.0
     dropout: float = 0.5
     bn_momentum: float = 0.001
+    bn_statistics: Literal["running", "recomputed"] = "running"
+    statistics_clips: int = 420
     lambda_: float = PAPER_LAMBDA
     beta: float = 2.0
     target: Literal["detach", "joint"] = "detach"
@@ -119,7 +124,10 @@ class Recipe:
 
     def identity(self) -> dict[str, Any]:
         """Return what enters every identity: all that changes numbers, without the objective."""
-        left_out = (*_OBJECTIVE, *_ALTERS_NOTHING)
+        left_out = {*_OBJECTIVE, *_ALTERS_NOTHING}
+        if self.bn_statistics == "running":
+            # So that a run keeps the name it had before there was a choice.
+            left_out |= {"bn_statistics", "statistics_clips"}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     @classmethod

@@ -203,6 +203,7 @@ class _Run:
             precision_check=agreement,
             weights={m: tuple(notes) for m, notes in facts.get("weights", {}).items()},
             padded_clips=tuple(facts.get("padded_clips", ())),
+            training=facts.get("training", {}),
             validation=Validation(clips=len(plan.fold.val), accuracy=accuracies(validation))
             if validation
             else None,

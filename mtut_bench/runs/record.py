@@ -204,6 +204,8 @@ class RunRecord(Struct, frozen=True, kw_only=True, dict=True):
         weights: what became of each pretrained file, by modality.
         padded_clips: test clips shorter than the network's minimum.
         validation: None where the fold has no validation clips.
+        training: how each network fits its training clips: in 'training_mode', and in evaluation
+            mode with 'running' and 'recomputed' batch statistics; {} where nobody asked.
         spec: the text that was typed; None in early manifests.
     """
 
@@ -224,6 +226,7 @@ class RunRecord(Struct, frozen=True, kw_only=True, dict=True):
     weights: dict[str, tuple[str, ...]] = {}
     padded_clips: tuple[str, ...] = ()
     validation: Validation | None = None
+    training: dict[str, dict[str, dict[str, int | float]]] = {}
     spec: RunSpec | None = None
 
     @cached_property

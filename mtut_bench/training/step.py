@@ -27,7 +27,7 @@ Clock = Callable[[str], None]
 """Told which part begins; all until the next call is that part's."""
 
 Terms = dict[str, dict[str, float]]
-"""Per modality: 'loss' and what the objective logs."""
+"""Per modality: 'loss', what the objective logs, and 'accuracy' in training mode, in [0, 1]."""
 
 
 def no_clock(part: str) -> None:
@@ -88,7 +88,7 @@ def train_step(
                     outputs[modality] = learner.network(clip)
             clock("objective")
             result = objective(outputs, here.labels_N, here.valid_NT)
-        terms = _finite_terms(result, step)
+        terms = _finite_terms(result, outputs, here.labels_N, step)
         clock("backward")
         # Networks share no parameter, so the gradient of the sum is each loss's own gradient.
         share = len(part.clip_ids) / total
@@ -102,10 +102,18 @@ def train_step(
     return results
 
 
-def _finite_terms(result: ObjectiveOutput, step: int) -> Terms:
-    """Return the losses as numbers beside the logged terms, fetched from the device at once."""
-    values = torch.stack([loss.detach() for loss in result.losses.values()]).tolist()
-    losses = dict(zip(result.losses, values, strict=True))
+def _finite_terms(
+    result: ObjectiveOutput, outputs: Mapping[str, NetworkOutput], labels_N: Tensor, step: int
+) -> Terms:
+    """Return losses and accuracies as numbers beside the logged terms, fetched at once."""
+    right = [
+        (output.logits_NKT.detach().float().mean(dim=2).argmax(dim=1) == labels_N).float().mean()
+        for output in outputs.values()
+    ]
+    found = [loss.detach().float() for loss in result.losses.values()]
+    values = torch.stack([*found, *right]).tolist()
+    losses = dict(zip(result.losses, values[: len(found)], strict=True))
+    accuracies = dict(zip(outputs, values[len(found) :], strict=True))
     for modality, loss in losses.items():
         if not math.isfinite(loss):
             terms = ", ".join(f"{k} {v:.6g}" for k, v in result.log.get(modality, {}).items())
@@ -114,7 +122,10 @@ def _finite_terms(result: ObjectiveOutput, step: int) -> Terms:
                 "The run stops here; its last finished epoch is kept. Another seed or a protocol"
                 " with a lower learning rate or lambda is another run.",
             )
-    return {modality: {"loss": loss, **result.log[modality]} for modality, loss in losses.items()}
+    return {
+        modality: {"loss": loss, **result.log[modality], "accuracy": accuracies[modality]}
+        for modality, loss in losses.items()
+    }
 
 
 def classification_losses(

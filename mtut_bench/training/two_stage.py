@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mtut_bench.contract.method import Clips, Job, Json, LabelledClips, Method, Scores
@@ -23,7 +25,9 @@ from mtut_bench.loading.sampling import keyed_seed
 from mtut_bench.loading.training_clips import TrainingClips
 from mtut_bench.store.clips import StoreClips
 from mtut_bench.store.reader import StoreReader
+from mtut_bench.training.batch_statistics import recompute_statistics, statistics_of
 from mtut_bench.training.checkpoint import save_network
+from mtut_bench.training.fit import Fit, doubts, fit_in_training_mode, fit_of
 from mtut_bench.training.loop import Stage, train
 from mtut_bench.training.step import classification_losses
 from mtut_bench.training.train_state import Learner, build_learner
@@ -32,7 +36,7 @@ from mtut_bench.training.whole_clip_test import clips_below_minimum, whole_clip_
 __all__ = ["TrainedNetworks", "TwoStageMethod", "network_file"]
 
 _CHECKPOINT = "checkpoint.pt"
-_JOINT = ("epochs_joint", "stage_two")
+_JOINT = ("epochs_joint", "stage_two", "bn_statistics", "statistics_clips")
 """Settings of a recipe that stage one does not see, besides those of the objective."""
 
 
@@ -136,7 +140,9 @@ class TwoStageMethod(Method):
             learners[modality] = learner
             entries += log
         entries += self._train_jointly(learners, train, job)
-        return TrainedNetworks(self, learners, tuple(entries), job)
+        model = TrainedNetworks(self, learners, tuple(entries), job)
+        model.settle(train)
+        return model
 
     def learner(self, modality: str, job: Job, *, recompute: bool | None = None) -> Learner:
         """Return the network of a modality as stage one starts it.
@@ -288,15 +294,59 @@ class TrainedNetworks:
         }
         self._method, self._job = method, job
 
+    def settle(self, train: LabelledClips) -> None:
+        """Choose the batch statistics of the test as the recipe says, and score the training clips.
+
+        ``facts['training']`` gets, per modality, accuracy and cross-entropy on the training clips:
+        of the last epoch in training mode, and in evaluation mode with both kinds of statistics.
+        """
+        recipe, job = self._method.recipe, self._job
+        last = {entry["modality"]: entry for entry in self.log}
+        found = {m: {"training_mode": fit_in_training_mode(last[m])} for m in self.networks}
+        running = {m: statistics_of(network) for m, network in self.networks.items()}
+        evaluated = {"running": self._score(train)}
+        clips = TrainingClips(_store(train), train.ids, job.modalities, recipe, job.seed)
+        if recompute_statistics(self.networks, clips, recipe, job.device, precision=job.precision):
+            evaluated["recomputed"] = self._score(train)
+        if recipe.bn_statistics == "running":
+            for modality, network in self.networks.items():
+                network.load_state_dict(running[modality], strict=False)
+        for kind, fits in evaluated.items():
+            for modality, fit in fits.items():
+                found[modality][kind] = fit
+        num_classes = len(np.unique(train.labels_N))
+        chosen = recipe.bn_statistics if len(evaluated) > 1 else "running"
+        self.facts["training"] = found
+        warned = False
+        for modality, fits in found.items():
+            for doubt in doubts(fits["training_mode"], fits[chosen], num_classes):
+                job.log.line(f"  warning: {modality}: {doubt}")
+                warned = True
+        if warned and chosen == "running" and len(evaluated) > 1:
+            job.log.line(
+                "  batch statistics that do not fit the weights are the usual cause:"
+                " --set bn_statistics=recomputed"
+            )
+
+    def _score(self, train: LabelledClips) -> dict[str, Fit]:
+        logits = self._logits(train, "train, evaluation mode")
+        return {m: fit_of(x, train.labels_N) for m, x in zip(self.networks, logits, strict=True)}
+
     def predict(self, test: Clips) -> dict[str, Scores]:
         """Return the logits of whole clips, averaged over time."""
+        logits_MNK = self._logits(test, test.side)
+        if test.side == "test":
+            self.facts["padded_clips"] = clips_below_minimum(self.networks, test)
+        return {m: Scores(x, "logits") for m, x in zip(self.networks, logits_MNK, strict=True)}
+
+    def _logits(self, clips: Clips, title: str) -> NDArray[np.float32]:
         job = self._job
         # On a CPU starting processes takes longer than the test.
         workers = job.workers if job.device.type == "cuda" else 0
-        with job.log.ticker(f"  {test.side}") as ticker:
-            logits_MNK = whole_clip_logits(
+        with job.log.ticker(f"  {title}") as ticker:
+            return whole_clip_logits(
                 self.networks,
-                test,
+                clips,
                 self._method.recipe,
                 job.device,
                 precision=job.precision,
@@ -304,9 +354,6 @@ class TrainedNetworks:
                 workers=workers,
                 progress=ticker,
             )
-        if test.side == "test":
-            self.facts["padded_clips"] = clips_below_minimum(self.networks, test)
-        return {m: Scores(x, "logits") for m, x in zip(self.networks, logits_MNK, strict=True)}
 
     def save(self, folder: Path) -> None:
         """Write each network as safetensors."""

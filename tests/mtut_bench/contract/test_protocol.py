@@ -161,6 +161,9 @@ def test_every_rule_that_changes_numbers_is_in_an_identity(name):
 @pytest.mark.parametrize("name", [f.name for f in fields(Recipe)])
 def test_every_setting_that_changes_numbers_is_in_an_identity(name):
     paper = PROTOCOLS["paper"].recipe
+    if name == "statistics_clips":
+        # Of running statistics it changes nothing.
+        paper = replace(paper, bn_statistics="recomputed")
     changed = replace(paper, **{name: another(getattr(paper, name))})
     seen = changed.identity() != paper.identity()
     settings = changed.objective_settings() != paper.objective_settings()

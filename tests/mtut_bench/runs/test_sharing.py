@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from planned import Request, plan_runs, varied
 from processes import started
@@ -17,8 +18,11 @@ from mtut_baselines import METHODS
 from mtut_bench.contract.method_file import load_method
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.runs.execute import execute
+from mtut_bench.runs.trained import open_run
+from mtut_bench.store.clips import StoreClips
 from mtut_bench.training import two_stage
 from mtut_bench.training.checkpoint import load_checkpoint
+from mtut_bench.training.whole_clip_test import whole_clip_logits
 
 MEASURED = ("clips_per_s", "peak_bytes")
 
@@ -100,6 +104,56 @@ def test_the_manifest_names_overrides_precision_and_its_check(do):
     assert manifest["precision_check"].keys() == {"rgb", "depth"}
     plain, _ = do()
     assert json.loads((plain.folder / "manifest.json").read_text())["precision_check"] is None
+
+
+@pytest.mark.parametrize("kind", ["running", "recomputed"])
+def test_the_manifest_tells_how_each_network_fits_its_training_clips(do, tiny_methods, kind):
+    plan, _ = do("i3d", settings=(f"bn_statistics={kind}",))
+    manifest = json.loads((plan.folder / "manifest.json").read_text())
+    log = [json.loads(line) for line in (plan.folder / "log.jsonl").read_text().splitlines()]
+    assert manifest["training"].keys() == {"rgb", "depth"}
+    run = open_run(plan.folder, tiny_methods)
+    clips = StoreClips(plan.reader, plan.fold.train, "train")
+    rows, index = plan.reader.table.rows, plan.reader.table.index
+    labels_N = np.array([rows[index[clip]].label for clip in clips.ids])
+    for modality, found in manifest["training"].items():
+        assert found.keys() == {"training_mode", "running", "recomputed"}
+        last = [entry for entry in log if entry["modality"] == modality][-1]
+        assert found["training_mode"]["accuracy"] == last["accuracy"]
+        # The network on disk is the one that was tested.
+        network = {modality: run.network(modality)}
+        (logits_NK,) = whole_clip_logits(network, clips, plan.recipe, MACHINE.device)
+        right = float((logits_NK.argmax(axis=1) == labels_N).mean())
+        assert found[kind]["accuracy"] == right
+    assert manifest["training"]["rgb"]["running"] != manifest["training"]["rgb"]["recomputed"]
+
+
+def test_the_choice_of_statistics_changes_the_test_and_no_stage(do):
+    plain, _ = do("i3d")
+    recomputed, text = do("i3d", settings=("bn_statistics=recomputed",))
+    assert text.count("alone: shared") == 2
+    assert plain.run_id != recomputed.run_id
+    assert predictions(plain) != predictions(recomputed)
+    states = [load_file(plan.folder / "network-rgb.safetensors") for plan in (plain, recomputed)]
+    changed = {name for name in states[0] if not states[0][name].equal(states[1][name])}
+    assert changed - {"bn.num_batches_tracked"} == {"bn.running_mean", "bn.running_var"}
+
+
+def test_wrong_statistics_are_warned_of(do, monkeypatch):
+    """As of a network whose running statistics belong to other weights."""
+    real = two_stage.TrainedNetworks.settle
+
+    def spoil(model, train):
+        for network in model.networks.values():
+            network.bn.running_mean.fill_(50.0)
+        real(model, train)
+
+    monkeypatch.setattr(two_stage.TrainedNetworks, "settle", spoil)
+    _, text = do("i3d")
+    assert "warning: rgb: evaluation mode names one class for every training clip" in text
+    assert "bn_statistics=recomputed" in text
+    _, text = do("i3d", settings=("bn_statistics=recomputed",))
+    assert "--set bn_statistics" not in text
 
 
 def test_no_first_stage_and_no_step_are_still_a_run(do):

@@ -6,7 +6,7 @@ from training_bench import Interrupted, stop_after
 
 from mtut_bench.training import loop as trainer
 
-NUMBERS = {"learning_rate", "loss", "cross_entropy", "clips_per_s", "peak_bytes"}
+NUMBERS = {"accuracy", "learning_rate", "loss", "cross_entropy", "clips_per_s", "peak_bytes"}
 JOINT = {"ssa", "ssa_term", "rho_mean", "rho_max", "rho_open", "ratio"}
 
 

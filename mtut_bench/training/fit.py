@@ -1,0 +1,80 @@
+"""How well networks fit their own training clips, and when that casts doubt on a result."""
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from mtut_bench.contract.metrics import accuracy
+
+__all__ = ["LARGEST_DROP", "LARGEST_RISE_NATS", "Fit", "doubts", "fit_in_training_mode", "fit_of"]
+
+LARGEST_DROP = 0.1
+"""Of the accuracy from training mode, where clips are cropped and features dropped, to evaluation
+mode, which is spared both and so should be at least as good."""
+
+LARGEST_RISE_NATS = 1.0
+"""Of the cross-entropy, likewise: the right class is e times less probable."""
+
+
+class Fit(TypedDict, total=False):
+    """Of one network on training clips.
+
+    ``accuracy``: in [0, 1]. ``cross_entropy``: mean, nats. ``num_named``: classes that are
+    predicted for at least one clip; evaluation mode alone.
+    """
+
+    accuracy: float
+    cross_entropy: float
+    num_named: int
+
+
+def fit_of(logits_NK: NDArray[np.float32], labels_N: NDArray[np.int64]) -> Fit:
+    """Return the fit of a network in evaluation mode.
+
+    Args:
+        logits_NK: of whole training clips.
+        labels_N: their classes.
+    """
+    wide_NK = log_softmax(logits_NK.astype(np.float64), axis=1)
+    return {
+        "accuracy": accuracy(logits_NK, labels_N),
+        "cross_entropy": float(-wide_NK[np.arange(len(labels_N)), labels_N].mean()),
+        "num_named": len(np.unique(logits_NK.argmax(axis=1))),
+    }
+
+
+def fit_in_training_mode(entry: Mapping[str, float]) -> Fit:
+    """Return the fit of the last epoch's batches, before each update.
+
+    Args:
+        entry: of the log; one that an earlier release wrote has no accuracy.
+    """
+    fit = Fit(cross_entropy=float(entry["cross_entropy"]))
+    if "accuracy" in entry:
+        fit["accuracy"] = float(entry["accuracy"])
+    return fit
+
+
+def doubts(training: Fit, evaluation: Fit, num_classes: int) -> list[str]:
+    """Return what is wrong with a network as it is tested, in words; empty where nothing shows.
+
+    Args:
+        training: its fit in training mode.
+        evaluation: its fit in evaluation mode, with the statistics of the test.
+        num_classes: that the training clips are of.
+    """
+    found = []
+    if evaluation["num_named"] == 1 and num_classes > 1:
+        found.append("evaluation mode names one class for every training clip")
+    drop = training.get("accuracy", 0.0) - evaluation["accuracy"]
+    rise = evaluation["cross_entropy"] - training["cross_entropy"]
+    if drop > LARGEST_DROP or rise > LARGEST_RISE_NATS:
+        found.append(
+            f"evaluation mode has {evaluation['accuracy']:.0%} of its training clips right,"
+            f" cross-entropy {evaluation['cross_entropy']:.2f}; training mode"
+            f" {training.get('accuracy', 0.0):.0%}, {training['cross_entropy']:.2f}"
+        )
+    return found
