@@ -14,7 +14,7 @@ from mtut_bench.files import canonical_json
 __all__ = ["disagreement", "implausible"]
 
 _SHARES = ("value", "ci_low", "ci_high", "macro")
-_JSON_OBJECTS = ("overrides", "settings", "per_subject")
+_JSON_OBJECTS = ("overrides", "settings", "per_subject", "fit")
 _AT_LEAST_ONE = ("num_clips", "expected_clips", "num_classes", "num_folds", "total")
 # Releases of scipy may differ in the last digits of a root.
 _TOLERANCE = 1e-9

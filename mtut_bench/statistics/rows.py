@@ -15,11 +15,12 @@ from mtut_bench.contract.predictions import Predictions
 from mtut_bench.contract.types import MODALITIES
 from mtut_bench.files import canonical_json, sha256_of_json
 from mtut_bench.runs.finished import FinishedRun
-from mtut_bench.runs.record import refuse
+from mtut_bench.runs.record import RunRecord, refuse
 from mtut_bench.statistics.row_checks import implausible
 
 __all__ = [
     "COLUMNS",
+    "NO_FIT",
     "ResultRow",
     "RunFacts",
     "modality_order",
@@ -76,6 +77,8 @@ class ResultRow(RunFacts):
 
     Keys that need words: ``printed_as``: the name under which published tables print this number.
     ``learning_rate``: of stage two, for each modality tested on; "" for a method without one.
+    ``fit``: of the training clips by :class:`mtut_bench.training.fit.Fit`, in 'training' and
+    'evaluation' mode with the statistics of the test; canonical JSON.
     ``tested_on``: modalities joined with '+'. ``value``, ``ci_low``, ``ci_high``: in [0, 1], Wilson
     95 percent interval of the clips.
     """
@@ -91,6 +94,7 @@ class ResultRow(RunFacts):
     ci_high: float
     macro: float
     per_subject: str
+    fit: str
 
 
 COLUMNS = (
@@ -99,9 +103,13 @@ COLUMNS = (
     *("method", "title", "printed_as", "settings", "modalities", "fold", "num_folds", "seed"),
     *("precision", "weights_digest", "padded_clips", "learning_rate", "family", "metric"),
     *("tested_on", "correct", "total", "value", "ci_low", "ci_high", "macro", "subject_unit"),
-    *("per_subject", "device", "mirror"),
+    *("per_subject", "device", "mirror", "fit"),
 )
 """Columns of a row, in the order in which they are written; new ones are added at the end."""
+
+
+NO_FIT = "{}"
+"""Of fused modalities, methods without networks and runs of earlier releases."""
 
 
 def result_rows(runs: Iterable[FinishedRun]) -> tuple[ResultRow, ...]:
@@ -139,6 +147,7 @@ def _rows(run: FinishedRun) -> list[ResultRow]:
             learning_rate=_learning_rate(run, tested),
             metric="accuracy",
             tested_on="+".join(tested),
+            fit=_fit(run.record, tested),
             **numbers,
         )
         complaint = implausible(row)
@@ -167,6 +176,16 @@ def _learning_rate(run: FinishedRun, tested: Sequence[str]) -> str:
         if name not in rates:
             refuse(run.folder / "manifest.json", f"has no 'joint_learning_rate.{name}'")
     return " ".join(f"{rates[name]:g}" for name in tested if rates)
+
+
+def _fit(record: RunRecord, tested: Sequence[str]) -> str:
+    found = record.training.get(tested[0], {}) if len(tested) == 1 else {}
+    kind = str(record.identity.protocol.get("bn_statistics", "running"))
+    # A network without batch norms has nothing to recompute.
+    evaluation = found.get(kind, found.get("running"))
+    if evaluation is None or "training_mode" not in found:
+        return NO_FIT
+    return canonical_json({"training": found["training_mode"], "evaluation": evaluation})
 
 
 def with_numbers(

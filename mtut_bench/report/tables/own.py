@@ -23,6 +23,7 @@ from mtut_bench.statistics.cells import (
     seeds_left_out,
 )
 from mtut_bench.statistics.ensembles import ensemble_notes, members_title
+from mtut_bench.statistics.fits import fit_notes
 from mtut_bench.statistics.rows import ResultRow, RunFacts, modality_order
 
 __all__ = ["heading", "own_tables"]
@@ -177,4 +178,5 @@ def _notes(
     notes += _alike(lines)
     # An ensemble has its members' settings: said once.
     members: list[ResultRow] = [{**row, "title": members_title(row)} for row in rows]
-    return notes + ensemble_notes(rows) + setting_notes(members) + source_notes(rows)
+    behind = [*setting_notes(members), *fit_notes(rows), *source_notes(rows)]
+    return [*notes, *ensemble_notes(rows), *behind]

@@ -22,6 +22,7 @@ from mtut_bench.statistics.cells import (
     not_mixed,
     seeds_left_out,
 )
+from mtut_bench.statistics.fits import fit_notes
 from mtut_bench.statistics.rows import ResultRow
 
 __all__ = [
@@ -153,7 +154,8 @@ def published_table(
             lines.append(_line(cells[-1], cell, beside, shown_cell, first=column == 0))
     keep = _columns(table, shown)
     plain = [note.text for note in remarks if not note.places]
-    behind = [*_unlike(used), *_legend(shown), *setting_notes(used), *source_notes(used)]
+    behind = [*_unlike(used), *_legend(shown)]
+    behind += [*setting_notes(used), *fit_notes(used), *source_notes(used)]
     return Table(
         key=table.number,
         heading=f"Table {table.number}. {table.title}",
