@@ -65,8 +65,11 @@ class Recipe:
         epochs_joint: stage two, the method's objective, learning rate frozen.
         stage_two: 'continue' keeps momentum and learning rate; 'restart' begins both anew.
         learning_rate, momentum, weight_decay: SGD; weight decay is I3D's own.
+        rate_schedule: of stage one: 'plateau' lowers the rate "when the loss is saturated"; 'late'
+            lowers it once, for the last sixth of the epochs, which few epochs never saturate.
         plateau_threshold, plateau_patience, plateau_factor, learning_rate_floor: "when the loss is
-            saturated" made exact: relative to each network's epoch-mean cross-entropy.
+            saturated" made exact: relative to each network's epoch-mean cross-entropy. The factor
+            is that of 'late' too.
         gradient_clip: largest norm of each network's gradient; None: no limit (as printed).
         width, dropout, bn_momentum: of the networks; bn_momentum in the torch sense.
         bn_statistics: of batch norms in the test: 'running', as the updates left them (Sonnet's
@@ -96,6 +99,7 @@ class Recipe:
     learning_rate: float = 1e-2
     momentum: float = 0.9
     weight_decay: float = 1e-7
+    rate_schedule: Literal["plateau", "late"] = "plateau"
     plateau_threshold: float = 0.01
     plateau_patience: int = 5
     plateau_factor: float = 0.1
@@ -125,9 +129,11 @@ class Recipe:
     def identity(self) -> dict[str, Any]:
         """Return what enters every identity: all that changes numbers, without the objective."""
         left_out = {*_OBJECTIVE, *_ALTERS_NOTHING}
+        # So that a run keeps the name it had before there was a choice.
         if self.bn_statistics == "running":
-            # So that a run keeps the name it had before there was a choice.
             left_out |= {"bn_statistics", "statistics_clips"}
+        if self.rate_schedule == "plateau":
+            left_out.add("rate_schedule")
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     @classmethod

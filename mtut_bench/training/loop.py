@@ -44,7 +44,7 @@ class Stage:
     Attributes:
         name: 'alone' or 'joint', for the log.
         first_epoch, last_epoch: half-open range, counted over both stages.
-        adapt_rate: whether the plateau rule may lower the learning rate.
+        adapt_rate: whether the schedule may lower the learning rate.
         objective: losses of a step.
         checkpoint: file that is written after every epoch and taken up where it exists.
     """
@@ -120,7 +120,7 @@ def train(
             entries = tally.entries(stage.name, epoch, len(clips) / seconds, learners)
             if stage.adapt_rate:
                 for modality, learner in learners.items():
-                    learner.scheduler.step(tally.mean(modality, "cross_entropy"))
+                    learner.end_epoch(tally.mean(modality, "cross_entropy"))
             for entry in entries:
                 entry["peak_bytes"] = peak_bytes(device)
             log += entries

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import MultiStepLR, ReduceLROnPlateau
 
 from mtut_bench.contract.method import NetworkMethod
 from mtut_bench.contract.networks import NetworkSpec
@@ -32,7 +32,7 @@ class Learner:
 
     network: nn.Module
     optimiser: torch.optim.SGD
-    scheduler: ReduceLROnPlateau
+    scheduler: ReduceLROnPlateau | MultiStepLR
     weight_notes: tuple[str, ...] = ()
 
     def state(self) -> dict[str, Any]:
@@ -42,6 +42,17 @@ class Learner:
             "optimiser": self.optimiser.state_dict(),
             "scheduler": self.scheduler.state_dict(),
         }
+
+    def end_epoch(self, cross_entropy: float) -> None:
+        """Lower the learning rate where the schedule says so.
+
+        Args:
+            cross_entropy: mean over the epoch; the plateau rule goes by it.
+        """
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(cross_entropy)
+        else:
+            self.scheduler.step()
 
     def restart(self, learning_rate: float) -> None:
         """Forget momentum and go back to a learning rate."""
@@ -114,7 +125,16 @@ def build_learner(
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
     )
-    scheduler = ReduceLROnPlateau(
+    scheduler = _scheduler(optimiser, recipe)
+    return Learner(network, optimiser, scheduler, notes)
+
+
+def _scheduler(optimiser: torch.optim.SGD, recipe: Recipe) -> ReduceLROnPlateau | MultiStepLR:
+    if recipe.rate_schedule == "late":
+        # Five sixths, rounded up: of 6 epochs the last, of 8 too.
+        lowered = -(-5 * recipe.epochs_alone // 6)
+        return MultiStepLR(optimiser, [lowered], gamma=recipe.plateau_factor)
+    return ReduceLROnPlateau(
         optimiser,
         factor=recipe.plateau_factor,
         patience=recipe.plateau_patience,
@@ -122,7 +142,6 @@ def build_learner(
         threshold_mode="rel",
         min_lr=recipe.learning_rate_floor,
     )
-    return Learner(network, optimiser, scheduler, notes)
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -226,6 +226,29 @@ def test_the_plateau_rule_survives_an_interruption(bench):
     np.testing.assert_allclose([e["learning_rate"] for e in log], [1e-2] * 7 + [1e-3] * 2)
 
 
+@pytest.mark.parametrize(("epochs", "before"), [(6, 5), (8, 7), (12, 10), (60, 50), (1, 1)])
+def test_the_late_schedule_lowers_the_rate_for_the_last_sixth(bench, epochs, before):
+    recipe = replace(bench.recipe, rate_schedule="late", epochs_alone=epochs)
+    learner = bench.learners(("rgb",), recipe=recipe)["rgb"]
+    rates = []
+    for _ in range(epochs):
+        rates.append(learner.optimiser.param_groups[0]["lr"])
+        learner.optimiser.step()
+        # Whatever the loss does.
+        learner.end_epoch(1.0)
+    np.testing.assert_allclose(rates, [1e-2] * before + [1e-3] * (epochs - before))
+
+
+def test_the_late_rate_is_that_of_stage_two_and_survives_an_interruption(bench):
+    recipe = replace(bench.recipe, rate_schedule="late", epochs_alone=6, epochs_joint=3)
+    with pytest.raises(Interrupted):
+        bench.alone(("rgb",), recipe=recipe, progress=stop_after(5))
+    learners, log = bench.alone(("rgb",), recipe=recipe)
+    np.testing.assert_allclose([e["learning_rate"] for e in log], [1e-2] * 5 + [1e-3])
+    log = bench.joint(learners, "i3d", recipe=recipe)
+    np.testing.assert_allclose([e["learning_rate"] for e in log], [1e-3] * 3)
+
+
 class Recorder:
     """An objective that keeps what it saw and trains nothing."""
 
