@@ -23,12 +23,13 @@ class Fit(TypedDict, total=False):
     """Of one network on training clips.
 
     ``accuracy``: in [0, 1]. ``cross_entropy``: mean, nats. ``num_named``: classes that are
-    predicted for at least one clip; evaluation mode alone.
+    predicted for at least one clip, ``num_clips``: that were scored; evaluation mode alone.
     """
 
     accuracy: float
     cross_entropy: float
     num_named: int
+    num_clips: int
 
 
 def fit_of(logits_NK: NDArray[np.float32], labels_N: NDArray[np.int64]) -> Fit:
@@ -43,6 +44,7 @@ def fit_of(logits_NK: NDArray[np.float32], labels_N: NDArray[np.int64]) -> Fit:
         "accuracy": accuracy(logits_NK, labels_N),
         "cross_entropy": float(-wide_NK[np.arange(len(labels_N)), labels_N].mean()),
         "num_named": len(np.unique(logits_NK.argmax(axis=1))),
+        "num_clips": len(labels_N),
     }
 
 
@@ -64,7 +66,7 @@ def doubts(training: Fit, evaluation: Fit, num_classes: int) -> list[str]:
     Args:
         training: its fit in training mode.
         evaluation: its fit in evaluation mode, with the statistics of the test.
-        num_classes: that the training clips are of.
+        num_classes: that the scored clips are of.
     """
     found = []
     if evaluation["num_named"] == 1 and num_classes > 1:

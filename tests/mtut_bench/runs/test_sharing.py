@@ -128,6 +128,17 @@ def test_the_manifest_tells_how_each_network_fits_its_training_clips(do, tiny_me
     assert manifest["training"]["rgb"]["running"] != manifest["training"]["rgb"]["recomputed"]
 
 
+def test_of_many_training_clips_some_are_scored(do, monkeypatch):
+    monkeypatch.setattr(two_stage, "FIT_CLIPS", 3)
+    manifests = []
+    for seed in (0, 1):
+        plan, _ = do("i3d", seed=seed)
+        assert len(plan.fold.train) == 4
+        manifests.append(json.loads((plan.folder / "manifest.json").read_text()))
+    scored = [manifest["training"]["rgb"]["running"] for manifest in manifests]
+    assert [fit["num_clips"] for fit in scored] == [3, 3]
+
+
 def test_the_choice_of_statistics_changes_the_test_and_no_stage(do):
     plain, _ = do("i3d")
     recomputed, text = do("i3d", settings=("bn_statistics=recomputed",))

@@ -11,7 +11,7 @@ def test_fit_by_hand():
     found = fit_of(logits_NK, np.array([0, 0, 1, 1]))
     assert found["accuracy"] == 0.75
     assert found["cross_entropy"] == pytest.approx(-(3 * np.log(0.75) + np.log(0.25)) / 4)
-    assert found["num_named"] == 2
+    assert (found["num_named"], found["num_clips"]) == (2, 4)
 
 
 def test_huge_logits_have_a_finite_cross_entropy():
