@@ -12,7 +12,7 @@ __all__ = ["fit_notes"]
 
 
 def fit_notes(rows: Iterable[ResultRow]) -> list[str]:
-    """Return a line on each method's fit of its training clips, and warnings before all.
+    """Return a line on each method's fit of its training clips, and one warning before all.
 
     Args:
         rows: the measured numbers of a table.
@@ -22,7 +22,7 @@ def fit_notes(rows: Iterable[ResultRow]) -> list[str]:
         if row["fit"] != NO_FIT:
             of_method = fits[row["title"]]
             of_method.setdefault(row["tested_on"], []).append((row, json.loads(row["fit"])))
-    warnings, lines = [], []
+    suspect, lines = [], []
     for title in sorted(fits):
         parts = []
         for modality in sorted(fits[title], key=modality_order):
@@ -35,13 +35,16 @@ def fit_notes(rows: Iterable[ResultRow]) -> list[str]:
             ]
             if bad:
                 of_all = f"{len(bad)} of {counted(len(found), 'run')}"
-                warnings.append(
-                    f"Warning: {title} on {modality}, in {of_all}: evaluation mode does worse on"
-                    " the training clips than training mode, or names one class for all of them."
-                    " Such a number says nothing of the method."
-                )
+                suspect.append(f"{title} on {modality} ({of_all})")
         lines.append(f"{title}, right on its training clips: {'; '.join(parts)}.")
-    return warnings + lines
+    if suspect:
+        lines.insert(
+            0,
+            f"Warning: {', '.join(suspect)}: evaluation mode does worse on the training clips than"
+            " training mode, or names one class for all of them. Such a number says nothing of the"
+            " method.",
+        )
+    return lines
 
 
 def _described(modality: str, fits: Sequence[Mapping[str, Fit]]) -> str:

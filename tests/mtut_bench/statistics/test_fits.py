@@ -48,7 +48,7 @@ def test_a_good_fit_is_told_and_a_bad_one_is_warned_of(add, tmp_path):
     add(running=BAD, seed=1)
     warning, line = fit_notes(result_rows(find_runs(tmp_path / "runs").runs))
     assert warning.startswith("Warning: ")
-    assert "rgb, in 1 of 2 runs" in warning
+    assert "on rgb (1 of 2 runs): evaluation mode" in warning
     assert "rgb 67.5%, cross-entropy 16.6" in line
 
 
