@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from mtut_bench.contract.networks import NetworkSpec
 from mtut_bench.contract.predictions import ScoreKind
 from mtut_bench.contract.recipe import Recipe
+from mtut_bench.errors import UsageError
 from mtut_bench.files import StrPath
 
 __all__ = [
@@ -255,9 +256,15 @@ class Method(Protocol):
         return {}
 
     def make_shared(self, name: str, train: LabelledClips, job: Job, folder: Path) -> Sequence[str]:
-        """Make one of the artefacts that :meth:`shared_keys` names; return its files' names."""
-        what = f"{self.name} declares {name!r} and does not make it"
-        raise NotImplementedError(what)
+        """Make one of the artefacts that :meth:`shared_keys` names; return its files' names.
+
+        Raises:
+            UsageError: the method declares artefacts and does not say how they are made.
+        """
+        raise UsageError(
+            f"method {self.name} declares {name!r} to be shared and does not make it",
+            "Define make_shared beside shared_keys; see mtut_bench/contract/method.py.",
+        )
 
 
 @runtime_checkable

@@ -80,15 +80,6 @@ class Planner:
     loaded: dict[str, LoadedMethod] = field(default_factory=dict)
     _opened: dict[str, StoreReader] = field(default_factory=dict)
 
-    def plan(self, spec: RunSpec) -> RunPlan:
-        """Return the plan of a run whose text names one fold.
-
-        Raises:
-            MtutBenchError: as :meth:`fold_by_fold`.
-        """
-        (plan,) = self.fold_by_fold([[spec]])
-        return plan
-
     def runs(self, specs: Sequence[RunSpec], without: list[str] | None = None) -> list[RunPlan]:
         """Return one plan per text and fold, none twice, text by text.
 

@@ -59,6 +59,8 @@ def recompute_statistics(
     sampler.epoch = recipe.epochs_alone + recipe.epochs_joint
     num_batches = max(1, min(len(clips), recipe.statistics_clips) // recipe.batch_size)
     momenta = [layer.momentum for layer in layers]
+    counters = [getattr(layer, "num_batches_tracked", None) for layer in layers]
+    counts = [None if counter is None else counter.clone() for counter in counters]
     for network in networks.values():
         network.eval()
     for layer in layers:
@@ -82,6 +84,10 @@ def recompute_statistics(
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
             layer.eval()
+        # torch's batch norm counts the updates that it has seen; these are none.
+        for counter, count in zip(counters, counts, strict=True):
+            if counter is not None:
+                counter.copy_(count)
     return num_clips
 
 

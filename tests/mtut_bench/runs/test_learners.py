@@ -271,3 +271,13 @@ def test_the_readmes_scikit_learn_method_is_run_reported_and_compared(prepared, 
         given = ("--method", f"{tmp_path / name}.py:MeanFrame", *runs)
         refused = run_here(*command, *given, code=2).stderr
         assert "has no torch network" in refused
+
+
+class Declares(Brightness):
+    def shared_keys(self, identity, weights_digests):
+        return {"levels": {"of": "all"}}
+
+
+def test_what_is_declared_must_be_made(make_request):
+    with pytest.raises(UsageError, match="declares 'levels' to be shared and does not make it"):
+        execute([plan_of(make_request, Declares())], MACHINE, Lines())
