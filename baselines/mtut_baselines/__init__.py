@@ -30,6 +30,7 @@ __all__ = [
 CONTROLS = {
     "i3d-again": "controls:i3d_again",
     "mtut-other-clip": "controls:mtut_other_clip",
+    "mtut-rho-per-clip": "controls:mtut_rho_per_clip",
     "mtut-rho-permuted": "controls:mtut_rho_permuted",
     "mtut-rho-inverted": "controls:mtut_rho_inverted",
     "mtut-rho-constant": "controls:mtut_rho_constant",

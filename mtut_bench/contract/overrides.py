@@ -84,6 +84,14 @@ def prescribe(
             f"a crop of {recipe.crop} does not fit into a short side of {recipe.short_side}",
             "Set crop and short_side together.",
         )
+    per_batch = isinstance(recipe, Recipe) and recipe.rho_per == "batch"
+    # Only of a method that reads it.
+    if per_batch and recipe.accumulation > 1 and "rho_per" in getattr(method, "settings", ()):
+        raise UsageError(
+            f"accumulation={recipe.accumulation} with rho_per=batch: {method.name} would have one"
+            " rho per part of a batch, which is another rho",
+            "Set rho_per=clip too, or save memory with --recompute or a smaller batch_size.",
+        )
     return method, protocol, changed
 
 

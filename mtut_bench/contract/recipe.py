@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-__all__ = ["PAPER_LAMBDA", "Recipe", "scaled_lambda"]
+__all__ = ["PAPER_LAMBDA", "Recipe", "expected_ssa", "lambda_for"]
 
 PAPER_LAMBDA = 0.05
-PAPER_BLOCKS = 392
-"""Blocks d of Mixed_5c at 64 x 224 x 224: 8 * 7 * 7."""
 
 _OBJECTIVE = (
     "lambda_",
@@ -19,6 +17,7 @@ _OBJECTIVE = (
     "target",
     "rho_grad",
     "rho_per",
+    "rho_form",
     "ssa_reduction",
     "ssa_padding",
     "rho_max",
@@ -29,17 +28,36 @@ _OBJECTIVE = (
 _ALTERS_NOTHING = ("evaluation_batch",)
 
 
-def scaled_lambda(num_blocks: int, paper_blocks: int = PAPER_BLOCKS) -> float:
-    """Return the paper's lambda at another geometry: 0.05 * (392 / d)^2.
+def expected_ssa(num_blocks: int, num_channels: int) -> float:
+    """Return about how far the correlations of two trained, unlike networks are apart.
 
-    The alignment loss is a sum over d * d entries, so at another d the same lambda is another
-    method.
+    S = ||corr_m - corr_n||_F^2 has d (d - 1) entries off the diagonal, which is 1 in both. For
+    independent features of C channels each correlation has the variance 1 / (C - 1), so each
+    squared difference the mean 2 / (C - 1). Trained maps differ in more than chance: on random
+    subsets of the channels of narrow I3D networks (d = 16) each entry's mean was 0.026 more. So
+    S = d (d - 1) (0.026 + 2 / (C - 1)).
 
     Args:
-        num_blocks: d, blocks of the aligned feature map of one training clip.
-        paper_blocks: d at the paper's own geometry; 392 for I3D, 64 for C3D.
+        num_blocks: d, blocks of the aligned feature map of one training clip, at least 2.
+        num_channels: C of that map, at least 2.
     """
-    return PAPER_LAMBDA * (paper_blocks / num_blocks) ** 2
+    return num_blocks * (num_blocks - 1) * (0.026 + 2 / (num_channels - 1))
+
+
+def lambda_for(weight: float, num_blocks: int, num_channels: int) -> float:
+    """Return the lambda at which the alignment, where stage two begins, is about ``weight``.
+
+    The alignment is a sum over pairs of blocks whose size depends on the channels too: the paper's
+    lambda at another geometry or width is another method. What compares is w = lambda * S, beside a
+    cross-entropy of about 1; runs state their own w, from their own S. At 64 x 224 x 224 (d = 392,
+    C = 1024) the printed 0.05 is a w of 15 for independent features.
+
+    Args:
+        weight: w; the same for every method of a protocol, with the gate and without.
+        num_blocks: d, as of :func:`expected_ssa`.
+        num_channels: C, likewise.
+    """
+    return weight / expected_ssa(num_blocks, num_channels)
 
 
 @dataclass(frozen=True)
@@ -76,8 +94,8 @@ class Recipe:
             own), or 'recomputed' with the final weights.
         statistics_clips: training clips that they are recomputed from, at most.
         lambda_, beta: of equations 3 and 4; to users the first is 'lambda'.
-        target, rho_grad, rho_per, ssa_reduction, ssa_padding, rho_max: open points of the
-            objective; their defaults are not yet run at the paper's size.
+        target, rho_grad, rho_per, rho_form, ssa_reduction, ssa_padding, rho_max: open points of
+            the objective; their defaults are not yet run at the paper's size.
         rho_constant, joint_seed: of controls alone: the gate that is one number for every clip;
             what keys stage two's draws, with the seed, of a method that repeats itself.
         evaluation_batch: clips of equal length per forward pass; changes no logit.
@@ -114,7 +132,8 @@ class Recipe:
     beta: float = 2.0
     target: Literal["detach", "joint"] = "detach"
     rho_grad: Literal["detach", "through"] = "detach"
-    rho_per: Literal["clip", "batch"] = "clip"
+    rho_per: Literal["batch", "clip"] = "batch"
+    rho_form: Literal["exp", "saturating"] = "exp"
     ssa_reduction: Literal["sum", "mean", "rms"] = "sum"
     ssa_padding: Literal["keep", "mask"] = "keep"
     rho_max: float | None = None
@@ -129,11 +148,9 @@ class Recipe:
     def identity(self) -> dict[str, Any]:
         """Return what enters every identity: all that changes numbers, without the objective."""
         left_out = {*_OBJECTIVE, *_ALTERS_NOTHING}
-        # So that a run keeps the name it had before there was a choice.
         if self.bn_statistics == "running":
-            left_out |= {"bn_statistics", "statistics_clips"}
-        if self.rate_schedule == "plateau":
-            left_out.add("rate_schedule")
+            # Which changes nothing then.
+            left_out.add("statistics_clips")
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     @classmethod

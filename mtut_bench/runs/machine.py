@@ -140,8 +140,11 @@ def out_of_memory(plan: RunPlan, machine: Machine) -> RunError:
     fits = _measure_fit(plan, machine)
     if 0 < fits < at_once:
         parts = -(-batch // fits)
+        options = f"--set accumulation={parts}"
+        if recipe.rho_per == "batch" and "rho_per" in getattr(plan.method, "settings", ()):
+            options += " --set rho_per=clip"
         ways.append(
-            f"about {fits} clips fit at once: --set accumulation={parts} trains the batch in"
+            f"about {fits} clips fit at once: {options} trains the batch in"
             f" {parts} parts (batch statistics are then those of a part: a marked variant)"
         )
     if fits == 0:

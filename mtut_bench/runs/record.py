@@ -205,7 +205,8 @@ class RunRecord(Struct, frozen=True, kw_only=True, dict=True):
         padded_clips: test clips shorter than the network's minimum.
         validation: None where the fold has no validation clips.
         training: how each network fits its training clips: in 'training_mode', and in evaluation
-            mode with 'running' and 'recomputed' batch statistics; {} where nobody asked.
+            mode with 'running' and 'recomputed' batch statistics; the objective's terms in
+            'stage_two_start', of methods that align; {} where nobody asked.
         spec: the text that was typed; None in early manifests.
     """
 

@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from mtut_bench.progress import counted
 from mtut_bench.statistics.rows import NO_FIT, ResultRow, modality_order
@@ -17,17 +18,22 @@ def fit_notes(rows: Iterable[ResultRow]) -> list[str]:
     Args:
         rows: the measured numbers of a table.
     """
-    fits: dict[str, dict[str, list[tuple[ResultRow, Mapping[str, Fit]]]]] = defaultdict(dict)
+    fits: dict[str, dict[str, list[tuple[ResultRow, Mapping[str, Any]]]]] = defaultdict(dict)
     for row in rows:
         if row["fit"] != NO_FIT:
             of_method = fits[row["title"]]
             of_method.setdefault(row["tested_on"], []).append((row, json.loads(row["fit"])))
     suspect, lines = [], []
     for title in sorted(fits):
-        parts = []
+        parts, starts = [], []
         for modality in sorted(fits[title], key=modality_order):
             found = fits[title][modality]
             parts.append(_described(modality, [fit for _, fit in found]))
+            # An objective of a user's own need not log either.
+            begun = [fit.get("start", {}) for _, fit in found]
+            terms = [of for of in begun if {"ssa", "w"} <= of.keys()]
+            if terms:
+                starts.append(f"{modality} S {_mean(terms, 'ssa'):.3g}, w {_mean(terms, 'w'):.3g}")
             bad = [
                 row
                 for row, fit in found
@@ -37,6 +43,11 @@ def fit_notes(rows: Iterable[ResultRow]) -> list[str]:
                 of_all = f"{len(bad)} of {counted(len(found), 'run')}"
                 suspect.append(f"{title} on {modality} ({of_all})")
         lines.append(f"{title}, right on its training clips: {'; '.join(parts)}.")
+        if starts:
+            lines.append(
+                f"{title}, distance S of the correlations where stage two begins, and"
+                f" w = lambda * S: {'; '.join(starts)}."
+            )
     if suspect:
         lines.insert(
             0,
@@ -45,6 +56,10 @@ def fit_notes(rows: Iterable[ResultRow]) -> list[str]:
             " method.",
         )
     return lines
+
+
+def _mean(terms: Sequence[Mapping[str, float]], name: str) -> float:
+    return sum(of[name] for of in terms) / len(terms)
 
 
 def _described(modality: str, fits: Sequence[Mapping[str, Fit]]) -> str:

@@ -78,7 +78,9 @@ class ResultRow(RunFacts):
     Keys that need words: ``printed_as``: the name under which published tables print this number.
     ``learning_rate``: of stage two, for each modality tested on; "" for a method without one.
     ``fit``: of the training clips by :class:`mtut_bench.training.fit.Fit`, in 'training' and
-    'evaluation' mode with the statistics of the test; canonical JSON.
+    'evaluation' mode with the statistics of the test; of methods that align, in 'start', the
+    objective's terms where stage two begins, S ('ssa') and lambda * S ('w') among them; canonical
+    JSON.
     ``tested_on``: modalities joined with '+'. ``value``, ``ci_low``, ``ci_high``: in [0, 1], Wilson
     95 percent interval of the clips.
     """
@@ -185,7 +187,10 @@ def _fit(record: RunRecord, tested: Sequence[str]) -> str:
     evaluation = found.get(kind, found.get("running"))
     if evaluation is None or "training_mode" not in found:
         return NO_FIT
-    return canonical_json({"training": found["training_mode"], "evaluation": evaluation})
+    fit = {"training": found["training_mode"], "evaluation": evaluation}
+    if "stage_two_start" in found:
+        fit["start"] = found["stage_two_start"]
+    return canonical_json(fit)
 
 
 def with_numbers(

@@ -5,7 +5,8 @@ weights that are gone. The plain mean over some batches with the final weights d
 Johnson, "Rethinking 'Batch' in BatchNorm", 2021, section 3; fvcore calls it precise BN).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from mtut_bench.loading.training_clips import EpochSampler, TrainingClips, make_
 from mtut_bench.loading.transforms import to_input
 from mtut_bench.training.train_state import autocast
 
-__all__ = ["recompute_statistics", "statistics_of"]
+__all__ = ["batch_statistics_alone", "recompute_statistics", "statistics_of"]
 
 
 def statistics_of(network: nn.Module) -> dict[str, Tensor]:
@@ -58,15 +59,10 @@ def recompute_statistics(
     sampler = EpochSampler(len(clips), recipe.batch_size, clips.seed)
     sampler.epoch = recipe.epochs_alone + recipe.epochs_joint
     num_batches = max(1, min(len(clips), recipe.statistics_clips) // recipe.batch_size)
-    momenta = [layer.momentum for layer in layers]
-    counters = [getattr(layer, "num_batches_tracked", None) for layer in layers]
-    counts = [None if counter is None else counter.clone() for counter in counters]
     for network in networks.values():
         network.eval()
-    for layer in layers:
-        layer.train()
     num_parts, num_clips = 0, 0
-    try:
+    with _measuring(layers):
         batches = iter(make_loader(clips, sampler, 0))
         for _ in range(num_batches):
             for part in split_batch(next(batches), recipe.accumulation):
@@ -80,15 +76,44 @@ def recompute_statistics(
                     with torch.no_grad(), autocast(device, precision):
                         network(to_input(frames, modality, here.crops, recipe, here.valid_NT))
                 num_clips += len(part.clip_ids)
+    for network in networks.values():
+        network.eval()
+    return num_clips
+
+
+@contextmanager
+def batch_statistics_alone(networks: Iterable[nn.Module]) -> Iterator[None]:
+    """Have batch norms normalise by the statistics of each batch and keep what they had.
+
+    Args:
+        networks: their batch norms are in training mode inside, and as they were afterwards.
+    """
+    layers = [layer for network in networks for layer in _layers(network).values()]
+    with _measuring(layers):
+        for layer in layers:
+            layer.momentum = 0.0
+        yield
+
+
+@contextmanager
+def _measuring(layers: "Iterable[_Normaliser]") -> Iterator[None]:
+    """Put layers into training mode; restore mode, momentum and count of updates afterwards."""
+    layers = list(layers)
+    before = [(layer.training, layer.momentum) for layer in layers]
+    # torch's batch norm counts the updates that it has seen; these are none.
+    counters = [getattr(layer, "num_batches_tracked", None) for layer in layers]
+    counts = [None if counter is None else counter.clone() for counter in counters]
+    for layer in layers:
+        layer.train()
+    try:
+        yield
     finally:
-        for layer, momentum in zip(layers, momenta, strict=True):
+        for layer, (training, momentum) in zip(layers, before, strict=True):
+            layer.train(training)
             layer.momentum = momentum
-            layer.eval()
-        # torch's batch norm counts the updates that it has seen; these are none.
         for counter, count in zip(counters, counts, strict=True):
             if counter is not None:
                 counter.copy_(count)
-    return num_clips
 
 
 class _Normaliser(nn.Module):

@@ -18,7 +18,15 @@ from mtut_bench.loading.training_clips import Batch
 from mtut_bench.loading.transforms import to_input
 from mtut_bench.training.train_state import Learner, autocast, seeded
 
-__all__ = ["PARTS", "Clock", "Terms", "classification_losses", "no_clock", "train_step"]
+__all__ = [
+    "PARTS",
+    "Clock",
+    "Terms",
+    "classification_losses",
+    "forward",
+    "no_clock",
+    "train_step",
+]
 
 PARTS = ("load", "copy", "augment", "forward", "objective", "backward", "update")
 """What a step consists of; 'load' is the wait for the batch and belongs to whoever iterates."""
@@ -76,16 +84,8 @@ def train_step(
     for number, part in enumerate(parts):
         clock("copy")
         here = part.to(device)
-        # The first part's masks are those of an undivided batch.
-        key = (seed, step) if number == 0 else (seed, step, number)
         with autocast(device, precision):
-            outputs: dict[str, NetworkOutput] = {}
-            for modality, learner in learners.items():
-                clock("augment")
-                clip = to_input(here.frames[modality], modality, here.crops, recipe, here.valid_NT)
-                clock("forward")
-                with seeded(keyed_seed("dropout", key[0], modality, *key[1:]), device):
-                    outputs[modality] = learner.network(clip)
+            outputs = forward(learners, here, number, recipe, seed, step, clock=clock)
             clock("objective")
             result = objective(outputs, here.labels_N, here.valid_NT)
         terms = _finite_terms(result, outputs, here.labels_N, step)
@@ -100,6 +100,40 @@ def train_step(
             nn.utils.clip_grad_norm_(learner.network.parameters(), recipe.gradient_clip)
         learner.optimiser.step()
     return results
+
+
+def forward(
+    learners: Mapping[str, Learner],
+    part: Batch,
+    number: int,
+    recipe: Recipe,
+    seed: int,
+    step: int,
+    *,
+    clock: Clock = no_clock,
+) -> dict[str, NetworkOutput]:
+    """Return what every network makes of the same clips.
+
+    Args:
+        learners: per modality, in order.
+        part: of a batch, where the networks are.
+        number: of the part in its batch.
+        recipe: input geometry.
+        seed: of the run; with step and number it keys the dropout.
+        step: counted over both stages.
+        clock: is told each of :data:`PARTS` as it begins.
+    """
+    device = part.labels_N.device
+    # The first part's masks are those of an undivided batch.
+    key = (step,) if number == 0 else (step, number)
+    outputs: dict[str, NetworkOutput] = {}
+    for modality, learner in learners.items():
+        clock("augment")
+        clip = to_input(part.frames[modality], modality, part.crops, recipe, part.valid_NT)
+        clock("forward")
+        with seeded(keyed_seed("dropout", seed, modality, *key), device):
+            outputs[modality] = learner.network(clip)
+    return outputs
 
 
 def _finite_terms(

@@ -29,6 +29,7 @@ from mtut_bench.training.batch_statistics import recompute_statistics, statistic
 from mtut_bench.training.checkpoint import save_network
 from mtut_bench.training.fit import Fit, doubts, fit_in_training_mode, fit_of
 from mtut_bench.training.loop import Stage, train
+from mtut_bench.training.stage_two_start import terms_at_start
 from mtut_bench.training.step import classification_losses
 from mtut_bench.training.train_state import Learner, build_learner
 from mtut_bench.training.whole_clip_test import clips_below_minimum, whole_clip_logits
@@ -142,9 +143,11 @@ class TwoStageMethod(Method):
             learner, log = self._train_alone(modality, train, job, folder, quiet=True)
             learners[modality] = learner
             entries += log
-        entries += self._train_jointly(learners, train, job)
-        model = TrainedNetworks(self, learners, tuple(entries), job)
+        joint, start = self._train_jointly(learners, train, job)
+        model = TrainedNetworks(self, learners, (*entries, *joint), job)
         model.settle(train)
+        for modality, terms in start.items():
+            model.facts["training"][modality]["stage_two_start"] = terms
         return model
 
     def learner(self, modality: str, job: Job, *, recompute: bool | None = None) -> Learner:
@@ -193,8 +196,9 @@ class TwoStageMethod(Method):
 
     def _train_jointly(
         self, learners: Mapping[str, Learner], train: LabelledClips, job: Job
-    ) -> list[dict[str, Any]]:
-        recipe = self.recipe
+    ) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]]]:
+        """Return the log and, of a method that aligns, the objective's terms at the start."""
+        recipe, objective = self.recipe, self.objective()
         if recipe.stage_two == "restart":
             for learner in learners.values():
                 learner.restart(recipe.learning_rate)
@@ -203,7 +207,7 @@ class TwoStageMethod(Method):
             recipe.epochs_alone,
             recipe.epochs_alone + recipe.epochs_joint,
             adapt_rate=False,
-            objective=self.objective(),
+            objective=objective,
             checkpoint=job.folder / _CHECKPOINT,
         )
         seed = job.seed
@@ -211,10 +215,21 @@ class TwoStageMethod(Method):
             # A method that repeats itself: other draws in stage two.
             seed = keyed_seed("joint", seed, recipe.joint_seed)
         clips = TrainingClips(_store(train), train.ids, job.modalities, recipe, seed)
+        start: dict[str, dict[str, float]] = {}
+        if "lambda" in self.settings:
+            start = terms_at_start(learners, clips, objective, recipe, job.device, job.precision)
+            parts = [
+                f"{modality} S {terms['ssa']:.3g}, w = lambda * S {terms['w']:.3g}"
+                for modality, terms in start.items()
+                if {"ssa", "w"} <= terms.keys()
+            ]
+            if parts:
+                job.log.line(f"  {self.name}, where stage two begins: {'; '.join(parts)}")
         title = f"  {self.name} objective, epochs"
-        return _run_stage(
+        log = _run_stage(
             learners, clips, stage, recipe, job, title=title, what=self.name, piece=job.folder.name
         )
+        return log, start
 
 
 def _run_stage(

@@ -4,7 +4,7 @@ What each changes stands in :mod:`mtut_baselines.objectives.controls`. They shar
 with I3D.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -31,6 +31,7 @@ __all__ = [
     "mtut_other_clip",
     "mtut_rho_constant",
     "mtut_rho_inverted",
+    "mtut_rho_per_clip",
     "mtut_rho_permuted",
     "mutual_learning",
 ]
@@ -59,6 +60,22 @@ def _control(
 
 def _changed(settings: Mapping[str, Any], *, objective: type[AlignmentObjective]) -> Objective:
     return objective(alignment_options(settings, focal=True))
+
+
+def _per_clip(method: TwoStageMethod) -> TwoStageMethod:
+    """Return a method with one rho per clip, whatever the protocol says."""
+    return replace(
+        method,
+        build_objective=partial(_with_rho_per_clip, build=method.build_objective),
+        # Not a setting of this method: a run does not state the protocol's as its own.
+        settings=tuple(name for name in method.settings if name != "rho_per"),
+    )
+
+
+def _with_rho_per_clip(
+    settings: Mapping[str, Any], *, build: Callable[[Mapping[str, Any]], Objective]
+) -> Objective:
+    return build({**settings, "rho_per": "clip"})
 
 
 def _constant(settings: Mapping[str, Any]) -> Objective:
@@ -92,13 +109,27 @@ def mtut_other_clip() -> TwoStageMethod:
     )
 
 
+def mtut_rho_per_clip() -> TwoStageMethod:
+    """Return MTUT with one rho per clip, the other reading of equation 3."""
+    return _per_clip(
+        _control(
+            "mtut-rho-per-clip",
+            "MTUT, rho per clip",
+            AlignmentObjective,
+            "one rho per clip, the other reading of equation 3: without a bound on single clips",
+        )
+    )
+
+
 def mtut_rho_permuted() -> TwoStageMethod:
-    """Return MTUT with the rho of another clip of the batch."""
-    return _control(
-        "mtut-rho-permuted",
-        "MTUT, rho permuted",
-        PermutedGate,
-        "rho of another clip of the batch: does it matter for which clips the gate opens?",
+    """Return MTUT with the rho of another clip of the batch; its twin is mtut-rho-per-clip."""
+    return _per_clip(
+        _control(
+            "mtut-rho-permuted",
+            "MTUT, rho permuted",
+            PermutedGate,
+            "rho per clip, of another clip: does it matter for which clips the gate opens?",
+        )
     )
 
 

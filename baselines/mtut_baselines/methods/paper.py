@@ -39,7 +39,14 @@ __all__ = [
 SSA_SETTINGS: tuple[str, ...] = ("lambda", "target", "ssa_reduction", "ssa_padding")
 """Objective settings that change the numbers of a method that aligns without the gate."""
 
-ALIGNMENT_SETTINGS: tuple[str, ...] = (*SSA_SETTINGS, "beta", "rho_grad", "rho_per", "rho_max")
+ALIGNMENT_SETTINGS: tuple[str, ...] = (
+    *SSA_SETTINGS,
+    "beta",
+    "rho_grad",
+    "rho_per",
+    "rho_form",
+    "rho_max",
+)
 """The same for a method with the focal gate: all that a protocol gives to the alignment."""
 
 
@@ -110,7 +117,7 @@ def mtut_method() -> TwoStageMethod:
         title="MTUT",
         fusion_title="MTUT-F",
         focal=True,
-        summary="I3D+SSA behind a gate, rho: on each clip only the network that does worse follows",
+        summary="I3D+SSA behind a gate, rho: in a batch only the network that does worse follows",
     )
 
 

@@ -35,6 +35,7 @@ __all__ = [
 Target = Literal["detach", "joint"]
 RhoGrad = Literal["detach", "through"]
 RhoPer = Literal["clip", "batch"]
+RhoForm = Literal["exp", "saturating"]
 Reduction = Literal["sum", "mean", "rms"]
 Padding = Literal["keep", "mask"]
 
@@ -134,7 +135,11 @@ def valid_blocks(valid_NT: Tensor, features_NCTHW: Tensor) -> Tensor:
 
 
 def focal_weight(
-    loss_m: Tensor, loss_n: Tensor, beta: float, rho_max: float | None = None
+    loss_m: Tensor,
+    loss_n: Tensor,
+    beta: float,
+    rho_max: float | None = None,
+    form: RhoForm = "exp",
 ) -> Tensor:
     """Return rho = max(0, exp(beta * (loss_m - loss_n)) - 1), elementwise.
 
@@ -146,10 +151,15 @@ def focal_weight(
         beta: sharpness; the paper's is 2.
         rho_max: ceiling on rho (the gradient is 0 above); None for none. At beta 2 a loss gap of 5
             gives 22,025 and one of 45 leaves float32.
+        form: 'exp', as printed; 'saturating' is rho / (1 + rho) = 1 - exp(-beta * gap), a departure
+            that has the same slope at a tie and stays below 1.
 
     Source: equation 3.
     """
     exponent = F.relu(beta * (loss_m - loss_n))
+    if form == "saturating":
+        rho = -torch.expm1(-exponent)
+        return rho if rho_max is None else rho.clamp(max=rho_max)
     if rho_max is not None:
         # On the exponent, because a ceiling on an infinite rho has the gradient 0 * infinity.
         exponent = exponent.clamp(max=math.log1p(rho_max))
@@ -167,9 +177,9 @@ class AlignmentOptions:
             it as a constant, in the correlations and in rho ('detach').
         rho_grad: whether the gradient runs 'through' rho. The paper's "differentiable ...
             end-to-end" reads so; 'detach' is a departure for stability.
-        rho_per: one rho per clip, or one per batch from the mean losses.
+        rho_per: one rho per batch from the mean losses, or one per clip.
         ssa_reduction: see :func:`alignment_loss`.
-        rho_max: see :func:`focal_weight`.
+        rho_max, rho_form: see :func:`focal_weight`.
         ssa_padding: 'keep' aligns all blocks, those over padding frames included; 'mask' leaves
             these out, see :func:`valid_blocks`.
         focal: False sets rho = 1 for every ordered pair, the paper's '+SSA'.
@@ -182,14 +192,15 @@ class AlignmentOptions:
     beta: float
     target: Target = "detach"
     rho_grad: RhoGrad = "detach"
-    rho_per: RhoPer = "clip"
+    rho_per: RhoPer = "batch"
     ssa_reduction: Reduction = "sum"
     rho_max: float | None = None
+    rho_form: RhoForm = "exp"
     ssa_padding: Padding = "keep"
     focal: bool = True
 
     def __post_init__(self) -> None:
-        rho = {"rho_grad": RhoGrad, "rho_per": RhoPer}
+        rho = {"rho_grad": RhoGrad, "rho_per": RhoPer, "rho_form": RhoForm}
         ssa = {"target": Target, "ssa_reduction": Reduction, "ssa_padding": Padding}
         for name, literal in {**rho, **ssa}.items():
             value, allowed = getattr(self, name), get_args(literal)
@@ -275,9 +286,9 @@ class AlignmentObjective:
         """Return one loss per modality.
 
         Logged per modality: 'cross_entropy' (batch mean); 'ssa' (mean S over clips and other
-        modalities, unweighted); 'rho_mean', 'rho_max' and 'rho_open' (mean, largest and share
-        above 0, over the same pairs); 'ssa_term' (what was added to the loss) and 'ratio' of
-        it to the cross-entropy.
+        modalities, unweighted) and 'w', lambda times it; 'rho_mean', 'rho_max' and 'rho_open'
+        (mean, largest and share above 0, over the same pairs); 'ssa_term' (what was added to the
+        loss) and 'ratio' of it to the cross-entropy.
 
         Args:
             outputs: network output per modality, at least two; feature maps of equal T, H and W.
@@ -307,7 +318,7 @@ class AlignmentObjective:
         losses = means
         if self.options.is_active:
             losses = {name: mean + terms[name] for name, mean in means.items()}
-        return ObjectiveOutput(losses, _log(means, terms, pairs))
+        return ObjectiveOutput(losses, _log(means, terms, pairs, self.options.lambda_))
 
     def rival(self, rival: Rival) -> Rival:
         """Return what a network sees of another: the same clips; controls change it."""
@@ -322,8 +333,9 @@ class AlignmentObjective:
 
         Source: equation 3; with focal off 1, the paper's '+SSA'.
         """
-        rho = focal_weight(loss_m, loss_n, self.options.beta, self.options.rho_max)
-        return rho if self.options.focal else torch.ones_like(rho)
+        options = self.options
+        rho = focal_weight(loss_m, loss_n, options.beta, options.rho_max, options.rho_form)
+        return rho if options.focal else torch.ones_like(rho)
 
     def _valid_ND(
         self, outputs: Mapping[str, NetworkOutput], valid_NT: Tensor | None
@@ -381,6 +393,7 @@ def _log(
     means: Mapping[str, Tensor],
     terms: Mapping[str, Tensor],
     pairs: Mapping[str, tuple[Tensor, Tensor]],
+    lambda_: float,
 ) -> dict[str, dict[str, float]]:
     """Return the log of :meth:`AlignmentObjective.__call__`, fetched from the device at once."""
     scalars = []
@@ -394,6 +407,7 @@ def _log(
     for modality, row in zip(pairs, table, strict=True):
         entry = dict(zip(names, row, strict=True))
         # A saturated loss is exactly 0; the floor keeps the ratio a number that JSON can hold.
+        entry["w"] = lambda_ * entry["ssa"]
         entry["ratio"] = entry["ssa_term"] / max(entry["cross_entropy"], sys.float_info.min)
         log[modality] = entry
     return log

@@ -45,7 +45,10 @@ class OtherClip(AlignmentObjective):
 
 
 class PermutedGate(AlignmentObjective):
-    """rho is that of the next clip of the batch: as open on average, but for the wrong clips."""
+    """rho is that of the next clip of the batch: as open on average, but for the wrong clips.
+
+    There is one rho per clip then (`rho_per` 'clip'); one per batch belongs to no clip.
+    """
 
     def gate(self, loss_m: Tensor, loss_n: Tensor) -> Tensor:
         """Return rho of the next clip, (N,)."""
@@ -57,7 +60,8 @@ class InvertedGate(AlignmentObjective):
 
     def gate(self, loss_m: Tensor, loss_n: Tensor) -> Tensor:
         """Return rho with the two losses exchanged, (N,)."""
-        return focal_weight(loss_n, loss_m, self.options.beta, self.options.rho_max)
+        options = self.options
+        return focal_weight(loss_n, loss_m, options.beta, options.rho_max, options.rho_form)
 
 
 class ConstantGate(AlignmentObjective):

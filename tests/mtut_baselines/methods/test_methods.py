@@ -28,6 +28,7 @@ SETTINGS = {
     "rho_per": "batch",
     "ssa_reduction": "mean",
     "ssa_padding": "mask",
+    "rho_form": "exp",
     "rho_max": 7.0,
 }
 BACKBONES = {"i3d": ("i3d", "i3d+ssa", "mtut"), "c3d": ("c3d", "c3d+ssa", "mtut-c3d")}
@@ -118,6 +119,7 @@ def test_mtut_reads_every_setting(name):
         ssa_reduction="mean",
         ssa_padding="mask",
         rho_max=7.0,
+        rho_form="exp",
         focal=True,
     )
 
@@ -147,6 +149,7 @@ CHANGES = {
     "rho_per": "clip",
     "ssa_reduction": "sum",
     "ssa_padding": "keep",
+    "rho_form": "saturating",
     "rho_max": 0.01,
 }
 

@@ -367,6 +367,20 @@ def test_focal_weight_is_equation_3():
     assert capped.tolist() == pytest.approx([*expected[:3], 10.0], rel=1e-6)
 
 
+def test_the_saturating_weight_stays_below_1_and_begins_with_the_same_slope():
+    gaps = torch.tensor([-1.0, 0.0, 1e-4, 0.5, 5.0, 500.0], dtype=torch.float64)
+    grown = focal_weight(gaps, torch.zeros_like(gaps), 2.0)
+    rho = focal_weight(gaps, torch.zeros_like(gaps), 2.0, form="saturating")
+    expected = [0.0, 0.0, *(1 - math.exp(-2 * gap) for gap in gaps[2:].tolist())]
+    assert rho.tolist() == pytest.approx(expected, rel=1e-11)
+    assert rho[:5].tolist() == pytest.approx((grown / (1 + grown))[:5].tolist(), rel=1e-11)
+    assert rho[2] == pytest.approx(float(grown[2]), rel=3e-4)
+    assert focal_weight(gaps, gaps * 0, 2.0, 0.4, "saturating").max() == 0.4
+    loss_m = torch.tensor([500.0], requires_grad=True)
+    focal_weight(loss_m, torch.zeros(1), 2.0, form="saturating").backward()
+    assert loss_m.grad.item() == 0.0
+
+
 def test_a_ceiling_keeps_gradients_finite_where_exp_overflows():
     loss_m = torch.tensor([200.0], requires_grad=True)
     rho = focal_weight(loss_m, torch.tensor([0.0]), 2.0, rho_max=5.0)

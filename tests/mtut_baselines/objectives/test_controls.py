@@ -76,23 +76,36 @@ def after(clip):
     return (clip + 1) % NUM_CLIPS
 
 
+def mean_entropy(output):
+    return sum(cross_entropy(output, i) for i in range(NUM_CLIPS)) / NUM_CLIPS
+
+
 TERMS = {
-    "mtut": lambda m, n, i: rho(cross_entropy(m, i), cross_entropy(n, i)) * distance(m, n, i, i),
+    "mtut": lambda m, n, i: rho(mean_entropy(m), mean_entropy(n)) * distance(m, n, i, i),
     "mtut-other-clip": lambda m, n, i: (
-        rho(cross_entropy(m, i), cross_entropy(n, after(i))) * distance(m, n, i, after(i))
+        rho(mean_entropy(m), mean_entropy(n)) * distance(m, n, i, after(i))
+    ),
+    "mtut-rho-inverted": lambda m, n, i: (
+        rho(mean_entropy(n), mean_entropy(m)) * distance(m, n, i, i)
+    ),
+    "mtut-rho-constant": lambda m, n, i: 0.7 * distance(m, n, i, i),
+    "mtut-rho-per-clip": lambda m, n, i: (
+        rho(cross_entropy(m, i), cross_entropy(n, i)) * distance(m, n, i, i)
     ),
     "mtut-rho-permuted": lambda m, n, i: (
         rho(cross_entropy(m, after(i)), cross_entropy(n, after(i))) * distance(m, n, i, i)
     ),
-    "mtut-rho-inverted": lambda m, n, i: (
-        rho(cross_entropy(n, i), cross_entropy(m, i)) * distance(m, n, i, i)
-    ),
-    "mtut-rho-constant": lambda m, n, i: 0.7 * distance(m, n, i, i),
 }
 
 
+@pytest.mark.parametrize("form", ["exp", "saturating"])
 @pytest.mark.parametrize("method", TERMS)
-def test_control_is_the_sum_written_out(method, outputs):
+def test_control_is_the_sum_written_out(method, form, outputs, monkeypatch):
+    if form == "saturating":
+        monkeypatch.setitem(SETTINGS, "rho_form", form)
+        # A share of the whole that a gap makes: rho / (1 + rho).
+        grown = rho
+        monkeypatch.setitem(globals(), "rho", lambda m, n: grown(m, n) / (1 + grown(m, n)))
     assert losses_of(method, outputs) == pytest.approx(
         expected(outputs, TERMS[method]), rel=CLOSE["rtol"]
     )
@@ -122,7 +135,7 @@ def test_controls_of_one_clip_are_their_own_partner(outputs):
     }
     losses = [
         METHODS[method].build_objective(SETTINGS)(single, LABELS_N[:1]).losses
-        for method in ("mtut", "mtut-other-clip", "mtut-rho-permuted")
+        for method in ("mtut", "mtut-other-clip", "mtut-rho-per-clip", "mtut-rho-permuted")
     ]
     for other in losses[1:]:
         for name in MODALITIES:

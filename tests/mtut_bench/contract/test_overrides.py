@@ -43,7 +43,7 @@ def test_every_field_is_settable_or_fixed_on_purpose():
         ("lambda=0", "lambda_", 0.0),
         ("gradient_clip=20", "gradient_clip", 20.0),
         ("rho_max=7.5", "rho_max", 7.5),
-        ("rho_per=batch", "rho_per", "batch"),
+        ("rho_per=clip", "rho_per", "clip"),
         ("resize=stretch-4:3", "resize", "stretch-4:3"),
         ("initialisation=scratch", "initialisation", "scratch"),
     ],
@@ -70,7 +70,9 @@ def test_every_setting_takes_a_value_of_its_kind(name):
     else:
         texts = ["300"] if kind is int else ["0.25"]
     for text in texts:
-        _, changes = apply(varied(PAPER, short_side=999), [f"{name}={text}"])
+        # mtut takes no divided batch with one rho per batch.
+        protocol = varied(PAPER, short_side=999)
+        _, _, changes = prescribe(METHODS["i3d"], protocol, [f"{name}={text}"])
         assert [str(value) for value in changes.values()] == [text]
         assert list(changes) == [name]
 
@@ -104,7 +106,7 @@ def test_what_is_no_setting_is_refused_with_all_names(text):
         ("plateau_factor=1.0", "a number below 1"),
         ("gradient_clip=-1", "a number or none"),
         ("rho_max=None", "a number or none"),
-        ("rho_per=frame", "clip or batch"),
+        ("rho_per=frame", "batch or clip"),
         ("flip=True", "swap or plain or none"),
     ],
 )
@@ -119,6 +121,19 @@ def test_a_crop_larger_than_its_frame_is_refused():
     with pytest.raises(UsageError, match="crop of 224 does not fit into a short side of 100"):
         apply(PAPER, ["short_side=100"])
     assert apply(PAPER, ["short_side=100", "crop=100"])[0].recipe.crop == 100
+
+
+def test_one_rho_per_batch_and_a_divided_batch_are_refused_where_rho_is_read():
+    for name in ("mtut", "mtut-rho-inverted"):
+        with pytest.raises(
+            UsageError, match=f"accumulation=2 with rho_per=batch: {name} "
+        ) as caught:
+            prescribe(METHODS[name], PAPER, ["accumulation=2"])
+        assert "rho_per=clip" in caught.value.cure
+        method, _, _ = prescribe(METHODS[name], PAPER, ["accumulation=2", "rho_per=clip"])
+        assert (method.recipe.accumulation, method.recipe.rho_per) == (2, "clip")
+    for name in ("i3d", "i3d+ssa", "mtut-rho-per-clip"):
+        assert prescribe(METHODS[name], PAPER, ["accumulation=2"])[0].recipe.accumulation == 2
 
 
 def test_a_setting_given_its_own_value_is_no_change():
@@ -163,7 +178,7 @@ def test_an_override_of_stage_two_shares_the_first_stages(make_request, setting)
     assert changed.stage_id("rgb") == plain.stage_id("rgb")
 
 
-@pytest.mark.parametrize("setting", ["momentum=0.5", "accumulation=2", "flip=none", "width=0.5"])
+@pytest.mark.parametrize("setting", ["momentum=0.5", "batch_size=2", "flip=none", "width=0.5"])
 def test_an_override_of_training_shares_no_first_stage(make_request, setting):
     assert plan(make_request, setting).stage_id("rgb") != plan(make_request).stage_id("rgb")
 

@@ -1,12 +1,13 @@
 from dataclasses import FrozenInstanceError, asdict, fields, replace
 
+import numpy as np
 import pytest
 import torch
 from planned import varied
 
 from mtut_baselines import METHODS
 from mtut_bench.contract.protocol import PROTOCOLS, Protocol
-from mtut_bench.contract.recipe import Recipe, scaled_lambda
+from mtut_bench.contract.recipe import Recipe, expected_ssa, lambda_for
 from mtut_bench.files import sha256_of_json
 from mtut_bench.loading.transforms import resized_size
 from mtut_bench.training.train_state import network_spec
@@ -37,7 +38,8 @@ PAPER = {
     "beta": 2.0,
     "target": "detach",
     "rho_grad": "detach",
-    "rho_per": "clip",
+    "rho_per": "batch",
+    "rho_form": "exp",
     "ssa_reduction": "sum",
     "ssa_padding": "keep",
     "rho_max": None,
@@ -46,6 +48,8 @@ PAPER = {
     "scaling": "unit",
     "depth_input": "replicate",
     "accumulation": 1,
+    "rate_schedule": "plateau",
+    "bn_statistics": "running",
     "stage_two": "continue",
     "train_on": "train",
 }
@@ -53,9 +57,12 @@ PAPER = {
 CHANGES_NO_NUMBER = {"summary", "tables", "seeds", "evaluation_batch", "networks"}
 OBJECTIVE = {
     "lambda_": "lambda",
-    **{n: n for n in ("beta", "target", "rho_grad", "rho_per", "rho_max")},
+    **{n: n for n in ("beta", "target", "rho_grad", "rho_per", "rho_form", "rho_max")},
     **{n: n for n in ("ssa_reduction", "ssa_padding", "rho_constant", "joint_seed")},
 }
+
+
+SHORT = ("study", "study-cpu", "demo")
 
 
 def another(value):
@@ -99,7 +106,7 @@ def test_trainval_differs_from_the_paper_in_its_training_side_and_tables_only():
     assert trainval.identity()["train_on"] == "train+val"
 
 
-# Of version 1, before a protocol could train on a validation split: a run keeps its name.
+# Of version 2: a run keeps its name.
 GOLDEN_IDENTITIES = {
     ("paper", "i3d"): "8374a1b660fc8074",
     ("paper", "c3d"): "e672e95685dcbabf",
@@ -126,21 +133,51 @@ def test_keys_are_names():
     assert {name: p.name for name, p in PROTOCOLS.items()} == {n: n for n in PROTOCOLS}
 
 
-def test_lambda_at_the_papers_geometry():
-    assert scaled_lambda(8 * 7 * 7) == 0.05
+def map_size(name, network):
+    """Return the blocks and channels of the map that a protocol's method aligns."""
+    recipe = PROTOCOLS[name].recipe_for(network)
+    spec = network_spec("rgb", 3, recipe)
+    with torch.device("meta"):
+        built = METHODS[network].build_network(spec)
+        clip = torch.zeros(1, 3, recipe.clip_length, recipe.crop, recipe.crop)
+        features = built(clip).features_NCTHW
+    return features[0, 0].numel(), features.shape[1]
 
 
-def test_lambda_grows_with_the_square_of_fewer_blocks():
-    assert scaled_lambda(196) == pytest.approx(0.2)
-    assert scaled_lambda(64) == pytest.approx(0.05 * 37.515625)
+@pytest.mark.parametrize("network", ["i3d", "c3d"])
+@pytest.mark.parametrize("name", SHORT)
+def test_lambda_of_a_short_protocol_is_for_the_map_of_its_network(name, network):
+    lambda_ = PROTOCOLS[name].recipe_for(network).lambda_
+    assert lambda_ * expected_ssa(*map_size(name, network)) == pytest.approx(6.0)
 
 
-@pytest.mark.parametrize(("name", "share"), [("demo", 1), ("study", 1), ("study-cpu", 1 / 512)])
-def test_lambda_of_a_small_protocol_fits_its_map(name, share):
-    protocol = PROTOCOLS[name].recipe
-    blocks = -(-protocol.clip_length // 8) * (-(-protocol.crop // 32)) ** 2
-    # What was tried is the rule's value to three digits.
-    assert protocol.lambda_ == pytest.approx(scaled_lambda(blocks) * share, rel=1e-3)
+@pytest.mark.parametrize("network", ["i3d", "c3d"])
+def test_lambda_is_printed_at_the_papers_geometry(network):
+    for name in PROTOCOLS.keys() - {*SHORT}:
+        assert PROTOCOLS[name].recipe_for(network).lambda_ == 0.05
+        assert map_size(name, network) == {"i3d": (392, 1024), "c3d": (64, 512)}[network]
+
+
+def test_the_distance_of_independent_features_is_what_the_rule_says():
+    # Without what trained maps differ in beyond chance; 400 pairs: 2 % is three standard errors.
+    rng, (blocks, channels) = np.random.default_rng(0), (16, 32)
+    found = [
+        ((np.corrcoef(a) - np.corrcoef(b)) ** 2).sum()
+        for a, b in rng.standard_normal((400, 2, blocks, channels))
+    ]
+    chance = blocks * (blocks - 1) * 2 / (channels - 1)
+    assert np.mean(found) == pytest.approx(chance, rel=0.02)
+    assert expected_ssa(blocks, channels) == pytest.approx(chance + blocks * (blocks - 1) * 0.026)
+    # As reading.md has it for the paper's map.
+    assert pytest.approx(15, rel=0.01) == 0.05 * 392 * 391 * 2 / 1023
+    assert lambda_for(0.6, 392, 1024) == pytest.approx(0.6 / expected_ssa(392, 1024))
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_short_protocols_lower_the_rate_once_and_late(name):
+    for network in ("i3d", "c3d"):
+        recipe = PROTOCOLS[name].recipe_for(network)
+        assert (recipe.rate_schedule, recipe.rho_per) == ("late", "batch")
 
 
 @pytest.mark.parametrize("name", ["study", "study-cpu"])
@@ -199,20 +236,6 @@ def test_c3d_has_a_geometry_of_its_own_in_the_demo():
     protocol = PROTOCOLS["demo"].recipe_for("c3d")
     assert resized_size(240, 320, protocol) == (72, 96)
     assert (protocol.clip_length, protocol.crop, protocol.learning_rate) == (32, 64, 3e-3)
-    # pool5 is 2 x 2 x 2 = 8 blocks instead of 64: (64 / 8)^2 = 64 times the paper's 0.05.
-    assert protocol.lambda_ == pytest.approx(3.2)
-
-
-@pytest.mark.parametrize("name", PROTOCOLS)
-def test_the_map_of_c3d_has_the_blocks_that_lambda_is_made_for(name):
-    protocol = PROTOCOLS[name].recipe_for("c3d")
-    spec = network_spec("rgb", 3, replace(protocol, width=1 / 64))
-    with torch.device("meta"):
-        network = METHODS["c3d"].build_network(spec)
-        clip = torch.zeros(1, 3, protocol.clip_length, protocol.crop, protocol.crop)
-    blocks = network(clip).features_NCTHW[0, 0].numel()
-    assert blocks == {"demo": 8, "study": 32, "study-cpu": 8}.get(name, 64)
-    assert protocol.lambda_ == scaled_lambda(blocks, paper_blocks=64)
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

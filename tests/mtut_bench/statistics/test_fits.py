@@ -18,11 +18,13 @@ BAD = {"accuracy": 0.4, "cross_entropy": 33.0, "num_named": 2}
 def add(tmp_path):
     """Write a run whose rgb network fits its training clips so; its depth network is not known."""
 
-    def make(running=GOOD, recomputed=BAD, kind=None, **options):
+    def make(running=GOOD, recomputed=BAD, start=None, **options):
         folder = add_run(tmp_path / "runs", **options)
         path = folder / "manifest.json"
         manifest = json.loads(path.read_text())
         found = {"training_mode": TRAINING, "running": running, "recomputed": recomputed}
+        if start:
+            found["stage_two_start"] = start
         manifest["training"] = {"rgb": found}
         path.write_text(json.dumps(manifest))
         return folder
@@ -50,6 +52,19 @@ def test_a_good_fit_is_told_and_a_bad_one_is_warned_of(add, tmp_path):
     assert warning.startswith("Warning: ")
     assert "on rgb (1 of 2 runs): evaluation mode" in warning
     assert "rgb 67.5%, cross-entropy 16.6" in line
+
+
+def test_where_stage_two_began_is_told_of_methods_that_align(add, tmp_path):
+    add(start={"ssa": 8.0, "w": 4.0, "rho_mean": 0.5})
+    add(start={"ssa": 12.0, "w": 6.0, "rho_mean": 0.5}, seed=1)
+    rows = result_rows(find_runs(tmp_path / "runs").runs)
+    assert {json.loads(row["fit"])["start"]["w"] for row in rows if row["fit"] != NO_FIT} == {4, 6}
+    _, line = fit_notes(rows)
+    assert "rgb S 10, w 5" in line
+    # An objective of a user's own that logs neither.
+    add(start={"cross_entropy": 1.0}, seed=2)
+    _, line = fit_notes(result_rows(find_runs(tmp_path / "runs").runs))
+    assert "rgb S 10, w 5" in line
 
 
 def test_runs_of_earlier_releases_have_nothing_to_tell(tmp_path):

@@ -183,7 +183,7 @@ class Flat(nn.Module):
 
 def test_saturated_loss_lowers_the_rate_after_the_patience_to_the_floor(bench):
     bench.methods = {"i3d": replace(bench.methods["i3d"], build_network=Flat)}
-    recipe = replace(bench.recipe, epochs_alone=21, learning_rate=1e-2)
+    recipe = replace(bench.recipe, rate_schedule="plateau", epochs_alone=21)
     _, log = bench.alone(("rgb",), recipe=recipe)
     rates = [entry["learning_rate"] for entry in log]
     # Epoch 0 sets the mark; the sixth epoch without 1 % less lowers the rate for the next one.
@@ -192,7 +192,7 @@ def test_saturated_loss_lowers_the_rate_after_the_patience_to_the_floor(bench):
 
 
 def test_each_network_has_its_own_rate(bench):
-    recipe = replace(bench.recipe, epochs_alone=8)
+    recipe = replace(bench.recipe, rate_schedule="plateau", epochs_alone=8)
     learners = bench.learners(("rgb", "depth"), recipe=recipe)
 
     def losses(outputs, labels, valid):
@@ -211,7 +211,7 @@ def test_each_network_has_its_own_rate(bench):
 
 def test_the_rate_is_frozen_in_stage_two(bench):
     bench.methods = {m: replace(x, build_network=Flat) for m, x in bench.methods.items()}
-    recipe = replace(bench.recipe, epochs_alone=7, epochs_joint=9)
+    recipe = replace(bench.recipe, rate_schedule="plateau", epochs_alone=7, epochs_joint=9)
     learners, _ = bench.alone(("rgb",), recipe=recipe)
     log = bench.joint(learners, "i3d", recipe=recipe)
     np.testing.assert_allclose([entry["learning_rate"] for entry in log], [1e-3] * 9)
@@ -219,7 +219,7 @@ def test_the_rate_is_frozen_in_stage_two(bench):
 
 def test_the_plateau_rule_survives_an_interruption(bench):
     bench.methods = {"i3d": replace(bench.methods["i3d"], build_network=Flat)}
-    recipe = replace(bench.recipe, epochs_alone=9)
+    recipe = replace(bench.recipe, rate_schedule="plateau", epochs_alone=9)
     with pytest.raises(Interrupted):
         bench.alone(("rgb",), recipe=recipe, progress=stop_after(4))
     _, log = bench.alone(("rgb",), recipe=recipe)
@@ -385,7 +385,9 @@ ORDER_RTOL = 1e-5
 @pytest.mark.parametrize(("batch_size", "parts"), [(8, 2), (8, 3), (5, 2), (5, 4), (3, 99)])
 def test_a_divided_batch_has_the_gradient_of_the_undivided_one(bench, batch_size, parts):
     bench.methods = {m: replace(x, build_network=NoNorm) for m, x in bench.methods.items()}
-    undivided = replace(bench.recipe, batch_size=batch_size, epochs_alone=1, epochs_joint=1)
+    undivided = replace(
+        bench.recipe, batch_size=batch_size, epochs_alone=1, epochs_joint=1, rho_per="clip"
+    )
     found, logs = [], []
     for name, recipe in (("a", undivided), ("b", replace(undivided, accumulation=parts))):
         learners, log = bench.alone(("rgb", "depth"), f"{name}1", recipe=recipe)
