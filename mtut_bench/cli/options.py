@@ -15,6 +15,7 @@ class Size(StrEnum):
     """Sizes of a synthetic twin."""
 
     TINY = "tiny"
+    DEMO = "demo"
     MINI = "mini"
     FULL = "full"
 

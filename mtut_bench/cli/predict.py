@@ -36,7 +36,7 @@ def predict(
         str,
         typer.Option(
             "--run",
-            help="Folder, or first digits; see `list runs`.",
+            help="Folder, first digits, or a method that has one run; see `list runs`.",
             autocompletion=completing.runs,
         ),
     ],
@@ -52,6 +52,12 @@ def predict(
     as_json: Annotated[
         bool, typer.Option("--json", help="One line of JSON per clip or window.")
     ] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--picture", help="Also draw a PNG: moments of each clip or window, and its class."
+        ),
+    ] = None,
     top: Annotated[int, typer.Option("--top", min=0, help="How many classes; 0: all of them.")] = 5,
     frames: Annotated[
         str, typer.Option("--frames", help="A:B, half open, such as 50:130; of videos from 0.")
@@ -114,7 +120,7 @@ def predict(
         any_kind=any_kind,
     )
     work = Work(trained, open_predictor(trained, chosen, place), wanted, windowing, top)
-    predict_all(videos, work, as_json=as_json)
+    predict_all(videos, work, as_json=as_json, picture=picture)
 
 
 def _modality(run: "TrainedRun", text: str) -> str:

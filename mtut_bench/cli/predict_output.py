@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Work", "predict_all"]
 
+_PICTURE_ROWS = 40
 _NEW_COPY = "Copy or record it again, or leave it out."
 
 
@@ -75,8 +76,16 @@ class Work:
         ]
 
 
-def predict_all(videos: Sequence[Path], work: Work, *, as_json: bool) -> None:
+def predict_all(
+    videos: Sequence[Path], work: Work, *, as_json: bool, picture: Path | None = None
+) -> None:
     """Predict each recording; one that fails does not stop the others.
+
+    Args:
+        videos: recordings.
+        work: what is done with each.
+        as_json: a line of JSON per verdict instead of tables.
+        picture: PNG to draw, one row per verdict; None: none.
 
     Raises:
         typer.Exit: some failed; the code is that of the gravest.
@@ -85,11 +94,11 @@ def predict_all(videos: Sequence[Path], work: Work, *, as_json: bool) -> None:
     aside = Reporter(Console(stderr=True))
     for text in work.remarks():
         aside.line(text)
-    code = 0
+    code, shown = 0, _Shown() if picture else None
     try:
         for path in videos:
             try:
-                (_print_lines if as_json else _print_table)(path, work, aside)
+                (_print_lines if as_json else _print_table)(path, work, aside, shown)
             except MtutBenchError as error:
                 show_error(_curable(error))
                 code = max(code, error.exit_code)
@@ -97,6 +106,8 @@ def predict_all(videos: Sequence[Path], work: Work, *, as_json: bool) -> None:
         # `| head` has seen enough. What Python still wants to write at its end goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
+    if shown and picture:
+        shown.draw(picture, aside)
     if code:
         raise typer.Exit(code)
 
@@ -108,7 +119,36 @@ def _curable(error: MtutBenchError) -> MtutBenchError:
     return MtutBenchError(error.what, _NEW_COPY if error.cure == COPY_CURE else error.cure)
 
 
-def _verdicts(path: Path, work: Work, aside: Reporter) -> Iterator["Verdict"]:
+class _Shown:
+    """Rows of a picture, one per verdict, as they are made."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[tuple[str, ...], dict[str, Any]]] = []
+        self.total = 0
+
+    def add(self, path: Path, work: Work, verdict: "Verdict") -> None:
+        self.total += 1
+        if len(self.rows) < _PICTURE_ROWS:
+            label = verdict.ranking()[0]
+            lines = (
+                f"{work.run.classes[label]}, {verdict.probabilities_K[label]:.0%}",
+                _shown(Path(path.name)),
+                f"frames {verdict.first} to {verdict.stop - 1}",
+            )
+            self.rows.append((lines, {work.wanted.modality: verdict.shown_THWC}))
+
+    def draw(self, path: Path, aside: Reporter) -> None:
+        from mtut_bench.store.inspect import draw_sheet
+
+        if self.rows:
+            draw_sheet(self.rows, path)
+            first = f", the first {len(self.rows)} of {self.total} windows" * (
+                self.total > len(self.rows)
+            )
+            aside.line(f"wrote {path}{first}")
+
+
+def _verdicts(path: Path, work: Work, aside: Reporter, shown: _Shown | None) -> Iterator["Verdict"]:
     """Yield the verdicts on a recording; remarks on it go to the side."""
     from mtut_preprocess.derive.stream import stream_frames
 
@@ -121,11 +161,13 @@ def _verdicts(path: Path, work: Work, aside: Reporter) -> Iterator["Verdict"]:
         if verdict.num_frames < shortest:
             frames = f"{verdict.num_frames} frame{'' if verdict.num_frames == 1 else 's'}"
             say(f"{frames}: the network pads to {shortest}, as in the test")
+        if shown:
+            shown.add(path, work, verdict)
         yield verdict
 
 
-def _print_lines(path: Path, work: Work, aside: Reporter) -> None:
-    for verdict in _verdicts(path, work, aside):
+def _print_lines(path: Path, work: Work, aside: Reporter, shown: _Shown | None) -> None:
+    for verdict in _verdicts(path, work, aside, shown):
         # ASCII, so that a name in any encoding is a valid line.
         print(json.dumps(_record(path, work, verdict)), flush=True)
 
@@ -174,12 +216,14 @@ class _Watch:
             self.fault = error
 
 
-def _print_table(path: Path, work: Work, aside: Reporter) -> None:
+def _print_table(path: Path, work: Work, aside: Reporter, shown: _Shown | None) -> None:
     from mtut_bench.inference.recordings import merge_verdicts
 
     watch, name = _Watch(), _shown(path)
     with aside.console.status(escape(name)) as status:
-        segments = list(merge_verdicts(watch.watch(_verdicts(path, work, aside), status, name)))
+        segments = list(
+            merge_verdicts(watch.watch(_verdicts(path, work, aside, shown), status, name))
+        )
     if watch.first and watch.first.is_window:
         _print_timeline(name, work, segments)
     elif watch.first:

@@ -54,6 +54,16 @@ def prepare(
         Path | None, typer.Option("--raft-weights", help="Weights of torchvision's RAFT.")
     ] = None,
     device: Annotated[str, typer.Option("--device", help="Of RAFT: auto, cpu, cuda.")] = "auto",
+    short_side: Annotated[
+        int,
+        typer.Option(
+            "--short-side",
+            min=16,
+            max=256,
+            help="Store frames at most this high (or wide): less disk, quicker training of short"
+            " protocols; such a store fills no published cell.",
+        ),
+    ] = 256,
     limit: Annotated[
         int | None, typer.Option("--limit", help="So many clips, spread over the dataset.")
     ] = None,
@@ -100,7 +110,10 @@ def prepare(
     folder = raw_folder(data, raw, chosen, size, table)
     opened = open_raw(chosen, folder, colour, table, store)
     survey = survey_dataset(
-        opened, selection, FlowChoice(flow.value if flow else None, raft_weights, device)
+        opened,
+        selection,
+        FlowChoice(flow.value if flow else None, raft_weights, device),
+        short_side,
     )
     for text in describe_survey(survey, path):
         reporter.line(text)

@@ -34,6 +34,9 @@ __all__ = [
 ]
 
 
+_NUM_SHOWN = 8
+
+
 @dataclass(frozen=True)
 class Windowing:
     """How recordings are cut; lengths in frames.
@@ -58,6 +61,7 @@ class Verdict(NamedTuple):
         num_frames: that the network saw.
         probabilities_K: float32 (K,), sum 1.
         is_window: whether it is a part of a longer recording.
+        shown_THWC: eight of its frames, or all of fewer, evenly spread; as a store keeps them.
     """
 
     first: int
@@ -67,6 +71,7 @@ class Verdict(NamedTuple):
     num_frames: int
     probabilities_K: NDArray[np.float32]
     is_window: bool
+    shown_THWC: NDArray[np.uint8]
 
     def ranking(self) -> list[int]:
         """Return the classes, the most probable first; of equal ones the first first."""
@@ -161,7 +166,14 @@ class Predictor:
                 num_frames=len(window),
                 probabilities_K=self.probabilities(frames_THWC),
                 is_window=is_window,
+                shown_THWC=frames_THWC[_spread(len(window))],
             )
+
+
+def _spread(num_frames: int) -> NDArray[np.int64]:
+    """Return the indices of the frames that are shown."""
+    count = min(_NUM_SHOWN, num_frames)
+    return np.linspace(0, num_frames - 1, count).round().astype(np.int64)
 
 
 def open_predictor(run: TrainedRun, modality: str, device: torch.device) -> Predictor:

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -112,8 +113,8 @@ def find_run(text: StrPath, runs: StrPath) -> Path:
     """Return the folder of a run.
 
     Args:
-        text: a folder with a manifest, '<store>/<id>' as `list runs` prints it, or the first digits
-            of a run's id.
+        text: a folder with a manifest, '<store>/<id>' as `list runs` prints it, the first digits
+            of a run's id, or the name of a method that has one run.
         runs: root folder of runs.
 
     Raises:
@@ -132,17 +133,30 @@ def find_run(text: StrPath, runs: StrPath) -> Path:
         raise UsageError(f"there is no folder of runs {runs}", "Name it with --runs.")
     found = sorted(path.parent for path in runs.glob(f"*/{text}*/manifest.json")) if text else []
     found = [path for path in found if path.parent.name != "stages"]
+    how = "begin with" if found else "are of method"
+    found = found or _runs_of_method(text, runs)
     if len(found) == 1:
         return found[0]
     if found:
         raise UsageError(
-            f"{len(found)} runs in {runs} begin with {text!r}",
+            f"{len(found)} runs in {runs} {how} {text!r}",
             f"Choose one of: {', '.join(path.name for path in found)}.",
         )
     raise UsageError(
         f"there is no finished run {text!r} in {runs}",
         "See `mtut-bench list runs`, or name another folder with --runs.",
     )
+
+
+def _runs_of_method(name: str, runs: Path) -> list[Path]:
+    """Return the folders of a method's runs; one that cannot be read is not found by its method."""
+    found = []
+    for path in sorted(runs.glob("*/*/manifest.json")):
+        if path.parent.parent.name != "stages":
+            with suppress(RunError):
+                if read_record(path).method.name == name:
+                    found.append(path.parent)
+    return found
 
 
 def open_run(

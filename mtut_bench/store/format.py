@@ -135,12 +135,18 @@ class StorePlan:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def stored_size(height: int, width: int) -> tuple[int, int]:
-    """Return the (height, width) that frames are stored at: native, or short side 256 if larger."""
+def stored_size(height: int, width: int, largest: int = MAX_SHORT_SIDE_PX) -> tuple[int, int]:
+    """Return the (height, width) that frames are stored at.
+
+    Args:
+        height: as recorded, pixels.
+        width: as recorded, pixels.
+        largest: short side of the store where the recorded one is above it.
+    """
     short = min(height, width)
-    if short <= MAX_SHORT_SIDE_PX:
+    if short <= largest:
         return height, width
-    return round(height * MAX_SHORT_SIDE_PX / short), round(width * MAX_SHORT_SIDE_PX / short)
+    return round(height * largest / short), round(width * largest / short)
 
 
 def layout_clips(num_frames: Sequence[int]) -> Layout:

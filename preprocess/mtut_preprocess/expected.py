@@ -43,12 +43,12 @@ def expected_store(
     if recorded:
         return recorded
     # Here, because what draws takes a while to import.
-    from mtut_preprocess.synthetic import SIZES, TWINS, Settings, check_size
+    from mtut_preprocess.synthetic import TWINS, Settings, check_size
 
     if dataset not in TWINS:
         return None
     twin = TWINS[dataset]
-    chosen = size or (SIZES[0] if twin.is_fixture else SIZES[-1])
+    chosen = size or twin.sizes[-1]
     check_size(dataset, chosen)
     clips = twin.clips(Settings(dataset, chosen, seed=0, whole=False))
     # A twin says who is which person.
@@ -62,6 +62,10 @@ def expected_store(
             ClipRow(clip.clip_id, clip.person, clip.label, clip.repetition, clip.split, 0)
             for clip in clips
         ),
+        # A fixture has clips of some classes alone.
+        num_classes=original.num_classes
+        if twin.is_fixture
+        else len({clip.label for clip in clips}),
         counts=f"the {len(clips):,} clips that the generator draws at size {chosen}, seed 0",
     )
 

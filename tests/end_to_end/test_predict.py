@@ -147,6 +147,36 @@ def test_the_raw_file_of_a_test_clip_gives_the_saved_probabilities(
         assert (line["modality"], line["window"]) == (modality, False)
 
 
+@pytest.mark.parametrize("modality", ["rgb", "depth", "flow"])
+def test_a_picture_shows_what_was_named(trained, predict, tmp_path, modality):
+    run, path = trained("viva-synthetic"), tmp_path / "seen.png"
+    files = [run.file("depth" if modality == "depth" else "rgb", number) for number in range(2)]
+    at = ("--run", run.folder, "--modality", modality, "--picture", path)
+    assert "seen.png" in predict(*files, *at).err
+    picture = cv2.imread(str(path))
+    # A head, and a row for each recording: eight pictures of it.
+    height, width = picture.shape[:2]
+    one = tmp_path / "one.png"
+    predict(files[0], "--run", run.folder, "--modality", modality, "--picture", one)
+    first = cv2.imread(str(one))
+    assert first.shape[1] == width
+    assert (height - first.shape[0]) > 60
+    np.testing.assert_array_equal(picture[: first.shape[0]], first)
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
+
+
+def test_a_picture_of_a_long_recording_shows_its_windows(trained, predict, tmp_path):
+    run, path = trained("viva-synthetic"), tmp_path / "seen.png"
+    heights = []
+    for window in ("8", "16"):
+        at = ("--run", run.folder, "--modality", "rgb", "--window", window, "--stride", 8, "--json")
+        found = lines(predict(run.file(), *at, "--picture", path))
+        heights.append((len(found), cv2.imread(str(path)).shape[0]))
+    (many, tall), (few, low) = heights
+    assert many > few
+    assert (tall - low) % (many - few) == 0
+
+
 @pytest.mark.parametrize("suffix", ["avi", "mkv"])
 def test_own_recordings_without_fps_in_the_table_give_the_saved_probabilities(
     tiny_methods, tiny_protocol, predict, tmp_path, monkeypatch, suffix

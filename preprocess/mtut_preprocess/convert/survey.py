@@ -12,7 +12,7 @@ from mtut_bench.contract.types import num_channels, sort_modalities
 from mtut_bench.errors import ClipError, DatasetError, StoreError, UsageError
 from mtut_bench.files import StrPath, canonical_json
 from mtut_bench.store.attributes import StoreFacts
-from mtut_bench.store.format import Geometry, StorePlan, stored_size
+from mtut_bench.store.format import MAX_SHORT_SIDE_PX, Geometry, StorePlan, stored_size
 from mtut_bench.store.reader import StoreReader
 from mtut_bench.store.writer import StoreWriter
 from mtut_preprocess.datasets.adapter import DatasetFacts, RawClip, RawDataset
@@ -133,6 +133,7 @@ class Survey:
         clips: in the order of the store.
         missing: how many files are not there, the first of them, and how many clips lack some.
         flow: optical flow to derive; None: none.
+        short_side: largest short side of the stored frames, pixels.
     """
 
     root: Path
@@ -140,6 +141,7 @@ class Survey:
     clips: tuple[RawClip, ...]
     missing: Missing
     flow: FlowAlgorithm | None
+    short_side: int = MAX_SHORT_SIDE_PX
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -162,12 +164,14 @@ class Survey:
             ClipError: no file is readable.
         """
         self._check_files()
-        height, width = stored_size(*_first_sizes(self.clips))
+        native = _first_sizes(self.clips)
+        height, width = stored_size(*native, self.short_side)
         return StorePlan(
             rows=tuple(clip.row for clip in self.clips),
             sources=tuple(canonical_json(dict(clip.origin)) for clip in self.clips),
             geometry=Geometry(self.modalities, height, width),
-            facts=self._store_facts(),
+            # Of smaller frames than others are published for, no number may stand beside theirs.
+            facts=self._store_facts(whole=(height, width) == stored_size(*native)),
         )
 
     def _check_files(self) -> None:
@@ -183,12 +187,12 @@ class Survey:
                     + (_OTHER_COLOUR if self.facts.colour == "sk_color" else ""),
                 )
 
-    def _store_facts(self) -> StoreFacts:
+    def _store_facts(self, *, whole: bool) -> StoreFacts:
         facts = self.facts
         return StoreFacts(
             dataset=facts.dataset,
             origin=facts.origin,
-            complete=len(self.clips) == facts.expected_clips,
+            complete=whole and len(self.clips) == facts.expected_clips,
             expected_clips=facts.expected_clips,
             classes=facts.class_names,
             mirror=facts.mirror,
@@ -209,6 +213,7 @@ def survey_dataset(
     dataset: RawDataset,
     selection: Selection | None = None,
     flow: FlowChoice | None = None,
+    short_side: int = MAX_SHORT_SIDE_PX,
 ) -> Survey:
     """Return what is there; decodes nothing.
 
@@ -216,6 +221,7 @@ def survey_dataset(
         dataset: adapter of the raw folder.
         selection: which clips; None: all.
         flow: optical flow to derive; None: the dataset's default.
+        short_side: largest short side of the stored frames, pixels.
 
     Raises:
         DatasetError: the folder or one of its tables is missing or malformed.
@@ -240,7 +246,7 @@ def survey_dataset(
     if len(clips) < len(found):
         part = f"a part: {len(clips):,} of the {len(found):,} clips that are there"
         facts = replace(facts, notes=(part, *(f"of all clips: {note}" for note in facts.notes)))
-    return Survey(dataset.root, facts, clips, Missing.among(clips), algorithm)
+    return Survey(dataset.root, facts, clips, Missing.among(clips), algorithm, short_side)
 
 
 def _first_sizes(clips: Sequence[RawClip]) -> tuple[int, int]:

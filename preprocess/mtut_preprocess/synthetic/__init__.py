@@ -33,6 +33,7 @@ TWINS: dict[str, Twin] = {
         files=viva.files,
         write_clip=viva.write_clip,
         write_index=viva.write_index,
+        sizes=SIZES,
     ),
     "nvgesture-synthetic": Twin(
         name="nvgesture-synthetic",
@@ -51,6 +52,7 @@ TWINS: dict[str, Twin] = {
         files=egogesture.files,
         write_clip=egogesture.write_clip,
         write_index=egogesture.write_index,
+        sizes=("tiny",),
         is_fixture=True,
     ),
 }
@@ -61,19 +63,21 @@ def check_size(twin: str, size: Size) -> None:
 
     Args:
         twin: key of ``TWINS``.
-        size: 'tiny', 'mini' or 'full'.
+        size: one of :data:`SIZES`.
 
     Raises:
-        UsageError: no such twin or size, or the twin is a layout fixture, which is tiny.
+        UsageError: no such twin, or it has no such size.
     """
     if twin not in TWINS:
         raise UsageError(f"there is no twin {twin!r}", f"Choose one of {', '.join(TWINS)}.")
     if size not in SIZES:
         raise UsageError(f"there is no size {size!r}", f"Choose one of {', '.join(SIZES)}.")
-    if TWINS[twin].is_fixture and size != "tiny":
+    found = TWINS[twin]
+    if size not in found.sizes:
+        why = ": it is a layout fixture, nothing can be measured on it" if found.is_fixture else ""
         raise UsageError(
-            f"{twin} has no size {size!r}: it is a layout fixture, nothing can be measured on it",
-            "Take --size tiny, or another twin.",
+            f"{twin} has no size {size!r}{why}",
+            f"Take --size {' or '.join(found.sizes)}, or another twin.",
         )
 
 
@@ -93,8 +97,7 @@ def generate(
     Args:
         twin: key of ``TWINS``.
         raw: folder, empty or of the same settings.
-        size: 'tiny', 'mini' or 'full' (as many clips as the real dataset); a layout fixture is
-            tiny.
+        size: one that the twin has; 'full' has as many clips as the real dataset.
         seed: another seed gives other persons and clips.
         whole: nvgesture-synthetic writes idle time around the gesture, as the real recordings
             have it; viva-synthetic has none.

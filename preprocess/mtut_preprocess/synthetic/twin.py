@@ -19,8 +19,9 @@ GENERATOR_VERSION = 3
 FPS = 30
 """Frames per second of every generated stream, in the header and in the logs."""
 
-Size = Literal["tiny", "mini", "full"]
-SIZES: tuple[Size, ...] = ("tiny", "mini", "full")
+Size = Literal["tiny", "demo", "mini", "full"]
+SIZES: tuple[Size, ...] = ("tiny", "demo", "mini", "full")
+"""From few clips to all; 'demo' is all clips of a few classes."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class Twin:
         files: every file of one clip below the raw folder.
         write_clip: write these files, each under a temporary name until it is complete.
         write_index: write lists and tables below the raw folder.
-        is_fixture: shows the layout alone, in one size, 'tiny': nothing can be measured on it.
+        sizes: that it has.
+        is_fixture: shows the layout alone: nothing can be measured on it.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Twin:
     files: Callable[[Path, Clip], tuple[Path, ...]]
     write_clip: Callable[[Path, Clip, Settings], None]
     write_index: Callable[[Path, list[Clip], Settings], None]
+    sizes: tuple[Size, ...] = ("tiny", "mini", "full")
     is_fixture: bool = False
 
 

@@ -7,6 +7,7 @@ and gestures with the left one.
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -27,13 +28,16 @@ from mtut_preprocess.synthetic.hand import capsules
 from mtut_preprocess.synthetic.motion import Stage, draw_take, perform
 from mtut_preprocess.synthetic.person import Person, Spread, albedo, draw_person, seated
 from mtut_preprocess.synthetic.scene import draw_noise, draw_scene
-from mtut_preprocess.synthetic.twin import FPS, Clip, Settings, keyed_rng
+from mtut_preprocess.synthetic.twin import FPS, Clip, Settings, Size, keyed_rng
 from mtut_preprocess.synthetic.video import depth_planes, full_planes, mjpeg, write_text
 
 __all__ = ["EXPECTED_CLIPS", "GESTURE_IDS", "clips", "files", "write_clip", "write_index"]
 
 GESTURE_IDS = (1, 2, 3, 4, 6, 7, 8, 13, 14, 15, 16, 21, 23, 27, 28, 29, 30, 31, 32)
 EXPECTED_CLIPS = 885
+_DEMO_GESTURES = (1, 2, 3, 4, 21)
+"""Four swipes and a tap: what a narrow network learns within minutes, of clips that are not easier
+than the others."""
 _NUM_PERSONS = 8
 _NUM_REPETITIONS = 3
 _FOLDER = Path("LISA_HG_Data", "dynamic_gestures", "data")
@@ -51,7 +55,8 @@ def clips(settings: Settings) -> list[Clip]:
 
     Args:
         settings: full has 8 persons, two seats and three takes less the 27 that the seed drops
-            (885); mini 8 persons with one clip per class (152); tiny 2 persons with one (38).
+            (885); demo those of five classes (233 to 240); mini 8 persons with one clip per class
+            (152); tiny 2 persons with one (38).
 
     Returns:
         Clips whose id is the stem of the file name.
@@ -62,10 +67,15 @@ def clips(settings: Settings) -> list[Clip]:
         for label in range(len(GESTURE_IDS))
         for repetition in range(1, _NUM_REPETITIONS + 1)
     ]
-    if settings.size == "full":
+    if settings.size in ("full", "demo"):
         rng = keyed_rng(settings.twin, settings.seed, "missing clips")
         missing = set(rng.permutation(len(grid))[: len(grid) - EXPECTED_CLIPS].tolist())
-        return [clip for index, clip in enumerate(grid) if index not in missing]
+        labels = {gesture: label for label, gesture in enumerate(_gestures(settings.size))}
+        return [
+            replace(clip, label=labels[GESTURE_IDS[clip.label]])
+            for index, clip in enumerate(grid)
+            if index not in missing and GESTURE_IDS[clip.label] in labels
+        ]
     num_persons = 2 if settings.size == "tiny" else _NUM_PERSONS
     return [
         clip
@@ -75,6 +85,11 @@ def clips(settings: Settings) -> list[Clip]:
         and int(clip.person) <= num_persons
         and int(clip.user) % 2 == (int(clip.person) + clip.label) % 2
     ]
+
+
+def _gestures(size: Size) -> tuple[int, ...]:
+    """Return the gesture ids of a size's classes, in the order of their labels."""
+    return _DEMO_GESTURES if size == "demo" else GESTURE_IDS
 
 
 def _clip(user: int, label: int, repetition: int) -> Clip:
@@ -126,7 +141,7 @@ def _frames(clip: Clip, settings: Settings) -> Iterator[tuple[np.ndarray, np.nda
     rng = keyed_rng(*key, "clip", clip.clip_id)
     num_frames = _num_frames(rng, person)
     pose = perform(
-        VIVA[clip.label],
+        VIVA[GESTURE_IDS.index(_gestures(settings.size)[clip.label])],
         person,
         take=draw_take(rng, person),
         stage=_STAGE,
@@ -181,18 +196,23 @@ def write_index(raw: StrPath, planned: list[Clip], settings: Settings) -> None:
 
     Args:
         raw: folder beside whose ``LISA_HG_Data`` the table stands.
-        planned: not read; the table describes the full grid for every size.
-        settings: not read.
+        planned: not read; the table describes the full grid of a size's classes.
+        settings: the size is read.
     """
     raw = Path(raw)
+    gestures = _gestures(settings.size)
+    labels = [GESTURE_IDS.index(gesture) for gesture in gestures]
     users = range(1, 2 * _NUM_PERSONS + 1)
     table = {
         "pattern": r"^(?P<user>\d+)_(?P<gesture>\d+)_(?P<repetition>\d+)\.avi$",
-        "gesture_ids": [f"{gesture:02d}" for gesture in GESTURE_IDS],
+        "gesture_ids": [f"{gesture:02d}" for gesture in gestures],
         "aliases": {},
-        "class_names": [gesture.name for gesture in VIVA],
+        "class_names": [VIVA[label].name for label in labels],
         "persons": {f"{user:02d}": str((user + 1) // 2) for user in users},
-        "mirror": list(VIVA_MIRROR),
+        "mirror": [
+            labels.index(VIVA_MIRROR[label]) if VIVA_MIRROR[label] in labels else -1
+            for label in labels
+        ],
         "expected_clips": EXPECTED_CLIPS,
     }
     write_text(raw / "viva.json", json.dumps(table, indent=2) + "\n")

@@ -41,7 +41,9 @@ def blank(count):
 def verdict(label, start, probability=0.6, classes=3):
     scores = np.full(classes, (1 - probability) / (classes - 1), np.float32)
     scores[label] = probability
-    return Verdict(start, start + 8, float(start), start + 8.0, 8, scores, True)
+    return Verdict(
+        start, start + 8, float(start), start + 8.0, 8, scores, True, np.zeros((0, 2, 2, 3))
+    )
 
 
 # The numbers of the test

@@ -137,6 +137,19 @@ def test_a_beginning_of_several_runs_is_refused(tmp_path):
         find_run("abc", tmp_path)
 
 
+def test_the_only_run_of_a_method_is_found_by_its_name(do):
+    plan, _ = do("mtut")
+    do("i3d")
+    assert find_run("mtut", plan.runs) == plan.folder
+    # What cannot be read is not found by its method, and hides no other run.
+    (plan.folder.parent / "broken").mkdir()
+    (plan.folder.parent / "broken" / "manifest.json").write_text("{")
+    assert find_run("mtut", plan.runs) == plan.folder
+    do("mtut", seed=1)
+    with pytest.raises(UsageError, match=r"2 runs in .* are of method 'mtut'"):
+        find_run("mtut", plan.runs)
+
+
 def test_a_run_is_found_by_the_name_that_the_list_prints(do):
     plan, _ = do()
     assert find_run(f"{plan.store.stem}/{plan.run_id[:12]}", plan.runs) == plan.folder

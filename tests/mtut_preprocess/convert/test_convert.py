@@ -409,6 +409,31 @@ def test_a_missing_video_is_set_aside_and_the_rest_goes_on(raw, path):
     assert visible(path.parent) == ["small.partial"]
 
 
+# Smaller frames
+
+
+def test_a_smaller_store_has_the_frames_by_area_averaging_and_is_not_complete(raw, path):
+    dataset = NvGesture(raw)
+    prepare(dataset, path)
+    small = path.with_name("smaller.zarr")
+    survey = survey_dataset(dataset, short_side=16)
+    # As if these were all clips that there are.
+    survey = dataclasses.replace(
+        survey, facts=dataclasses.replace(survey.facts, expected_clips=len(survey.clips))
+    )
+    convert.prepare(survey, small)
+    whole, reduced = StoreReader(path), StoreReader(small)
+    assert (whole.frame_size, reduced.frame_size) == ((24, 32), (16, 21))
+    assert reduced.attributes.complete is False
+    assert dataclasses.replace(survey, short_side=256).plan().facts.complete is True
+    for modality in ("rgb", "depth"):
+        frames = whole.read(0, modality)
+        expected = np.stack([resize_frame(frame, 16, 21) for frame in frames])
+        np.testing.assert_array_equal(reduced.read(0, modality), expected)
+    with pytest.raises(StoreError, match="other recordings or settings"):
+        convert.prepare(survey, path)
+
+
 # A part of a dataset
 
 

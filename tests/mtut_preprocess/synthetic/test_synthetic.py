@@ -12,6 +12,7 @@ import pytest
 from mtut_bench.errors import DatasetError, UsageError
 from mtut_preprocess.synthetic import TWINS, Settings, generate, nvgesture
 from mtut_preprocess.synthetic.camera import Camera, DepthScale, encode_depth, rasterise, shade
+from mtut_preprocess.synthetic.classes import VIVA
 from mtut_preprocess.synthetic.difficulty import DIFFICULTY
 from mtut_preprocess.synthetic.nvgesture import _line, _timing
 from mtut_preprocess.synthetic.scene import Light
@@ -199,6 +200,39 @@ def test_viva_sizes(size, count):
     assert len({clip.clip_id for clip in clips}) == len(clips) == count
     assert {clip.label for clip in clips} == set(range(19))
     assert len({clip.person for clip in clips}) == (2 if size == "tiny" else 8)
+
+
+def test_the_demo_is_all_clips_of_five_classes_of_the_full_size(tmp_path):
+    full, demo = (viva_settings(size=size) for size in ("full", "demo"))
+    every = {clip.clip_id: clip for clip in VIVA_TWIN.clips(full)}
+    clips = VIVA_TWIN.clips(demo)
+    assert 230 <= len(clips) <= 240
+    assert {clip.person for clip in clips} == set("12345678")
+    VIVA_TWIN.write_index(tmp_path, clips, demo)
+    table = json.loads((tmp_path / "viva.json").read_text())
+    names = ["Swipe Right", "Swipe Left", "Swipe Down", "Swipe Up", "Tap-1"]
+    assert table["class_names"] == names
+    assert table["mirror"] == [1, 0, 2, 3, 4]
+    for clip in clips:
+        twin = every.pop(clip.clip_id)
+        assert VIVA[twin.label].name == names[clip.label]
+        assert (twin.person, twin.user, twin.repetition) == (
+            clip.person,
+            clip.user,
+            clip.repetition,
+        )
+    # What is left out is of other classes.
+    assert not {VIVA[clip.label].name for clip in every.values()} & set(names)
+
+
+def test_a_clip_of_the_demo_is_that_of_the_full_size(tmp_path):
+    recorded = []
+    for size in ("full", "demo"):
+        settings = viva_settings(size=size)
+        (clip,) = [c for c in VIVA_TWIN.clips(settings) if c.clip_id == "03_21_02"]
+        VIVA_TWIN.write_clip(tmp_path / size, clip, settings)
+        recorded.append([p.read_bytes() for p in VIVA_TWIN.files(tmp_path / size, clip)])
+    assert recorded[0] == recorded[1]
 
 
 @pytest.mark.parametrize(
