@@ -131,7 +131,7 @@ class Recipe:
     lambda_: float = PAPER_LAMBDA
     beta: float = 2.0
     target: Literal["detach", "joint"] = "detach"
-    rho_grad: Literal["detach", "through"] = "detach"
+    rho_grad: Literal["through", "detach"] = "through"
     rho_per: Literal["batch", "clip"] = "batch"
     rho_form: Literal["exp", "saturating"] = "exp"
     ssa_reduction: Literal["sum", "mean", "rms"] = "sum"

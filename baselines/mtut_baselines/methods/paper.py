@@ -104,10 +104,10 @@ def mtut_method() -> TwoStageMethod:
     71.26); rows 'MTUT-F' of tables 4-6 (fused: 86.08; 93.87; 85.48 trained on rgb+depth, 85.48 on
     rgb+flow, 86.93 on all and fused over all).
 
-    Departures: those of :func:`i3d_method`; by default the gradient does not run through rho,
-    which the paper's wording suggests it does (`rho_grad`), and the other network is a constant
-    (`target`), which the paper leaves open. At another geometry than 64 x 224 x 224 lambda = 0.05
-    is another method: the alignment is a sum over pairs of blocks.
+    Departures: those of :func:`i3d_method`. What the paper leaves open is a setting: rho is one
+    number per batch (`rho_per`), the gradient runs through it (`rho_grad`), and the other network
+    is a constant (`target`). At another geometry than 64 x 224 x 224 lambda = 0.05 is another
+    method: the alignment is a sum over pairs of blocks.
 
     Source: Abavisani et al., CVPR 2019, equations 1-4.
     """

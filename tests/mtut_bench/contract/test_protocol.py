@@ -37,7 +37,7 @@ PAPER = {
     "lambda_": 0.05,
     "beta": 2.0,
     "target": "detach",
-    "rho_grad": "detach",
+    "rho_grad": "through",
     "rho_per": "batch",
     "rho_form": "exp",
     "ssa_reduction": "sum",
@@ -234,8 +234,8 @@ def test_c3d_has_the_papers_geometry_rate_and_scaling(name, rate, scaling):
 
 def test_c3d_has_a_geometry_of_its_own_in_the_demo():
     protocol = PROTOCOLS["demo"].recipe_for("c3d")
-    assert resized_size(240, 320, protocol) == (72, 96)
-    assert (protocol.clip_length, protocol.crop, protocol.learning_rate) == (32, 64, 3e-3)
+    assert resized_size(240, 320, protocol) == (52, 52)
+    assert (protocol.clip_length, protocol.crop, protocol.learning_rate) == (32, 48, 3e-3)
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
