@@ -1,5 +1,9 @@
-"""The demo's own commands, and what they leave on disk."""
+"""The demo's own commands, and what they leave on disk.
 
+On fewer clips and for fewer epochs, but for the last test, which `make demo-seeds` runs.
+"""
+
+import csv
 import json
 import re
 
@@ -8,20 +12,21 @@ from planned import varied
 from process import ROOT
 
 from mtut_bench.contract.protocol import PROTOCOLS
+from mtut_preprocess.synthetic import TWINS, Settings
 
 TWIN = ("--dataset", "viva-synthetic", "--size", "tiny", "--protocol", "demo")
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def fewer_epochs():
-    """The demo at its size and with its constants, for 2 + 1 epochs instead of 6 + 2."""
+    """The demo's constants, for 2 + 1 epochs instead of 18 + 2."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PROTOCOLS, "demo", varied(PROTOCOLS["demo"], epochs_alone=2, epochs_joint=1))
         yield
 
 
 @pytest.fixture(scope="module")
-def demo(bench, prepared, tmp_path_factory):
+def demo(bench, prepared, tmp_path_factory, fewer_epochs):
     folder = tmp_path_factory.mktemp("demo")
     (folder / "data").symlink_to(prepared)
     at = ("--data", folder / "data", "--runs", folder / "runs")
@@ -40,9 +45,25 @@ def manifests(folder):
 
 def test_makefile_runs_the_same_commands():
     text = (ROOT / "Makefile").read_text()
-    for line in ("prepare viva-synthetic --size tiny", "run --method i3d", "run --method mtut"):
-        assert line in text
-    assert " ".join(TWIN) in text
+    for part in (
+        "prepare viva-synthetic --size demo --short-side 60 ",
+        "run --dataset viva-synthetic --size demo --protocol demo --fold 1 ",
+        "(DEMO_RUN) --method i3d ",
+        "(DEMO_RUN) --method mtut;",
+        "(BENCH) report ",
+        "(BENCH) predict $(UNSEEN) --run mtut ",
+    ):
+        assert part in text
+
+
+def test_the_clip_that_is_predicted_is_of_the_person_left_out():
+    (path,) = re.findall(
+        r"^UNSEEN := .*/(\d\d_\d\d_\d\d)\.avi$", (ROOT / "Makefile").read_text(), re.M
+    )
+    clips = TWINS["viva-synthetic"].clips(Settings("viva-synthetic", "demo", 0, whole=False))
+    (found,) = [clip for clip in clips if clip.clip_id == path]
+    # Fold 1 tests person 1.
+    assert found.person == "1"
 
 
 def test_every_method_and_fold_has_a_manifest(demo):
@@ -125,3 +146,29 @@ def test_dry_run_of_a_finished_run_plans_nothing(demo, bench):
     at = ("--data", folder / "data", "--runs", folder / "runs")
     text = bench("run", "--method", "mtut", *TWIN, *at, "--dry-run").stdout
     assert "0 runs to do: 0 network steps in 0 first stages" in text
+
+
+@pytest.mark.demo
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_demo_is_above_chance(bench, tmp_path, seed):
+    """As `make demo`; every network of both methods, by the interval of its own 29 clips."""
+    at = ("--data", tmp_path / "data", "--runs", tmp_path / "runs")
+    bench("prepare", "viva-synthetic", "--size", "demo", "--short-side", "60", *at[:2])
+    for method in ("i3d", "mtut"):
+        bench(
+            "run",
+            *("--dataset", "viva-synthetic", "--size", "demo", "--protocol", "demo"),
+            *("--fold", "1", "--seed", seed, "--method", method, *at),
+        )
+    bench("report", *at)
+    (path,) = (tmp_path / "runs" / "report" / "rows").glob("*.csv")
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {(row["method"], row["tested_on"]) for row in rows} == {
+        (method, tested) for method in ("i3d", "mtut") for tested in ("rgb", "depth", "rgb+depth")
+    }
+    for row in rows:
+        assert float(row["ci_low"]) > 1 / 5, row
+        fit = json.loads(row["fit"])
+        if fit:
+            assert fit["evaluation"]["accuracy"] > 0.8, row
