@@ -1,5 +1,6 @@
 """What an objective is where stage two begins, before any of its updates."""
 
+import math
 from collections.abc import Mapping
 from itertools import islice
 
@@ -40,7 +41,8 @@ def terms_at_start(
         precision: 'fp32', or 'bf16' for autocast.
 
     Returns:
-        Per modality the clip-weighted mean of each logged term, of '..._max' too.
+        Per modality the clip-weighted mean of each logged term, of '..._max' too; one that is not
+        finite is left out.
     """
     sampler = EpochSampler(len(clips), recipe.batch_size, clips.seed)
     sampler.epoch = recipe.epochs_alone
@@ -63,4 +65,7 @@ def terms_at_start(
                 for modality, terms in log.items():
                     for name, value in terms.items():
                         sums[modality][name] = sums[modality].get(name, 0.0) + value * size
-    return {m: {n: total / num_clips for n, total in of.items()} for m, of in sums.items()}
+    return {
+        modality: {n: total / num_clips for n, total in of.items() if math.isfinite(total)}
+        for modality, of in sums.items()
+    }

@@ -9,6 +9,7 @@ import pytest
 import torch
 from training_bench import state_bytes
 
+from mtut_bench.contract.networks import ObjectiveOutput
 from mtut_bench.training.stage_two_start import terms_at_start
 
 CPU = torch.device("cpu")
@@ -57,6 +58,17 @@ def test_w_is_lambda_times_the_distance_of_the_maps(bench):
         # float32 features.
         assert terms["ssa"] == pytest.approx(np.mean(distances), rel=1e-4)
         assert terms["w"] == pytest.approx(0.3 * terms["ssa"], rel=1e-12)
+
+
+def test_a_term_that_is_not_finite_is_left_out(bench):
+    learners = bench.learners(("rgb",))
+    clips = bench.clips(("rgb",))
+
+    def objective(outputs, labels_N, valid_NT):
+        return ObjectiveOutput({}, {"rgb": {"rho_mean": math.inf, "ssa": 2.0}})
+
+    found = terms_at_start(learners, clips, objective, bench.recipe, CPU, "fp32")
+    assert found == {"rgb": {"ssa": 2.0}}
 
 
 def test_a_run_that_aligns_keeps_and_prints_it(do):
