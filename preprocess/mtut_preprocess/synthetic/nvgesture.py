@@ -28,7 +28,7 @@ from mtut_preprocess.synthetic.difficulty import draw_weakness
 from mtut_preprocess.synthetic.hand import capsules
 from mtut_preprocess.synthetic.motion import Stage, draw_take, perform
 from mtut_preprocess.synthetic.person import Spread, albedo, draw_person
-from mtut_preprocess.synthetic.scene import draw_noise, draw_scene
+from mtut_preprocess.synthetic.scene import NUM_METERED, Scene, draw_noise, draw_scene
 from mtut_preprocess.synthetic.twin import FPS, Clip, Settings, keyed_rng
 from mtut_preprocess.synthetic.video import depth_planes, h264, video_planes, write_text
 
@@ -207,13 +207,13 @@ def _pictures(
         window_s=(WINDOW - 1) / FPS,
         moments_s=(np.array(timing.moments) - timing.window) / FPS,
     )
-    place = keyed_rng(*key, "place", clip.person)
     user = (_mute(person.skin_rgb), _mute(person.sleeve_rgb))
     num_frames = len(timing.moments)
     hard = settings.difficulty
     weakness = draw_weakness(rng, hard)
     scene = draw_scene(
-        place,
+        keyed_rng(*key, "interior"),
+        keyed_rng(*key, "place", clip.person),
         rng,
         _COLOUR_CAMERA,
         num_frames=num_frames,
@@ -234,18 +234,21 @@ def _pictures(
     colours = _mute(albedo(person))
     every = capsules(pose, person.shape)
     motions = hand_motion(every, _COLOUR_CAMERA, _SHUTTER)
-    for index, (bodies, motion) in enumerate(zip(every, motions, strict=True)):
-        surface = rasterise(bodies + _FROM_COLOUR, _COLOUR_CAMERA)
-        plain = shade(
-            surface,
+
+    def take(scene: Scene, index: int, tone: Tone) -> Bytes:
+        return shade(
+            rasterise(every[index] + _FROM_COLOUR, _COLOUR_CAMERA),
             colours,
             scene.light_at(index),
             scene.background_at(index),
             scene.exposure[index],
-            motion_px=motion,
-            tone=_TONE,
+            motion_px=motions[index],
+            tone=tone,
         )
-        colour = noise.add_colour(plain, index)
+
+    scene = scene.metered([take(scene, index, Tone()) for index in range(NUM_METERED)])
+    for index, bodies in enumerate(every):
+        colour = noise.add_colour(take(scene, index, _TONE), index)
         distance = rasterise(bodies, _DEPTH_CAMERA)
         depth = encode_depth(distance, _SCALE, noise.depth_window(_DEPTH_CAMERA, index))
         depth = noise.lose_depth(depth, index)
