@@ -46,7 +46,7 @@ class Difficulty:
 
 DIFFICULTY: dict[str, Difficulty] = {
     # Registered by the sensor; a pixel of doubt is left.
-    "viva-synthetic": Difficulty(misalignment_px=0.7, clutter=0.5),
+    "viva-synthetic": Difficulty(misalignment_px=0.7, clutter=0.4),
     # Whole-frame lags in one recording of eight, as in the real logs.
     "nvgesture-synthetic": Difficulty(lag_share=1 / 8),
 }

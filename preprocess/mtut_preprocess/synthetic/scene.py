@@ -23,7 +23,7 @@ _FAIR_EXPOSURE = (0.85, 1.12)
 _WEAK_EXPOSURES = ((0.30, 0.55), (1.35, 1.80))
 _HOLES = {False: 2.6, True: 0.9}
 """Standard deviations of a smooth field above which depth is lost, of fair and of weak clips."""
-_METERED_LUMA, _METERED_SHARE = 115.0, 0.75
+_METERED_SHARE, _DARKEST_LUMA = 0.75, 25.0
 _SHADE_SHARE = 0.3
 _GREY = 110.0
 """Mean of every interior."""
@@ -55,18 +55,20 @@ class Scene:
     exposure: Floats
     shade_edge_px: Floats | None
 
-    def metered(self, first: Sequence[Bytes]) -> "Scene":
+    def metered(self, first: Sequence[Bytes], luma: float) -> "Scene":
         """Return the scene as a camera with automatic exposure takes it.
 
         The camera measures the mean luma of its first pictures, hand and background, and multiplies
-        its exposure by (115 / mean) ** 0.75: three quarters of the way to a middle grey, on a
-        scale of factors. Clips too dark or clipped are corrected as all others are.
+        its exposure by (luma / mean) ** 0.75: three quarters of the way, on a scale of factors.
+        Clips too dark or clipped are corrected as all others are; a mean below 25 counts as 25, for
+        a sensor's gain has an end.
 
         Args:
-            first: (H, W, 3) uint8 RGB of the sensor, before tone and noise.
+            first: (H, W, 3) uint8 RGB as the camera renders them, before noise.
+            luma: what the camera aims at, 0 to 255.
         """
         mean = np.mean([cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).mean() for picture in first])
-        gain = (_METERED_LUMA / max(float(mean), 1.0)) ** _METERED_SHARE
+        gain = (luma / max(float(mean), _DARKEST_LUMA)) ** _METERED_SHARE
         return replace(self, exposure=self.exposure * gain)
 
     def light_at(self, index: int) -> Light:

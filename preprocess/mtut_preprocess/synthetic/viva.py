@@ -46,6 +46,7 @@ _CAMERA = Camera(width=250, height=115, focal_px=245.0, centre_px=(124.5, 57.0))
 _SCALE = DepthScale(near_m=0.60, far_m=1.05, near_value=230, far_value=50)
 _STAGE = Stage(home=(0.0, 0.095, 0.80), elbow=(-0.16, 0.20, -0.06), yaw_deg=180.0)
 _SHUTTER = 0.5
+_METERED_LUMA = 115.0
 _SEAT_SHIFT_M = 0.05
 """Drivers gesture a little left of the middle, passengers a little right of it."""
 
@@ -167,7 +168,8 @@ def _frames(clip: Clip, settings: Settings) -> Iterator[tuple[np.ndarray, np.nda
         )
         return surface, colour
 
-    scene = scene.metered([take(scene, index)[1] for index in range(NUM_METERED)])
+    first = [take(scene, index)[1] for index in range(NUM_METERED)]
+    scene = scene.metered(first, _METERED_LUMA)
     for index in range(num_frames):
         surface, colour = take(scene, index)
         depth = encode_depth(surface, _SCALE, noise.depth_window(_CAMERA, index))
