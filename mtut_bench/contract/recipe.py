@@ -70,7 +70,9 @@ class Recipe:
         resize: 'short-side' keeps the aspect ratio (printed); 'stretch' makes a square;
             'stretch-4:3' makes the short side the height of a 4:3 frame (C3D's 128 x 171).
         scaling: of rgb and depth: 'unit' to [-1, 1]; 'bgr-mean' is what C3D's public weights
-            expect, 0..255 in the order blue, green, red, minus their public mean.
+            expect, 0..255 in the order blue, green, red, minus their public mean; 'motion' is each
+            place less its median over the clip (in training over the window), divided by 64: what
+            stands still, and with it a clip's brightness, is gone. Not the paper's.
         depth_input: 'replicate' to three channels; 'first-conv-sum' gives the network one channel,
             with pretrained kernels summed: with 'unit' the same function, other training.
         flip: 'swap' exchanges the labels of mirror pairs (a mirrored swipe left IS a swipe right),
@@ -105,7 +107,7 @@ class Recipe:
     short_side: int = 256
     crop: int = 224
     resize: Literal["short-side", "stretch", "stretch-4:3"] = "short-side"
-    scaling: Literal["unit", "bgr-mean"] = "unit"
+    scaling: Literal["unit", "bgr-mean", "motion"] = "unit"
     depth_input: Literal["replicate", "first-conv-sum"] = "replicate"
     flip: Literal["swap", "plain", "none"] = "swap"
     pad_value: Literal["zero", "black"] = "zero"

@@ -17,6 +17,7 @@ from mtut_bench.store.format import FLOW_LIMIT_PX
 
 __all__ = [
     "BGR_MEAN",
+    "MOTION_SCALE",
     "Crop",
     "centre_crop",
     "choose_crop",
@@ -27,6 +28,9 @@ __all__ = [
 
 BGR_MEAN = (90.0, 98.0, 102.0)
 """Mean of Sports-1M per channel, as the common PyTorch port of C3D subtracts it."""
+
+MOTION_SCALE = 64.0
+"""Grey levels that become 1 with 'motion': about what a hand differs from what it covers."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +94,10 @@ def to_input(
 ) -> Tensor:
     """Return the network input of a batch.
 
-    RGB and depth are scaled to [-1, 1] (I3D's convention), depth is replicated to three channels;
-    flow is in pixels of the resized frame, clipped to +-20, divided by 20. A mirrored clip's
-    horizontal flow changes sign.
+    RGB and depth are scaled to [-1, 1] (I3D's convention), depth is replicated to three channels.
+    With 'motion' they are what each place of the resized frames differs from its own median over
+    the frames given, padding left out. Flow is in pixels of the resized frame, clipped to +-20,
+    divided by 20. A mirrored clip's horizontal flow changes sign.
 
     Args:
         frames_NTHWC: uint8, as stored, on any device.
@@ -103,7 +108,7 @@ def to_input(
 
     Returns:
         float32 (N, C, T, crop, crop), C as :func:`network_channels`; values in [-1, 1], or
-        -102..165 with 'bgr-mean'.
+        -102..165 with 'bgr-mean', or within +-255 / 64 with 'motion'.
     """
     num_clips, num_frames, height, width, channels = frames_NTHWC.shape
     tall, wide = resized_size(height, width, recipe)
@@ -126,18 +131,42 @@ def to_input(
             for clip, crop in zip(clips, crops, strict=True)
         ]
     )
+    if _is_motion(modality, recipe):
+        shown = [slice(None)] * len(cut) if valid_NT is None else valid_NT
+        cut = torch.stack([_less_median(*pair) for pair in zip(cut, shown, strict=True)])
     if valid_NT is not None:
-        black = recipe.pad_value == "black" and behaves_like(modality) != "flow"
+        black = recipe.pad_value == "black" and recipe.scaling != "motion"
+        black = black and behaves_like(modality) != "flow"
         pad = _scale(torch.zeros_like(cut[:1, 0, :, :1, :1]), modality, recipe) if black else 0.0
         cut = torch.where(valid_NT[:, :, None, None, None], cut, pad)
     wanted = network_channels(modality, recipe)
     return cut.expand(-1, -1, wanted, -1, -1).transpose(1, 2).contiguous()
 
 
+def _is_motion(modality: str, recipe: Recipe) -> bool:
+    return behaves_like(modality) != "flow" and recipe.scaling == "motion"
+
+
+def _less_median(clip_TCHW: Tensor, shown: Tensor | slice) -> Tensor:
+    """Return a clip less its median over the frames shown, divided by 64.
+
+    Of an even number of frames the median is the mean of the middle two, as numpy's.
+    """
+    ordered = clip_TCHW[shown].sort(dim=0).values
+    count = len(ordered)
+    median = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
+    return (clip_TCHW - median) / MOTION_SCALE
+
+
 def _scale(
     images: Tensor, modality: str, recipe: Recipe, factors: tuple[float, float] = (1.0, 1.0)
 ) -> Tensor:
-    """Return (N, C, H, W) bytes as network input; factors (x, y) are those of the resize."""
+    """Return (N, C, H, W) bytes as network input; factors (x, y) are those of the resize.
+
+    With 'motion' bytes stay what they are until a clip's median is known.
+    """
+    if _is_motion(modality, recipe):
+        return images
     if behaves_like(modality) != "flow" and recipe.scaling == "unit":
         return images / 127.5 - 1.0
     if behaves_like(modality) != "flow":

@@ -50,17 +50,25 @@ def _print_comparison(found: "Comparison", *, as_json: bool) -> None:
         console.print_json(data=found.to_json())
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("", "real [10..90 %]", "twin [10..90 %]", "ratio", "factor", ""):
+    for title in ("", "real [10..90 %]", "twin [10..90 %]", "medians", "spreads"):
         # On a narrow terminal only the long cells break.
         table.add_column(title, justify="right" if title else "left", no_wrap="[" not in title)
     for line in found.lines:
-        cells = (line.name, _spread(line.real), _spread(line.twin), f"{line.ratio:.2f}")
-        verdict = "within" if line.within else "outside"
-        table.add_row(*map(escape, (*cells, f"{line.factor:g}", verdict)))
+        spreads = ""
+        if line.spread_factor is not None:
+            spreads = _verdict(line.spread_ratio, line.spread_factor, within=line.spread_within)
+        medians = _verdict(line.ratio, line.factor, within=line.within)
+        cells = (line.name, _spread(line.real), _spread(line.twin), medians, spreads)
+        table.add_row(*map(escape, cells))
     console.print(table)
     for name, distance in found.distances.items():
         say(f"{name}: total variation {distance:.2f} (0 alike, 1 nothing in common)")
-    say(f"real: {found.real}; twin: {found.twin}; medians over clips")
+    say("twin / real of medians over clips and of 10..90 % spreads; in brackets the factor asked")
+    say(f"real: {found.real}; twin: {found.twin}")
+
+
+def _verdict(ratio: float, factor: float, *, within: bool | None) -> str:
+    return f"{ratio:.2f} ({factor:g}) {'within' if within else 'outside'}"
 
 
 def _spread(spread: "Spread") -> str:

@@ -7,7 +7,13 @@ from torch import nn
 
 from mtut_bench.contract.recipe import Recipe
 from mtut_bench.contract.types import behaves_like, num_channels
-from mtut_bench.loading.transforms import BGR_MEAN, centre_crop, network_channels, resized_size
+from mtut_bench.loading.transforms import (
+    BGR_MEAN,
+    MOTION_SCALE,
+    centre_crop,
+    network_channels,
+    resized_size,
+)
 from mtut_bench.runs.trained import TrainedRun
 from mtut_bench.store.format import FLOW_LIMIT_PX
 
@@ -47,6 +53,8 @@ class InputSpec:
         """Smallest and largest value that a frame can give."""
         if behaves_like(self.modality) != "flow" and self.recipe.scaling == "bgr-mean":
             return -max(BGR_MEAN), 255.0 - min(BGR_MEAN)
+        if behaves_like(self.modality) != "flow" and self.recipe.scaling == "motion":
+            return -255.0 / MOTION_SCALE, 255.0 / MOTION_SCALE
         return -1.0, 1.0
 
     def to_json(self) -> dict[str, Any]:
@@ -78,6 +86,11 @@ class InputSpec:
             order = "channels blue, green, red, " if kind == "rgb" else ""
             return f"{order}0..255, minus the mean {', '.join(f'{m:g}' for m in BGR_MEAN)}"
         order = "channels red, green, blue, " if kind == "rgb" else "one grey value, "
+        if self.recipe.scaling == "motion":
+            return (
+                f"{order}(byte - median) / {MOTION_SCALE:g}, the median that of each place of the"
+                " resized frames over all frames of the clip"
+            )
         return f"{order}byte / 127.5 - 1"
 
     def code(self, *, pad: bool) -> list[str]:
@@ -119,6 +132,11 @@ class InputSpec:
             ]
         if self.recipe.scaling == "unit":
             return ["x = x / 127.5 - 1.0"]
+        if self.recipe.scaling == "motion":
+            return [
+                "s, n = x.sort(dim=0).values, len(x)",
+                f"x = (x - (s[(n - 1) // 2] + s[n // 2]) / 2) / {MOTION_SCALE}",
+            ]
         mean = f"torch.tensor({list(BGR_MEAN)})"
         if self.channels == 1:
             return [f"x = x - {mean}.mean()"]

@@ -5,7 +5,7 @@ is the colour picture as the depth camera would see it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from mtut_preprocess.synthetic.difficulty import draw_weakness
 from mtut_preprocess.synthetic.hand import capsules
 from mtut_preprocess.synthetic.motion import Stage, draw_take, perform
 from mtut_preprocess.synthetic.person import Spread, albedo, draw_person
-from mtut_preprocess.synthetic.scene import draw_noise, draw_scene
+from mtut_preprocess.synthetic.scene import NUM_METERED, Scene, draw_noise, draw_scene
 from mtut_preprocess.synthetic.twin import FPS, Clip, Settings, keyed_rng
 from mtut_preprocess.synthetic.video import depth_planes, h264, video_planes, write_text
 
@@ -79,10 +79,13 @@ _STAGE = Stage(
     home=(0.05, 0.070, 0.41), elbow=(0.15, 0.19, 0.12), yaw_deg=0.0, shoulder=(0.10, 0.05, 0.36)
 )
 # From a comparison with the real recordings (`mtut-bench bench twin`): contrast, burnt-out whites,
-# muted colours, strong noise, soft outlines of depth.
+# muted colours, clothing of medium
+# brightness, strong noise, soft outlines of depth.
 _TONE = Tone(gain=1.8, before=95.0, after=112.0, knee=240.0)
 _COLOUR_SIGMA = (3.5, 6.5)
 _KEPT_COLOUR = 0.36
+_CLOTHING, _KEPT_CLOTHING = 100.0, 0.4
+_METERED_LUMA = 100.0
 _SHEEN = 90.0
 _DEPTH_BLUR_PX = 0.55
 
@@ -198,6 +201,8 @@ def _pictures(
     key = (settings.twin, settings.seed)
     spread = Spread().scaled(settings.difficulty.person_spread)
     person = draw_person(keyed_rng(*key, "person", clip.person), spread)
+    clothing = _CLOTHING + _KEPT_CLOTHING * (person.sleeve_rgb - _CLOTHING)
+    person = replace(person, sleeve_rgb=clothing)
     rng = keyed_rng(*key, "clip", clip.clip_id)
     pose = perform(
         NVGESTURE[clip.label],
@@ -207,13 +212,13 @@ def _pictures(
         window_s=(WINDOW - 1) / FPS,
         moments_s=(np.array(timing.moments) - timing.window) / FPS,
     )
-    place = keyed_rng(*key, "place", clip.person)
     user = (_mute(person.skin_rgb), _mute(person.sleeve_rgb))
     num_frames = len(timing.moments)
     hard = settings.difficulty
     weakness = draw_weakness(rng, hard)
     scene = draw_scene(
-        place,
+        keyed_rng(*key, "interior"),
+        keyed_rng(*key, "place", clip.person),
         rng,
         _COLOUR_CAMERA,
         num_frames=num_frames,
@@ -234,18 +239,22 @@ def _pictures(
     colours = _mute(albedo(person))
     every = capsules(pose, person.shape)
     motions = hand_motion(every, _COLOUR_CAMERA, _SHUTTER)
-    for index, (bodies, motion) in enumerate(zip(every, motions, strict=True)):
-        surface = rasterise(bodies + _FROM_COLOUR, _COLOUR_CAMERA)
-        plain = shade(
-            surface,
+
+    def take(scene: Scene, index: int) -> Bytes:
+        return shade(
+            rasterise(every[index] + _FROM_COLOUR, _COLOUR_CAMERA),
             colours,
             scene.light_at(index),
             scene.background_at(index),
             scene.exposure[index],
-            motion_px=motion,
+            motion_px=motions[index],
             tone=_TONE,
         )
-        colour = noise.add_colour(plain, index)
+
+    first = [take(scene, index) for index in range(NUM_METERED)]
+    scene = scene.metered(first, _METERED_LUMA)
+    for index, bodies in enumerate(every):
+        colour = noise.add_colour(take(scene, index), index)
         distance = rasterise(bodies, _DEPTH_CAMERA)
         depth = encode_depth(distance, _SCALE, noise.depth_window(_DEPTH_CAMERA, index))
         depth = noise.lose_depth(depth, index)

@@ -60,7 +60,7 @@ class Spread:
     forearm: float = 0.06
     tempo: float = 0.15
     amplitude: float = 0.17
-    offset_m: tuple[float, ...] = (0.022, 0.016, 0.020)
+    offset_m: tuple[float, ...] = (0.032, 0.018, 0.050)
     lean_deg: tuple[float, ...] = (5.0, 5.0, 7.0)
     finger_deg: float = 5.0
     curvature: float = 0.08
@@ -70,7 +70,7 @@ class Spread:
     tremor: float = 0.35
     take_amplitude: float = 0.14
     take_duration: float = 0.09
-    take_offset_m: tuple[float, ...] = (0.013, 0.010, 0.010)
+    take_offset_m: tuple[float, ...] = (0.018, 0.010, 0.020)
     take_lean_deg: tuple[float, ...] = (3.0, 3.0, 4.0)
     take_finger_deg: float = 2.5
     take_haste: float = 0.10

@@ -1,5 +1,6 @@
 """What stands behind the hand, and the noise of the sensors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,19 +10,25 @@ from numpy.typing import NDArray
 
 from mtut_preprocess.synthetic.camera import Camera, Light
 
-__all__ = ["Noise", "Scene", "draw_noise", "draw_scene"]
+__all__ = ["NUM_METERED", "Noise", "Scene", "draw_noise", "draw_scene"]
 
 Floats = NDArray[np.floating[Any]]
 Bytes = NDArray[np.uint8]
+
+NUM_METERED = 3
+"""Pictures that a camera measures before it sets its exposure."""
 
 _MARGIN = 48
 _FAIR_EXPOSURE = (0.85, 1.12)
 _WEAK_EXPOSURES = ((0.30, 0.55), (1.35, 1.80))
 _HOLES = {False: 2.6, True: 0.9}
 """Standard deviations of a smooth field above which depth is lost, of fair and of weak clips."""
+_METERED_SHARE, _DARKEST_LUMA = 0.75, 25.0
 _SHADE_SHARE = 0.3
 _GREY = 110.0
-"""Middle of the colours that walls are drawn from."""
+"""Mean of every interior."""
+_PLACE_SHIFT_PX, _CLIP_SHIFT_PX = 4.0, 2.5
+"""How far the camera's view differs from user to user, and from clip to clip."""
 _PASSING_SHADE = 0.4
 
 
@@ -35,7 +42,8 @@ class Scene:
             camera looks over the shoulder.
         light: on the hand; its direction is that of the first frame.
         directions: (T, 3) unit vectors to the lamp, which moves.
-        exposure: (T,) factor on the brightness of each frame; some clips are dark, some clipped.
+        exposure: (T,) factor on the brightness of each frame. As drawn, some clips are dark and
+            some clipped; ``metered`` says what the camera makes of that.
         shade_edge_px: (T,) column up to which a passing shadow darkens the background; None: none
             passes.
     """
@@ -46,6 +54,22 @@ class Scene:
     directions: Floats
     exposure: Floats
     shade_edge_px: Floats | None
+
+    def metered(self, first: Sequence[Bytes], luma: float) -> "Scene":
+        """Return the scene as a camera with automatic exposure takes it.
+
+        The camera measures the mean luma of its first pictures, hand and background, and multiplies
+        its exposure by (luma / mean) ** 0.75: three quarters of the way, on a scale of factors.
+        Clips too dark or clipped are corrected as all others are; a mean below 25 counts as 25, for
+        a sensor's gain has an end.
+
+        Args:
+            first: (H, W, 3) uint8 RGB as the camera renders them, before noise.
+            luma: what the camera aims at, 0 to 255.
+        """
+        mean = np.mean([cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).mean() for picture in first])
+        gain = (luma / max(float(mean), _DARKEST_LUMA)) ** _METERED_SHARE
+        return replace(self, exposure=self.exposure * gain)
 
     def light_at(self, index: int) -> Light:
         """Return the light of a frame."""
@@ -134,6 +158,7 @@ def draw_noise(
 
 
 def draw_scene(
+    interior: np.random.Generator,
     place: np.random.Generator,
     moment: np.random.Generator,
     camera: Camera,
@@ -147,26 +172,29 @@ def draw_scene(
     """Return the scene of one clip.
 
     Args:
-        place: keyed by the person and seat: the same room in all their clips.
+        interior: keyed by the twin's seed alone: one car for everyone.
+        place: keyed by the person and seat: how user and camera stand in all their clips.
         moment: keyed by the clip: another hour, another shift of the camera.
         camera: of the colour stream.
         num_frames: T.
         weak: whether the clip is too dark or clipped.
         torso_rgb: (skin, clothing) of a user who sits in view, 0 to 255.
         sheen: of the light, 0 to 255.
-        clutter: how far walls differ from one grey wall that is everyone's, 0 to 1.
+        clutter: contrast of the interior, 0 (one grey) to 1.
 
     Returns:
-        A textured background with light and shadow, never empty and never alike twice.
+        A textured background with light and shadow, never empty and never alike twice; its
+        exposure is the one before the camera meters.
     """
-    picture = _wall(place, camera)
-    if clutter < 1.0:
-        picture = _GREY + clutter * (picture - _GREY)
+    picture = _wall(interior, camera)
+    # Everyone's interior has one brightness for every seed: through the camera's exposure a dark
+    # one would burst all hands.
+    picture = _GREY + clutter * (picture - picture.mean())
     torso = np.zeros((camera.height, camera.width), dtype=np.uint8)
     if torso_rgb is not None:
         _sit(place, picture, torso, *torso_rgb)
     shift = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    shift[:, 2] = moment.normal(0.0, 2.5, 2)
+    shift[:, 2] = place.normal(0.0, _PLACE_SHIFT_PX, 2) + moment.normal(0.0, _CLIP_SHIFT_PX, 2)
     size = (camera.width, camera.height)
     picture = cv2.warpAffine(picture, shift, size, borderMode=cv2.BORDER_REFLECT)
     torso = cv2.warpAffine(torso, shift, size, flags=cv2.INTER_NEAREST)

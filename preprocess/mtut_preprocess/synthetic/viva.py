@@ -12,11 +12,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from mtut_bench.files import StrPath
 from mtut_preprocess.synthetic.camera import (
     Camera,
     DepthScale,
+    Surface,
     encode_depth,
     hand_motion,
     rasterise,
@@ -27,11 +29,13 @@ from mtut_preprocess.synthetic.difficulty import draw_weakness
 from mtut_preprocess.synthetic.hand import capsules
 from mtut_preprocess.synthetic.motion import Stage, draw_take, perform
 from mtut_preprocess.synthetic.person import Person, Spread, albedo, draw_person, seated
-from mtut_preprocess.synthetic.scene import draw_noise, draw_scene
+from mtut_preprocess.synthetic.scene import NUM_METERED, Scene, draw_noise, draw_scene
 from mtut_preprocess.synthetic.twin import FPS, Clip, Settings, Size, keyed_rng
 from mtut_preprocess.synthetic.video import depth_planes, full_planes, mjpeg, write_text
 
 __all__ = ["EXPECTED_CLIPS", "GESTURE_IDS", "clips", "files", "write_clip", "write_index"]
+
+Bytes = NDArray[np.uint8]
 
 GESTURE_IDS = (1, 2, 3, 4, 6, 7, 8, 13, 14, 15, 16, 21, 23, 27, 28, 29, 30, 31, 32)
 EXPECTED_CLIPS = 885
@@ -46,6 +50,7 @@ _CAMERA = Camera(width=250, height=115, focal_px=245.0, centre_px=(124.5, 57.0))
 _SCALE = DepthScale(near_m=0.60, far_m=1.05, near_value=230, far_value=50)
 _STAGE = Stage(home=(0.0, 0.095, 0.80), elbow=(-0.16, 0.20, -0.06), yaw_deg=180.0)
 _SHUTTER = 0.5
+_METERED_LUMA = 115.0
 _SEAT_SHIFT_M = 0.05
 """Drivers gesture a little left of the middle, passengers a little right of it."""
 
@@ -148,11 +153,11 @@ def _frames(clip: Clip, settings: Settings) -> Iterator[tuple[np.ndarray, np.nda
         window_s=(num_frames - 1) / FPS,
         moments_s=np.arange(num_frames) / FPS,
     )
-    place = keyed_rng(*key, "seat", clip.user)
     hard = settings.difficulty
     weakness = draw_weakness(rng, hard)
     scene = draw_scene(
-        place,
+        keyed_rng(*key, "interior"),
+        keyed_rng(*key, "seat", clip.user),
         rng,
         _CAMERA,
         num_frames=num_frames,
@@ -165,16 +170,23 @@ def _frames(clip: Clip, settings: Settings) -> Iterator[tuple[np.ndarray, np.nda
     colours = albedo(person)
     every = capsules(pose, person.shape)
     motions = hand_motion(every, _CAMERA, _SHUTTER)
-    for index, (bodies, motion) in enumerate(zip(every, motions, strict=True)):
-        surface = rasterise(bodies, _CAMERA)
+
+    def take(scene: Scene, index: int) -> tuple[Surface, Bytes]:
+        surface = rasterise(every[index], _CAMERA)
         colour = shade(
             surface,
             colours,
             scene.light_at(index),
             scene.background_at(index),
             scene.exposure[index],
-            motion_px=motion,
+            motion_px=motions[index],
         )
+        return surface, colour
+
+    first = [take(scene, index)[1] for index in range(NUM_METERED)]
+    scene = scene.metered(first, _METERED_LUMA)
+    for index in range(num_frames):
+        surface, colour = take(scene, index)
         depth = encode_depth(surface, _SCALE, noise.depth_window(_CAMERA, index))
         depth = noise.lose_depth(depth, index)
         if hard.misalignment_px > 0.0:

@@ -1,8 +1,8 @@
 """How much a twin of NVGesture looks like the recordings: statistics of both, side by side.
 
-``data/realism.json`` says what each statistic is and within which factor the twin must agree; it
-was fixed before any comparison. A statistic without a value in a clip (no depth, no colour) is NaN
-there, and the clip is left out of that median.
+``data/realism.json`` says what each statistic is and within which factors its median and its spread
+over clips must agree; each was fixed before the comparison that it judges. A statistic without a
+value in a clip (no depth, no colour) is NaN there, and the clip is left out.
 
 Axis letters: T frame, H height, W width, C channel; P pair of successive frames.
 """
@@ -329,6 +329,11 @@ class Spread:
     high: float
     num_clips: int
 
+    @property
+    def width(self) -> float:
+        """From the 10th to the 90th percentile."""
+        return self.high - self.low
+
     @classmethod
     def over(cls, values: Sequence[float]) -> "Spread":
         """Return the spread of the values that are no NaN."""
@@ -347,6 +352,7 @@ class Agreement:
         real: spread over the recordings.
         twin: spread over the twin's clips.
         factor: that the medians may differ by.
+        spread_factor: that the distances from 10th to 90th percentile may differ by; None: any.
     """
 
     name: str
@@ -354,18 +360,35 @@ class Agreement:
     real: Spread
     twin: Spread
     factor: float
+    spread_factor: float | None
 
     @property
     def ratio(self) -> float:
         """Twin's median over that of the recordings; 1 where both are 0, NaN where one lacks."""
-        if self.twin.median == self.real.median:
-            return 1.0
-        return self.twin.median / self.real.median if self.real.median else math.inf
+        return _ratio(self.twin.median, self.real.median)
+
+    @property
+    def spread_ratio(self) -> float:
+        """The same of the distances from 10th to 90th percentile."""
+        return _ratio(self.twin.width, self.real.width)
 
     @property
     def within(self) -> bool:
         """Whether 1 / factor <= ratio <= factor; never where a median is missing."""
         return 1 / self.factor <= self.ratio <= self.factor
+
+    @property
+    def spread_within(self) -> bool | None:
+        """Whether the same holds of the spreads; None where nothing is asked of them."""
+        if self.spread_factor is None:
+            return None
+        return 1 / self.spread_factor <= self.spread_ratio <= self.spread_factor
+
+
+def _ratio(twin: float, real: float) -> float:
+    if twin == real:
+        return 1.0
+    return twin / real if real else math.inf
 
 
 @dataclass(frozen=True)
@@ -395,6 +418,9 @@ class Comparison:
                 "ratio": line.ratio if math.isfinite(line.ratio) else None,
                 "factor": line.factor,
                 "within": line.within,
+                "spread_ratio": line.spread_ratio if math.isfinite(line.spread_ratio) else None,
+                "spread_factor": line.spread_factor,
+                "spread_within": line.spread_within,
             }
             for line in self.lines
         ]
@@ -407,7 +433,7 @@ def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def load_factors() -> dict[str, dict[str, Any]]:
-    """Return 'factor' and 'what' by statistic, as they were fixed beforehand."""
+    """Return 'factor', 'spread_factor' and 'what' by statistic, as they were fixed beforehand."""
     text = resources.files("mtut_preprocess").joinpath("data", "realism.json").read_text("utf-8")
     statistics: dict[str, dict[str, Any]] = json.loads(text)["statistics"]
     return statistics
@@ -478,9 +504,10 @@ def compare_figures(
     fixed = load_factors()
     lines = []
     for name in STATISTICS:
-        spreads = [Spread.over([f.values[name] for f in clips]) for clips in (real, twin)]
-        what, factor = str(fixed[name]["what"]), float(fixed[name]["factor"])
-        lines.append(Agreement(name, what, spreads[0], spreads[1], factor))
+        beside = [Spread.over([f.values[name] for f in clips]) for clips in (real, twin)]
+        asked = fixed[name]
+        factors = (asked["factor"], asked["spread_factor"])
+        lines.append(Agreement(name, asked["what"], beside[0], beside[1], *factors))
     distances = {name: _distance(name, real, twin) for name in HISTOGRAMS}
     return Comparison(tuple(lines), distances, *titles)
 

@@ -154,7 +154,12 @@ def test_the_card_of_an_own_method_loads_it_from_its_file(
 
 @pytest.mark.parametrize(
     ("scaling", "depth_input"),
-    [("unit", "replicate"), ("unit", "first-conv-sum"), ("bgr-mean", "replicate")],
+    [
+        ("unit", "replicate"),
+        ("unit", "first-conv-sum"),
+        ("bgr-mean", "replicate"),
+        ("motion", "replicate"),
+    ],
 )
 def test_code_of_the_card_is_the_transform(trained, scaling, depth_input):
     run = trained("i3d", modalities=("rgb",))

@@ -3,6 +3,7 @@
 import gc
 import weakref
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -49,10 +50,13 @@ def verdict(label, start, probability=0.6, classes=3):
 # The numbers of the test
 
 
-@pytest.mark.parametrize("modality", ["rgb", "depth", "flow"])
-def test_a_test_clip_gets_its_saved_probabilities(do, make_store, tiny_methods, modality):
+@pytest.mark.parametrize(
+    ("modality", "scaling"),
+    [*product(["rgb", "depth", "flow"], ["unit"]), ("rgb", "motion"), ("depth", "motion")],
+)
+def test_a_test_clip_gets_its_saved_probabilities(do, make_store, tiny_methods, modality, scaling):
     store = make_store("three", modalities=("rgb", "depth", "flow"))
-    plan, _ = do("i3d", store=store)
+    plan, _ = do("i3d", store=store, settings=(f"scaling={scaling}",))
     run, reader = open_run(plan.folder, tiny_methods), StoreReader(store)
     predictor = open_predictor(run, modality, CPU)
     saved = read(plan.folder / "predictions.npz")

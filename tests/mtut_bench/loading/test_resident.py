@@ -93,10 +93,12 @@ def test_training_and_test_end_with_the_same_bytes(bench):
     assert (first.scores_MNK == second.scores_MNK).all()
 
 
-def test_a_run_is_the_same_run_wherever_its_clips_live(make_request, tmp_path):
+@pytest.mark.parametrize("settings", [(), ("scaling=motion",)])
+def test_a_run_is_the_same_run_wherever_its_clips_live(make_request, tmp_path, settings):
     found = []
     for residence in (None, Residence("always", CPU)):
-        plan = plan_runs([make_request(runs=tmp_path / f"{residence is None}")])[0]
+        runs = tmp_path / f"{residence is None}"
+        plan = plan_runs([make_request(runs=runs, settings=settings)])[0]
         execute([plan], replace(MACHINE, residence=residence), Lines())
         files = [*plan.folder.glob("*.safetensors"), plan.folder / "predictions.npz"]
         found.append((plan.run_id, {file.name: file.read_bytes() for file in files}))

@@ -330,3 +330,61 @@ def test_summed_depth_has_one_channel_the_mean_of_the_replicated_ones(scaling, e
     assert found.shape == (2, 1, 3, 14, 14)
     three = run(frames, "depth", crops, replace(protocol, depth_input="replicate"))
     np.testing.assert_allclose(found[:, 0], three.mean(axis=1), rtol=0, atol=BGR_ATOL)
+
+
+@pytest.fixture
+def motion(enlarging):
+    return replace(enlarging, scaling="motion")
+
+
+def motion_oracle(frames_THWC, crop, shown):
+    """Return the (C, T, 14, 14) input of one rgb or depth clip: resized, less its median."""
+    images = np.stack([enlarge(frame, 20, 27) for frame in frames_THWC.astype(np.float64)])
+    images = images[:, crop.top : crop.top + 14, crop.left : crop.left + 14]
+    images = (images - np.median(images[shown], axis=0)) / 64
+    images[[t for t in range(len(images)) if t not in shown]] = 0
+    images = images[:, :, ::-1] if crop.flip else images
+    return np.broadcast_to(images, (*images.shape[:3], 3)).transpose(3, 0, 1, 2)
+
+
+@pytest.mark.parametrize("modality", ["rgb", "depth"])
+@pytest.mark.parametrize("pad_value", ["zero", "black"])
+@pytest.mark.parametrize("shown", [range(6), range(5), range(1, 5), [3]])
+def test_motion_equals_the_oracle(modality, pad_value, shown, motion):
+    frames, crop = random_frames(modality, num_frames=6), Crop(3, 5, flip=True)
+    valid = [[t in shown for t in range(6)]]
+    found = run(frames, modality, [crop], replace(motion, pad_value=pad_value), valid)
+    # The difference of two values up to 255, divided by 64.
+    expected = motion_oracle(frames[0], crop, list(shown))
+    np.testing.assert_allclose(found[0], expected, rtol=0, atol=2 * BGR_ATOL / 64)
+    if len(shown) == 6:
+        assert np.array_equal(found, run(frames, modality, [crop], motion))
+
+
+@pytest.mark.parametrize("modality", ["rgb", "depth"])
+def test_a_clip_of_one_picture_has_no_motion(modality, motion):
+    picture = random_frames(modality, num_frames=1)
+    assert not run(np.repeat(picture, 7, axis=1), modality, [Crop(3, 5, flip=True)], motion).any()
+
+
+def test_motion_does_not_see_how_bright_a_still_place_is(motion):
+    frames = random_frames("rgb", num_frames=5) // 2
+    crops = [Crop(0, 0, flip=False)]
+    brighter = run(frames + 100, "rgb", crops, motion)
+    np.testing.assert_allclose(brighter, run(frames, "rgb", crops, motion), rtol=0, atol=BGR_ATOL)
+
+
+def test_motion_leaves_flow_as_it_is(enlarging, motion):
+    frames, crop = random_frames("flow"), Crop(3, 5, flip=True)
+    found, expected = (run(frames, "flow", [crop], p) for p in (motion, enlarging))
+    assert np.array_equal(found, expected)
+
+
+def test_motion_of_a_batch_is_that_of_its_clips(motion):
+    frames = random_frames("rgb", num_clips=3)
+    crops = [Crop(0, 1, flip=False), Crop(2, 0, flip=True), Crop(1, 3, flip=False)]
+    valid = [[True] * 3, [False, True, True], [True, True, False]]
+    singles = [
+        run(frames[n : n + 1], "rgb", crops[n : n + 1], motion, valid[n : n + 1]) for n in range(3)
+    ]
+    assert np.array_equal(run(frames, "rgb", crops, motion, valid), np.concatenate(singles))

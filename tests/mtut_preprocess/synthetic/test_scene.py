@@ -2,11 +2,13 @@
 
 from dataclasses import asdict, replace
 
+import av
+import cv2
 import numpy as np
 import pytest
 
 from mtut_bench.errors import UsageError
-from mtut_preprocess.synthetic import generate
+from mtut_preprocess.synthetic import TWINS, Settings, generate
 from mtut_preprocess.synthetic.camera import Camera, Light, hand_motion, rasterise, shade
 from mtut_preprocess.synthetic.difficulty import DIFFICULTY, Difficulty, changed, draw_weakness
 from mtut_preprocess.synthetic.scene import draw_noise, draw_scene
@@ -62,23 +64,72 @@ def test_what_is_too_bright_is_clipped():
 
 
 def scene(weak, seed=0, frames=20):
-    return draw_scene(rng(1), rng(seed), CAMERA, num_frames=frames, weak=weak)
+    return draw_scene(rng(0), rng(1), rng(seed), CAMERA, num_frames=frames, weak=weak)
 
 
-def test_clutter_draws_walls_towards_one_grey():
-    def wall(clutter, place):
-        scene = draw_scene(rng(place), rng(7), CAMERA, num_frames=2, weak=False, clutter=clutter)
-        return scene.background.astype(float)
+def background(interior, place=1, moment=7, **knobs):
+    drawn = draw_scene(
+        rng(interior), rng(place), rng(moment), CAMERA, num_frames=2, weak=False, **knobs
+    )
+    return drawn.background.astype(float)
 
-    plain = [wall(0.0, place) for place in (1, 2)]
+
+def test_clutter_is_the_contrast_of_the_interior():
+    plain = [background(interior, clutter=0.0) for interior in (1, 2)]
     np.testing.assert_array_equal(plain[0], plain[1])
     assert plain[0].std() == 0
-    whole, half = wall(1.0, 1), wall(0.5, 1)
-    np.testing.assert_array_equal(
-        whole, draw_scene(rng(1), rng(7), CAMERA, num_frames=2, weak=False).background
-    )
+    whole, half = background(1, clutter=1.0), background(1, clutter=0.5)
+    np.testing.assert_array_equal(whole, background(1))
     # Half way, but for rounding down and what is clipped at 255.
     assert half.std() == pytest.approx(whole.std() / 2, rel=0.1)
+
+
+def test_an_interior_is_seen_by_all_users_a_little_shifted():
+    one, other = background(1, place=1), background(1, place=2)
+    assert (one != other).any()
+    # The shift that a correlation finds explains the difference; that of another interior none.
+    (x, y), _ = cv2.phaseCorrelate(one.mean(axis=2), other.mean(axis=2))
+    assert 0.5 < np.hypot(x, y) < 20
+    inner = (slice(20, 70), slice(20, 100))
+    moved = cv2.warpAffine(one, np.array([[1, 0, x], [0, 1, y]]), (120, 90))
+    assert np.abs(moved - other)[inner].mean() < 0.2 * np.abs(background(2) - other)[inner].mean()
+
+
+def test_interiors_of_all_seeds_are_equally_bright():
+    # The light of the hour is the same; a shifted view shows another edge of the picture.
+    means = [background(interior, clutter=0.5).mean() for interior in range(20)]
+    assert max(means) / min(means) < 1.1
+
+
+@pytest.mark.parametrize("mean", [30, 60, 115, 200])
+def test_the_camera_corrects_three_quarters_of_the_brightness(mean):
+    # Grey, so that luma is the value; a half is dark: the mean of all pixels and pictures counts.
+    pictures = [np.full((90, 120, 3), value, np.uint8) for value in (mean - 10, mean, mean + 10)]
+    pictures[1][:45], pictures[1][45:] = mean - 20, mean + 20
+    found = scene(False).metered(pictures, 115.0).exposure / scene(False).exposure
+    # On a logarithmic scale three of four parts of the way to 115.
+    np.testing.assert_allclose(np.log(mean * found), 0.25 * np.log(mean) + 0.75 * np.log(115))
+
+
+@pytest.mark.parametrize("grey", [0, 10, 25])
+def test_the_gain_of_a_sensor_has_an_end(grey):
+    dark = np.full((90, 120, 3), grey, np.uint8)
+    found = scene(False).metered([dark], 115.0).exposure / scene(False).exposure
+    np.testing.assert_allclose(found, (115 / 25) ** 0.75)
+
+
+@pytest.mark.parametrize("twin", ["viva-synthetic", "nvgesture-synthetic"])
+def test_dark_and_clipped_clips_come_near_the_others(twin, tmp_path):
+    # Every clip weak: without the control the means differ as 0.55 and 1.35, and more.
+    hard = replace(DIFFICULTY[twin], weak_share=1.0)
+    settings = Settings(twin, "mini", 0, whole=False, difficulty=hard)
+    means = []
+    for clip in TWINS[twin].clips(settings)[::25]:
+        TWINS[twin].write_clip(tmp_path, clip, settings)
+        with av.open(str(TWINS[twin].files(tmp_path, clip)[0])) as container:
+            frame = next(container.decode(video=0))
+            means.append(frame.to_ndarray(format="gray").mean())
+    assert np.percentile(means, 90) / np.percentile(means, 10) < 2.0
 
 
 def test_weak_clips_are_dark_or_clipped_and_others_fair():

@@ -184,9 +184,13 @@ def figures(value, histogram=(1.0, 0.0)):
 
 
 def line_of(real, twin):
-    """Comparison of depth_share, whose factor is 1.5."""
+    """Comparison of depth_share, whose factor is 1.5, of spreads 2."""
+    return line_named("depth_share", real, twin)
+
+
+def line_named(name, real, twin):
     found = compare_figures([*map(figures, real)], [*map(figures, twin)])
-    return next(line for line in found.lines if line.name == "depth_share")
+    return next(line for line in found.lines if line.name == name)
 
 
 @pytest.mark.parametrize(
@@ -211,6 +215,32 @@ def test_a_missing_median_agrees_with_nothing(real, twin):
     line = line_of(real, twin)
     assert math.isnan(line.ratio)
     assert not line.within
+
+
+# Of [0, 10] the 10th and 90th percentile are 1 and 9.
+@pytest.mark.parametrize(
+    ("real", "twin", "ratio", "within"),
+    [
+        ([0.0, 10.0], [40.0, 60.0], 2.0, True),
+        ([0.0, 10.0], [5.0, 10.0], 0.5, True),
+        ([0.0, 10.0], [0.0, 21.0], 2.1, False),
+        ([0.0, 10.0], [0.0, 4.0, math.nan], 0.4, False),
+        ([1.0, 1.0], [3.0, 3.0], 1.0, True),
+        ([1.0, 1.0], [3.0, 4.0], math.inf, False),
+    ],
+)
+def test_spreads_have_a_factor_of_their_own(real, twin, ratio, within):
+    line = line_of(real, twin)
+    assert (line.spread_ratio, line.spread_within) == (pytest.approx(ratio), within)
+
+
+def test_nothing_is_asked_of_a_spread_without_a_factor():
+    line = line_named("blockiness", [0.0, 10.0], [0.0, 90.0])
+    assert (line.spread_factor, line.spread_within) == (None, None)
+
+
+def test_a_missing_spread_agrees_with_nothing():
+    assert not line_of([1.0, 2.0], [math.nan]).spread_within
 
 
 def test_clips_without_a_value_are_left_out():
@@ -277,7 +307,9 @@ def test_command_prints_a_table(raw, monkeypatch):
     lines = bench_twin(str(raw)).splitlines()
     rows = [line.split() for line in lines if line.rstrip().endswith(("within", "outside"))]
     assert [row[0] for row in rows] == list(STATISTICS)
-    assert {tuple(row[-3:-2] + row[-1:]) for row in rows} == {("1.00", "within")}
+    # blockiness has a verdict on its medians alone.
+    assert all(row.count("within") == 2 - (row[0] == "blockiness") for row in rows)
+    assert {row[row.index("within") - 2] for row in rows} == {"1.00"}
     assert sum("total variation 0.00" in line for line in lines) == len(HISTOGRAMS)
 
 
