@@ -68,9 +68,10 @@ def test_out_of_memory_names_batch_and_accumulation_that_fit(plan, monkeypatch):
     assert "2 networks, batch 6 (6 at once), clips of 64 x 224 x 224" in error.what
     assert "--recompute" in error.cure
     # Six clips in two parts are three at once; four fit.
-    assert "about 4 clips fit at once: --set accumulation=2 trains the batch in 2 parts" in (
-        error.cure
-    )
+    ways = "--set accumulation=2 --set rho_per=clip"
+    assert f"about 4 clips fit at once: {ways} trains the batch in 2 parts" in error.cure
+    error = told(plan(protocol=PROTOCOLS["paper-scratch"], method="i3d"), 4, monkeypatch)
+    assert "at once: --set accumulation=2 trains the batch in 2 parts" in error.cure
 
 
 @pytest.mark.parametrize(("fits", "parts"), [(1, 6), (2, 3), (3, 2), (5, 2)])
@@ -106,7 +107,7 @@ def test_out_of_memory_where_all_would_fit(plan, monkeypatch):
 
 
 def test_out_of_memory_of_a_divided_batch_divides_it_further(plan, monkeypatch):
-    protocol = varied(PROTOCOLS["paper-scratch"], accumulation=2)
+    protocol = varied(PROTOCOLS["paper-scratch"], accumulation=2, rho_per="clip")
     error = told(plan(protocol=protocol), 2, monkeypatch)
     assert "batch 6 (3 at once)" in error.what
     assert "accumulation=3 " in error.cure

@@ -264,7 +264,7 @@ def test_finished_runs_and_stages_are_no_work(make_request):
 def test_accumulation_changes_no_count_of_work(make_request):
     plain, divided = (
         Workload.of(plan_runs([make_request(settings=settings)]))
-        for settings in ((), ("accumulation=3",))
+        for settings in (("rho_per=clip",), ("rho_per=clip", "accumulation=3"))
     )
     assert plain == divided
 
@@ -368,7 +368,7 @@ def test_the_training_side_is_part_of_the_identity(make_request, validated, tiny
     assert len({plan.run_id for plan in (plain, joined, variant)}) == 3
     assert len({plan.stage_id("rgb") for plan in (plain, joined, variant)}) == 3
     assert variant.fold == joined.fold
-    assert "train_on" not in plain.identity["protocol"]
+    assert plain.identity["protocol"]["train_on"] == "train"
 
 
 def test_a_store_without_a_validation_split_is_refused(make_request, tiny_protocol):

@@ -48,7 +48,7 @@ CHANGES = {
     "method": {"method": "i3d"},
     "modalities": {"modalities": ("rgb", "depth", "flow")},
     "protocol": {"protocol": {"momentum": 0.8}},
-    "version": {"protocol": {"version": 2}},
+    "version": {"protocol": {"version": 3}},
     "objective": {"protocol": {"beta": 3.0}},
     "precision": {"precision": "bf16"},
     "override of the objective": {"overrides": {"lambda": 3.0}},
@@ -262,7 +262,7 @@ def test_manifest_says_what_by_what_and_when(do):
     assert manifest["test_clips"] == list(plan.fold.test)
     assert manifest["test_subjects"] == ["1"] * len(plan.fold.test)
     assert len(manifest["test_frames"]) == len(plan.fold.test)
-    assert manifest["joint_learning_rate"] == {"rgb": 0.01, "depth": 0.01}
+    assert manifest["joint_learning_rate"] == pytest.approx({"rgb": 0.001, "depth": 0.001})
     assert manifest["padded_clips"] == []
     assert manifest["store"]["folds"] == ["1", "2"]
     provenance = manifest["provenance"]
@@ -283,7 +283,7 @@ def test_the_report_accepts_the_run(do):
     plan, _ = do()
     rows = result_rows(find_runs(plan.runs).runs)
     assert [row["tested_on"] for row in rows] == ["rgb", "depth", "rgb+depth"]
-    assert {row["learning_rate"] for row in rows} == {"0.01", "0.01 0.01"}
+    assert {row["learning_rate"] for row in rows} == {"0.001", "0.001 0.001"}
 
 
 def test_unknown_mirror_pairs_are_said(do, make_store):

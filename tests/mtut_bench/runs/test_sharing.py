@@ -76,7 +76,11 @@ def test_stage_two_continues_or_restarts_momentum_and_rate(
     monkeypatch.setattr(two_stage, "train", spy)
     # Every epoch is a plateau: the rate ends at its floor.
     protocol = varied(
-        tiny_protocol, stage_two=stage_two, plateau_patience=0, plateau_threshold=0.99
+        tiny_protocol,
+        rate_schedule="plateau",
+        stage_two=stage_two,
+        plateau_patience=0,
+        plateau_threshold=0.99,
     )
     plan, _ = do(protocol=protocol)
     rate, momenta = (1e-2, 0) if stage_two == "restart" else (1e-4, 6)
