@@ -87,7 +87,7 @@ def runs(tmp_path):
         (("prepare", ""), list(DATASETS)),
         (("run", "--dataset", "viva"), ["viva", "viva-synthetic"]),
         (("synth", ""), [name for name, one in DATASETS.items() if one.twin]),
-        (("prepare", "--size", ""), ["tiny", "mini", "full"]),
+        (("prepare", "--size", ""), ["tiny", "demo", "mini", "full"]),
         (("run", "--meth"), ["--method"]),
         (("weights", ""), ["fetch", "convert", "check"]),
     ],

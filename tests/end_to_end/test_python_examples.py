@@ -83,7 +83,7 @@ def test_every_example_has_its_test():
 def test_a_store_in_torch(example):
     text = example("StoreDataset(path)")
     assert "torch.Size([12, 12, 16, 3]) left clip00" in text
-    assert "torch.Size([4, 3, 32, 64, 64])" in text
+    assert "torch.Size([4, 3, 32, 48, 48])" in text
     assert re.search(r"tensor\(\[\d, \d, \d, \d\]\) [\[(]'clip0\d'", text)
 
 

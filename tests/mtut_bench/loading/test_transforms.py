@@ -85,6 +85,12 @@ def run(frames, modality, crops, protocol, valid=None):
 
 
 @pytest.fixture
+def tiny_recipe(tiny_recipe):
+    """The aspect ratio is kept, as in the paper's protocols."""
+    return replace(tiny_recipe, resize="short-side")
+
+
+@pytest.fixture
 def enlarging(tiny_recipe):
     return replace(tiny_recipe, short_side=20, crop=14)
 
