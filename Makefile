@@ -21,7 +21,7 @@ help:
 	@echo "make crash    ten kill -9 in prepare and in run, same bytes as undisturbed"
 	@echo "make browser  the report's page in Debian's Chromium"
 	@echo "make lint     ruff and mypy alone"
-	@echo "make study-cpu  the reduced study of results/STUDY.md again, 2 hours on two cores; resumes"
+	@echo "make study-cpu  the comparisons of the first study under today's protocol, 2 hours on two cores; resumes"
 	@echo "make study    the study itself, on a GPU; resumes"
 	@echo "make clean    delete .venv and $(DEMO)"
 	@echo "The environment is $(VENV); VENV=PATH names another. SYSTEM_TORCH=1: a new one sees PYTHON's packages."
@@ -87,7 +87,7 @@ STUDY := study
 SIZE := full
 VIVA := viva-synthetic --size $(SIZE) --data $(STUDY)/data
 STUDY_RUN := $(BENCH) run --data $(STUDY)/data --runs $(STUDY)/
-# Colour does not learn at this size: depth and flow. One process and thread for each of two cores.
+# Depth and flow, as the first study had them. One process and thread for each of two cores.
 CPU_RUN := OMP_NUM_THREADS=1 $(BENCH) run --data $(STUDY)/data --device cpu --resident always \
   --runs $(STUDY)/
 study-cpu: $(READY)
