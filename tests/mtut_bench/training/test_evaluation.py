@@ -51,7 +51,7 @@ def slow_logits(network, reader, clip_id, modality):
 
 
 def test_equals_a_plain_loop_over_clips(reader, networks, ids, tiny_recipe, cpu):
-    recipe = replace(tiny_recipe, short_side=12, crop=12)
+    recipe = replace(tiny_recipe, resize="short-side", short_side=12, crop=12)
     found = predict(networks, reader, ids, recipe, cpu)
     for m, (modality, network) in enumerate(networks.items()):
         expected = [slow_logits(network, reader, i, modality) for i in ids]
