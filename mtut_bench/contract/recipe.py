@@ -133,7 +133,7 @@ class Recipe:
     lambda_: float = PAPER_LAMBDA
     beta: float = 2.0
     target: Literal["detach", "joint"] = "detach"
-    rho_grad: Literal["through", "detach"] = "through"
+    rho_grad: Literal["detach", "through"] = "detach"
     rho_per: Literal["batch", "clip"] = "batch"
     rho_form: Literal["exp", "saturating"] = "exp"
     ssa_reduction: Literal["sum", "mean", "rms"] = "sum"

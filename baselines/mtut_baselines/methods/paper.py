@@ -105,9 +105,11 @@ def mtut_method() -> TwoStageMethod:
     rgb+flow, 86.93 on all and fused over all).
 
     Departures: those of :func:`i3d_method`. What the paper leaves open is a setting: rho is one
-    number per batch (`rho_per`), the gradient runs through it (`rho_grad`), and the other network
-    is a constant (`target`). At another geometry than 64 x 224 x 224 lambda = 0.05 is another
-    method: the alignment is a sum over pairs of blocks.
+    number per batch (`rho_per`), the other network is a constant (`target`), and the gradient does
+    not run through rho (`rho_grad`), which the paper's wording suggests it does: through it, losses
+    became infinite where lambda weighed as much as the paper's (results/STUDY.md). At another
+    geometry than 64 x 224 x 224 lambda = 0.05 is another method: the alignment is a sum over pairs
+    of blocks.
 
     Source: Abavisani et al., CVPR 2019, equations 1-4.
     """

@@ -176,7 +176,7 @@ class AlignmentOptions:
         target: whether the gradient of network m's loss also reaches network n ('joint') or treats
             it as a constant, in the correlations and in rho ('detach').
         rho_grad: whether the gradient runs 'through' rho, as the paper's "differentiable ...
-            end-to-end" reads; 'detach' takes rho as a constant.
+            end-to-end" reads; 'detach' takes rho as a constant, a departure for stability.
         rho_per: one rho per batch from the mean losses, or one per clip.
         ssa_reduction: see :func:`alignment_loss`.
         rho_max, rho_form: see :func:`focal_weight`.
@@ -191,7 +191,7 @@ class AlignmentOptions:
     lambda_: float
     beta: float
     target: Target = "detach"
-    rho_grad: RhoGrad = "through"
+    rho_grad: RhoGrad = "detach"
     rho_per: RhoPer = "batch"
     ssa_reduction: Reduction = "sum"
     rho_max: float | None = None

@@ -92,7 +92,12 @@ def test_a_learner_is_fitted_and_its_scores_are_kept(make_request, kind):
     assert found.labels_N.tolist() == [rows[clip].label for clip in found.clip_ids]
     manifest = json.loads((plan.folder / "manifest.json").read_text())
     assert manifest["identity"]["method"] == {"name": "brightness", "source": "", "kind": kind}
-    assert manifest["identity"]["protocol"].keys() == {"name", "version", "initialisation", "train_on"}
+    assert manifest["identity"]["protocol"].keys() == {
+        "name",
+        "version",
+        "initialisation",
+        "train_on",
+    }
     assert (plan.folder / "levels.json").is_file()
     assert (plan.folder / "log.jsonl").read_text() == ""
 
