@@ -48,7 +48,7 @@ CHANGES = {
     "method": {"method": "i3d"},
     "modalities": {"modalities": ("rgb", "depth", "flow")},
     "protocol": {"protocol": {"momentum": 0.8}},
-    "version": {"protocol": {"version": 3}},
+    "version": {"protocol": {"version": 99}},
     "objective": {"protocol": {"beta": 3.0}},
     "precision": {"precision": "bf16"},
     "override of the objective": {"overrides": {"lambda": 3.0}},
