@@ -77,8 +77,6 @@ _SHORT = Recipe(
     # In fresh networks the alignment is many times the cross-entropy; unlimited, the first steps of
     # stage two can diverge.
     gradient_clip=20.0,
-    # The first reading in the order of the text that trained stably at this w; results/STUDY.md.
-    rho_grad="through",
 )
 """What protocols of few epochs have in common."""
 

@@ -107,9 +107,8 @@ def mtut_method() -> TwoStageMethod:
     Departures: those of :func:`i3d_method`. What the paper leaves open is a setting: rho is one
     number per batch (`rho_per`), the other network is a constant (`target`), and the gradient does
     not run through rho (`rho_grad`), which the paper's wording suggests it does: through it, losses
-    became infinite where lambda weighed as much as the paper's (results/STUDY.md). At another
-    geometry than 64 x 224 x 224 lambda = 0.05 is another method: the alignment is a sum over pairs
-    of blocks.
+    became infinite without a limit of the gradient (results/STUDY.md). At another geometry than
+    64 x 224 x 224 lambda = 0.05 is another method: the alignment is a sum over pairs of blocks.
 
     Source: Abavisani et al., CVPR 2019, equations 1-4.
     """
