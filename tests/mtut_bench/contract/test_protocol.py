@@ -178,7 +178,8 @@ def test_short_protocols_lower_the_rate_once_and_late(name):
     for network in ("i3d", "c3d"):
         recipe = PROTOCOLS[name].recipe_for(network)
         assert (recipe.rate_schedule, recipe.bn_statistics) == ("late", "recomputed")
-        assert (recipe.rho_per, recipe.rho_grad) == ("batch", "detach")
+        gate = (recipe.rho_per, recipe.rho_grad, recipe.rho_form)
+        assert gate == ("batch", "detach", "saturating")
 
 
 @pytest.mark.parametrize("name", ["study", "study-cpu"])
