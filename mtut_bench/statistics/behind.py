@@ -16,6 +16,7 @@ _NO_CHOICE = ("network", "source")
 _DEPARTURES = {
     ("rho_grad", "detach"): "the gradient does not run through rho, a departure from the paper's "
     "'end-to-end' until it is measured at the paper's geometry.",
+    ("rho_form", "saturating"): "rho saturates below 1, a departure from equation 3.",
 }
 
 

@@ -172,6 +172,12 @@ def _notes(
             "These numbers are at chance: the 95 % interval of every cell contains it. They show "
             "that the path works, not that a method does."
         )
+    elif cells and all(cell.interval[0] > cell.chance for cell in cells):
+        lowest = min(cell.interval[0] for cell in cells)
+        notes.append(
+            "Every number is above chance: the lowest 95 % interval begins at"
+            f" {lowest:.{_DIGITS}f} %."
+        )
     if cells:
         words = legend(cells)
         notes.append(f"{words[0].upper()}{words[1:]}.")

@@ -269,6 +269,16 @@ def test_chance_is_said(tmp_path):
     add_run(tmp_path / "runs", 9, seed=1, method=I3D, origin="synthetic", **nvgesture())
     (table,) = own(report(tmp_path))
     assert not any("at chance" in note for note in table.notes)
+    assert not any("above chance" in note for note in table.notes)
+
+
+def test_that_every_number_is_above_chance_is_said_of_some_of_the_folds_too(tmp_path):
+    # Ten of ten clips in one of eight folds; Wilson's interval begins at 72.2 %.
+    add_run(tmp_path / "runs", 10, origin="synthetic")
+    (table,) = own(report(tmp_path))
+    assert "(1 of 8 folds)" in str(table.rows[0][-1])
+    (note,) = (note for note in table.notes if "above chance" in note)
+    assert "begins at 72.2 %" in note
 
 
 def test_what_stands_behind_a_measured_number_is_said(tmp_path):
@@ -279,11 +289,13 @@ def test_what_stands_behind_a_measured_number_is_said(tmp_path):
 
 
 def test_departures_and_settings_are_said(tmp_path):
-    settings = {"method": {"name": "mtut", "settings": {"rho_grad": "detach", "lambda": 0.05}}}
+    chosen = {"rho_grad": "detach", "rho_form": "saturating", "lambda": 0.05}
+    settings = {"method": {"name": "mtut", "settings": chosen}}
     add_run(tmp_path / "runs", 2, origin="synthetic", identity=settings)
     notes = " ".join(own(report(tmp_path))[0].notes)
     assert "lambda 0.05" in notes
     assert "does not run through rho" in notes
+    assert "departure from equation 3" in notes
 
 
 def test_rows_hold_every_subset_with_hand_counted_numbers(tmp_path):
