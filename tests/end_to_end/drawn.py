@@ -10,14 +10,14 @@ import numpy as np
 __all__ = ["SIZE", "Clip", "as_video", "spot", "write_recordings"]
 
 SIZE = 48
-"""Height and width of every frame, pixels."""
+"""Height and width of what :func:`spot` draws, pixels."""
 
 FPS = 15
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A recording: frames uint8 (T, SIZE, SIZE) of each modality."""
+    """A recording: frames uint8 (T, H, W) of each modality, H and W alike in all clips."""
 
     name: str
     split: str
@@ -39,10 +39,10 @@ def spot(track_T2: np.ndarray, radius: float, brightness: float = 200.0) -> np.n
 
 
 def as_video(
-    light_THW: np.ndarray, rng: np.random.Generator, background: float = 40.0
+    light_THW: np.ndarray, rng: np.random.Generator, background: float = 40.0, noise: float = 4.0
 ) -> np.ndarray:
     """Return light on a wall, with the noise of a camera, as bytes of the same shape."""
-    noise_THW = rng.normal(0, 4, light_THW.shape)
+    noise_THW = rng.normal(0, noise, light_THW.shape)
     return np.clip(background + light_THW + noise_THW, 0, 255).astype(np.uint8)
 
 
@@ -57,7 +57,8 @@ def write_recordings(folder: Path, clips: list[Clip]) -> Path:
             names = [f"{clip.name}-{modality}.avi" for modality in modalities]
             for name, modality in zip(names, modalities, strict=True):
                 code = cv2.VideoWriter.fourcc(*"MJPG")
-                video = cv2.VideoWriter(str(folder / name), code, FPS, (SIZE, SIZE))
+                height, width = clip.frames[modality].shape[1:]
+                video = cv2.VideoWriter(str(folder / name), code, FPS, (width, height))
                 for frame in clip.frames[modality]:
                     video.write(np.repeat(frame[..., None], 3, axis=2))
                 video.release()
