@@ -23,6 +23,11 @@ def test_committed_tables_of_the_tuning_are_what_its_rows_give():
     assert checked.num_rows == 84
 
 
+def test_committed_tables_of_the_readings_are_what_their_rows_give():
+    checked = check_report(RESULTS / "reading")
+    assert checked.num_rows == 239
+
+
 def test_committed_record_lists_the_committed_report_and_no_folder_of_a_machine():
     record = read_record(RESULTS)
     files = {path.relative_to(RESULTS).as_posix() for path in RESULTS.glob("*.*")}
