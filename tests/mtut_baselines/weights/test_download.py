@@ -253,6 +253,7 @@ def test_a_web_page_is_no_file(server, path):
 
 
 def test_a_refused_connection_is_named(server, path):
+    server.shutdown()
     server.server_close()
     with pytest.raises(WeightsError, match="cannot be reached"):
         fetch(server.url, path)
