@@ -114,8 +114,8 @@ def test_card_and_file_alone_give_the_saved_scores(
             else:
                 with torch.inference_mode():
                     logits = names["network"](clip).logits_NKT.mean(dim=2)[0].numpy()
-            # Batches of another size add in another order: float32 through 57 layers, of which batch
-            # norms with the statistics of few clips enlarge small differences.
+            # Batches of another size add in another order: float32 through 57 layers, whose batch
+            # norms enlarge small differences where their statistics are of few clips.
             expected = saved.scores_MNK[1, number]
             np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
         assert len(lengths) > 1
