@@ -79,8 +79,7 @@ _STAGE = Stage(
     home=(0.05, 0.070, 0.41), elbow=(0.15, 0.19, 0.12), yaw_deg=0.0, shoulder=(0.10, 0.05, 0.36)
 )
 # From a comparison with the real recordings (`mtut-bench bench twin`): contrast, burnt-out whites,
-# muted colours, clothing of medium
-# brightness, strong noise, soft outlines of depth.
+# muted colours, clothing of medium brightness, strong noise, soft outlines of depth.
 _TONE = Tone(gain=1.8, before=95.0, after=112.0, knee=240.0)
 _COLOUR_SIGMA = (3.5, 6.5)
 _KEPT_COLOUR = 0.36
