@@ -88,7 +88,7 @@ SIZE := full
 VIVA := viva-synthetic --size $(SIZE) --data $(STUDY)/data
 STUDY_RUN := $(BENCH) run --data $(STUDY)/data --runs $(STUDY)/
 # Depth and flow, as the first study had them. One process and thread for each of two cores.
-CPU_RUN := OMP_NUM_THREADS=1 $(BENCH) run --data $(STUDY)/data --device cpu --resident always \
+CPU_RUN := OMP_NUM_THREADS=1 $(BENCH) run --data $(STUDY)/data --device cpu --device-cache always \
   --runs $(STUDY)/
 study-cpu: $(READY)
 	$(BENCH) prepare $(VIVA) --flow farneback --store study-flow

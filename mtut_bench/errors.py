@@ -1,9 +1,9 @@
-"""Faults that a user can cure: what is wrong, where, and what to do about it.
+"""Faults that a user can mend: what is wrong, where, and what to do about it.
 
 The command line prints the message alone and exits with :attr:`MtutBenchError.exit_code`; anything
 else that escapes is a defect of ours and keeps its traceback.
 
-A command that a cure suggests stands between backticks and can be typed as it is printed; the
+A command that a hint suggests stands between backticks and can be typed as it is printed; the
 command line adds the folders that the user gave (``--data``, ``--runs``).
 """
 
@@ -31,26 +31,26 @@ __all__ = [
 
 
 class MtutBenchError(Exception):
-    """Base of every fault a user can cure.
+    """Base of every fault a user can mend.
 
     Args:
         what: one sentence that names the value or file at fault.
-        cure: one sentence that says what to do; printed on a line of its own.
+        hint: one sentence that says what to do; printed on a line of its own.
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, cure: str = "") -> None:
+    def __init__(self, what: str, hint: str = "") -> None:
         super().__init__(what)
         self.what = what
-        self.cure = cure
+        self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.what}\n{self.cure}" if self.cure else self.what
+        return f"{self.what}\n{self.hint}" if self.hint else self.what
 
     def __reduce__(self) -> tuple[type["MtutBenchError"], tuple[str, str]]:
         # Errors cross process borders; the default would lose the second argument.
-        return type(self), (self.what, self.cure)
+        return type(self), (self.what, self.hint)
 
 
 class UsageError(MtutBenchError):
@@ -114,7 +114,7 @@ class InterruptedRunError(MtutBenchError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a question that begins the cure for an unknown name, or "" where none is near.
+    """Return a question that begins the hint for an unknown name, or "" where none is near.
 
     Args:
         name: what the user typed.

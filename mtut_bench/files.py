@@ -108,20 +108,20 @@ def write_json(path: StrPath, value: Any) -> None:  # noqa: ANN401 - any JSON va
     write_atomic(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def read_json(path: StrPath, error: type[MtutBenchError], cure: str) -> Any:  # noqa: ANN401
+def read_json(path: StrPath, error: type[MtutBenchError], hint: str) -> Any:  # noqa: ANN401
     """Return the value of a JSON file.
 
     Raises:
-        MtutBenchError: of the given type, naming the file, with the given cure.
+        MtutBenchError: of the given type, naming the file, with the given hint.
     """
     path = Path(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise error(f"{path} does not exist", cure) from None
+        raise error(f"{path} does not exist", hint) from None
     # ValueError: other encodings, no JSON, numbers of thousands of digits.
     except (OSError, ValueError, RecursionError) as fault:
-        raise error(f"{path} cannot be read as JSON: {fault}", cure) from fault
+        raise error(f"{path} cannot be read as JSON: {fault}", hint) from fault
 
 
 @contextmanager

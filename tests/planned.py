@@ -28,7 +28,7 @@ class Request:
     modalities: tuple[str, ...] = ()
     seed: int = 0
     runs: Any = "runs"
-    store_cure: str = ""
+    store_hint: str = ""
     dataset: str = ""
     weights: Any = "weights"
     settings: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ def planner_of(requests):
             method if isinstance(method, LoadedMethod) else LoadedMethod(method)
         )
         planner.protocols[f"protocol {number}"] = request.protocol
-        planner.hints[str(request.store)] = StoreHint(request.store_cure, request.expected)
+        planner.hints[str(request.store)] = StoreHint(request.store_hint, request.expected)
         specs.append(
             RunSpec(
                 method=f"method {number}",

@@ -106,7 +106,7 @@ def _version(
 
 
 def main() -> None:
-    """Run the command line; faults that a user can cure end in one message, without a traceback."""
+    """Run the command line; faults that a user can mend end in one message, without a traceback."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:

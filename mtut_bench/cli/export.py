@@ -110,7 +110,7 @@ def _store_of(what: str, data: Path, store: str | None, size: Size) -> "StoreRea
         if store is not None:
             raise
         raise UsageError(
-            error.what, f"{error.cure} Networks of a run: --format safetensors or onnx."
+            error.what, f"{error.hint} Networks of a run: --format safetensors or onnx."
         ) from None
 
 

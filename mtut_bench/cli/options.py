@@ -59,7 +59,7 @@ class Precision(StrEnum):
     BF16 = "bf16"
 
 
-class Resident(StrEnum):
+class DeviceCacheMode(StrEnum):
     """Where clips live while networks train and are tested."""
 
     AUTO = "auto"
@@ -112,11 +112,11 @@ TableOption = Annotated[
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=0, help="Processes; changes no result.")
 ]
-ResidentOption = Annotated[
-    Resident,
+DeviceCacheOption = Annotated[
+    DeviceCacheMode,
     typer.Option(
-        "--resident",
-        help="Clips live in the device's memory: auto does what fits into half of a GPU's.",
+        "--device-cache",
+        help="Cache clips in GPU memory; auto: if they need at most half of it.",
     ),
 ]
 DryRunOption = Annotated[

@@ -11,7 +11,7 @@ from mtut_bench.errors import StoreError, UsageError, did_you_mean
 if TYPE_CHECKING:
     from mtut_preprocess import Dataset
 
-__all__ = ["existing_store", "raw_folder", "refuse_missing_runs", "store_cure", "store_path"]
+__all__ = ["existing_store", "raw_folder", "refuse_missing_runs", "store_hint", "store_path"]
 
 
 def store_path(
@@ -51,7 +51,7 @@ def _is_twin(name: str) -> bool:
     return bool(name) and bool(find_dataset(name).twin)
 
 
-def store_cure(dataset: str, store: str | None, size: Size) -> str:
+def store_hint(dataset: str, store: str | None, size: Size) -> str:
     """Return how to get a store that is not there.
 
     Args:
@@ -82,9 +82,9 @@ def existing_store(data: Path, store: str | None, dataset: str, size: Size) -> P
     if not path.exists():
         known = [one.stem for one in list_stores(path.parent)]
         there = f"Stores there: {', '.join(known) or 'none'}."
-        cure = store_cure("" if store else dataset, store, size)
+        hint = store_hint("" if store else dataset, store, size)
         raise StoreError(
-            f"there is no store {path}", f"{did_you_mean(path.stem, known)}{there} {cure}"
+            f"there is no store {path}", f"{did_you_mean(path.stem, known)}{there} {hint}"
         )
     return path
 

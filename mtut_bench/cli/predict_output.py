@@ -20,7 +20,7 @@ from mtut_bench.errors import MtutBenchError
 from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
-    from mtut_bench.inference.recordings import Predictor, Segment, Verdict, Windowing
+    from mtut_bench.inference.recordings import Prediction, Predictor, Segment, Windowing
     from mtut_bench.runs.trained import TrainedRun
     from mtut_preprocess.derive.stream import Wanted
 
@@ -68,7 +68,7 @@ class Work:
         if self.predictor.precision != run_precision(self.run):
             yield f"computed in {self.predictor.precision}; the test was {run_precision(self.run)}"
 
-    def classes(self, verdict: "Verdict") -> list[tuple[int, str, float]]:
+    def classes(self, verdict: "Prediction") -> list[tuple[int, str, float]]:
         """Return (index, name, probability) of the most probable classes."""
         return [
             (k, self.run.classes[k], float(verdict.probabilities_K[k]))
@@ -113,10 +113,10 @@ def predict_all(
 
 
 def _curable(error: MtutBenchError) -> MtutBenchError:
-    """Return the error with a cure for a single recording, which is in no dataset's lists."""
+    """Return the error with a hint for a single recording, which is in no dataset's lists."""
     from mtut_preprocess.reading.frames import COPY_CURE
 
-    return MtutBenchError(error.what, _NEW_COPY if error.cure == COPY_CURE else error.cure)
+    return MtutBenchError(error.what, _NEW_COPY if error.hint == COPY_CURE else error.hint)
 
 
 class _Shown:
@@ -126,7 +126,7 @@ class _Shown:
         self.rows: list[tuple[tuple[str, ...], dict[str, Any]]] = []
         self.total = 0
 
-    def add(self, path: Path, work: Work, verdict: "Verdict") -> None:
+    def add(self, path: Path, work: Work, verdict: "Prediction") -> None:
         self.total += 1
         if len(self.rows) < _PICTURE_ROWS:
             label = verdict.ranking()[0]
@@ -148,7 +148,9 @@ class _Shown:
             aside.line(f"wrote {path}{first}")
 
 
-def _verdicts(path: Path, work: Work, aside: Reporter, shown: _Shown | None) -> Iterator["Verdict"]:
+def _verdicts(
+    path: Path, work: Work, aside: Reporter, shown: _Shown | None
+) -> Iterator["Prediction"]:
     """Yield the verdicts on a recording; remarks on it go to the side."""
     from mtut_preprocess.derive.stream import stream_frames
 
@@ -172,7 +174,7 @@ def _print_lines(path: Path, work: Work, aside: Reporter, shown: _Shown | None) 
         print(json.dumps(_record(path, work, verdict)), flush=True)
 
 
-def _record(path: Path, work: Work, verdict: "Verdict") -> dict[str, Any]:
+def _record(path: Path, work: Work, verdict: "Prediction") -> dict[str, Any]:
     record = work.run.record
     return {
         "path": _shown(path),
@@ -201,12 +203,12 @@ class _Watch:
     """
 
     def __init__(self) -> None:
-        self.first: Verdict | None = None
+        self.first: Prediction | None = None
         self.fault: MtutBenchError | None = None
 
     def watch(
-        self, verdicts: Iterable["Verdict"], status: Status, name: str
-    ) -> Iterator["Verdict"]:
+        self, verdicts: Iterable["Prediction"], status: Status, name: str
+    ) -> Iterator["Prediction"]:
         try:
             for verdict in verdicts:
                 self.first = self.first or verdict
@@ -217,12 +219,12 @@ class _Watch:
 
 
 def _print_table(path: Path, work: Work, aside: Reporter, shown: _Shown | None) -> None:
-    from mtut_bench.inference.recordings import merge_verdicts
+    from mtut_bench.inference.recordings import merge_predictions
 
     watch, name = _Watch(), _shown(path)
     with aside.console.status(escape(name)) as status:
         segments = list(
-            merge_verdicts(watch.watch(_verdicts(path, work, aside, shown), status, name))
+            merge_predictions(watch.watch(_verdicts(path, work, aside, shown), status, name))
         )
     if watch.first and watch.first.is_window:
         _print_timeline(name, work, segments)
@@ -232,7 +234,7 @@ def _print_table(path: Path, work: Work, aside: Reporter, shown: _Shown | None) 
         raise watch.fault
 
 
-def _print_clip(name: str, work: Work, clip: "Verdict") -> None:
+def _print_clip(name: str, work: Work, clip: "Prediction") -> None:
     rows = [(f"{probability:.1%}", label) for _, label, probability in work.classes(clip)]
     title = f"{name}: frames {clip.first} to {clip.stop - 1}, {clip.end_s - clip.start_s:.1f} s"
     _print(title, ("probability", "class"), rows)

@@ -29,12 +29,12 @@ def say(text: str) -> None:
 
 
 def show_error(error: MtutBenchError) -> None:
-    """Print what is wrong and its cure to the error output."""
+    """Print what is wrong and its hint to the error output."""
     screen = Console(stderr=True)
-    what, cure = (escape(_harmless(complete(text))) for text in (error.what, error.cure))
+    what, hint = (escape(_harmless(complete(text))) for text in (error.what, error.hint))
     screen.print(f"[bold red]error:[/] {what}", highlight=False, soft_wrap=True)
-    if cure:
-        screen.print(f"  {cure}", highlight=False, soft_wrap=True)
+    if hint:
+        screen.print(f"  {hint}", highlight=False, soft_wrap=True)
 
 
 def _harmless(text: str) -> str:

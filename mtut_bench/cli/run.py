@@ -14,11 +14,11 @@ from mtut_bench.cli.options import (
     DATA,
     RUNS,
     DataOption,
+    DeviceCacheMode,
+    DeviceCacheOption,
     DryRunOption,
     FoldUnit,
     Precision,
-    Resident,
-    ResidentOption,
     RunsOption,
     Size,
     SizeOption,
@@ -26,7 +26,7 @@ from mtut_bench.cli.options import (
     WorkersOption,
     readers,
 )
-from mtut_bench.cli.paths import store_cure, store_path
+from mtut_bench.cli.paths import store_hint, store_path
 from mtut_bench.cli.printing import console, say
 from mtut_bench.cli.suggesting import suggest
 from mtut_bench.errors import UsageError, did_you_mean
@@ -106,7 +106,7 @@ def run(
     recompute: Annotated[
         bool, typer.Option("--recompute", help="Less memory, more time, the same numbers.")
     ] = False,
-    resident: ResidentOption = Resident.AUTO,
+    device_cache: DeviceCacheOption = DeviceCacheMode.AUTO,
     data: DataOption = DATA,
     runs: RunsOption = RUNS,
     store: StoreOption = None,
@@ -178,14 +178,14 @@ def run(
             for text in texts:
                 say(text)
         return
-    from mtut_bench.loading.device_cache import Residence
+    from mtut_bench.loading.device_cache import DeviceCache
     from mtut_bench.runs.execute import execute
     from mtut_bench.runs.precision import PrecisionChecks
     from mtut_bench.runs.provenance import command_line
 
     reporter = Reporter(console)
-    residence = Residence(resident.value, chosen, reporter.line)
-    machine = Machine(chosen, readers(workers, chosen.type), command_line(), recompute, residence)
+    cache = DeviceCache(device_cache.value, chosen, reporter.line)
+    machine = Machine(chosen, readers(workers, chosen.type), command_line(), recompute, cache)
     checks = PrecisionChecks(machine, reporter.line)
     if precision is Precision.AUTO:
         plans = _right_precision(plans, groups, planner, checks)
@@ -221,12 +221,12 @@ class _Places:
     dry_run: bool
     hints: "dict[str, StoreHint]" = field(default_factory=dict)
 
-    def fill_in(self, spec: "RunSpec", *, cure_dataset: str | None = None) -> "RunSpec":
+    def fill_in(self, spec: "RunSpec", *, hint_dataset: str | None = None) -> "RunSpec":
         """Return a run's text with the path of its store and the dataset that it must hold.
 
         Args:
             spec: with the name of a store, or a dataset, or neither: then it is viva.
-            cure_dataset: for the cure where the store is missing, instead of the dataset.
+            hint_dataset: for the hint where the store is missing, instead of the dataset.
         """
         from mtut_bench.runs.planning import StoreHint
 
@@ -234,9 +234,9 @@ class _Places:
         name = spec.store or None
         wanted = spec.dataset or ("" if name else "viva")
         path = str(store_path(self.data, name, find_dataset(wanted or "viva").name, self.size))
-        cure = store_cure(wanted if cure_dataset is None else cure_dataset, name, self.size)
+        hint = store_hint(wanted if hint_dataset is None else hint_dataset, name, self.size)
         expected = self._expected(wanted, name, spec.fold_unit) if self.dry_run else None
-        self.hints[path] = StoreHint(cure, expected)
+        self.hints[path] = StoreHint(hint, expected)
         return replace(spec, store=path, dataset=wanted)
 
     def _expected(self, dataset: str, store: str | None, fold_unit: str) -> "ExpectedStore | None":
@@ -297,7 +297,7 @@ def _of_study(study: "Study", common: "RunSpec", places: _Places) -> "list[list[
                     settings=block.settings,
                 ),
                 # A study names no size of a twin.
-                cure_dataset="",
+                hint_dataset="",
             )
             for fold in _folds_of(block, common.fold)
             for method in block.methods

@@ -87,7 +87,7 @@ def generate_twin(
     difficulty: tuple[str, ...] = (),
 ) -> None:
     """Generate the recordings of a twin, or what is missing of them."""
-    from mtut_preprocess.synthetic import TWINS, generate
+    from mtut_preprocess.synthetic import SYNTHETIC, generate
     from mtut_preprocess.synthetic.difficulty import changed
 
     with reporter.ticker(f"generate {dataset.twin} ({size.value})") as ticker:
@@ -102,14 +102,14 @@ def generate_twin(
             progress=ticker,
         )
     reporter.line(f"generated {count} clips -> {folder}")
-    if TWINS[dataset.twin].is_fixture:
+    if SYNTHETIC[dataset.twin].is_fixture:
         reporter.line(f"{dataset.twin} shows a layout: NOTHING CAN BE MEASURED ON IT")
 
 
 def _check_measurable(twin: str) -> None:
-    from mtut_preprocess.synthetic import TWINS
+    from mtut_preprocess.synthetic import SYNTHETIC
 
-    if TWINS[twin].is_fixture:
+    if SYNTHETIC[twin].is_fixture:
         raise UsageError(
             f"{twin} is a layout fixture: nothing can be measured on it",
             "Leave --probes out, or take another twin.",

@@ -40,7 +40,7 @@ def make_folds(
             subject, which is left out for the test; named after it.
         subject_unit: 'person', or 'user' where one person may have several subject names.
         fold_unit: who is left out, 'person' or 'user'; by user, one person may be on both sides.
-        store: name of the store, for the cure.
+        store: name of the store, for the hint.
 
     Raises:
         UsageError: folds by user of a store that has its own split or knows its persons.

@@ -149,7 +149,7 @@ class Job(Protocol):
         weights_digests: their SHA-256.
         workers: processes that read clips.
         recompute: save memory by computing activations twice.
-        residence: keeps clips in the device's memory; None: they are read.
+        device_cache: keeps clips in the device's memory; None: they are read.
         log: where progress goes.
     """
 
@@ -165,7 +165,7 @@ class Job(Protocol):
     weights_digests: Mapping[str, str]
     workers: int
     recompute: bool
-    residence: Any
+    device_cache: Any
     log: Log
 
     def shared(
@@ -204,7 +204,7 @@ class Model(Protocol):
 
 @runtime_checkable
 class Method(Protocol):
-    """A learner. Derive from it; what has a value here may be left out.
+    """A train_state. Derive from it; what has a value here may be left out.
 
     Attributes:
         name: what users type and what runs are filed under ('mtut').

@@ -22,8 +22,8 @@ __all__ = [
     "NOT_STORES",
     "ClipRow",
     "Fold",
+    "Frame",
     "Modality",
-    "Moment",
     "Origin",
     "Split",
     "behaves_like",
@@ -98,7 +98,7 @@ class ClipRow(NamedTuple):
     num_frames: int
 
 
-class Moment(NamedTuple):
+class Frame(NamedTuple):
     """One frame of a recording that is read as a stream.
 
     Attributes:

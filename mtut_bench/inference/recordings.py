@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 from torch import nn
 
 from mtut_bench.contract.recipe import Recipe
-from mtut_bench.contract.types import Moment
+from mtut_bench.contract.types import Frame
 from mtut_bench.errors import MtutBenchError
 from mtut_bench.runs.trained import TrainedRun
 from mtut_bench.training.whole_clip_test import clip_logits, to_probabilities
 
 __all__ = [
+    "Prediction",
     "Predictor",
     "Segment",
-    "Verdict",
     "Windowing",
     "cut_windows",
     "longest_clip",
-    "merge_verdicts",
+    "merge_predictions",
     "open_predictor",
     "run_precision",
 ]
@@ -52,7 +52,7 @@ class Windowing:
     stride: int
 
 
-class Verdict(NamedTuple):
+class Prediction(NamedTuple):
     """What a network says about a clip or a window.
 
     Attributes:
@@ -148,7 +148,7 @@ class Predictor:
             ) from error
         return to_probabilities(logits_NK)[0]
 
-    def verdicts(self, moments: Iterable[Moment], windowing: Windowing) -> Iterator[Verdict]:
+    def verdicts(self, moments: Iterable[Frame], windowing: Windowing) -> Iterator[Prediction]:
         """Yield a verdict on a recording, or one for each window of a long one.
 
         Args:
@@ -158,7 +158,7 @@ class Predictor:
         for window, is_window in cut_windows(moments, windowing):
             first, last = window[0], window[-1]
             frames_THWC = np.stack([moment.frame_HWC for moment in window])
-            yield Verdict(
+            yield Prediction(
                 first=first.number,
                 stop=last.number + 1,
                 start_s=first.time_s,
@@ -207,8 +207,8 @@ def longest_clip(run: TrainedRun) -> int:
 
 
 def cut_windows(
-    moments: Iterable[Moment], windowing: Windowing
-) -> Iterator[tuple[Sequence[Moment], bool]]:
+    moments: Iterable[Frame], windowing: Windowing
+) -> Iterator[tuple[Sequence[Frame], bool]]:
     """Yield the clips of a recording, and whether each is a window of it.
 
     The last window ends with the recording, whatever the stride, so that each has its full length.
@@ -230,7 +230,7 @@ def cut_windows(
             yield list(held), False
         return
     length, stride = windowing.length, windowing.stride
-    window: list[Moment] = []
+    window: list[Frame] = []
     while True:
         held.extend(islice(frames, max(0, length - len(held))))
         if len(held) < length:
@@ -244,7 +244,7 @@ def cut_windows(
         yield (window + rest)[-length:], True
 
 
-def merge_verdicts(verdicts: Iterable[Verdict]) -> Iterator[Segment]:
+def merge_predictions(verdicts: Iterable[Prediction]) -> Iterator[Segment]:
     """Yield neighbouring windows of one class as one segment, in order."""
     latest: Segment | None = None
     for verdict in verdicts:

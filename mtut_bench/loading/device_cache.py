@@ -12,10 +12,18 @@ from torch import Tensor
 
 from mtut_bench.errors import RunError
 from mtut_bench.files import StrPath
-from mtut_bench.loading.training_clips import Batch, EpochSampler, Placed, TrainingClips
+from mtut_bench.loading.training_clips import Batch, ClipWindow, EpochSampler, TrainingClips
 from mtut_bench.store.reader import StoreReader
 
-__all__ = ["AUTO_SHARE", "Held", "Mode", "Residence", "free_bytes", "gather", "resident_batches"]
+__all__ = [
+    "AUTO_SHARE",
+    "CachedClips",
+    "DeviceCache",
+    "Mode",
+    "cached_batches",
+    "free_bytes",
+    "gather",
+]
 
 Mode = Literal["auto", "always", "never"]
 
@@ -25,11 +33,11 @@ AUTO_SHARE = 0.5
 _ALWAYS_SHARE = 0.9
 """Share that 'always' may take: without any room for a step nothing could be trained."""
 
-Held = Mapping[str, Tensor]
+CachedClips = Mapping[str, Tensor]
 """Per modality all frames of a store, uint8 (T, H, W, C); clips start at the table's offsets."""
 
 
-class Residence:
+class DeviceCache:
     """Keeps the frames of one store on a device, for all stages and runs that follow.
 
     Args:
@@ -48,7 +56,7 @@ class Residence:
         self._store: Path | None = None
         self._held: dict[str, Tensor] = {}
 
-    def hold(self, store: StrPath, modalities: Sequence[str]) -> Held | None:
+    def hold(self, store: StrPath, modalities: Sequence[str]) -> CachedClips | None:
         """Return the frames of a store on the device, or None where they are to be streamed.
 
         Args:
@@ -92,7 +100,7 @@ class Residence:
         if self.mode == "always":
             raise RunError(
                 f"the store does not fit into the device's memory: {names}, {there}",
-                "Use --resident auto or never (clips are then streamed), fewer --modalities, or"
+                "Use --device-cache auto or never (clips are then streamed), fewer --modalities, or"
                 " another --device.",
             )
         self._say(f"  {names} are streamed: {there}")
@@ -121,7 +129,9 @@ def _load(reader: StoreReader, modality: str, device: torch.device) -> Tensor:
     return frames_THWC
 
 
-def resident_batches(held: Held, clips: TrainingClips, sampler: EpochSampler) -> Iterator[Batch]:
+def cached_batches(
+    held: CachedClips, clips: TrainingClips, sampler: EpochSampler
+) -> Iterator[Batch]:
     """Yield the batches of the sampler's epoch: the loader's, gathered on the device.
 
     Args:
@@ -134,7 +144,9 @@ def resident_batches(held: Held, clips: TrainingClips, sampler: EpochSampler) ->
         yield gather(held, placed, clips.reader.table.offsets, clips.recipe.clip_length)
 
 
-def gather(held: Held, placed: Sequence[Placed], offsets: Sequence[int], clip_length: int) -> Batch:
+def gather(
+    held: CachedClips, placed: Sequence[ClipWindow], offsets: Sequence[int], clip_length: int
+) -> Batch:
     """Return a batch from frames on the device; padding frames are 0, as the loader's.
 
     Args:

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 
 import torch
 
-from mtut_bench.loading.device_cache import Held, Residence, resident_batches
+from mtut_bench.loading.device_cache import CachedClips, DeviceCache, cached_batches
 from mtut_bench.loading.training_clips import Batch, EpochSampler, TrainingClips, make_loader
 
-__all__ = ["Feed", "copy_ahead"]
+__all__ = ["Prefetcher", "copy_ahead"]
 
 
-class Feed:
+class Prefetcher:
     """The batches of an epoch on the device; set ``sampler.epoch`` before each iteration.
 
     Whether clips are streamed or live on the device is decided at the first iteration and changes
@@ -21,7 +21,7 @@ class Feed:
         sampler: batches.
         workers: processes that read what is streamed.
         device: of the networks.
-        residence: where clips may live; None: they are streamed.
+        device_cache: where clips may live; None: they are streamed.
     """
 
     def __init__(
@@ -30,22 +30,22 @@ class Feed:
         sampler: EpochSampler,
         workers: int,
         device: torch.device,
-        residence: Residence | None = None,
+        device_cache: DeviceCache | None = None,
     ) -> None:
         self._clips, self._sampler, self._device = clips, sampler, device
-        self._residence = residence
+        self._residence = device_cache
         self._decided = False
-        self._held: Held | None = None
+        self._held: CachedClips | None = None
         self._loader = make_loader(clips, sampler, workers, pin=device.type == "cuda")
 
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over the batches of the sampler's epoch."""
         if self.held is not None:
-            return resident_batches(self.held, self._clips, self._sampler)
+            return cached_batches(self.held, self._clips, self._sampler)
         return copy_ahead(self._loader, self._device)
 
     @property
-    def held(self) -> Held | None:
+    def held(self) -> CachedClips | None:
         """The frames on the device; None where clips are streamed.
 
         Raises:

@@ -16,7 +16,7 @@ from mtut_bench.loading.sampling import Window, draw_clip, epoch_order, place_wi
 from mtut_bench.loading.transforms import Crop, choose_crop
 from mtut_bench.store.reader import StoreReader
 
-__all__ = ["Batch", "EpochSampler", "Placed", "TrainingClips", "make_loader", "split_batch"]
+__all__ = ["Batch", "ClipWindow", "EpochSampler", "TrainingClips", "make_loader", "split_batch"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Placed:
+class ClipWindow:
     """Where a training clip of one epoch comes from; the same for all modalities.
 
     Attributes:
@@ -132,7 +132,7 @@ class TrainingClips(Dataset[_Item]):
             self._reader = StoreReader(self.store)
         return self._reader
 
-    def place(self, epoch: int, position: int) -> Placed:
+    def place(self, epoch: int, position: int) -> ClipWindow:
         """Return window, crop and label of a clip in an epoch; reads no frame.
 
         Args:
@@ -148,7 +148,7 @@ class TrainingClips(Dataset[_Item]):
         flip, label = self._mirror(row.label, draw.flip)
         height, width = reader.frame_size
         crop = choose_crop(height, width, self.recipe, draw.top, draw.left, flip)
-        return Placed(index, window, crop, label, clip_id)
+        return ClipWindow(index, window, crop, label, clip_id)
 
     def __getitem__(self, key: tuple[int, int]) -> _Item:
         placed = self.place(*key)

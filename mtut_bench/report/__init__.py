@@ -112,7 +112,7 @@ def write_report(runs: StrPath, out: StrPath, illustration: Illustration | None 
         The report, for a terminal.
 
     Raises:
-        RunError: a run that cannot be read; names it and the cure.
+        RunError: a run that cannot be read; names it and the hint.
         PredictionError: predictions that are corrupt or belong to other clips.
         ReportError: ``out`` cannot be written to, holds files that no report wrote where this one
             has its own, or rows that are needed and damaged.

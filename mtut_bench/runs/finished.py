@@ -65,7 +65,7 @@ def find_runs(runs: StrPath) -> Found:
     Raises:
         RunError: a manifest that is unreadable, of another format or contradicts itself,
             predictions that are missing, or two labels of a clip of one store and fold; names
-            folders and cure.
+            folders and hint.
         PredictionError: a predictions file that is truncated, corrupt or of other clips.
     """
     runs = Path(runs)

@@ -41,7 +41,7 @@ class RunJob:
         }
         self.workers = machine.workers
         self.recompute = machine.recompute
-        self.residence: Any = machine.residence
+        self.device_cache: Any = machine.device_cache
         self.log: Log = reporter
         self._plan, self._machine = plan, machine
         self._made: set[Path] = set()

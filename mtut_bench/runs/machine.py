@@ -9,17 +9,17 @@ import torch
 
 from mtut_bench.contract.method import NetworkMethod
 from mtut_bench.errors import RunError, UsageError
-from mtut_bench.loading.device_cache import Residence
+from mtut_bench.loading.device_cache import DeviceCache
 from mtut_bench.loading.transforms import network_channels
 from mtut_bench.runs.plan import RunPlan
-from mtut_bench.training.train_state import Learner, autocast, build_learner
+from mtut_bench.training.train_state import TrainState, autocast, build_train_state
 
 __all__ = [
     "Machine",
     "choose_device",
     "clips_that_fit",
     "explain_memory",
-    "fresh_learner",
+    "fresh_train_state",
     "out_of_memory",
 ]
 
@@ -38,14 +38,14 @@ class Machine:
         workers: processes that read clips.
         recompute: save memory by computing activations twice.
         command: what the user typed, for the manifest.
-        residence: where clips may live in the device's memory; None: they are streamed.
+        device_cache: where clips may live in the device's memory; None: they are streamed.
     """
 
     device: torch.device
     workers: int
     command: str
     recompute: bool = False
-    residence: Residence | None = None
+    device_cache: DeviceCache | None = None
 
     @property
     def test_workers(self) -> int:
@@ -75,7 +75,9 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def fresh_learner(plan: RunPlan, modality: str, machine: Machine, **options: bool) -> Learner:
+def fresh_train_state(
+    plan: RunPlan, modality: str, machine: Machine, **options: bool
+) -> TrainState:
     """Return the network of a modality as the run's first stage starts it.
 
     Args:
@@ -85,7 +87,7 @@ def fresh_learner(plan: RunPlan, modality: str, machine: Machine, **options: boo
         options: ``recompute`` instead of the machine's.
     """
     weights = plan.weights.get(modality)
-    return build_learner(
+    return build_train_state(
         plan.network_method,
         modality,
         plan.identity["num_classes"],
@@ -149,8 +151,8 @@ def out_of_memory(plan: RunPlan, machine: Machine) -> RunError:
         )
     if fits == 0:
         ways.append("one clip does not fit: use a GPU with more memory")
-    if machine.residence is not None and machine.residence.mode != "never":
-        ways.append("--resident never keeps the clips out of the device's memory")
+    if machine.device_cache is not None and machine.device_cache.mode != "never":
+        ways.append("--device-cache never keeps the clips out of the device's memory")
     ways.append("end other programs that use this GPU")
     return RunError(what, "; ".join(ways) + ".")
 
@@ -174,7 +176,7 @@ def _measure_fit(plan: RunPlan, machine: Machine) -> int:
     torch.cuda.reset_peak_memory_stats(device)
     try:
         before = torch.cuda.memory_allocated(device)
-        networks = {m: fresh_learner(plan, m, machine).network.train() for m in plan.modalities}
+        networks = {m: fresh_train_state(plan, m, machine).network.train() for m in plan.modalities}
         weights = torch.cuda.memory_allocated(device) - before
         with autocast(device, plan.precision):
             loss = torch.zeros((), device=device)

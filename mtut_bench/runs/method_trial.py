@@ -11,7 +11,7 @@ from mtut_bench.contract.method_file import where
 from mtut_bench.contract.networks import NetworkOutput, ObjectiveOutput
 from mtut_bench.errors import UsageError
 from mtut_bench.loading.transforms import network_channels
-from mtut_bench.runs.machine import Machine, fresh_learner
+from mtut_bench.runs.machine import Machine, fresh_train_state
 from mtut_bench.runs.plan import RunPlan
 from mtut_bench.training.train_state import autocast, seeded
 from mtut_bench.training.two_stage import TwoStageMethod
@@ -74,7 +74,7 @@ def _step(plan: RunPlan, machine: Machine) -> str:
     valid = torch.ones(_NUM_CLIPS, recipe.clip_length, dtype=torch.bool, device=device)
     valid[0, -1] = recipe.clip_length == 1
     outputs: dict[str, NetworkOutput] = {}
-    networks = {m: fresh_learner(plan, m, machine).network.train() for m in plan.modalities}
+    networks = {m: fresh_train_state(plan, m, machine).network.train() for m in plan.modalities}
     assert isinstance(plan.method, TwoStageMethod)
     objective = plan.method.objective()
     with seeded(plan.seed, device):

@@ -37,11 +37,11 @@ class StoreHint:
     """What is known of a store that may not be there.
 
     Attributes:
-        cure: how to get it, for the message.
+        hint: how to get it, for the message.
         expected: what it will hold, to plan without it; None: it must be there.
     """
 
-    cure: str
+    hint: str
     expected: ExpectedStore | None = None
 
 
@@ -185,7 +185,7 @@ class Planner:
             there = ", ".join(known) if known else "none"
             missing[
                 f"store: {spec.store} does not exist (stores there: {there}).\n"
-                f"    {did_you_mean(Path(spec.store).stem, known)}{hint.cure}"
+                f"    {did_you_mean(Path(spec.store).stem, known)}{hint.hint}"
                 f"{_stand_in(hint.expected)}"
             ] = None
             if hint.expected is None:
@@ -221,7 +221,7 @@ class Planner:
             if stand_in and stand_in.subject_unit == attributes.subject_unit:
                 # It is not for a lack of persons.
                 stand_in = None
-            missing[f"folds: {error.what}.\n    {error.cure}{_stand_in(stand_in)}"] = None
+            missing[f"folds: {error.what}.\n    {error.hint}{_stand_in(stand_in)}"] = None
             if stand_in is None:
                 return reader, []
             stand_in = replace(stand_in, modalities=reader.modalities)
@@ -330,15 +330,15 @@ def _too_few(
     there = reader.modalities
     needed = {2: "two"}.get(method.min_modalities, str(method.min_modalities))
     only = " and ".join(chosen)
-    cures = [f"use --method {alone}"] if alone else []
+    hints = [f"use --method {alone}"] if alone else []
     if len(there) >= method.min_modalities:
         has = f"--modalities names only {only}"
-        cures.insert(0, f"choose {needed} or more of {', '.join(there)}")
+        hints.insert(0, f"choose {needed} or more of {', '.join(there)}")
     else:
         has = f"store {reader.name!r} has only {only}"
         if "rgb" in there and "flow" not in there:
-            cures.append("prepare the store again with --flow farneback --overwrite")
-    cure = ", or ".join(cures)
+            hints.append("prepare the store again with --flow farneback --overwrite")
+    hint = ", or ".join(hints)
     return UsageError(
-        f"{method.name} needs {needed} modalities, {has}", f"{cure[:1].upper()}{cure[1:]}."
+        f"{method.name} needs {needed} modalities, {has}", f"{hint[:1].upper()}{hint[1:]}."
     )

@@ -24,7 +24,7 @@ from mtut_bench.errors import PrecisionError
 from mtut_bench.files import sha256_of_json
 from mtut_bench.loading.training_clips import EpochSampler, TrainingClips, make_loader, split_batch
 from mtut_bench.loading.transforms import network_channels, to_input
-from mtut_bench.runs.machine import Machine, explain_memory, fresh_learner
+from mtut_bench.runs.machine import Machine, explain_memory, fresh_train_state
 from mtut_bench.runs.plan import RunPlan
 from mtut_bench.training.step import classification_losses
 from mtut_bench.training.train_state import autocast, seeded
@@ -178,7 +178,7 @@ def _compare_run(plan: RunPlan, modality: str, machine: Machine) -> Agreement:
     clip = to_input(batch.frames[modality], modality, batch.crops, recipe, batch.valid_NT)
     labels = batch.labels_N
     while True:
-        network = fresh_learner(plan, modality, machine, recompute=False).network
+        network = fresh_train_state(plan, modality, machine, recompute=False).network
         try:
             return compare_step(network, clip, labels, plan.precision)
         except torch.OutOfMemoryError:

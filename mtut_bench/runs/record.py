@@ -263,7 +263,7 @@ def read_record(path: StrPath) -> RunRecord:
     Raises:
         RunError: unreadable, of another format version, with a field that is missing or of another
             type, with a text or number that no other file can hold, with an id that is not that of
-            its identity, or with something said twice that differs; names file, field and cure.
+            its identity, or with something said twice that differs; names file, field and hint.
     """
     path = Path(path)
     record = _read(path, RunRecord)

@@ -124,8 +124,8 @@ def _refused(path: Path, content: Any, misfit: MisfitError) -> UsageError:  # no
         return UsageError(f"{path}: {where} has no {place[0]!r}", "Give it one.")
     if misfit.fault == "unknown":
         known = [one.encode_name for one in fields(kind)]
-        cure = f"{did_you_mean(str(place[0]), known)}Known are: {', '.join(known)}."
-        return UsageError(f"{path}: {where} has an unknown key {place[0]!r}", cure)
+        hint = f"{did_you_mean(str(place[0]), known)}Known are: {', '.join(known)}."
+        return UsageError(f"{path}: {where} has an unknown key {place[0]!r}", hint)
     return UsageError(
         f"{path}: {where} has {place[0]} = {content[place[0]]!r}",
         f"{misfit.reason}; no text and no list is empty.",

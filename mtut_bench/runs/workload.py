@@ -85,7 +85,7 @@ def measured_rate(plans: Sequence[RunPlan]) -> float | None:
     """
     wanted = {(plan.protocol.name, plan.method.network) for plan in plans}
     rates: list[float] = []
-    cure = "Delete its folder."
+    hint = "Delete its folder."
     for folder in {plan.runs / "stages" for plan in plans}:
         for path in sorted(folder.glob("*/manifest.json")):
             identity, log = read_stage(path).identity, path.with_name("log.jsonl")
@@ -97,7 +97,7 @@ def measured_rate(plans: Sequence[RunPlan]) -> float | None:
                     entries = [json.loads(line) for line in log.read_text().splitlines()]
                     rates += [entry["clips_per_s"] for entry in entries]
             except (KeyError, TypeError, ValueError) as error:
-                raise RunError(f"{path} or its log is damaged: {error}", cure) from error
+                raise RunError(f"{path} or its log is damaged: {error}", hint) from error
     return statistics.median(rates) if rates else None
 
 

@@ -65,7 +65,7 @@ def ensemble_rows(runs: Iterable[FinishedRun], rows: Iterable[ResultRow]) -> tup
         rows: of these runs, as ``result_rows`` returns them.
 
     Raises:
-        RunError: two members were not tested on the same clips; names folders and cure.
+        RunError: two members were not tested on the same clips; names folders and hint.
     """
     kinds: dict[tuple[object, ...], dict[int, list[_Member]]] = defaultdict(dict)
     by_id = {run.record.id[:12]: run for run in runs}

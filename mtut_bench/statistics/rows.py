@@ -122,7 +122,7 @@ def result_rows(runs: Iterable[FinishedRun]) -> tuple[ResultRow, ...]:
 
     Raises:
         RunError: a manifest without a field, or with one that gives a row which cannot be; names
-            it and the cure.
+            it and the hint.
     """
     return tuple(row for run in runs for row in _rows(run))
 

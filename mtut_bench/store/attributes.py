@@ -87,13 +87,13 @@ class StoreAttributes(StoreFacts, frozen=True, kw_only=True):
         return {"format_version": self.format_version, **structs.asdict(self)}
 
 
-def read_attributes(stored: Mapping[str, Any], where: str, cure: str) -> StoreAttributes:
+def read_attributes(stored: Mapping[str, Any], where: str, hint: str) -> StoreAttributes:
     """Return the attributes of a store, checked; those that this version does not know are left.
 
     Args:
         stored: as :meth:`StoreAttributes.to_json` gave them.
         where: what holds them, for the message.
-        cure: of a damaged one.
+        hint: of a damaged one.
 
     Raises:
         StoreError: they are not a store's, of a newer format, lacking or of another kind.
@@ -110,7 +110,7 @@ def read_attributes(stored: Mapping[str, Any], where: str, cure: str) -> StoreAt
         )
     absent = sorted(set(StoreAttributes.__struct_fields__) - stored.keys())
     if absent:
-        raise StoreError(f"{where} lacks the attributes {', '.join(absent)}", cure)
+        raise StoreError(f"{where} lacks the attributes {', '.join(absent)}", hint)
     try:
         return convert(stored, StoreAttributes)
     except ValidationError as error:
@@ -118,5 +118,5 @@ def read_attributes(stored: Mapping[str, Any], where: str, cure: str) -> StoreAt
         fault, _, place = str(error).partition(" - at `$.")
         name = re.split(r"\W", place)[0]
         raise StoreError(
-            f"{where}: the attribute {name} is {short_repr(stored[name])}: {fault}", cure
+            f"{where}: the attribute {name} is {short_repr(stored[name])}: {fault}", hint
         ) from error

@@ -104,8 +104,8 @@ def derive_store(
     if path.resolve() == reader.path.resolve():
         raise StoreError(f"{path} cannot be derived from itself", "Give it another name.")
     if path.exists() and not overwrite:
-        cure = "Give --overwrite to replace it, or another name."
-        raise StoreError(f"the store {path} exists already", cure)
+        hint = "Give --overwrite to replace it, or another name."
+        raise StoreError(f"the store {path} exists already", hint)
     writer = StoreWriter(path, _plan(reader, derivation))
     with writer.lock():
         try:

@@ -233,13 +233,13 @@ def write_person_table(reader: StoreReader, path: StrPath) -> None:
     path = Path(path)
     table: dict[str, Any] = {"_persons": _PERSONS_REMARK, **person_table(reader)}
     if path.exists():
-        cure = "Move it away, or fill it in by hand."
-        own = read_json(path, StoreError, cure)
+        hint = "Move it away, or fill it in by hand."
+        own = read_json(path, StoreError, hint)
         if not isinstance(own, dict) or not isinstance(own.get("persons") or {}, dict):
-            raise StoreError(f"{path} holds no JSON object with a table 'persons'", cure)
+            raise StoreError(f"{path} holds no JSON object with a table 'persons'", hint)
         persons = own.get("persons") or {}
         if any(persons.values()):
-            raise UsageError(f"{path} names persons already; it is left as it is", cure)
+            raise UsageError(f"{path} names persons already; it is left as it is", hint)
         table = {**table, **own, "persons": persons | table["persons"]}
     write_json(path, table)
 

@@ -108,9 +108,9 @@ class StoreWriter:
         marker = self.partial / "plan.json"
         self._discard_replaced()
         if self.partial.exists():
-            cure = f"Delete the folder {self.partial}; it is begun anew."
+            hint = f"Delete the folder {self.partial}; it is begun anew."
             known = (
-                read_json(marker, StoreError, cure).get("fingerprint") if marker.exists() else ""
+                read_json(marker, StoreError, hint).get("fingerprint") if marker.exists() else ""
             )
             if known == self.plan.fingerprint() and (self.partial / "store.zarr").exists():
                 return

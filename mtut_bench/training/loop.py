@@ -23,13 +23,13 @@ import torch
 from mtut_bench.contract.networks import Objective
 from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import RunError
-from mtut_bench.loading.device_cache import Residence
-from mtut_bench.loading.prefetch import Feed
+from mtut_bench.loading.device_cache import DeviceCache
+from mtut_bench.loading.prefetch import Prefetcher
 from mtut_bench.loading.training_clips import EpochSampler, TrainingClips, split_batch
 from mtut_bench.training.checkpoint import load_checkpoint, save_checkpoint
 from mtut_bench.training.log import TrainingLog
 from mtut_bench.training.step import Terms, train_step
-from mtut_bench.training.train_state import Learner
+from mtut_bench.training.train_state import TrainState
 
 __all__ = ["Stage", "peak_bytes", "train"]
 
@@ -58,7 +58,7 @@ class Stage:
 
 
 def train(
-    learners: Mapping[str, Learner],
+    train_states: Mapping[str, TrainState],
     clips: TrainingClips,
     stage: Stage,
     recipe: Recipe,
@@ -66,21 +66,21 @@ def train(
     *,
     precision: str = "fp32",
     workers: int = 0,
-    residence: Residence | None = None,
+    device_cache: DeviceCache | None = None,
     begin: StageNote | None = None,
     progress: EpochNote | None = None,
 ) -> list[dict[str, Any]]:
     """Train networks in place through one stage, or what is left of it.
 
     Args:
-        learners: per modality, in order; loaded from the stage's checkpoint where it exists.
+        train_states: per modality, in order; loaded from the stage's checkpoint where it exists.
         clips: training side of the fold, with these modalities.
         stage: epochs, objective, checkpoint.
         recipe: batch size and input geometry.
         device: of the networks.
         precision: 'fp32', or 'bf16' for autocast.
         workers: reading processes.
-        residence: where clips may live in the device's memory; None: they are streamed.
+        device_cache: where clips may live in the device's memory; None: they are streamed.
         begin: called once, with (epochs that the checkpoint has, epochs of the stage).
         progress: called after each epoch with (epochs done, epochs of the stage, note).
 
@@ -92,9 +92,9 @@ def train(
         RunError: the checkpoint is damaged or of another training, or the clips must live in
             memory and do not fit.
     """
-    log, start = _take_up(learners, stage)
+    log, start = _take_up(train_states, stage)
     sampler = EpochSampler(len(clips), recipe.batch_size, clips.seed)
-    feed = Feed(clips, sampler, workers, device, residence)
+    prefetcher = Prefetcher(clips, sampler, workers, device, device_cache)
     total = stage.last_epoch - stage.first_epoch
     if begin:
         begin(start - stage.first_epoch, total)
@@ -102,25 +102,32 @@ def train(
         for epoch in range(start, stage.last_epoch):
             sampler.epoch = epoch
             began = time.monotonic()
-            tally = _Tally(tuple(learners))
+            tally = _Tally(tuple(train_states))
             if device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(device)
-            for learner in learners.values():
-                learner.network.train()
-            for number, batch in enumerate(feed):
+            for train_state in train_states.values():
+                train_state.network.train()
+            for number, batch in enumerate(prefetcher):
                 step = epoch * len(sampler) + number
                 parts = split_batch(batch, recipe.accumulation)
                 for terms, size in train_step(
-                    learners, parts, stage.objective, recipe, clips.seed, step, device, precision
+                    train_states,
+                    parts,
+                    stage.objective,
+                    recipe,
+                    clips.seed,
+                    step,
+                    device,
+                    precision,
                 ):
                     tally.add(terms, size)
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             seconds = time.monotonic() - began
-            entries = tally.entries(stage.name, epoch, len(clips) / seconds, learners)
+            entries = tally.entries(stage.name, epoch, len(clips) / seconds, train_states)
             if stage.adapt_rate:
-                for modality, learner in learners.items():
-                    learner.end_epoch(tally.mean(modality, "cross_entropy"))
+                for modality, train_state in train_states.items():
+                    train_state.end_epoch(tally.mean(modality, "cross_entropy"))
             for entry in entries:
                 entry["peak_bytes"] = peak_bytes(device)
             log += entries
@@ -130,7 +137,9 @@ def train(
                 stage.checkpoint,
                 {
                     "next_epoch": epoch + 1,
-                    "learners": {m: learner.state() for m, learner in learners.items()},
+                    "train_states": {
+                        m: train_state.state() for m, train_state in train_states.items()
+                    },
                     "log": json.dumps(log),
                 },
             )
@@ -139,13 +148,15 @@ def train(
     return log
 
 
-def _take_up(learners: Mapping[str, Learner], stage: Stage) -> tuple[list[dict[str, Any]], int]:
+def _take_up(
+    train_states: Mapping[str, TrainState], stage: Stage
+) -> tuple[list[dict[str, Any]], int]:
     if not stage.checkpoint.exists():
         return [], stage.first_epoch
     state = load_checkpoint(stage.checkpoint)
     try:
-        for modality, learner in learners.items():
-            learner.load(state["learners"][modality])
+        for modality, train_state in train_states.items():
+            train_state.load(state["train_states"][modality])
         return json.loads(state["log"]), int(state["next_epoch"])
     except torch.OutOfMemoryError:
         raise
@@ -186,18 +197,18 @@ class _Tally:
         return value if name.endswith("_max") else value / self.num_clips
 
     def entries(
-        self, stage: str, epoch: int, clips_per_s: float, learners: Mapping[str, Learner]
+        self, stage: str, epoch: int, clips_per_s: float, train_states: Mapping[str, TrainState]
     ) -> list[dict[str, Any]]:
         return [
             {
                 "stage": stage,
                 "epoch": epoch,
                 "modality": modality,
-                "learning_rate": learner.optimiser.param_groups[0]["lr"],
+                "learning_rate": train_state.optimiser.param_groups[0]["lr"],
                 **{name: self.mean(modality, name) for name in self.terms[modality]},
                 "clips_per_s": clips_per_s,
             }
-            for modality, learner in learners.items()
+            for modality, train_state in train_states.items()
         ]
 
     def note(self) -> str:

@@ -11,7 +11,7 @@ from mtut_bench.contract.recipe import Recipe
 from mtut_bench.loading.training_clips import EpochSampler, TrainingClips, make_loader, split_batch
 from mtut_bench.training.batch_statistics import batch_statistics_alone
 from mtut_bench.training.step import forward
-from mtut_bench.training.train_state import Learner, autocast
+from mtut_bench.training.train_state import TrainState, autocast
 
 __all__ = ["START_CLIPS", "terms_at_start"]
 
@@ -20,7 +20,7 @@ START_CLIPS = 200
 
 
 def terms_at_start(
-    learners: Mapping[str, Learner],
+    train_states: Mapping[str, TrainState],
     clips: TrainingClips,
     objective: Objective,
     recipe: Recipe,
@@ -33,7 +33,7 @@ def terms_at_start(
     training mode. Neither weights nor batch statistics change.
 
     Args:
-        learners: per modality, as stage one left them.
+        train_states: per modality, as stage one left them.
         clips: of stage two.
         objective: of stage two.
         recipe: input, size of a batch and of its parts, epochs of stage one.
@@ -46,9 +46,9 @@ def terms_at_start(
     """
     sampler = EpochSampler(len(clips), recipe.batch_size, clips.seed)
     sampler.epoch = recipe.epochs_alone
-    networks = [learner.network for learner in learners.values()]
+    networks = [train_state.network for train_state in train_states.values()]
     num_batches = max(1, min(len(clips), START_CLIPS) // recipe.batch_size)
-    sums: dict[str, dict[str, float]] = {modality: {} for modality in learners}
+    sums: dict[str, dict[str, float]] = {modality: {} for modality in train_states}
     num_clips = 0
     for network in networks:
         network.train()
@@ -58,7 +58,7 @@ def terms_at_start(
             for part_number, part in enumerate(split_batch(batch, recipe.accumulation)):
                 here = part.to(device)
                 with autocast(device, precision):
-                    outputs = forward(learners, here, part_number, recipe, clips.seed, step)
+                    outputs = forward(train_states, here, part_number, recipe, clips.seed, step)
                     log = objective(outputs, here.labels_N, here.valid_NT).log
                 size = len(part.clip_ids)
                 num_clips += size

@@ -16,7 +16,7 @@ from mtut_bench.errors import TrainingDivergedError
 from mtut_bench.loading.sampling import keyed_seed
 from mtut_bench.loading.training_clips import Batch
 from mtut_bench.loading.transforms import to_input
-from mtut_bench.training.train_state import Learner, autocast, seeded
+from mtut_bench.training.train_state import TrainState, autocast, seeded
 
 __all__ = [
     "PARTS",
@@ -43,7 +43,7 @@ def no_clock(part: str) -> None:
 
 
 def train_step(
-    learners: Mapping[str, Learner],
+    train_states: Mapping[str, TrainState],
     parts: Sequence[Batch],
     objective: Objective,
     recipe: Recipe,
@@ -60,7 +60,7 @@ def train_step(
     checked: what follows may still run when this returns.
 
     Args:
-        learners: per modality, in order.
+        train_states: per modality, in order.
         parts: of the batch; gradients are added up over them.
         objective: losses of the step.
         recipe: input geometry and limit of the gradient.
@@ -77,15 +77,15 @@ def train_step(
         TrainingDivergedError: a loss is not finite; no network was updated.
     """
     clock("update")
-    for learner in learners.values():
-        learner.optimiser.zero_grad(set_to_none=True)
+    for train_state in train_states.values():
+        train_state.optimiser.zero_grad(set_to_none=True)
     total = sum(len(part.clip_ids) for part in parts)
     results: list[tuple[Terms, int]] = []
     for number, part in enumerate(parts):
         clock("copy")
         here = part.to(device)
         with autocast(device, precision):
-            outputs = forward(learners, here, number, recipe, seed, step, clock=clock)
+            outputs = forward(train_states, here, number, recipe, seed, step, clock=clock)
             clock("objective")
             result = objective(outputs, here.labels_N, here.valid_NT)
         terms = _finite_terms(result, outputs, here.labels_N, step)
@@ -95,15 +95,15 @@ def train_step(
         (torch.stack(list(result.losses.values())).sum() * share).backward()
         results.append((terms, len(part.clip_ids)))
     clock("update")
-    for learner in learners.values():
+    for train_state in train_states.values():
         if recipe.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(learner.network.parameters(), recipe.gradient_clip)
-        learner.optimiser.step()
+            nn.utils.clip_grad_norm_(train_state.network.parameters(), recipe.gradient_clip)
+        train_state.optimiser.step()
     return results
 
 
 def forward(
-    learners: Mapping[str, Learner],
+    train_states: Mapping[str, TrainState],
     part: Batch,
     number: int,
     recipe: Recipe,
@@ -115,7 +115,7 @@ def forward(
     """Return what every network makes of the same clips.
 
     Args:
-        learners: per modality, in order.
+        train_states: per modality, in order.
         part: of a batch, where the networks are.
         number: of the part in its batch.
         recipe: input geometry.
@@ -127,12 +127,12 @@ def forward(
     # The first part's masks are those of an undivided batch.
     key = (step,) if number == 0 else (step, number)
     outputs: dict[str, NetworkOutput] = {}
-    for modality, learner in learners.items():
+    for modality, train_state in train_states.items():
         clock("augment")
         clip = to_input(part.frames[modality], modality, part.crops, recipe, part.valid_NT)
         clock("forward")
         with seeded(keyed_seed("dropout", seed, modality, *key), device):
-            outputs[modality] = learner.network(clip)
+            outputs[modality] = train_state.network(clip)
     return outputs
 
 

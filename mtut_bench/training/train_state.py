@@ -18,11 +18,11 @@ from mtut_bench.files import StrPath
 from mtut_bench.loading.sampling import keyed_seed
 from mtut_bench.loading.transforms import network_channels
 
-__all__ = ["Learner", "autocast", "build_learner", "network_spec", "seeded"]
+__all__ = ["TrainState", "autocast", "build_train_state", "network_spec", "seeded"]
 
 
 @dataclass(frozen=True)
-class Learner:
+class TrainState:
     """The network of one modality with what trains it.
 
     Attributes:
@@ -82,7 +82,7 @@ def network_spec(
     )
 
 
-def build_learner(
+def build_train_state(
     method: NetworkMethod,
     modality: str,
     num_classes: int,
@@ -92,7 +92,7 @@ def build_learner(
     *,
     weights: StrPath | None = None,
     recompute: bool = False,
-) -> Learner:
+) -> TrainState:
     """Return a freshly initialised network with its optimiser and plateau rule.
 
     Args:
@@ -126,7 +126,7 @@ def build_learner(
         weight_decay=recipe.weight_decay,
     )
     scheduler = _scheduler(optimiser, recipe)
-    return Learner(network, optimiser, scheduler, notes)
+    return TrainState(network, optimiser, scheduler, notes)
 
 
 def _scheduler(optimiser: torch.optim.SGD, recipe: Recipe) -> ReduceLROnPlateau | MultiStepLR:

@@ -31,7 +31,7 @@ from mtut_bench.training.fit import Fit, doubts, fit_in_training_mode, fit_of
 from mtut_bench.training.loop import Stage, train
 from mtut_bench.training.stage_two_start import terms_at_start
 from mtut_bench.training.step import classification_losses
-from mtut_bench.training.train_state import Learner, build_learner
+from mtut_bench.training.train_state import TrainState, build_train_state
 from mtut_bench.training.whole_clip_test import clips_below_minimum, whole_clip_logits
 
 __all__ = ["TrainedNetworks", "TwoStageMethod", "network_file"]
@@ -131,7 +131,7 @@ class TwoStageMethod(Method):
             RunError: a checkpoint is damaged or of another training.
         """
         keys = self.shared_keys(job.identity, job.weights_digests)
-        learners: dict[str, Learner] = {}
+        train_states: dict[str, TrainState] = {}
         entries: list[dict[str, Any]] = []
         for modality in job.modalities:
             folder = job.shared(
@@ -140,17 +140,17 @@ class TwoStageMethod(Method):
                 f"{modality} alone",
             )
             # The checkpoint is final: nothing is trained, the state is read.
-            learner, log = self._train_alone(modality, train, job, folder, quiet=True)
-            learners[modality] = learner
+            train_state, log = self._train_alone(modality, train, job, folder, quiet=True)
+            train_states[modality] = train_state
             entries += log
-        joint, start = self._train_jointly(learners, train, job)
-        model = TrainedNetworks(self, learners, (*entries, *joint), job)
+        joint, start = self._train_jointly(train_states, train, job)
+        model = TrainedNetworks(self, train_states, (*entries, *joint), job)
         model.settle(train)
         for modality, terms in start.items():
             model.facts["training"][modality]["stage_two_start"] = terms
         return model
 
-    def learner(self, modality: str, job: Job, *, recompute: bool | None = None) -> Learner:
+    def train_state(self, modality: str, job: Job, *, recompute: bool | None = None) -> TrainState:
         """Return the network of a modality as stage one starts it.
 
         Args:
@@ -158,7 +158,7 @@ class TwoStageMethod(Method):
             job: classes, seed, device, weights.
             recompute: instead of the job's.
         """
-        return build_learner(
+        return build_train_state(
             self,
             modality,
             len(job.classes),
@@ -171,8 +171,8 @@ class TwoStageMethod(Method):
 
     def _train_alone(
         self, modality: str, train: LabelledClips, job: Job, folder: Path, *, quiet: bool = False
-    ) -> tuple[Learner, list[dict[str, Any]]]:
-        learner = self.learner(modality, job)
+    ) -> tuple[TrainState, list[dict[str, Any]]]:
+        train_state = self.train_state(modality, job)
         stage = Stage(
             "alone",
             0,
@@ -183,7 +183,7 @@ class TwoStageMethod(Method):
         )
         clips = TrainingClips(_store(train), train.ids, (modality,), self.recipe, job.seed)
         log = _run_stage(
-            {modality: learner},
+            {modality: train_state},
             clips,
             stage,
             self.recipe,
@@ -192,16 +192,16 @@ class TwoStageMethod(Method):
             what="" if quiet else modality,
             piece=folder.name,
         )
-        return learner, log
+        return train_state, log
 
     def _train_jointly(
-        self, learners: Mapping[str, Learner], train: LabelledClips, job: Job
+        self, train_states: Mapping[str, TrainState], train: LabelledClips, job: Job
     ) -> tuple[list[dict[str, Any]], dict[str, dict[str, float]]]:
         """Return the log and, of a method that aligns, the objective's terms at the start."""
         recipe, objective = self.recipe, self.objective()
         if recipe.stage_two == "restart":
-            for learner in learners.values():
-                learner.restart(recipe.learning_rate)
+            for train_state in train_states.values():
+                train_state.restart(recipe.learning_rate)
         stage = Stage(
             "joint",
             recipe.epochs_alone,
@@ -217,7 +217,9 @@ class TwoStageMethod(Method):
         clips = TrainingClips(_store(train), train.ids, job.modalities, recipe, seed)
         start: dict[str, dict[str, float]] = {}
         if "lambda" in self.settings:
-            start = terms_at_start(learners, clips, objective, recipe, job.device, job.precision)
+            start = terms_at_start(
+                train_states, clips, objective, recipe, job.device, job.precision
+            )
             parts = [
                 f"{modality} S {terms['ssa']:.3g}, w = lambda * S {terms['w']:.3g}"
                 for modality, terms in start.items()
@@ -227,13 +229,20 @@ class TwoStageMethod(Method):
                 job.log.line(f"  {self.name}, where stage two begins: {'; '.join(parts)}")
         title = f"  {self.name} objective, epochs"
         log = _run_stage(
-            learners, clips, stage, recipe, job, title=title, what=self.name, piece=job.folder.name
+            train_states,
+            clips,
+            stage,
+            recipe,
+            job,
+            title=title,
+            what=self.name,
+            piece=job.folder.name,
         )
         return log, start
 
 
 def _run_stage(
-    learners: Mapping[str, Learner],
+    train_states: Mapping[str, TrainState],
     clips: TrainingClips,
     stage: Stage,
     recipe: Recipe,
@@ -253,14 +262,14 @@ def _run_stage(
                 ticker(done, total)
 
         return train(
-            learners,
+            train_states,
             clips,
             stage,
             recipe,
             job.device,
             precision=job.precision,
             workers=job.workers,
-            residence=job.residence,
+            device_cache=job.device_cache,
             begin=begin if what else None,
             progress=ticker,
         )
@@ -289,7 +298,7 @@ class TrainedNetworks:
 
     Args:
         method: that trained them.
-        learners: per modality, in order.
+        train_states: per modality, in order.
         log: an entry per epoch and modality of both stages.
         job: device, precision, reading.
 
@@ -303,11 +312,13 @@ class TrainedNetworks:
     def __init__(
         self,
         method: TwoStageMethod,
-        learners: Mapping[str, Learner],
+        train_states: Mapping[str, TrainState],
         log: Sequence[Mapping[str, Json]],
         job: Job,
     ) -> None:
-        self.networks = {modality: learner.network for modality, learner in learners.items()}
+        self.networks = {
+            modality: train_state.network for modality, train_state in train_states.items()
+        }
         self.log = log
         self.facts: dict[str, Json] = {
             # "The rate at epoch 60 stands in every row": stage one's plateau rule decides it.
@@ -316,7 +327,9 @@ class TrainedNetworks:
                 for entry in log
                 if entry["stage"] == "joint"
             },
-            "weights": {m: list(learner.weight_notes) for m, learner in learners.items()},
+            "weights": {
+                m: list(train_state.weight_notes) for m, train_state in train_states.items()
+            },
         }
         self._method, self._job = method, job
 
@@ -378,7 +391,7 @@ class TrainedNetworks:
                 self._method.recipe,
                 job.device,
                 precision=job.precision,
-                residence=job.residence,
+                device_cache=job.device_cache,
                 workers=workers,
                 progress=ticker,
             )

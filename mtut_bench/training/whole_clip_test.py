@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from mtut_bench.contract.method import Clips
 from mtut_bench.contract.predictions import Predictions, check_complete
 from mtut_bench.contract.recipe import Recipe
-from mtut_bench.loading.device_cache import Held, Residence
+from mtut_bench.loading.device_cache import CachedClips, DeviceCache
 from mtut_bench.loading.sampling import length_batches
 from mtut_bench.loading.transforms import centre_crop, to_input
 from mtut_bench.store.clips import StoreClips
@@ -30,7 +30,7 @@ def predict(
     device: torch.device,
     *,
     precision: str = "fp32",
-    residence: Residence | None = None,
+    device_cache: DeviceCache | None = None,
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Predictions:
@@ -50,7 +50,7 @@ def predict(
         recipe,
         device,
         precision=precision,
-        residence=residence,
+        device_cache=device_cache,
         workers=workers,
         progress=progress,
     )
@@ -70,7 +70,7 @@ def whole_clip_logits(
     device: torch.device,
     *,
     precision: str = "fp32",
-    residence: Residence | None = None,
+    device_cache: DeviceCache | None = None,
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float32]:
@@ -85,7 +85,7 @@ def whole_clip_logits(
         recipe: sizes and batch.
         device: of the networks.
         precision: 'fp32', or 'bf16' for autocast.
-        residence: where clips may live in the device's memory; None: they are read.
+        device_cache: where clips may live in the device's memory; None: they are read.
         workers: processes that read ahead what is read; changes no logit.
         progress: called with (clips done, clips in all), counted once per modality.
 
@@ -96,7 +96,7 @@ def whole_clip_logits(
     most = recipe.evaluation_batch
     # A batch of long clips holds no more frames than a batch of training clips.
     batches = length_batches(list(clips.num_frames), most, most * recipe.clip_length)
-    held = residence.hold(clips.store, tuple(networks)) if residence else None
+    held = device_cache.hold(clips.store, tuple(networks)) if device_cache else None
     found: list[NDArray[np.float32]] = []
     total, done = len(networks) * len(clips), 0
     keys = [(modality, batch) for modality in networks for batch in batches]
@@ -157,7 +157,7 @@ _Key = tuple[str, list[int]]
 
 
 def _whole_clips(
-    clips: Clips, held: Held | None, keys: Sequence[_Key], workers: int, *, pin: bool
+    clips: Clips, held: CachedClips | None, keys: Sequence[_Key], workers: int, *, pin: bool
 ) -> Iterator[torch.Tensor]:
     """Return batches of whole clips, uint8 (N, T, H, W, C): from where they live, or read."""
     if held is not None:

@@ -43,11 +43,11 @@ def expected_store(
     if recorded:
         return recorded
     # Here, because what draws takes a while to import.
-    from mtut_preprocess.synthetic import TWINS, Settings, check_size
+    from mtut_preprocess.synthetic import SYNTHETIC, Settings, check_size
 
-    if dataset not in TWINS:
+    if dataset not in SYNTHETIC:
         return None
-    twin = TWINS[dataset]
+    twin = SYNTHETIC[dataset]
     chosen = size or twin.sizes[-1]
     check_size(dataset, chosen)
     clips = twin.clips(Settings(dataset, chosen, seed=0, whole=False))

@@ -96,7 +96,7 @@ def test_the_readmes_own_method_trains_and_is_reported(make_store, tmp_path, tin
         modalities=(),
         seed=0,
         runs=tmp_path / "runs",
-        store_cure="",
+        store_hint="",
     )
     execute(plan_runs([request]), Machine(torch.device("cpu"), 0, "test"), Reporter())
     report = write_report(tmp_path / "runs", tmp_path / "out")

@@ -12,18 +12,18 @@ from mtut_bench.contract.types import sort_modalities
 from mtut_bench.errors import DatasetError
 from mtut_preprocess import DATASETS, RawChoice
 from mtut_preprocess.convert.survey import describe_survey, survey_dataset
-from mtut_preprocess.synthetic import TWINS, generate
+from mtut_preprocess.synthetic import SYNTHETIC, generate
 
 
 @pytest.fixture(scope="module")
 def raw_folders(tmp_path_factory):
     """A folder of every twin; nothing here looks at a picture, so one clip is drawn for all."""
     folders = {}
-    for name, twin in TWINS.items():
+    for name, twin in SYNTHETIC.items():
         folders[name] = tmp_path_factory.mktemp(name)
         with pytest.MonkeyPatch.context() as patch:
             if not twin.is_fixture:
-                patch.setitem(TWINS, name, replace(twin, write_clip=_FirstForAll(twin)))
+                patch.setitem(SYNTHETIC, name, replace(twin, write_clip=_FirstForAll(twin)))
             generate(name, folders[name], size="tiny", workers=1)
     return folders
 
@@ -46,17 +46,17 @@ class _FirstForAll:
 
 def test_keys_are_names_and_twins_exist():
     assert all(key == dataset.name for key, dataset in DATASETS.items())
-    assert {d.twin for d in DATASETS.values() if d.twin} == set(TWINS)
+    assert {d.twin for d in DATASETS.values() if d.twin} == set(SYNTHETIC)
 
 
 @pytest.mark.parametrize("name", sorted(DATASETS))
 def test_missing_folder_is_one_clear_error(name, tmp_path):
     with pytest.raises(DatasetError, match="nowhere") as caught:
         DATASETS[name].open_raw(RawChoice(tmp_path / "nowhere")).read()
-    assert caught.value.cure
+    assert caught.value.hint
 
 
-@pytest.mark.parametrize("twin", sorted(TWINS))
+@pytest.mark.parametrize("twin", sorted(SYNTHETIC))
 def test_a_twin_is_read_by_the_ordinary_adapter(twin, raw_folders, tmp_path):
     survey = survey_dataset(DATASETS[twin].open_raw(RawChoice(raw_folders[twin])))
     facts, clips, plan = survey.facts, survey.clips, survey.plan()
@@ -65,19 +65,19 @@ def test_a_twin_is_read_by_the_ordinary_adapter(twin, raw_folders, tmp_path):
     assert len({clip.row.clip_id for clip in clips}) == len(clips) == len(plan.rows)
     labels = {clip.row.label for clip in clips}
     assert labels <= set(range(len(facts.class_names)))
-    assert len(labels) == len(facts.class_names) or TWINS[twin].is_fixture
+    assert len(labels) == len(facts.class_names) or SYNTHETIC[twin].is_fixture
     assert plan.geometry.modalities == sort_modalities(survey.modalities)
     assert str(len(clips)) in describe_survey(survey, tmp_path / "s.zarr")[0]
 
 
-@pytest.mark.parametrize("twin", sorted(TWINS))
+@pytest.mark.parametrize("twin", sorted(SYNTHETIC))
 def test_a_twin_says_synthetic_under_the_recorded_name_too(twin, raw_folders):
     recorded = twin.removesuffix("-synthetic")
     facts, _ = DATASETS[recorded].open_raw(RawChoice(raw_folders[twin])).read()
     assert (facts.dataset, facts.origin) == (twin, "synthetic")
 
 
-@pytest.mark.parametrize("twin", sorted(TWINS))
+@pytest.mark.parametrize("twin", sorted(SYNTHETIC))
 def test_every_twin_can_be_divided_into_folds(twin, raw_folders):
     facts, clips = DATASETS[twin].open_raw(RawChoice(raw_folders[twin])).read()
     rows = [clip.row for clip in clips]
@@ -105,7 +105,7 @@ def dry_run(data, *options):
     return [line[12:] for line in plan.splitlines()], missing
 
 
-@pytest.mark.parametrize("twin", sorted(TWINS))
+@pytest.mark.parametrize("twin", sorted(SYNTHETIC))
 @pytest.mark.parametrize(
     "options",
     [

@@ -70,7 +70,7 @@ RESULTS = {
     "mtut_preprocess.verify.scan.Recording",
     "mtut_preprocess.convert.survey.Survey",
     "mtut_preprocess.reading.series.Series",
-    "mtut_preprocess.synthetic.twin.Twin",
+    "mtut_preprocess.synthetic.dataset.SyntheticDataset",
     "mtut_preprocess.verify.raw.RawReport",
 }
 # Their `path` is a Path to whoever reads it; whoever makes one may give text (shown below).
@@ -268,7 +268,7 @@ def test_a_study(tmp_path, monkeypatch):
 def test_a_folder_in_place_of_predictions_is_said(tmp_path):
     with pytest.raises(MtutBenchError, match="is a folder") as caught:
         read(str(tmp_path))
-    assert f"{tmp_path}/predictions.npz" in caught.value.cure
+    assert f"{tmp_path}/predictions.npz" in caught.value.hint
 
 
 @pytest.mark.parametrize(

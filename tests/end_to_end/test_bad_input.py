@@ -6,7 +6,7 @@ import pytest
 import zarr
 from command_line import run_here
 
-from mtut_preprocess.synthetic import TWINS, Settings
+from mtut_preprocess.synthetic import SYNTHETIC, Settings
 
 TRAIN = "nvgesture_train_correct_cvpr2016_v2.lst"
 
@@ -16,7 +16,7 @@ def recordings(tmp_path_factory):
     """Three recordings in NVGesture's layout, two to train on and one to test."""
     raw = tmp_path_factory.mktemp("raw")
     settings = Settings("nvgesture-synthetic", "tiny", 0, whole=False)
-    twin = TWINS["nvgesture-synthetic"]
+    twin = SYNTHETIC["nvgesture-synthetic"]
     clips = twin.clips(settings)
     chosen = [c for c in clips if c.split == "train"][:2] + [c for c in clips if c.split == "test"][
         :1

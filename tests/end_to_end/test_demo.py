@@ -12,7 +12,7 @@ from planned import varied
 from process import ROOT
 
 from mtut_bench.contract.protocol import PROTOCOLS
-from mtut_preprocess.synthetic import TWINS, Settings
+from mtut_preprocess.synthetic import SYNTHETIC, Settings
 
 TWIN = ("--dataset", "viva-synthetic", "--size", "tiny", "--protocol", "demo")
 
@@ -60,7 +60,7 @@ def test_the_clip_that_is_predicted_is_of_the_person_left_out():
     (path,) = re.findall(
         r"^UNSEEN := .*/(\d\d_\d\d_\d\d)\.avi$", (ROOT / "Makefile").read_text(), re.M
     )
-    clips = TWINS["viva-synthetic"].clips(Settings("viva-synthetic", "demo", 0, whole=False))
+    clips = SYNTHETIC["viva-synthetic"].clips(Settings("viva-synthetic", "demo", 0, whole=False))
     (found,) = [clip for clip in clips if clip.clip_id == path]
     # Fold 1 tests person 1.
     assert found.person == "1"

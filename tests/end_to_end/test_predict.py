@@ -31,7 +31,7 @@ from mtut_preprocess import DATASETS, RawChoice
 from mtut_preprocess.convert.prepare import prepare
 from mtut_preprocess.convert.survey import FlowChoice, survey_dataset
 from mtut_preprocess.datasets.adapter import SYNTHETIC_MARKER
-from mtut_preprocess.synthetic import TWINS, Settings
+from mtut_preprocess.synthetic import SYNTHETIC, Settings
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def trained(built, tiny_methods, tiny_protocol, monkeypatch):
 
 def _train(root, twin, method, protocol):
     settings = Settings(twin, "tiny", 0, whole=twin.startswith("nv"))
-    writer = TWINS[twin]
+    writer = SYNTHETIC[twin]
     clips = writer.clips(settings)
     some = clips[:4] + clips[-4:] if twin.startswith("viva") else None
     some = some or [next(c for c in clips if c.split == side) for side in ("train", "test")]

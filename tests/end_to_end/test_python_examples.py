@@ -43,7 +43,7 @@ def finished(place, tiny_protocol):
         modalities=(),
         seed=0,
         runs=place / "runs",
-        store_cure="",
+        store_hint="",
     )
     execute(plan_runs([request]), Machine(torch.device("cpu"), 0, "test"), Reporter())
 

@@ -32,7 +32,7 @@ def make_request(make_store, tmp_path, tiny_methods, tiny_protocol):
             "modalities": (),
             "seed": 0,
             "runs": tmp_path / "runs",
-            "store_cure": "Make it: mtut-bench prepare viva.",
+            "store_hint": "Make it: mtut-bench prepare viva.",
             "known": tiny_methods,
         }
         return Request(**(values | changes))

@@ -96,11 +96,11 @@ def test_json_round_trip(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b""], ids=["torn", "not UTF-8", "empty"])
-def test_unreadable_json_names_file_and_cure(tmp_path, content):
+def test_unreadable_json_names_file_and_hint(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(DatasetError, match=r"a\.json cannot be read as JSON") as caught:
         read_json(tmp_path / "a.json", DatasetError, "Restore it.")
-    assert caught.value.cure == "Restore it."
+    assert caught.value.hint == "Restore it."
 
 
 def test_missing_json_names_the_file(tmp_path):

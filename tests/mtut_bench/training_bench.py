@@ -8,7 +8,7 @@ from mtut_bench.loading.training_clips import TrainingClips
 from mtut_bench.store.reader import StoreReader
 from mtut_bench.training.loop import Stage, train
 from mtut_bench.training.step import classification_losses
-from mtut_bench.training.train_state import build_learner
+from mtut_bench.training.train_state import build_train_state
 
 
 class Interrupted(Exception):
@@ -33,9 +33,9 @@ class Bench:
         self.num_classes = len(reader.attributes.classes)
         self.device = torch.device("cpu")
 
-    def learners(self, modalities, method="i3d", seed=0, recipe=None, **options):
+    def train_states(self, modalities, method="i3d", seed=0, recipe=None, **options):
         return {
-            m: build_learner(
+            m: build_train_state(
                 self.methods[method],
                 m,
                 self.num_classes,
@@ -53,32 +53,32 @@ class Bench:
     def alone(self, modalities, name="alone", seed=0, recipe=None, **options):
         recipe = recipe or self.recipe
         recompute = options.pop("recompute", False)
-        learners = self.learners(modalities, seed=seed, recipe=recipe, recompute=recompute)
+        train_states = self.train_states(modalities, seed=seed, recipe=recipe, recompute=recompute)
         stage = Stage(
             "alone", 0, recipe.epochs_alone, True, classification_losses, self.folder / name
         )
         clips = self.clips(modalities, seed, recipe)
-        log = train(learners, clips, stage, recipe, self.device, **options)
-        return learners, log
+        log = train(train_states, clips, stage, recipe, self.device, **options)
+        return train_states, log
 
-    def joint(self, learners, method="mtut", name="joint", recipe=None, **options):
+    def joint(self, train_states, method="mtut", name="joint", recipe=None, **options):
         recipe = recipe or self.recipe
         first = recipe.epochs_alone
         objective = self.methods[method].build_objective(recipe.objective_settings())
         stage = Stage(
             "joint", first, first + recipe.epochs_joint, False, objective, self.folder / name
         )
-        clips = self.clips(tuple(learners), recipe=recipe)
-        return train(learners, clips, stage, recipe, self.device, **options)
+        clips = self.clips(tuple(train_states), recipe=recipe)
+        return train(train_states, clips, stage, recipe, self.device, **options)
 
 
-def weights(learner):
-    return {name: tensor.clone() for name, tensor in learner.network.state_dict().items()}
+def weights(train_state):
+    return {name: tensor.clone() for name, tensor in train_state.network.state_dict().items()}
 
 
 def same(first, second):
     return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
 
 
-def state_bytes(learner):
-    return json.dumps(learner.state(), default=lambda tensor: tensor.tolist(), sort_keys=True)
+def state_bytes(train_state):
+    return json.dumps(train_state.state(), default=lambda tensor: tensor.tolist(), sort_keys=True)

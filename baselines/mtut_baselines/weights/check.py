@@ -122,15 +122,15 @@ def _run(file: WeightFile, source: str, clip: StrPath, modality: str) -> Tensor:
 
 def _read_clip(path: StrPath, modality: str) -> Tensor:
     """Return a demo clip, float, (1, C, T, H, W)."""
-    cure = "Give data/v_CricketShot_g04_c01_rgb.npy or _flow.npy of kinetics-i3d."
+    hint = "Give data/v_CricketShot_g04_c01_rgb.npy or _flow.npy of kinetics-i3d."
     try:
         clip_NTHWC = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise WeightsError(f"{path} cannot be read as a clip: {error}", cure) from error
+        raise WeightsError(f"{path} cannot be read as a clip: {error}", hint) from error
     channels = {name: count for count, name in _CHANNELS.items()}[modality]
     if clip_NTHWC.ndim != 5 or clip_NTHWC.shape[::4] != (1, channels):
         raise WeightsError(
-            f"{path} has the shape {clip_NTHWC.shape}, not (1, T, H, W, {channels})", cure
+            f"{path} has the shape {clip_NTHWC.shape}, not (1, T, H, W, {channels})", hint
         )
     return torch.from_numpy(clip_NTHWC).float().permute(0, 4, 1, 2, 3)
 

@@ -30,7 +30,7 @@ from mtut_bench.benchmarks.speed.training import (
     endless,
     plain_loader,
 )
-from mtut_bench.loading.device_cache import Residence
+from mtut_bench.loading.device_cache import DeviceCache
 from mtut_bench.loading.transforms import to_input
 from mtut_bench.runs.machine import Machine
 from mtut_bench.runs.plan import RunPlan
@@ -59,7 +59,7 @@ def bench_train(
 
     Args:
         plan: a run; its networks are random and learn nothing.
-        machine: device, workers, residence.
+        machine: device, workers, device_cache.
         plain_workers: processes of the plain loop.
         seconds: least length of a window.
         repeats: windows of each; the medians count.
@@ -82,7 +82,7 @@ def bench_train(
         Rate(name, windows.get(name, ()), counted, "" if name in windows else missing)
         for name in (PLAIN, BF16, OURS)
     ]
-    facts = _facts(plan, machine, resident=ours.feed.held is not None)
+    facts = _facts(plan, machine, resident=ours.prefetcher.held is not None)
     facts["plain loop"] = f"float32 clips made by {plain_workers} workers, fp32 (TF32 on a GPU)"
     return SpeedReport("train", tuple(rates), facts, parts, ceilings)
 
@@ -118,22 +118,22 @@ def bench_loader(
         RunError: clips must live in memory and do not fit.
     """
     device = machine.device
-    streamed = replace(machine, residence=Residence("never", device))
+    streamed = replace(machine, device_cache=DeviceCache("never", device))
     plain = plain_loader(plan, device, plain_workers)
     steps: dict[str, Step] = {
         PLAIN: lambda: len(next(plain)[2]) * len(plan.modalities),
         STREAMED: _inputs_of(plan, streamed),
     }
-    feed, _ = endless(plan, machine)
-    if feed.held is not None:
+    prefetcher, _ = endless(plan, machine)
+    if prefetcher.held is not None:
         steps[RESIDENT] = _inputs_of(plan, machine)
     windows = take_turns(steps, device, seconds=seconds, repeats=repeats, progress=progress)
-    missing = "not run: --resident always holds the clips in memory, auto where a GPU has room"
+    missing = "not run: --device-cache always holds the clips in memory, auto where a GPU has room"
     rates = [
         Rate(name, windows.get(name, ()), None, "" if name in windows else missing)
         for name in (PLAIN, STREAMED, RESIDENT)
     ]
-    facts = _facts(plan, machine, resident=feed.held is not None)
+    facts = _facts(plan, machine, resident=prefetcher.held is not None)
     facts["plain loop"] = f"float32 clips made by {plain_workers} workers"
     return SpeedReport("loader", tuple(rates), facts)
 
@@ -167,10 +167,12 @@ def bench_evaluate(
     """
     device = machine.device
     ours, reader = Training(plan, machine), plan.reader
-    networks = {modality: learner.network for modality, learner in ours.learners.items()}
+    networks = {
+        modality: train_state.network for modality, train_state in ours.train_states.items()
+    }
     test = plan.fold.test
     # Processes that read are started for each call: as a run does, for the whole test side.
-    whole = machine.test_workers > 0 and ours.feed.held is None
+    whole = machine.test_workers > 0 and ours.prefetcher.held is None
     size = len(test) if whole else 4 * plan.recipe.evaluation_batch
     chunks = cycle([test[start : start + size] for start in range(0, len(test), size)])
 
@@ -183,7 +185,7 @@ def bench_evaluate(
             plan.recipe,
             device,
             precision=plan.precision,
-            residence=machine.residence,
+            device_cache=machine.device_cache,
             workers=machine.test_workers,
         )
         return len(chunk) * len(networks)
@@ -200,7 +202,7 @@ def bench_evaluate(
         steps, device, seconds=seconds, repeats=repeats, progress=progress
     )
     rates = tuple(Rate(name, windows[name], counted[name]) for name in steps)
-    facts = _facts(plan, machine, resident=ours.feed.held is not None)
+    facts = _facts(plan, machine, resident=ours.prefetcher.held is not None)
     rows, index = reader.table.rows, reader.table.index
     length = median(rows[index[clip_id]].num_frames for clip_id in test)
     facts["test clips"] = (

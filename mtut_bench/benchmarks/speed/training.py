@@ -13,13 +13,13 @@ from torch.utils.data import DataLoader, Dataset
 from mtut_bench.benchmarks.speed.rates import wait_for
 from mtut_bench.contract.networks import NetworkOutput, Objective
 from mtut_bench.errors import UsageError
-from mtut_bench.loading.prefetch import Feed
+from mtut_bench.loading.prefetch import Prefetcher
 from mtut_bench.loading.training_clips import Batch, EpochSampler, TrainingClips, split_batch
 from mtut_bench.loading.transforms import to_input
 from mtut_bench.runs.machine import Machine
 from mtut_bench.runs.plan import RunPlan
 from mtut_bench.training.step import PARTS, Clock, no_clock, train_step
-from mtut_bench.training.train_state import Learner, autocast, build_learner
+from mtut_bench.training.train_state import TrainState, autocast, build_train_state
 from mtut_bench.training.two_stage import TwoStageMethod
 
 __all__ = ["EagerBf16", "FullBatches", "PartClock", "PlainLoop", "Training", "plain_loader"]
@@ -81,14 +81,14 @@ class Training:
 
     Args:
         plan: the run.
-        machine: device, workers, residence.
+        machine: device, workers, device_cache.
     """
 
     def __init__(self, plan: RunPlan, machine: Machine) -> None:
         self.plan, self.machine = plan, machine
-        self.learners = _build(plan, machine)
+        self.train_states = _build(plan, machine)
         self.objective = _objective(plan)
-        self.feed, self.batches = endless(plan, machine)
+        self.prefetcher, self.batches = endless(plan, machine)
         self.num_steps = 0
 
     def step(self, clock: Clock = no_clock) -> int:
@@ -97,7 +97,7 @@ class Training:
         clock("load")
         batch = next(self.batches)
         train_step(
-            self.learners,
+            self.train_states,
             split_batch(batch, plan.recipe.accumulation),
             self.objective,
             plan.recipe,
@@ -108,15 +108,15 @@ class Training:
             clock=clock,
         )
         self.num_steps += 1
-        return len(batch.clip_ids) * len(self.learners)
+        return len(batch.clip_ids) * len(self.train_states)
 
 
-def endless(plan: RunPlan, machine: Machine) -> tuple[Feed, Iterator[Batch]]:
-    """Return the run's feed, and its batches epoch after epoch."""
+def endless(plan: RunPlan, machine: Machine) -> tuple[Prefetcher, Iterator[Batch]]:
+    """Return the run's prefetcher, and its batches epoch after epoch."""
     clips = training_clips(plan)
     sampler = FullBatches(len(clips), plan.recipe.batch_size, plan.seed)
-    feed = Feed(clips, sampler, machine.workers, machine.device, machine.residence)
-    return feed, _cycle(feed, sampler)
+    prefetcher = Prefetcher(clips, sampler, machine.workers, machine.device, machine.device_cache)
+    return prefetcher, _cycle(prefetcher, sampler)
 
 
 def _cycle(batches: Iterable[_T], sampler: EpochSampler) -> Iterator[_T]:
@@ -144,11 +144,11 @@ def _objective(plan: RunPlan) -> Objective:
     return plan.method.objective()
 
 
-def _build(plan: RunPlan, machine: Machine) -> dict[str, Learner]:
+def _build(plan: RunPlan, machine: Machine) -> dict[str, TrainState]:
     num_classes = plan.identity["num_classes"]
-    learners: dict[str, Learner] = {}
+    train_states: dict[str, TrainState] = {}
     for modality in plan.modalities:
-        learners[modality] = build_learner(
+        train_states[modality] = build_train_state(
             plan.network_method,
             modality,
             num_classes,
@@ -157,9 +157,9 @@ def _build(plan: RunPlan, machine: Machine) -> dict[str, Learner]:
             machine.device,
             recompute=machine.recompute,
         )
-        learners[modality].restart(0.0)
-        learners[modality].network.train()
-    return learners
+        train_states[modality].restart(0.0)
+        train_states[modality].network.train()
+    return train_states
 
 
 class _FloatClips(Dataset[tuple[dict[str, Tensor], Tensor, int]]):
@@ -213,7 +213,7 @@ class PlainLoop:
 
     def __init__(self, plan: RunPlan, machine: Machine, workers: int) -> None:
         self.plan = plan
-        self.learners = _build(plan, machine)
+        self.train_states = _build(plan, machine)
         self.objective = _objective(plan)
         self._batches = plain_loader(plan, machine.device, workers)
 
@@ -221,9 +221,9 @@ class PlainLoop:
         """Do one update of all networks; return clips times networks."""
         with _public_settings():
             inputs, valid_NT, labels_N = next(self._batches)
-            outputs = {m: x.network(inputs[m]) for m, x in self.learners.items()}
+            outputs = {m: x.network(inputs[m]) for m, x in self.train_states.items()}
             _update(self, outputs, labels_N, valid_NT)
-        return len(labels_N) * len(self.learners)
+        return len(labels_N) * len(self.train_states)
 
 
 class EagerBf16:
@@ -231,14 +231,14 @@ class EagerBf16:
 
     Args:
         plan: the run.
-        machine: device, workers, residence.
+        machine: device, workers, device_cache.
     """
 
     def __init__(self, plan: RunPlan, machine: Machine) -> None:
         self.plan, self.machine = plan, machine
-        self.learners = _build(plan, machine)
-        for learner in self.learners.values():
-            learner.network.to(memory_format=torch.channels_last_3d)
+        self.train_states = _build(plan, machine)
+        for train_state in self.train_states.values():
+            train_state.network.to(memory_format=torch.channels_last_3d)
         self.objective = _objective(plan)
         _, self._batches = endless(plan, machine)
 
@@ -247,13 +247,13 @@ class EagerBf16:
         batch = next(self._batches).to(self.machine.device)
         with _public_settings(), autocast(self.machine.device, "bf16"):
             outputs = {}
-            for m, learner in self.learners.items():
+            for m, train_state in self.train_states.items():
                 clip = to_input(batch.frames[m], m, batch.crops, self.plan.recipe, batch.valid_NT)
                 clip = clip.contiguous(memory_format=torch.channels_last_3d)
-                outputs[m] = learner.network(clip)
+                outputs[m] = train_state.network(clip)
         with _public_settings():
             _update(self, outputs, batch.labels_N, batch.valid_NT)
-        return len(batch.clip_ids) * len(self.learners)
+        return len(batch.clip_ids) * len(self.train_states)
 
 
 def _update(
@@ -263,14 +263,14 @@ def _update(
     valid_NT: Tensor,
 ) -> None:
     result = loop.objective(outputs, labels_N, valid_NT)
-    for learner in loop.learners.values():
-        learner.optimiser.zero_grad(set_to_none=True)
+    for train_state in loop.train_states.values():
+        train_state.optimiser.zero_grad(set_to_none=True)
     torch.stack(list(result.losses.values())).sum().backward()
     limit = loop.plan.recipe.gradient_clip
-    for learner in loop.learners.values():
+    for train_state in loop.train_states.values():
         if limit is not None:
-            nn.utils.clip_grad_norm_(learner.network.parameters(), limit)
-        learner.optimiser.step()
+            nn.utils.clip_grad_norm_(train_state.network.parameters(), limit)
+        train_state.optimiser.step()
 
 
 @contextmanager

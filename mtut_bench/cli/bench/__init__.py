@@ -24,7 +24,7 @@ bench_app.command(
         "bench train --dataset nvgesture --processes 1,2,4 --json",
     )
 )(train.train)
-bench_app.command(epilog=examples("bench loader --dataset nvgesture --resident always"))(
+bench_app.command(epilog=examples("bench loader --dataset nvgesture --device-cache always"))(
     loader.loader
 )
 bench_app.command(epilog=examples("bench evaluate --dataset nvgesture"))(evaluate.evaluate)

@@ -8,8 +8,8 @@ import typer
 
 from mtut_bench.cli import completing
 from mtut_bench.cli.finding import find_dataset
-from mtut_bench.cli.options import Precision, Resident, Size, readers
-from mtut_bench.cli.paths import store_cure, store_path
+from mtut_bench.cli.options import DeviceCacheMode, Precision, Size, readers
+from mtut_bench.cli.paths import store_hint, store_path
 
 if TYPE_CHECKING:
     from mtut_bench.runs.machine import Machine
@@ -73,7 +73,7 @@ class Choice:
     settings: tuple[str, ...]
     device: str
     precision: Precision
-    resident: Resident
+    device_cache: DeviceCacheMode
     workers: int | None
     recompute: bool
 
@@ -81,7 +81,7 @@ class Choice:
 def plan_measured_run(choice: Choice) -> tuple["RunPlan", "Machine"]:
     """Return the run whose work is measured, from random weights, and the machine."""
     from mtut_baselines import METHODS
-    from mtut_bench.loading.device_cache import Residence
+    from mtut_bench.loading.device_cache import DeviceCache
     from mtut_bench.runs.machine import Machine, choose_device
     from mtut_bench.runs.planning import Planner, StoreHint
     from mtut_bench.runs.provenance import command_line
@@ -105,8 +105,8 @@ def plan_measured_run(choice: Choice) -> tuple["RunPlan", "Machine"]:
         settings=("initialisation=scratch", *choice.settings),
         precision=precision,
     )
-    cure = store_cure(wanted, choice.store, choice.size)
-    plan = Planner(METHODS, hints={store: StoreHint(cure)}).runs([spec])[0]
-    residence = Residence(choice.resident.value, device)
+    hint = store_hint(wanted, choice.store, choice.size)
+    plan = Planner(METHODS, hints={store: StoreHint(hint)}).runs([spec])[0]
+    device_cache = DeviceCache(choice.device_cache.value, device)
     count = readers(choice.workers, device.type)
-    return plan, Machine(device, count, command_line(), choice.recompute, residence)
+    return plan, Machine(device, count, command_line(), choice.recompute, device_cache)

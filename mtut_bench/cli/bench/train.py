@@ -24,10 +24,10 @@ from mtut_bench.cli.bench.speed_table import print_speed
 from mtut_bench.cli.options import (
     DATA,
     DataOption,
+    DeviceCacheMode,
+    DeviceCacheOption,
     JsonOption,
     Precision,
-    Resident,
-    ResidentOption,
     Size,
     SizeOption,
     StoreOption,
@@ -57,7 +57,7 @@ def train(
     settings: SetOption = None,
     device: DeviceOption = "auto",
     precision: PrecisionOption = Precision.AUTO,
-    resident: ResidentOption = Resident.AUTO,
+    device_cache: DeviceCacheOption = DeviceCacheMode.AUTO,
     workers: WorkersOption = None,
     recompute: RecomputeOption = False,
     processes: Annotated[
@@ -85,7 +85,7 @@ def train(
         settings=tuple(settings or ()),
         device=device,
         precision=precision,
-        resident=resident,
+        device_cache=device_cache,
         workers=workers,
         recompute=recompute,
     )

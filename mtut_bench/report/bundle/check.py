@@ -43,57 +43,57 @@ def check_report(out: StrPath) -> Checked:
 
     Raises:
         ReportError: the record, a table, a figure or the page is missing, differs or is one too
-            many, or the rows are damaged; names file, line and cure.
+            many, or the rows are damaged; names file, line and hint.
     """
     out = Path(out)
-    cure = (
+    hint = (
         f"Write it anew: `mtut-bench report --out {shlex.quote(str(out))}`; where there are no "
         "runs, it takes the rows that the folder holds."
     )
-    record = _complete_record(out, cure)
+    record = _complete_record(out, hint)
     rows = read_rows(out / FOLDER)
     files = contents_of(rows).files
     for name, expected in files.items():
         path = out / name
         if not path.is_file():
-            raise ReportError(f"{path} is missing.", cure)
+            raise ReportError(f"{path} is missing.", hint)
         difference = first_difference(path.read_bytes(), expected)
         if difference:
-            raise ReportError(f"{path} is not what its rows give: {difference}.", cure)
-    _check_recorded(out, record, {**row_files(rows), **files}, cure)
+            raise ReportError(f"{path} is not what its rows give: {difference}.", hint)
+    _check_recorded(out, record, {**row_files(rows), **files}, hint)
     return Checked(len(rows), tuple(files))
 
 
-def _complete_record(out: Path, cure: str) -> Record:
+def _complete_record(out: Path, hint: str) -> Record:
     """Return the record of a report whose rows are all there."""
     record = read_record(out)
     if record is None:
         raise ReportError(
             f"{out / RECORD}, which every report writes last, is missing: there is no whole report "
             "here.",
-            cure,
+            hint,
         )
     if not record.complete:
-        raise ReportError(f"The report in {out} was stopped while it was written.", cure)
+        raise ReportError(f"The report in {out} was stopped while it was written.", hint)
     for name in record.files:
         if name.startswith(f"{FOLDER}/") and not (out / name).is_file():
             raise ReportError(f"{out / name} is missing: rows from which the tables follow.", _ROWS)
     return record
 
 
-def _check_recorded(out: Path, record: Record, files: Mapping[str, bytes], cure: str) -> None:
+def _check_recorded(out: Path, record: Record, files: Mapping[str, bytes], hint: str) -> None:
     """Refuse a report whose record tells of other rows, or of files that are not there."""
     if record.rows != rows_digest(files):
-        raise ReportError(f"{out / RECORD} was written for other rows than {out / FOLDER}.", cure)
+        raise ReportError(f"{out / RECORD} was written for other rows than {out / FOLDER}.", hint)
     for name, content in files.items():
         if record.files.get(name) != digest_of(content):
-            raise ReportError(f"{out / RECORD} does not list {name} as it is.", cure)
+            raise ReportError(f"{out / RECORD} does not list {name} as it is.", hint)
     for name, digest in record.files.items():
         path = out / name
         if name in files:
             continue
         if not is_illustration(name):
-            raise ReportError(f"{path} belongs to no table of this report.", cure)
+            raise ReportError(f"{path} belongs to no table of this report.", hint)
         if not path.is_file():
             raise ReportError(f"{path} is missing.", _ILLUSTRATED)
         if digest_of(path.read_bytes()) != digest:

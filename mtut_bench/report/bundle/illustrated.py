@@ -51,7 +51,7 @@ def illustrated_files(
         means: see :class:`Illustration`.
 
     Raises:
-        RunError: a run that cannot be read; names it and the cure.
+        RunError: a run that cannot be read; names it and the hint.
     """
     drawn = draw_figures(runs, focal_weight=means.focal_weight, progress=means.progress)
     page = render_page(

@@ -54,7 +54,7 @@ def compare(
         dataset: only runs on this dataset.
         store: only runs on the store of this name.
         protocol: only runs under this protocol.
-        methods: names that `--method` takes, for the cure where there is no run.
+        methods: names that `--method` takes, for the hint where there is no run.
 
     Raises:
         ComparisonError: there are no such runs, or they were not made under the same conditions.

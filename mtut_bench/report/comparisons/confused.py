@@ -124,7 +124,7 @@ def most_confused(
         num_frames: thumbnails of a clip, at most.
 
     Raises:
-        RunError: a manifest without a field; names it and the cure.
+        RunError: a manifest without a field; names it and the hint.
     """
     folder = None if stores is None else Path(stores)
     groups: dict[tuple[str, ...], list[FinishedRun]] = defaultdict(list)

@@ -77,7 +77,7 @@ def group_runs(runs: Sequence[FinishedRun]) -> list[Group]:
         runs: as ``find_runs`` returns them.
 
     Raises:
-        RunError: a manifest without a field; names it and the cure.
+        RunError: a manifest without a field; names it and the hint.
     """
     groups: dict[tuple[str, ...], list[tuple[RunFacts, FinishedRun]]] = defaultdict(list)
     for run in runs:

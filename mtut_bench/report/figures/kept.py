@@ -49,7 +49,7 @@ def read_kept(run: FinishedRun) -> tuple[KeptClip, ...]:
 
     Raises:
         RunError: the file is truncated or corrupt, lacks an array, or belongs to other clips;
-            names it and the cure.
+            names it and the hint.
     """
     path = run.folder / "maps.npz"
     try:

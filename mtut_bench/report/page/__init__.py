@@ -54,7 +54,7 @@ def render_page(
         HTML of one self-contained file, all text of it escaped.
 
     Raises:
-        RunError: a manifest without a field that the page needs; names it and the cure.
+        RunError: a manifest without a field that the page needs; names it and the hint.
     """
     style, script = _asset("page.css"), _asset("page.js")
     published = [table for table in tables if not table.own]

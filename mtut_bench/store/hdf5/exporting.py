@@ -72,8 +72,8 @@ def export_hdf5(
     reader.check_files()
     try:
         if out.exists() and not overwrite:
-            cure = "Give --overwrite, or another name with --out."
-            raise StoreError(f"{out} exists already", cure)
+            hint = "Give --overwrite, or another name with --out."
+            raise StoreError(f"{out} exists already", hint)
         # HDF5 1.8 is the oldest whose metadata have checksums, and can be read everywhere.
         with _replacing(out) as sink, h5py.File(sink, "w", libver=("v108", "v108")) as file:
             _write_store(file, reader, sink, progress)

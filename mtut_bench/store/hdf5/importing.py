@@ -67,8 +67,8 @@ def import_hdf5(
         writer = StoreWriter(path, begun)
         with writer.lock():
             if path.exists() and not overwrite:
-                cure = "Give --overwrite to replace it, or another name with --store."
-                raise StoreError(f"the store {path} exists already", cure)
+                hint = "Give --overwrite to replace it, or another name with --store."
+                raise StoreError(f"the store {path} exists already", hint)
             try:
                 writer.begin(restart=overwrite)
                 _copy_frames(opened, file, content, attributes, writer, progress)

@@ -179,8 +179,8 @@ def _convert_unit(
             try:
                 yield index, read_clip(clip, geometry, flow)
             except ClipError as error:
-                # The common cure, a new copy, is said once for all.
-                other = "" if error.cure == COPY_CURE else f" {error.cure}"
+                # The common hint, a new copy, is said once for all.
+                other = "" if error.hint == COPY_CURE else f" {error.hint}"
                 yield index, f"{error.what}{other}"
 
     stamps = {index: stamp for index, (_, stamp) in clips.items()}

@@ -304,7 +304,7 @@ def describe_survey(survey: Survey, path: StrPath) -> list[str]:
         plan = survey.plan()
     except (DatasetError, ClipError) as error:
         lines.append(f"cannot be prepared yet: {error.what.splitlines()[0].rstrip(':')}")
-        lines += [error.cure] if error.cure else []
+        lines += [error.hint] if error.hint else []
     else:
         lines += _describe_store(survey, plan, frames, path)
     return lines + [f"note: {text}" for text in (*facts.notes, *facts.assumptions)]

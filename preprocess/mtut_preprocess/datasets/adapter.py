@@ -119,15 +119,15 @@ def recording_origin(root: StrPath, dataset: str) -> tuple[str, Origin]:
         DatasetError: the generator has not finished the folder, or its marker is malformed.
     """
     root = Path(root)
-    cure = "Repeat the command that generated it, with the same --raw, --size and --seed."
+    hint = "Repeat the command that generated it, with the same --raw, --size and --seed."
     # The folder that holds the marker may lie above the one that was named.
     for folder in (root.resolve(), *root.resolve().parents):
         if (folder / _UNFINISHED_MARKER).exists():
-            raise DatasetError(f"{folder} holds an unfinished synthetic dataset", cure)
+            raise DatasetError(f"{folder} holds an unfinished synthetic dataset", hint)
         marker = folder / SYNTHETIC_MARKER
         if marker.exists():
-            record = read_json(marker, DatasetError, cure)
+            record = read_json(marker, DatasetError, hint)
             if not isinstance(record, dict) or not isinstance(record.get("twin"), str):
-                raise DatasetError(f"{marker} does not name a twin", cure)
+                raise DatasetError(f"{marker} does not name a twin", hint)
             return record["twin"], "synthetic"
     return dataset, "recorded"

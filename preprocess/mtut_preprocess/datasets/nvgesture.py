@@ -282,7 +282,7 @@ def parse_list(path: StrPath, root: StrPath, num_classes: int) -> list[ListLine]
 
 
 def _parse_line(fields: Sequence[str], where: str, root: Path, num_classes: int) -> ListLine:
-    cure = (
+    hint = (
         "A line reads: path:./Video_data/class_01/subject1_r0 depth:sk_depth:1:81"
         " color:sk_color:1:81 label:1"
     )
@@ -300,12 +300,12 @@ def _parse_line(fields: Sequence[str], where: str, root: Path, num_classes: int)
                 _stem, start, stop = value.split(":")
                 windows[key] = (_number(start), _number(stop))
             else:
-                raise DatasetError(f"{where}: the line has two '{key}:' fields", cure)
+                raise DatasetError(f"{where}: the line has two '{key}:' fields", hint)
     except ValueError:
-        raise DatasetError(f"{where}: cannot parse {text!r}", cure) from None
+        raise DatasetError(f"{where}: cannot parse {text!r}", hint) from None
     if folder is None or label is None:
         missing = "path" if folder is None else "label"
-        raise DatasetError(f"{where}: the line has no '{missing}:' field", cure)
+        raise DatasetError(f"{where}: the line has no '{missing}:' field", hint)
     if not 1 <= label <= num_classes:
         raise DatasetError(
             f"{where}: label {label} is outside 1..{num_classes}",
@@ -313,7 +313,7 @@ def _parse_line(fields: Sequence[str], where: str, root: Path, num_classes: int)
         )
     for stream, (first, last) in windows.items():
         if first >= last:
-            raise DatasetError(f"{where}: the {stream} window {first}:{last} is empty", cure)
+            raise DatasetError(f"{where}: the {stream} window {first}:{last} is empty", hint)
     if folder.is_absolute() or ".." in folder.parts:
         raise DatasetError(
             f"{where}: the path {folder} leaves the dataset folder {root}",

@@ -60,33 +60,33 @@ def load_settings(name: str, folder: StrPath, forms: Mapping[str, Form]) -> dict
     path = folder / name
     if not path.exists():
         return settings
-    for key, value in read_checked(path, forms, _cure(name)).items():
+    for key, value in read_checked(path, forms, _hint(name)).items():
         settings[key] = value
         settings.pop(f"_{key}_doubt", None)
     return settings
 
 
-def read_checked(path: StrPath, forms: Mapping[str, Form], cure: str) -> dict[str, Any]:
+def read_checked(path: StrPath, forms: Mapping[str, Form], hint: str) -> dict[str, Any]:
     """Return the object of a JSON file without its remarks.
 
     Args:
         path: the file.
         forms: form of each key that it may have.
-        cure: for the message.
+        hint: for the message.
 
     Raises:
         DatasetError: malformed, an unknown key or a value of another form.
     """
-    content = read_json(path, DatasetError, cure)
+    content = read_json(path, DatasetError, hint)
     if not isinstance(content, dict):
-        raise DatasetError(f"{path} holds no JSON object", cure)
+        raise DatasetError(f"{path} holds no JSON object", hint)
     own = {key: value for key, value in content.items() if not key.startswith("_")}
     for key, value in own.items():
         if key not in forms:
-            raise DatasetError(f"{path}: unknown key {key!r}", cure)
+            raise DatasetError(f"{path}: unknown key {key!r}", hint)
         form, fits = forms[key]
         if not fits(value):
-            raise DatasetError(f"{path}: {key!r} must be {form}, not {value!r}", cure)
+            raise DatasetError(f"{path}: {key!r} must be {form}, not {value!r}", hint)
     return own
 
 
@@ -103,17 +103,17 @@ def check_class_tables(settings: Mapping[str, Any], num_classes: int, path: StrP
             another class.
     """
     path = Path(path)
-    cure = _cure(path.name)
+    hint = _hint(path.name)
     for key in ("class_names", "mirror"):
         if settings[key] is not None and len(settings[key]) != num_classes:
             raise DatasetError(
-                f"{path}: {key!r} has {len(settings[key])} entries for {num_classes} classes", cure
+                f"{path}: {key!r} has {len(settings[key])} entries for {num_classes} classes", hint
             )
     mirror = settings["mirror"]
     if mirror is None:
         return
     if max(mirror) >= num_classes:
-        raise DatasetError(f"{path}: 'mirror' names class {max(mirror)}", cure)
+        raise DatasetError(f"{path}: 'mirror' names class {max(mirror)}", hint)
     for a, b in enumerate(mirror):
         if b != -1 and mirror[b] != a:
             raise DatasetError(
@@ -155,7 +155,7 @@ def _is_mirror(value: Any) -> bool:  # noqa: ANN401 - any JSON value
     return value is None or (are(int, value) and min(value, default=0) >= -1)
 
 
-def _cure(name: str) -> str:
+def _hint(name: str) -> str:
     return f"See {name} in mtut_preprocess/data for the keys and their form."
 
 

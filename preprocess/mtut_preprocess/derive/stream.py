@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from mtut_bench.contract.types import Moment, behaves_like
+from mtut_bench.contract.types import Frame, behaves_like
 from mtut_bench.errors import ClipError
 from mtut_bench.files import StrPath
 from mtut_preprocess.derive.flow import FlowAlgorithm
@@ -95,11 +95,11 @@ class _Native(NamedTuple):
     load: Callable[[Plane], NDArray[np.uint8]]
 
 
-_Fitted = tuple[Moment, Callable[[Plane], NDArray[np.uint8]]]
+_Fitted = tuple[Frame, Callable[[Plane], NDArray[np.uint8]]]
 """A frame at the store's size, and how to see it as it was."""
 
 
-def stream_frames(path: StrPath, wanted: Wanted, say: Say) -> Iterator[Moment]:
+def stream_frames(path: StrPath, wanted: Wanted, say: Say) -> Iterator[Frame]:
     """Yield the frames of a recording as its store would keep them.
 
     Args:
@@ -266,7 +266,7 @@ def _fit(frames: Iterable[_Native], path: Path, wanted: Wanted, say: Say) -> Ite
             )
         fitted = resize_frame(pixels[box], *wanted.size)
         # What still is a view would keep the whole native frame.
-        yield Moment(number, time_s, fitted if fitted.base is None else fitted.copy()), load
+        yield Frame(number, time_s, fitted if fitted.base is None else fitted.copy()), load
 
 
 def _box(size: tuple[int, int], wanted: Wanted, say: Say) -> tuple[slice, slice]:
@@ -285,14 +285,14 @@ def _box(size: tuple[int, int], wanted: Wanted, say: Say) -> tuple[slice, slice]
     return rows, columns
 
 
-def _check_kind(fitted: Iterable[_Fitted], path: Path, wanted: Wanted) -> Iterator[Moment]:
+def _check_kind(fitted: Iterable[_Fitted], path: Path, wanted: Wanted) -> Iterator[Frame]:
     """Yield the frames, after a look into the first of them whether they show what is wanted.
 
     Raises:
         ClipError: they do not; then none is yielded.
     """
     frames = iter(fitted)
-    held: list[Moment] = []
+    held: list[Frame] = []
     looks: list[NDArray[np.uint8]] = []
     fault: ClipError | None = None
     try:
@@ -321,18 +321,18 @@ def _judge(looks: Sequence[NDArray[np.uint8]], path: Path, wanted: Wanted) -> No
         path: of the recording.
         wanted: which of both is wanted.
     """
-    cure = "Give another file or --modality; --any-kind takes it as it is."
+    hint = "Give another file or --modality; --any-kind takes it as it is."
     coloured = any((spread > _COLOURED_PX).mean() > _COLOURED_SHARE for spread in looks)
     if wanted.plane == "luma" and coloured:
-        raise ClipError(f"{path} is coloured; {wanted.modality} has one grey channel", cure)
+        raise ClipError(f"{path} is coloured; {wanted.modality} has one grey channel", hint)
     grey = bool(looks) and all((spread <= _GREY_PX).all() for spread in looks)
     if wanted.plane == "rgb" and grey:
-        raise ClipError(f"{path} is grey; {wanted.modality} needs a recording in colour", cure)
+        raise ClipError(f"{path} is grey; {wanted.modality} needs a recording in colour", hint)
 
 
-def _flow(moments: Iterable[Moment], algorithm: FlowAlgorithm) -> Iterator[Moment]:
+def _flow(moments: Iterable[Frame], algorithm: FlowAlgorithm) -> Iterator[Frame]:
     """Yield the flow from each frame to the next, the last repeated; as of a whole clip."""
-    held: list[Moment] = []
+    held: list[Frame] = []
     latest: NDArray[np.uint8] | None = None
     for moment in moments:
         held.append(moment)

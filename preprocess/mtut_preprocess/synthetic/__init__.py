@@ -9,23 +9,29 @@ from collections.abc import Callable
 from mtut_bench.errors import UsageError
 from mtut_bench.files import StrPath
 from mtut_preprocess.synthetic import egogesture, nvgesture, viva
+from mtut_preprocess.synthetic.dataset import (
+    GENERATOR_VERSION,
+    SIZES,
+    Settings,
+    Size,
+    SyntheticDataset,
+)
 from mtut_preprocess.synthetic.difficulty import DIFFICULTY, Difficulty
 from mtut_preprocess.synthetic.generator import write_twin
-from mtut_preprocess.synthetic.twin import GENERATOR_VERSION, SIZES, Settings, Size, Twin
 
 __all__ = [
     "GENERATOR_VERSION",
     "SIZES",
-    "TWINS",
+    "SYNTHETIC",
     "Settings",
     "Size",
-    "Twin",
+    "SyntheticDataset",
     "check_size",
     "generate",
 ]
 
-TWINS: dict[str, Twin] = {
-    "viva-synthetic": Twin(
+SYNTHETIC: dict[str, SyntheticDataset] = {
+    "viva-synthetic": SyntheticDataset(
         name="viva-synthetic",
         dataset="viva",
         expected_clips=viva.EXPECTED_CLIPS,
@@ -35,7 +41,7 @@ TWINS: dict[str, Twin] = {
         write_index=viva.write_index,
         sizes=SIZES,
     ),
-    "nvgesture-synthetic": Twin(
+    "nvgesture-synthetic": SyntheticDataset(
         name="nvgesture-synthetic",
         dataset="nvgesture",
         expected_clips=nvgesture.EXPECTED_CLIPS,
@@ -44,7 +50,7 @@ TWINS: dict[str, Twin] = {
         write_clip=nvgesture.write_clip,
         write_index=nvgesture.write_index,
     ),
-    "egogesture-synthetic": Twin(
+    "egogesture-synthetic": SyntheticDataset(
         name="egogesture-synthetic",
         dataset="egogesture",
         expected_clips=egogesture.EXPECTED_CLIPS,
@@ -62,17 +68,17 @@ def check_size(twin: str, size: Size) -> None:
     """Refuse a size that a twin has not.
 
     Args:
-        twin: key of ``TWINS``.
+        twin: key of ``SYNTHETIC``.
         size: one of :data:`SIZES`.
 
     Raises:
         UsageError: no such twin, or it has no such size.
     """
-    if twin not in TWINS:
-        raise UsageError(f"there is no twin {twin!r}", f"Choose one of {', '.join(TWINS)}.")
+    if twin not in SYNTHETIC:
+        raise UsageError(f"there is no twin {twin!r}", f"Choose one of {', '.join(SYNTHETIC)}.")
     if size not in SIZES:
         raise UsageError(f"there is no size {size!r}", f"Choose one of {', '.join(SIZES)}.")
-    found = TWINS[twin]
+    found = SYNTHETIC[twin]
     if size not in found.sizes:
         why = ": it is a layout fixture, nothing can be measured on it" if found.is_fixture else ""
         raise UsageError(
@@ -95,7 +101,7 @@ def generate(
     """Write the raw folder of a twin; a call that was cut short is resumed by the next one.
 
     Args:
-        twin: key of ``TWINS``.
+        twin: key of ``SYNTHETIC``.
         raw: folder, empty or of the same settings.
         size: one that the twin has; 'full' has as many clips as the real dataset.
         seed: another seed gives other persons and clips.
@@ -114,4 +120,4 @@ def generate(
     """
     check_size(twin, size)
     settings = Settings(twin, size, seed, whole, difficulty or DIFFICULTY.get(twin, Difficulty()))
-    return write_twin(TWINS[twin], raw, settings, workers=workers, progress=progress)
+    return write_twin(SYNTHETIC[twin], raw, settings, workers=workers, progress=progress)

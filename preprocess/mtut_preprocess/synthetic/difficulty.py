@@ -57,7 +57,7 @@ def changed(twin: str, texts: Sequence[str]) -> Difficulty:
     """Return the difficulty of a twin with some knobs set otherwise.
 
     Args:
-        twin: key of ``TWINS``.
+        twin: key of ``SYNTHETIC``.
         texts: ``name=value`` each; later ones win.
 
     Raises:

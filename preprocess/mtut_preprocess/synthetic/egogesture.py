@@ -28,10 +28,10 @@ from mtut_preprocess.synthetic.camera import (
     shade,
 )
 from mtut_preprocess.synthetic.classes import VIVA
+from mtut_preprocess.synthetic.dataset import FPS, Clip, Settings, keyed_rng
 from mtut_preprocess.synthetic.hand import capsules
 from mtut_preprocess.synthetic.motion import Stage, draw_take, perform
 from mtut_preprocess.synthetic.person import albedo, draw_person
-from mtut_preprocess.synthetic.twin import FPS, Clip, Settings, keyed_rng
 from mtut_preprocess.synthetic.video import write_text
 
 __all__ = ["EXPECTED_CLIPS", "clips", "files", "write_clip", "write_index"]

@@ -12,7 +12,13 @@ import cv2
 from mtut_bench.errors import DatasetError
 from mtut_bench.files import StrPath, read_json
 from mtut_preprocess.convert.pool import run_parallel
-from mtut_preprocess.synthetic.twin import FPS, GENERATOR_VERSION, Clip, Settings, Twin
+from mtut_preprocess.synthetic.dataset import (
+    FPS,
+    GENERATOR_VERSION,
+    Clip,
+    Settings,
+    SyntheticDataset,
+)
 from mtut_preprocess.synthetic.video import write_text
 
 __all__ = ["write_twin"]
@@ -36,7 +42,7 @@ class _Task:
 
 
 def write_twin(
-    twin: Twin,
+    twin: SyntheticDataset,
     raw: StrPath,
     settings: Settings,
     *,

@@ -24,12 +24,12 @@ from mtut_preprocess.synthetic.camera import (
     shade,
 )
 from mtut_preprocess.synthetic.classes import NVGESTURE
+from mtut_preprocess.synthetic.dataset import FPS, Clip, Settings, keyed_rng
 from mtut_preprocess.synthetic.difficulty import draw_weakness
 from mtut_preprocess.synthetic.hand import capsules
 from mtut_preprocess.synthetic.motion import Stage, draw_take, perform
 from mtut_preprocess.synthetic.person import Spread, albedo, draw_person
 from mtut_preprocess.synthetic.scene import NUM_METERED, Scene, draw_noise, draw_scene
-from mtut_preprocess.synthetic.twin import FPS, Clip, Settings, keyed_rng
 from mtut_preprocess.synthetic.video import depth_planes, h264, video_planes, write_text
 
 __all__ = ["EXPECTED_CLIPS", "clips", "files", "write_clip", "write_index"]

@@ -25,12 +25,12 @@ from mtut_preprocess.synthetic.camera import (
     shade,
 )
 from mtut_preprocess.synthetic.classes import VIVA, VIVA_MIRROR
+from mtut_preprocess.synthetic.dataset import FPS, Clip, Settings, Size, keyed_rng
 from mtut_preprocess.synthetic.difficulty import draw_weakness
 from mtut_preprocess.synthetic.hand import capsules
 from mtut_preprocess.synthetic.motion import Stage, draw_take, perform
 from mtut_preprocess.synthetic.person import Person, Spread, albedo, draw_person, seated
 from mtut_preprocess.synthetic.scene import NUM_METERED, Scene, draw_noise, draw_scene
-from mtut_preprocess.synthetic.twin import FPS, Clip, Settings, Size, keyed_rng
 from mtut_preprocess.synthetic.video import depth_planes, full_planes, mjpeg, write_text
 
 __all__ = ["EXPECTED_CLIPS", "GESTURE_IDS", "clips", "files", "write_clip", "write_index"]

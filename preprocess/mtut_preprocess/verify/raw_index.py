@@ -56,10 +56,10 @@ def read_index(root: StrPath) -> dict[str, Entry] | None:
     path = root / INDEX_NAME
     if not path.exists():
         return None
-    cure = f"Delete {path} and record the files anew: verify with --write-index."
-    record = read_json(path, DatasetError, cure)
+    hint = f"Delete {path} and record the files anew: verify with --write-index."
+    record = read_json(path, DatasetError, hint)
     if not isinstance(record, dict) or not isinstance(record.get("format_version"), int):
-        raise DatasetError(f"{path} is not an index of mtut-bench", cure)
+        raise DatasetError(f"{path} is not an index of mtut-bench", hint)
     if record["format_version"] > _VERSION:
         raise DatasetError(
             f"{path} has format version {record['format_version']}; this mtut-bench reads up to"
@@ -68,11 +68,11 @@ def read_index(root: StrPath) -> dict[str, Entry] | None:
         )
     recordings = record.get("recordings")
     if not isinstance(recordings, dict):
-        raise DatasetError(f"{path} has no 'recordings'", cure)
+        raise DatasetError(f"{path} has no 'recordings'", hint)
     try:
         return {name: _parse_entry(name, entry) for name, entry in recordings.items()}
     except (KeyError, TypeError, ValueError) as error:
-        raise DatasetError(f"{path} is malformed: {error}", cure) from error
+        raise DatasetError(f"{path} is malformed: {error}", hint) from error
 
 
 def write_index(root: StrPath, dataset: str, entries: Mapping[str, Entry]) -> None:

@@ -364,7 +364,7 @@ class Agreement:
 
     @property
     def ratio(self) -> float:
-        """Twin's median over that of the recordings; 1 where both are 0, NaN where one lacks."""
+        """Synthetic median over that of recordings; 1 where both are 0, NaN where one lacks."""
         return _ratio(self.twin.median, self.real.median)
 
     @property

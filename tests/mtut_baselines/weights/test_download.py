@@ -95,7 +95,7 @@ def break_off(server, path, after=1_500_000):
     with pytest.raises(WeightsError) as caught:
         fetch(server.url, path)
     server.drop_after = None
-    assert "goes on from there" in caught.value.cure
+    assert "goes on from there" in caught.value.hint
     assert names(path) == ["weights.pt.part", "weights.pt.part.json"]
     return caught.value
 
@@ -209,7 +209,7 @@ def test_a_body_of_unknown_length_is_taken_to_its_end(server, path):
 def test_a_wrong_digest_sets_the_body_aside(server, path):
     with pytest.raises(WeightsError, match=DIGEST) as caught:
         fetch(server.url, path, "0" * 64)
-    assert "rejected" in caught.value.cure
+    assert "rejected" in caught.value.hint
     assert names(path) == ["weights.pt.rejected"]
     assert fetch(server.url, path, DIGEST.upper()) == DIGEST
 

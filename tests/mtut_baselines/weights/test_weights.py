@@ -407,13 +407,13 @@ def test_code_in_a_file_is_not_run(tmp_path, i3d, form):
         load(i3d, path)
     assert not (tmp_path / "sprung").exists()
     assert "would run code" in caught.value.what
-    assert "torch.save" in caught.value.cure
+    assert "torch.save" in caught.value.hint
 
 
 def test_a_whole_module_is_refused_with_the_way_out(saved, i3d):
     with pytest.raises(WeightsError, match="would run code") as caught:
         load(i3d, saved(nn.Linear(2, 2)))
-    assert "state_dict" in caught.value.cure
+    assert "state_dict" in caught.value.hint
 
 
 @pytest.mark.parametrize("form", ["zip", "legacy", "safetensors"])
@@ -428,7 +428,7 @@ def test_a_truncated_file_is_named(saved, tmp_path, i3d, form):
         path.write_bytes(data[: int(len(data) * share)])
         with pytest.raises(WeightsError, match=r"weights\.pt is damaged") as caught:
             load(i3d, path)
-        assert "Download" in caught.value.cure
+        assert "Download" in caught.value.hint
 
 
 def test_a_flipped_bit_is_noticed(saved, i3d):

@@ -34,7 +34,7 @@ from mtut_bench.benchmarks.speed.rates import run_window, take_turns
 from mtut_bench.benchmarks.speed.training import EagerBf16, FullBatches, PartClock, PlainLoop
 from mtut_bench.contract.method_file import LoadedMethod
 from mtut_bench.errors import UsageError
-from mtut_bench.loading.device_cache import Residence
+from mtut_bench.loading.device_cache import DeviceCache
 from mtut_bench.loading.training_clips import EpochSampler, make_loader, split_batch
 from mtut_bench.loading.transforms import to_input
 from mtut_bench.training.step import PARTS, train_step
@@ -150,12 +150,12 @@ def test_flops_are_those_of_the_products_by_hand():
 
 def test_the_flops_of_a_training_step_are_counted_on_the_networks(plan):
     training = Training(plan, MACHINE)
-    learner = training.learners["rgb"]
+    train_state = training.train_states["rgb"]
     # TinyNetwork at 8 x 8 x 8: 12 kernels of 3 x 4 x 4 x 4 at 8 places; then K x 12 at 2 times.
-    forward = 2 * (12 * 3 * 64 * 8 + learner.network.head.out_features * 12 * 2)
+    forward = 2 * (12 * 3 * 64 * 8 + train_state.network.head.out_features * 12 * 2)
     counted = flops_per_clip(training.step)
     # Backward: both gradients of the head, but no gradient of the clip; then the alignment.
-    backward = 2 * (12 * 3 * 64 * 8 + 2 * learner.network.head.out_features * 12 * 2)
+    backward = 2 * (12 * 3 * 64 * 8 + 2 * train_state.network.head.out_features * 12 * 2)
     alignment = counted - forward - backward
     # Correlations of 8 blocks over 12 channels, once forward and at most twice backward.
     assert 2 * 8 * 8 * 12 <= alignment <= 3 * 2 * 8 * 8 * 12
@@ -196,8 +196,8 @@ def test_the_measured_step_is_the_trainers(plan, monkeypatch):
     changed = replace(plan.recipe, learning_rate=0.05)
     training = Training(plan, MACHINE)
     expected = Training(plan, MACHINE)
-    for learner in (*training.learners.values(), *expected.learners.values()):
-        learner.restart(changed.learning_rate)
+    for train_state in (*training.train_states.values(), *expected.train_states.values()):
+        train_state.restart(changed.learning_rate)
     for _ in range(4):
         training.step()
     clips = training_module.training_clips(plan)
@@ -207,7 +207,7 @@ def test_the_measured_step_is_the_trainers(plan, monkeypatch):
         sampler.epoch = epoch
         for batch in make_loader(clips, sampler, 0):
             train_step(
-                expected.learners,
+                expected.train_states,
                 split_batch(batch, 1),
                 expected.objective,
                 plan.recipe,
@@ -218,8 +218,8 @@ def test_the_measured_step_is_the_trainers(plan, monkeypatch):
             )
             step += 1
     assert step == 4
-    for modality, learner in training.learners.items():
-        assert state_bytes(learner) == state_bytes(expected.learners[modality])
+    for modality, train_state in training.train_states.items():
+        assert state_bytes(train_state) == state_bytes(expected.train_states[modality])
 
 
 def test_every_batch_is_full_unless_there_is_none():
@@ -231,9 +231,9 @@ def test_every_batch_is_full_unless_there_is_none():
 
 def test_nothing_is_learnt_while_measuring(plan):
     training = Training(plan, MACHINE)
-    before = training.learners["rgb"].network.conv.weight.clone()
+    before = training.train_states["rgb"].network.conv.weight.clone()
     training.step()
-    assert torch.equal(training.learners["rgb"].network.conv.weight, before)
+    assert torch.equal(training.train_states["rgb"].network.conv.weight, before)
 
 
 def test_the_plain_loop_makes_the_same_inputs_one_by_one(plan):
@@ -259,12 +259,12 @@ def test_a_yardstick_trains_like_the_step(plan, make):
     still = replace(plan, loaded=LoadedMethod(method))
     ours, other = Training(still, MACHINE), make(still, MACHINE)
     for loop in (ours, other):
-        for learner in loop.learners.values():
-            learner.restart(0.01)
+        for train_state in loop.train_states.values():
+            train_state.restart(0.01)
         assert loop.step() == 3 * 2
-    for modality, learner in ours.learners.items():
-        gradient = learner.network.conv.weight.grad
-        found = other.learners[modality].network.conv.weight.grad
+    for modality, train_state in ours.train_states.items():
+        gradient = train_state.network.conv.weight.grad
+        found = other.train_states[modality].network.conv.weight.grad
         tolerance = 1e-4 if isinstance(other, PlainLoop) else 0.1
         assert float((found - gradient).norm() / gradient.norm()) < tolerance
     assert torch.get_float32_matmul_precision() == "highest"
@@ -316,13 +316,13 @@ def test_without_bf16_units_the_row_says_so(plan, small_ceilings, monkeypatch):
 
 @pytest.mark.parametrize("mode", ["auto", "always"])
 def test_the_loader_report_has_a_resident_row_where_clips_are_held(plan, mode):
-    machine = replace(MACHINE, residence=Residence(mode, CPU))
+    machine = replace(MACHINE, device_cache=DeviceCache(mode, CPU))
     report = bench_loader(plan, machine, plain_workers=0, seconds=0.0, repeats=1)
     plain, streamed, resident = report.rates
     assert plain.windows
     assert streamed.windows
     assert bool(resident.windows) == (mode == "always")
-    assert resident.not_run == "" or "--resident always" in resident.not_run
+    assert resident.not_run == "" or "--device-cache always" in resident.not_run
     assert report.flops_per_s is None
 
 
@@ -366,7 +366,7 @@ def test_the_fault_of_a_process_is_told_as_it_is():
 def test_a_report_of_a_gpu_has_memory_and_parts(make_request):
     gpu = torch.device("cuda")
     plan = plan_runs([make_request(precision="bf16")])[0]
-    machine = replace(MACHINE, device=gpu, residence=Residence("always", gpu))
+    machine = replace(MACHINE, device=gpu, device_cache=DeviceCache("always", gpu))
     report = bench_train(plan, machine, plain_workers=0, seconds=0.1, repeats=1)
     assert all(rate.peak_bytes > 0 for rate in report.rates)
     assert all(report.parts_ms[part] >= 0 for part in PARTS)

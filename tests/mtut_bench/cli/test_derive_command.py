@@ -27,4 +27,4 @@ def test_the_command_refuses_a_copy_without_a_source(reader, tmp_path):
     call = ["derive", "--store", "whole", "--data", str(tmp_path), "--as", "control"]
     result = CliRunner().invoke(app, [*call, "--copy", "rgb_copy"])
     assert isinstance(result.exception, UsageError)
-    assert "NEW=OLD" in result.exception.cure
+    assert "NEW=OLD" in result.exception.hint

@@ -62,7 +62,7 @@ def test_official_lists_are_one_fold():
 def test_users_that_may_be_one_person_are_refused():
     with pytest.raises(FoldError, match="one person") as caught:
         make_folds(PERSONS, "subject", "user")
-    assert "viva.json" in caught.value.cure
+    assert "viva.json" in caught.value.hint
 
 
 def test_folds_by_user_are_made_when_asked_for():
@@ -81,14 +81,14 @@ def test_folds_by_user_are_made_when_asked_for():
 def test_folds_by_user_are_refused_where_they_do_not_fit(rows, rule, unit, message):
     with pytest.raises(UsageError, match=message) as caught:
         make_folds(rows, rule, unit, "user")
-    assert "--fold-unit" in caught.value.cure
+    assert "--fold-unit" in caught.value.hint
 
 
 def test_refusal_of_unknown_persons_names_every_way_out():
     with pytest.raises(FoldError) as caught:
         make_folds(PERSONS, "subject", "user")
     for way in ("viva.json", "--by-user", "--fold-unit user"):
-        assert way in caught.value.cure
+        assert way in caught.value.hint
 
 
 def test_unknown_rule_is_refused():
@@ -144,7 +144,7 @@ def test_unknown_fold_names_those_there_are():
     folds = make_folds(PERSONS, "subject", "person")
     with pytest.raises(UsageError, match="'nonsense'") as caught:
         choose_folds(folds, "nonsense")
-    assert "1, 2, 10, anna" in caught.value.cure
+    assert "1, 2, 10, anna" in caught.value.hint
 
 
 def test_validation_clips_join_the_training_side_in_the_tables_order():
@@ -157,7 +157,7 @@ def test_without_validation_clips_there_are_none_to_train_on():
     (fold,) = make_folds(LISTED[:3], "split", "person")
     with pytest.raises(UsageError, match="official has no validation clip") as caught:
         with_validation(fold, LISTED)
-    assert "--protocol paper" in caught.value.cure
+    assert "--protocol paper" in caught.value.hint
 
 
 def test_several_folds_are_named_with_commas_in_the_stores_order():

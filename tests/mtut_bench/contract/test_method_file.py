@@ -93,8 +93,8 @@ def test_a_file_may_hold_dataclasses_and_have_the_name_of_a_module(write):
 def test_an_unknown_name_lists_ours_and_the_form_of_a_file(text):
     error = refused(text)
     assert repr(text) in error.what
-    assert all(name in error.cure for name in METHODS)
-    assert "file.py:build" in error.cure
+    assert all(name in error.hint for name in METHODS)
+    assert "file.py:build" in error.hint
 
 
 def test_a_missing_file_is_named(tmp_path):
@@ -106,7 +106,7 @@ def test_a_missing_function_is_named(write):
     path = write()
     error = refused(f"{path}:make")
     assert f"{path} has no function 'make'" in error.what
-    assert "def make()" in error.cure
+    assert "def make()" in error.hint
     assert "no function ''" in refused(f"{path}:").what
     assert "no function 'torch'" in refused(f"{path}:torch").what
 

@@ -85,7 +85,7 @@ def test_what_is_no_setting_is_refused_with_all_names(text):
     with pytest.raises(UsageError) as caught:
         apply(PAPER, [text])
     assert repr(text) in caught.value.what
-    assert all(name in caught.value.cure for name in settable())
+    assert all(name in caught.value.hint for name in settable())
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_one_rho_per_batch_and_a_divided_batch_are_refused_where_rho_is_read():
             UsageError, match=f"accumulation=2 with rho_per=batch: {name} "
         ) as caught:
             prescribe(METHODS[name], PAPER, ["accumulation=2"])
-        assert "rho_per=clip" in caught.value.cure
+        assert "rho_per=clip" in caught.value.hint
         method, _, _ = prescribe(METHODS[name], PAPER, ["accumulation=2", "rho_per=clip"])
         assert (method.recipe.accumulation, method.recipe.rho_per) == (2, "clip")
     for name in ("i3d", "i3d+ssa", "mtut-rho-per-clip"):
@@ -234,7 +234,7 @@ def test_a_method_has_settings_of_its_own():
 def test_a_setting_of_another_method_is_refused():
     with pytest.raises(UsageError, match="names no setting of classical") as caught:
         prescribe(Classical(), PAPER, ["learning_rate=1"])
-    assert "kernel" in caught.value.cure
+    assert "kernel" in caught.value.hint
     with pytest.raises(UsageError, match="takes true or false"):
         prescribe(Classical(), PAPER, ["scaled=1"])
 

@@ -41,14 +41,14 @@ def test_equal_predictions_give_equal_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9, 0.999])
-def test_a_truncated_file_is_named_with_its_cure(tmp_path, share):
+def test_a_truncated_file_is_named_with_its_hint(tmp_path, share):
     path = tmp_path / "p.npz"
     predictions.write(path, make())
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
     with pytest.raises(PredictionError, match=r"p\.npz") as fault:
         predictions.read(path)
-    assert "repeat the run" in fault.value.cure
+    assert "repeat the run" in fault.value.hint
 
 
 def test_no_changed_byte_passes_as_other_numbers(tmp_path):

@@ -415,7 +415,7 @@ def test_a_missing_package_names_the_extra(trained, tmp_path, monkeypatch, packa
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UsageError, match=f"needs the package {package}") as caught:
         export_networks(run, "onnx", tmp_path / "out", say=str)
-    assert "pip install 'mtut-bench[export]'" in caught.value.cure
+    assert "pip install 'mtut-bench[export]'" in caught.value.hint
     assert not (tmp_path / "out").exists()
     # safetensors needs none of them.
     assert export_networks(run, "safetensors", tmp_path / "out", say=str)
@@ -496,7 +496,7 @@ def test_bad_folders_have_one_clear_message(finished, command, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named", "cure"),
+    ("arguments", "named", "hint"),
     [
         (("x", "--format", "onnx", "--store", "viva"), "--store does not fit", "run by its id"),
         (("x", "--format", "safetensors", "--size", "tiny"), "--size does not", "--format hdf5"),
@@ -507,7 +507,7 @@ def test_bad_folders_have_one_clear_message(finished, command, tmp_path, monkeyp
         (("viva", "--format", "pickle"), "pickle", "onnx"),
     ],
 )
-def test_wrong_combinations_are_usage_errors(command, tmp_path, arguments, named, cure):
+def test_wrong_combinations_are_usage_errors(command, tmp_path, arguments, named, hint):
     message = command("export", *arguments, "--runs", tmp_path, "--data", tmp_path, code=2)
     assert named in message
-    assert cure in message
+    assert hint in message

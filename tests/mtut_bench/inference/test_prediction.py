@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from record_bench import changed
 
 from mtut_bench.contract.predictions import read
-from mtut_bench.contract.types import Moment
+from mtut_bench.contract.types import Frame
 from mtut_bench.errors import UsageError
 from mtut_bench.inference.recordings import (
+    Prediction,
     Predictor,
-    Verdict,
     Windowing,
     cut_windows,
     longest_clip,
-    merge_verdicts,
+    merge_predictions,
     open_predictor,
 )
 from mtut_bench.runs.trained import open_run
@@ -32,17 +32,17 @@ CPU = torch.device("cpu")
 
 
 def moments_of(frames_THWC, fps=15.0):
-    return [Moment(n, n / fps, frame) for n, frame in enumerate(frames_THWC)]
+    return [Frame(n, n / fps, frame) for n, frame in enumerate(frames_THWC)]
 
 
 def blank(count):
-    return (Moment(n, n / 30, np.zeros((2, 2, 3), np.uint8)) for n in range(count))
+    return (Frame(n, n / 30, np.zeros((2, 2, 3), np.uint8)) for n in range(count))
 
 
 def verdict(label, start, probability=0.6, classes=3):
     scores = np.full(classes, (1 - probability) / (classes - 1), np.float32)
     scores[label] = probability
-    return Verdict(
+    return Prediction(
         start, start + 8, float(start), start + 8.0, 8, scores, True, np.zeros((0, 2, 2, 3))
     )
 
@@ -147,7 +147,7 @@ def test_a_long_recording_never_has_more_than_a_few_frames_in_memory(tiny_recipe
             weakref.finalize(frame, gone)
             alive, made = alive + 1, made + 1
             peak = max(peak, alive)
-            yield Moment(number, number / 30, frame)
+            yield Frame(number, number / 30, frame)
             del frame
 
     gc.collect()
@@ -164,7 +164,7 @@ def test_a_long_recording_never_has_more_than_a_few_frames_in_memory(tiny_recipe
 
 def test_neighbouring_windows_of_one_class_are_one_segment():
     found = list(
-        merge_verdicts(
+        merge_predictions(
             [verdict(0, 0, 0.5), verdict(0, 4, 0.7), verdict(2, 8, 0.9), verdict(0, 12, 0.8)]
         )
     )
@@ -174,7 +174,7 @@ def test_neighbouring_windows_of_one_class_are_one_segment():
         (12.0, 20.0, 0, 1),
     ]
     assert [s.probability for s in found] == pytest.approx([0.6, 0.9, 0.8])
-    assert list(merge_verdicts([])) == []
+    assert list(merge_predictions([])) == []
 
 
 def test_equal_probabilities_rank_in_the_order_of_classes():
@@ -184,7 +184,7 @@ def test_equal_probabilities_rank_in_the_order_of_classes():
 
 def test_times_are_those_of_the_first_and_the_end_of_the_last_frame(tiny_recipe):
     predictor = Predictor(Counting().eval(), "rgb", tiny_recipe, 30.0, CPU)
-    frames = (Moment(n, n / 30, np.zeros((12, 16, 3), np.uint8)) for n in range(50, 130))
+    frames = (Frame(n, n / 30, np.zeros((12, 16, 3), np.uint8)) for n in range(50, 130))
     (found,) = predictor.verdicts(frames, Windowing(80, 8, 4))
     assert (found.first, found.stop, found.num_frames) == (50, 130, 80)
     assert (found.start_s, found.end_s) == pytest.approx((50 / 30, 130 / 30))

@@ -183,19 +183,19 @@ def no_common_seed(runs):
         (lambda runs: write_run(runs, "11"), "no finished run of i3d; there are runs of mtut"),
     ],
 )
-def test_what_cannot_be_compared_is_refused_with_a_cure(tmp_path, write, words):
+def test_what_cannot_be_compared_is_refused_with_a_hint(tmp_path, write, words):
     write(tmp_path)
     with pytest.raises(ComparisonError) as fault:
         compared(tmp_path)
     assert words in fault.value.what
-    assert fault.value.cure
+    assert fault.value.hint
 
 
 def test_the_missing_fold_is_named_as_a_command(tmp_path):
     other_folds(tmp_path)
     with pytest.raises(ComparisonError) as fault:
         compared(tmp_path)
-    assert "run --method i3d --store viva --protocol paper --fold 8 --seed 0" in fault.value.cure
+    assert "run --method i3d --store viva --protocol paper --fold 8 --seed 0" in fault.value.hint
 
 
 def test_missing_folds_of_one_seed_are_one_command(tmp_path):
@@ -203,15 +203,15 @@ def test_missing_folds_of_one_seed_are_one_command(tmp_path):
     write_folds(tmp_path, ["10"] * 2, method="i3d")
     with pytest.raises(ComparisonError) as fault:
         compared(tmp_path)
-    assert fault.value.cure.count("`mtut-bench run") == 1
-    assert "--fold 3,4 " in fault.value.cure
+    assert fault.value.hint.count("`mtut-bench run") == 1
+    assert "--fold 3,4 " in fault.value.hint
 
 
 def test_the_seed_that_is_missing_is_named_as_a_command(tmp_path):
     no_common_seed(tmp_path)
     with pytest.raises(ComparisonError) as fault:
         compared(tmp_path)
-    assert re.search(r"`mtut-bench run --method i3d .*--seed \d", fault.value.cure)
+    assert re.search(r"`mtut-bench run --method i3d .*--seed \d", fault.value.hint)
 
 
 def test_a_method_without_runs_is_named_only_if_there_is_one(tmp_path):
@@ -222,12 +222,12 @@ def test_a_method_without_runs_is_named_only_if_there_is_one(tmp_path):
     ):
         with pytest.raises(ComparisonError) as fault:
             compare(found(tmp_path), "mtut", name, protocol="paper", methods=known)
-        assert (made in fault.value.cure) if made else ("--method" not in fault.value.cure)
-        assert ("Did you mean" in fault.value.cure) is (made is None)
+        assert (made in fault.value.hint) if made else ("--method" not in fault.value.hint)
+        assert ("Did you mean" in fault.value.hint) is (made is None)
     with pytest.raises(ComparisonError) as fault:
         compare(found(tmp_path), "mtut", "i3d", protocol="papr", methods=("mtut", "i3d"))
-    assert "Did you mean paper?" in fault.value.cure
-    assert "run --method" not in fault.value.cure
+    assert "Did you mean paper?" in fault.value.hint
+    assert "run --method" not in fault.value.hint
 
 
 def test_runs_of_an_older_format_are_refused(tmp_path):
@@ -372,7 +372,7 @@ def test_what_is_no_id_is_refused_as_one(tmp_path):
         with pytest.raises(ComparisonError, match="no finished run whose id begins with") as fault:
             compared(tmp_path, name)
         assert words in fault.value.what
-        assert "--method" not in fault.value.cure
+        assert "--method" not in fault.value.hint
 
 
 def test_digits_that_several_ids_begin_with_are_refused():

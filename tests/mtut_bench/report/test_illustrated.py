@@ -100,8 +100,8 @@ def test_check_finds_a_page_or_figure_that_is_gone_or_changed(tmp_path, means, n
     (out / name).unlink()
     with pytest.raises(ReportError, match=f"{name} is missing") as fault:
         check_report(out)
-    assert "or delete it" in fault.value.cure
-    # What the cure promises: the tables anew from the rows, without it.
+    assert "or delete it" in fault.value.hint
+    # What the hint promises: the tables anew from the rows, without it.
     write_report(tmp_path / "gone", out, means)
     check_report(out)
 

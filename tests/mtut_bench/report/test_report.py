@@ -342,14 +342,14 @@ def test_runs_in_progress_are_counted_and_other_folders_passed_over(tmp_path):
         (lambda folder: edit(folder, provenance={"device": 3}), "device' = 3"),
     ],
 )
-def test_a_spoilt_run_is_named_with_its_cure(tmp_path, spoil, words):
+def test_a_spoilt_run_is_named_with_its_hint(tmp_path, spoil, words):
     folder = add_run(tmp_path / "runs")
     spoil(folder)
     with pytest.raises(RunError) as fault:
         report(tmp_path)
     assert words in fault.value.what
     assert folder.name in fault.value.what
-    assert fault.value.cure
+    assert fault.value.hint
     assert not (tmp_path / "out").exists()
 
 

@@ -62,7 +62,7 @@ def test_a_file_that_no_report_wrote_is_never_replaced(tmp_path, name):
     (tmp_path / "out" / name).write_text("mine")
     with pytest.raises(ReportError, match=f"{name} was written by no report of ours") as fault:
         report(tmp_path)
-    assert "--out" in fault.value.cure
+    assert "--out" in fault.value.hint
     assert bytes_in(tmp_path / "out") == {name: b"mine"}
 
 
@@ -71,7 +71,7 @@ def test_csv_files_among_the_rows_that_are_not_ours_stop_a_report_of_runs(out):
     before = bytes_in(out)
     with pytest.raises(ReportError, match=r"data\.csv was not written by the last report") as fault:
         report(out.parent)
-    assert "Move it out" in fault.value.cure
+    assert "Move it out" in fault.value.hint
     assert bytes_in(out) == before
 
 
@@ -141,7 +141,7 @@ def test_a_folder_that_may_not_be_written_to_is_refused_and_nothing_is_left(tmp_
         ReportError, match=f"Cannot write to {tmp_path}: Permission denied"
     ) as fault:
         folder_module.ensure_writable(tmp_path / "a")
-    assert "you may write to" in fault.value.cure
+    assert "you may write to" in fault.value.hint
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ def test_check_blames_rows_that_are_gone(out, damage):
     damage(out / "rows")
     with pytest.raises(ReportError, match=r"rows/viva-paper\.csv is missing: rows") as fault:
         check_report(out)
-    assert "from its runs" in fault.value.cure
+    assert "from its runs" in fault.value.hint
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_a_damaged_value_is_named_with_file_and_line(kept, changes, words):
     with pytest.raises(ReportError) as fault:
         read_rows(kept / "rows")
     assert f"{path}, line 4: {words}" in fault.value.what
-    assert fault.value.cure
+    assert fault.value.hint
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_check_names_the_file_and_the_first_line_that_differs(kept, name):
     with pytest.raises(ReportError) as fault:
         check_report(kept)
     assert f"{path} is not what its rows give: line 2 has 'changed" in fault.value.what
-    assert f"mtut-bench report --out {kept}" in fault.value.cure
+    assert f"mtut-bench report --out {kept}" in fault.value.hint
 
 
 def test_check_finds_a_file_cut_short(kept):
@@ -333,7 +333,7 @@ def test_check_finds_a_table_that_the_report_no_longer_has(tmp_path):
     (out / "report.json").write_text(json.dumps(record))
     with pytest.raises(ReportError, match=r"table-8\.csv belongs to no table") as fault:
         check_report(out)
-    assert f"mtut-bench report --out {out}`;" in fault.value.cure
+    assert f"mtut-bench report --out {out}`;" in fault.value.hint
 
 
 def test_check_writes_nothing(kept):

@@ -74,12 +74,12 @@ GOOD = [["a", "0"], ["b", "0"], ["c", "0"]]
         ([], "is empty"),
     ],
 )
-def test_a_spoilt_file_is_named_with_its_cure(tmp_path, lines, words):
+def test_a_spoilt_file_is_named_with_its_hint(tmp_path, lines, words):
     with pytest.raises(PredictionError) as fault:
         read(tmp_path, *lines)
     assert words in fault.value.what
     assert "mine.csv" in fault.value.what
-    assert "clip_id, and either predicted" in fault.value.cure
+    assert "clip_id, and either predicted" in fault.value.hint
 
 
 @pytest.mark.parametrize("text", ["9" * 5000, "007", "+1", "1.0", "\u0661"])
@@ -177,14 +177,14 @@ def test_an_unknown_fold_is_refused(scored):
     for fold in ("3", "all"):
         with pytest.raises(UsageError, match=r"has no fold") as fault:
             scored(1, fold=fold)
-        assert "--fold 1, 2" in fault.value.cure
+        assert "--fold 1, 2" in fault.value.hint
 
 
 @pytest.mark.parametrize("modality", ["RGB", "rgb,depth", "+", "", "rgb+", "rgb+rgb", "flow"])
 def test_an_unknown_modality_is_refused_with_the_choices(scored, modality):
     with pytest.raises(UsageError, match="does not name modalities of tiny") as fault:
         scored(1, modality=modality)
-    assert "rgb, depth" in fault.value.cure
+    assert "rgb, depth" in fault.value.hint
 
 
 def beside(tmp_path, scored, ids, right, **changes):

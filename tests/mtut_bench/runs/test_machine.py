@@ -11,7 +11,7 @@ from run_bench import MACHINE, Lines
 from mtut_baselines import METHODS
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.errors import RunError, UsageError
-from mtut_bench.loading.device_cache import Residence
+from mtut_bench.loading.device_cache import DeviceCache
 from mtut_bench.runs import execute as runs
 from mtut_bench.runs import machine
 from mtut_bench.runs.execute import execute
@@ -19,7 +19,7 @@ from mtut_bench.runs.machine import (
     Machine,
     choose_device,
     clips_that_fit,
-    fresh_learner,
+    fresh_train_state,
     out_of_memory,
 )
 from mtut_bench.store.reader import StoreReader
@@ -66,52 +66,52 @@ def told(plan, fits, monkeypatch, *, recompute=False):
 def test_out_of_memory_names_batch_and_accumulation_that_fit(plan, monkeypatch):
     error = told(plan(protocol=PROTOCOLS["paper-scratch"]), 4, monkeypatch)
     assert "2 networks, batch 6 (6 at once), clips of 64 x 224 x 224" in error.what
-    assert "--recompute" in error.cure
+    assert "--recompute" in error.hint
     # Six clips in two parts are three at once; four fit.
     ways = "--set accumulation=2 --set rho_per=clip"
-    assert f"about 4 clips fit at once: {ways} trains the batch in 2 parts" in error.cure
+    assert f"about 4 clips fit at once: {ways} trains the batch in 2 parts" in error.hint
     error = told(plan(protocol=PROTOCOLS["paper-scratch"], method="i3d"), 4, monkeypatch)
-    assert "at once: --set accumulation=2 trains the batch in 2 parts" in error.cure
+    assert "at once: --set accumulation=2 trains the batch in 2 parts" in error.hint
 
 
 @pytest.mark.parametrize(("fits", "parts"), [(1, 6), (2, 3), (3, 2), (5, 2)])
 def test_the_parts_that_are_named_fit(plan, monkeypatch, fits, parts):
     error = told(plan(protocol=PROTOCOLS["paper-scratch"]), fits, monkeypatch)
-    assert f"accumulation={parts} " in error.cure
+    assert f"accumulation={parts} " in error.hint
     assert -(-6 // parts) <= fits
 
 
 def test_out_of_memory_with_recomputation_does_not_name_it(plan, monkeypatch):
     error = told(plan(), 1, monkeypatch, recompute=True)
-    assert "--recompute" not in error.cure
-    assert "accumulation=3" in error.cure
+    assert "--recompute" not in error.hint
+    assert "accumulation=3" in error.hint
 
 
 @pytest.mark.parametrize("mode", ["auto", "always", "never"])
 def test_out_of_memory_names_clips_that_may_live_elsewhere(plan, monkeypatch, mode):
     monkeypatch.setattr(machine, "_measure_fit", lambda plan, machine: 99)
-    where = replace(MACHINE, residence=Residence(mode, MACHINE.device))
-    cure = out_of_memory(plan(), where).cure
-    assert ("--resident never" in cure) == (mode != "never")
+    where = replace(MACHINE, device_cache=DeviceCache(mode, MACHINE.device))
+    hint = out_of_memory(plan(), where).hint
+    assert ("--device-cache never" in hint) == (mode != "never")
 
 
 def test_out_of_memory_where_no_clip_fits(plan, monkeypatch):
     error = told(plan(), 0, monkeypatch)
-    assert "accumulation" not in error.cure
-    assert "one clip does not fit: use a GPU with more memory" in error.cure
+    assert "accumulation" not in error.hint
+    assert "one clip does not fit: use a GPU with more memory" in error.hint
 
 
 def test_out_of_memory_where_all_would_fit(plan, monkeypatch):
     error = told(plan(), 99, monkeypatch, recompute=True)
-    assert error.cure == "end other programs that use this GPU."
+    assert error.hint == "end other programs that use this GPU."
 
 
 def test_out_of_memory_of_a_divided_batch_divides_it_further(plan, monkeypatch):
     protocol = varied(PROTOCOLS["paper-scratch"], accumulation=2, rho_per="clip")
     error = told(plan(protocol=protocol), 2, monkeypatch)
     assert "batch 6 (3 at once)" in error.what
-    assert "accumulation=3 " in error.cure
-    assert "accumulation" not in told(plan(protocol=protocol), 3, monkeypatch).cure
+    assert "accumulation=3 " in error.hint
+    assert "accumulation" not in told(plan(protocol=protocol), 3, monkeypatch).hint
 
 
 def test_a_run_out_of_memory_is_one_error_measured_with_free_memory(plan, monkeypatch):
@@ -166,7 +166,7 @@ def test_logits_of_a_gpu_are_those_of_the_cpu(make_request, method):
     found = []
     for device in ("cpu", "cuda"):
         here = replace(MACHINE, device=torch.device(device))
-        networks = {m: fresh_learner(plan, m, here).network for m in plan.modalities}
+        networks = {m: fresh_train_state(plan, m, here).network for m in plan.modalities}
         found.append(predict(networks, reader, ids, plan.recipe, here.device).scores_MNK)
     scale = abs(found[0]).max()
     # cuDNN may use TF32, whose products keep 11 bits.

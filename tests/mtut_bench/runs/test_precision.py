@@ -112,7 +112,7 @@ def test_a_wrong_gradient_is_found_and_named(factor, quantity):
         refuse_disagreement(found, "bf16", "mine on rgb", CPU)
     for part in ("mine on rgb", quantity, "middle", "(4, 8, 2, 8, 8)", torch.__version__):
         assert part in caught.value.what
-    assert "--precision fp32" in caught.value.cure
+    assert "--precision fp32" in caught.value.hint
 
 
 def test_a_layer_that_is_wrong_for_some_shapes_passes_at_others():

@@ -75,7 +75,7 @@ def test_a_damaged_field_is_named_with_its_file(tmp_path, dotted, value, words):
         report(tmp_path)
     assert words in fault.value.what
     assert str(folder / "manifest.json") in fault.value.what
-    assert "To leave the run out, move its folder out of the runs" in fault.value.cure
+    assert "To leave the run out, move its folder out of the runs" in fault.value.hint
     assert not (tmp_path / "out").exists()
 
 
@@ -134,7 +134,7 @@ def test_a_manifest_that_contradicts_itself_is_refused(tmp_path, dotted, value, 
     with pytest.raises(RunError) as fault:
         report(tmp_path)
     assert words in fault.value.what
-    assert fault.value.cure == CURE
+    assert fault.value.hint == CURE
 
 
 OPTIONAL = (
@@ -246,12 +246,12 @@ def test_a_run_in_a_renamed_folder_counts(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["predictions.npz", "manifest.json"])
-def test_every_run_that_cannot_be_read_has_one_cure(tmp_path, name):
+def test_every_run_that_cannot_be_read_has_one_hint(tmp_path, name):
     folder = add_run(tmp_path / "runs")
     (folder / name).write_bytes(b"broken")
     with pytest.raises((RunError, PredictionError)) as fault:
         report(tmp_path)
-    assert fault.value.cure == CURE
+    assert fault.value.hint == CURE
 
 
 @pytest.mark.parametrize("title", ["a\0b", "c\x1b\x85\u2028d", "x" * 200_000])

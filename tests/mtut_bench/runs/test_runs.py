@@ -27,12 +27,12 @@ def trained(monkeypatch):
     """Return the list of (stage, modalities) that were really trained, at least one epoch."""
     stages, train = [], two_stage.train
 
-    def spy(learners, clips, stage, *arguments, progress, **options):
+    def spy(train_states, clips, stage, *arguments, progress, **options):
         def note(*tick):
-            stages.append((stage.name, *learners))
+            stages.append((stage.name, *train_states))
             progress(*tick)
 
-        return train(learners, clips, stage, *arguments, progress=note, **options)
+        return train(train_states, clips, stage, *arguments, progress=note, **options)
 
     monkeypatch.setattr(two_stage, "train", spy)
     return stages
@@ -229,7 +229,7 @@ def test_a_damaged_manifest_is_named_not_skipped(do, damage):
     (plan.folder / "manifest.json").write_text(damage)
     with pytest.raises(RunError, match=str(plan.folder / "manifest.json")) as caught:
         do()
-    assert "Delete the run's folder" in caught.value.cure
+    assert "Delete the run's folder" in caught.value.hint
 
 
 def test_damaged_predictions_are_named_not_skipped(do):
@@ -358,7 +358,7 @@ def test_all_that_is_missing_is_listed_at_once(make_request, tmp_path):
     assert "stores there: tiny" in caught.value.what
     assert "mtut-bench prepare viva." in caught.value.what
     assert "paper-scratch" in caught.value.what
-    assert "viva-synthetic" in caught.value.cure
+    assert "viva-synthetic" in caught.value.hint
 
 
 def test_a_missing_person_table_is_listed_with_the_weights(make_request, make_store):
@@ -377,7 +377,7 @@ def test_scratch_needs_no_weights(make_request):
 def test_an_unknown_modality_is_named(make_request):
     with pytest.raises(UsageError, match="'nonsense'") as caught:
         plan_runs([make_request(modalities=("rgb", "nonsense"))])
-    assert "rgb, depth" in caught.value.cure
+    assert "rgb, depth" in caught.value.hint
 
 
 @pytest.mark.parametrize("names", [("rgb",), ("rgb", "rgb")])

@@ -48,7 +48,7 @@ def test_first_stages_of_two_objectives_are_equal_in_folders_of_their_own(do, tm
     plans = [do(method, runs=tmp_path / method)[0] for method in ("i3d", "mtut")]
     for modality in ("rgb", "depth"):
         files = [plan.stage_folder(modality) / "checkpoint.pt" for plan in plans]
-        states = [load_checkpoint(file)["learners"][modality]["network"] for file in files]
+        states = [load_checkpoint(file)["train_states"][modality]["network"] for file in files]
         assert all(states[0][name].equal(states[1][name]) for name in states[0])
         logs = [
             [
@@ -66,12 +66,12 @@ def test_stage_two_continues_or_restarts_momentum_and_rate(
 ):
     train, seen = two_stage.train, {}
 
-    def spy(learners, clips, stage, *arguments, **options):
+    def spy(train_states, clips, stage, *arguments, **options):
         if stage.name == "joint":
-            for modality, learner in learners.items():
-                rate = learner.optimiser.param_groups[0]["lr"]
-                seen[modality] = (rate, len(learner.optimiser.state_dict()["state"]))
-        return train(learners, clips, stage, *arguments, **options)
+            for modality, train_state in train_states.items():
+                rate = train_state.optimiser.param_groups[0]["lr"]
+                seen[modality] = (rate, len(train_state.optimiser.state_dict()["state"]))
+        return train(train_states, clips, stage, *arguments, **options)
 
     monkeypatch.setattr(two_stage, "train", spy)
     # Every epoch is a plateau: the rate ends at its floor.

@@ -83,7 +83,7 @@ def test_choosing_tables():
 def test_an_unknown_table_is_refused(text):
     with pytest.raises(UsageError, match=f"no table {text!r}") as caught:
         choose_tables(text)
-    assert "1, 2, 3, 4, 5, 6, 7" in caught.value.cure
+    assert "1, 2, 3, 4, 5, 6, 7" in caught.value.hint
 
 
 def test_a_table_without_a_method_or_a_protocol_of_ours_is_refused():

@@ -93,7 +93,7 @@ def test_the_file_that_trained_is_named(make_request, tiny_methods):
     execute([plan], MACHINE, Lines())
     with pytest.raises(UsageError) as fault:
         open_run(plan.folder, tiny_methods)
-    assert "--method 'my own.py:build'" in fault.value.cure
+    assert "--method 'my own.py:build'" in fault.value.hint
 
 
 def test_settings_of_another_release_are_refused(do, tiny_methods):

@@ -253,7 +253,7 @@ def test_members_of_other_clips_are_refused(tmp_path, changes, words):
             ensemble_rows(some, result_rows(some))
         assert words in fault.value.what
         assert all(str(run.folder) in fault.value.what for run in runs)
-        assert fault.value.cure
+        assert fault.value.hint
 
 
 def test_an_average_wants_one_modality_and_number_of_classes(tmp_path):

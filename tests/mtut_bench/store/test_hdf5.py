@@ -231,7 +231,7 @@ def test_existing_file_is_refused_unless_overwritten(reader, file, tmp_path):
     file.write_bytes(b"mine")
     with pytest.raises(StoreError, match=r"a\.h5 exists already") as caught:
         export_hdf5(reader, file)
-    assert "--overwrite" in caught.value.cure
+    assert "--overwrite" in caught.value.hint
     assert file.read_bytes() == b"mine"
     export_hdf5(reader, file, overwrite=True)
     assert import_hdf5(file, tmp_path / "b.zarr") == reader.attributes.digest
@@ -279,7 +279,7 @@ def test_fault_at_the_end_leaves_nothing(reader, tmp_path, monkeypatch, step):
 def test_target_below_a_file_is_one_error(reader, file):
     with pytest.raises(MtutBenchError, match="cannot write") as caught:
         export_hdf5(reader, file / "b.h5")
-    assert "choose a folder" in caught.value.cure
+    assert "choose a folder" in caught.value.hint
 
 
 def test_next_export_removes_what_a_kill_left(exported, reader, tmp_path):
@@ -322,7 +322,7 @@ def test_existing_store_is_refused_unless_overwritten(file, tmp_path, plan):
     old = write_store(tmp_path / "b.zarr", make_plan([3]))
     with pytest.raises(StoreError, match=r"b\.zarr exists already") as caught:
         import_hdf5(file, tmp_path / "b.zarr")
-    assert "--overwrite" in caught.value.cure
+    assert "--overwrite" in caught.value.hint
     assert StoreReader(tmp_path / "b.zarr").attributes.digest == old
     import_hdf5(file, tmp_path / "b.zarr", overwrite=True)
     assert StoreReader(tmp_path / "b.zarr").table.rows == plan.rows
@@ -361,7 +361,7 @@ def test_full_disk_of_an_import_is_one_error(file, tmp_path, monkeypatch):
         patch.setattr("mtut_bench.store.writer.sync_file", fail)
         with pytest.raises(StoreError, match=r"b\.partial: No space left on device") as caught:
             import_hdf5(file, tmp_path / "b.zarr")
-    assert "the same command takes it up again" in caught.value.cure
+    assert "the same command takes it up again" in caught.value.hint
     import_hdf5(file, tmp_path / "b.zarr")
 
 
@@ -373,7 +373,7 @@ def refused(file, match):
     with pytest.raises(StoreError, match=match) as caught:
         import_hdf5(file, file.with_name("b.zarr"))
     assert str(file) in caught.value.what
-    assert caught.value.cure
+    assert caught.value.hint
     assert not file.with_name("b.zarr").exists()
 
 

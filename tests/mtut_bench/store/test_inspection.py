@@ -195,7 +195,7 @@ def test_a_table_with_a_name_is_left_as_it_is(tmp_path):
     with pytest.raises(UsageError, match="names persons already") as caught:
         write_person_table(reader, path)
     assert str(path) in caught.value.what
-    assert caught.value.cure
+    assert caught.value.hint
     assert path.read_text() == text
 
 

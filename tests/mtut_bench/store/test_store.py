@@ -348,7 +348,7 @@ def test_partial_store_of_another_plan_is_refused(killed):
     other = StoreWriter(killed.path, make_plan([5, 6]))
     with pytest.raises(StoreError, match=r"killed\.partial holds a preparation") as caught:
         other.begin()
-    assert "--overwrite" in caught.value.cure
+    assert "--overwrite" in caught.value.hint
     assert killed.pending() == []
 
 
@@ -380,7 +380,7 @@ def edit_attributes(path, **changes):
 def test_missing_store_says_how_to_make_one(tmp_path):
     with pytest.raises(StoreError, match="there is no store at") as caught:
         StoreReader(tmp_path / "none.zarr")
-    assert "mtut-bench prepare" in caught.value.cure
+    assert "mtut-bench prepare" in caught.value.hint
 
 
 def test_newer_version_is_refused(path):
@@ -434,7 +434,7 @@ def test_attribute_of_another_kind_is_named_with_its_value(path, name):
     with pytest.raises(StoreError) as caught:
         StoreReader(path)
     assert caught.value.what.startswith(f"{path}: the attribute {name} is {WRONG[name]!r}: ")
-    assert "--overwrite" in caught.value.cure
+    assert "--overwrite" in caught.value.hint
 
 
 def test_value_of_a_wrong_attribute_is_shown_in_short(path):

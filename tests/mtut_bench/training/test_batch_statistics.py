@@ -18,8 +18,8 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def learner(bench):
-    return bench.learners(("rgb",))["rgb"]
+def train_state(bench):
+    return bench.train_states(("rgb",))["rgb"]
 
 
 def recompute(bench, network, recipe=None):
@@ -36,8 +36,8 @@ def inputs(bench, recipe, epoch, num_batches):
     return [to_input(b.frames["rgb"], "rgb", b.crops, recipe, b.valid_NT) for b in batches]
 
 
-def test_statistics_are_the_mean_over_whole_batches_of_the_next_epoch(bench, learner):
-    network, recipe = learner.network, bench.recipe
+def test_statistics_are_the_mean_over_whole_batches_of_the_next_epoch(bench, train_state):
+    network, recipe = train_state.network, bench.recipe
     # Eight clips in batches of three: two whole ones, the last is left out.
     assert recompute(bench, network) == 6
     clips = inputs(bench, recipe, recipe.epochs_alone + recipe.epochs_joint, 2)
@@ -49,19 +49,19 @@ def test_statistics_are_the_mean_over_whole_batches_of_the_next_epoch(bench, lea
     torch.testing.assert_close(network.bn.running_var.double(), variance, rtol=1e-5, atol=1e-6)
 
 
-def test_nothing_else_changes(bench, learner):
-    network = learner.network
-    before, momentum = weights(learner), network.bn.momentum
+def test_nothing_else_changes(bench, train_state):
+    network = train_state.network
+    before, momentum = weights(train_state), network.bn.momentum
     recompute(bench, network)
-    after = weights(learner)
+    after = weights(train_state)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"bn.running_mean", "bn.running_var"}
     assert network.bn.momentum == momentum
     assert not any(module.training for module in network.modules())
 
 
-def test_what_the_statistics_were_before_has_no_say(bench, learner):
-    network = learner.network
+def test_what_the_statistics_were_before_has_no_say(bench, train_state):
+    network = train_state.network
     recompute(bench, network)
     first = statistics_of(network)
     network.bn.running_mean.fill_(100.0)
@@ -77,34 +77,34 @@ class OtherLabels(TrainingClips):
         return super()._mirror(label, draw)[0], 0
 
 
-def test_no_label_is_looked_at(bench, learner):
+def test_no_label_is_looked_at(bench, train_state):
     found = []
     for kind in (TrainingClips, OtherLabels):
         clips = kind(bench.store, bench.ids, ("rgb",), bench.recipe, 0)
-        recompute_statistics({"rgb": learner.network}, clips, bench.recipe, CPU)
-        found.append(statistics_of(learner.network))
+        recompute_statistics({"rgb": train_state.network}, clips, bench.recipe, CPU)
+        found.append(statistics_of(train_state.network))
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 
 
 @pytest.mark.parametrize(("most", "expected"), [(420, 6), (5, 3), (3, 3), (1, 3)])
-def test_as_many_clips_as_the_recipe_says_in_whole_batches(bench, learner, most, expected):
+def test_as_many_clips_as_the_recipe_says_in_whole_batches(bench, train_state, most, expected):
     recipe = replace(bench.recipe, statistics_clips=most)
-    assert recompute(bench, learner.network, recipe) == expected
+    assert recompute(bench, train_state.network, recipe) == expected
 
 
-def test_fewer_clips_than_a_batch_are_one_batch(bench, learner):
+def test_fewer_clips_than_a_batch_are_one_batch(bench, train_state):
     recipe = replace(bench.recipe, batch_size=20)
-    assert recompute(bench, learner.network, recipe) == 8
+    assert recompute(bench, train_state.network, recipe) == 8
 
 
-def test_statistics_of_parts_are_those_of_parts(bench, learner):
+def test_statistics_of_parts_are_those_of_parts(bench, train_state):
     recipe = replace(bench.recipe, batch_size=8, accumulation=2)
-    assert recompute(bench, learner.network, recipe) == 8
+    assert recompute(bench, train_state.network, recipe) == 8
     (clip,) = inputs(bench, recipe, recipe.epochs_alone + recipe.epochs_joint, 1)
     with torch.no_grad():
-        halves = [learner.network.conv(half) for half in clip.split(4)]
+        halves = [train_state.network.conv(half) for half in clip.split(4)]
     means = torch.stack([half.transpose(0, 1).flatten(1).var(dim=1) for half in halves])
-    torch.testing.assert_close(learner.network.bn.running_var, means.mean(dim=0))
+    torch.testing.assert_close(train_state.network.bn.running_var, means.mean(dim=0))
 
 
 class Plain(nn.Module):

@@ -26,7 +26,7 @@ def test_a_truncated_file_is_named(saved):
         saved.write_bytes(data[: int(len(data) * share)])
         with pytest.raises(RunError, match=r"checkpoint\.pt is damaged") as caught:
             load_checkpoint(saved)
-        assert "Delete the file" in caught.value.cure
+        assert "Delete the file" in caught.value.hint
 
 
 def test_a_flipped_bit_of_a_tensor_is_noticed(saved):

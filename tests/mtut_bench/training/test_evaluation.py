@@ -8,7 +8,7 @@ from mtut_baselines.networks.i3d import build_i3d
 from mtut_bench.contract.networks import NetworkOutput
 from mtut_bench.store.clips import StoreClips
 from mtut_bench.store.reader import StoreReader
-from mtut_bench.training.train_state import build_learner
+from mtut_bench.training.train_state import build_train_state
 from mtut_bench.training.whole_clip_test import clips_below_minimum, predict
 
 # float32 convolutions add the same products in another order for another batch.
@@ -23,7 +23,7 @@ def reader(make_store):
 @pytest.fixture
 def networks(tiny_methods, tiny_recipe, cpu):
     return {
-        m: build_learner(tiny_methods["i3d"], m, 3, tiny_recipe, 0, cpu).network
+        m: build_train_state(tiny_methods["i3d"], m, 3, tiny_recipe, 0, cpu).network
         for m in ("rgb", "depth", "flow")
     }
 

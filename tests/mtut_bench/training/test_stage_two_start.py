@@ -15,10 +15,10 @@ from mtut_bench.training.stage_two_start import terms_at_start
 CPU = torch.device("cpu")
 
 
-def at_start(bench, learners, recipe):
+def at_start(bench, train_states, recipe):
     objective = bench.methods["mtut"].build_objective(recipe.objective_settings())
-    clips = bench.clips(tuple(learners), recipe=recipe)
-    return terms_at_start(learners, clips, objective, recipe, CPU, "fp32")
+    clips = bench.clips(tuple(train_states), recipe=recipe)
+    return terms_at_start(train_states, clips, objective, recipe, CPU, "fp32")
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -26,11 +26,11 @@ def test_of_one_batch_it_is_what_the_first_update_logs(bench, parts):
     recipe = replace(
         bench.recipe, batch_size=8, accumulation=parts, rho_per="clip", dropout=0.5, epochs_joint=1
     )
-    learners, _ = bench.alone(("rgb", "depth"), recipe=recipe)
-    before = {m: state_bytes(learner) for m, learner in learners.items()}
-    found = at_start(bench, learners, recipe)
-    assert {m: state_bytes(learner) for m, learner in learners.items()} == before
-    (rgb, depth) = bench.joint(learners, "mtut", recipe=recipe)
+    train_states, _ = bench.alone(("rgb", "depth"), recipe=recipe)
+    before = {m: state_bytes(train_state) for m, train_state in train_states.items()}
+    found = at_start(bench, train_states, recipe)
+    assert {m: state_bytes(train_state) for m, train_state in train_states.items()} == before
+    (rgb, depth) = bench.joint(train_states, "mtut", recipe=recipe)
     for entry in (rgb, depth):
         terms = found[entry["modality"]]
         assert {"ssa", "w", "rho_mean", "cross_entropy"} <= terms.keys()
@@ -41,14 +41,14 @@ def test_of_one_batch_it_is_what_the_first_update_logs(bench, parts):
 
 def test_w_is_lambda_times_the_distance_of_the_maps(bench):
     recipe = replace(bench.recipe, batch_size=8, lambda_=0.3)
-    learners = bench.learners(("rgb", "depth"), recipe=recipe)
-    found = at_start(bench, learners, recipe)
-    maps = {m: [] for m in learners}
-    for modality, learner in learners.items():
-        learner.network.register_forward_hook(
+    train_states = bench.train_states(("rgb", "depth"), recipe=recipe)
+    found = at_start(bench, train_states, recipe)
+    maps = {m: [] for m in train_states}
+    for modality, train_state in train_states.items():
+        train_state.network.register_forward_hook(
             lambda _, __, output, kept=maps[modality]: kept.append(output.features_NCTHW)
         )
-    at_start(bench, learners, recipe)
+    at_start(bench, train_states, recipe)
     distances = []
     kept = [torch.cat(maps[m]).double().flatten(2) for m in ("rgb", "depth")]
     for rgb, depth in zip(*kept, strict=True):
@@ -61,13 +61,13 @@ def test_w_is_lambda_times_the_distance_of_the_maps(bench):
 
 
 def test_a_term_that_is_not_finite_is_left_out(bench):
-    learners = bench.learners(("rgb",))
+    train_states = bench.train_states(("rgb",))
     clips = bench.clips(("rgb",))
 
     def objective(outputs, labels_N, valid_NT):
         return ObjectiveOutput({}, {"rgb": {"rho_mean": math.inf, "ssa": 2.0}})
 
-    found = terms_at_start(learners, clips, objective, bench.recipe, CPU, "fp32")
+    found = terms_at_start(train_states, clips, objective, bench.recipe, CPU, "fp32")
     assert found == {"rgb": {"ssa": 2.0}}
 
 

@@ -29,28 +29,28 @@ def test_same_seed_same_bytes(bench):
 
 
 def test_another_seed_another_network(bench):
-    first = bench.learners(("rgb",))["rgb"]
-    second = bench.learners(("rgb",), seed=1)["rgb"]
+    first = bench.train_states(("rgb",))["rgb"]
+    second = bench.train_states(("rgb",), seed=1)["rgb"]
     assert not torch.equal(first.network.conv.weight, second.network.conv.weight)
 
 
 def test_initialisation_does_not_depend_on_what_was_drawn_before(bench):
-    first = bench.learners(("rgb", "depth"))["depth"]
+    first = bench.train_states(("rgb", "depth"))["depth"]
     torch.rand(100)
-    assert same(weights(first), weights(bench.learners(("depth",))["depth"]))
+    assert same(weights(first), weights(bench.train_states(("depth",))["depth"]))
 
 
 def test_modalities_start_from_different_weights(bench):
-    learners = bench.learners(("rgb", "depth"))
+    train_states = bench.train_states(("rgb", "depth"))
     assert not torch.equal(
-        learners["rgb"].network.conv.weight, learners["depth"].network.conv.weight
+        train_states["rgb"].network.conv.weight, train_states["depth"].network.conv.weight
     )
 
 
 def test_training_leaves_the_global_generator_alone(bench):
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    bench.learners(("rgb",))
+    bench.train_states(("rgb",))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -70,11 +70,11 @@ def test_a_stage_says_once_where_it_begins(bench):
     with pytest.raises(Interrupted):
         bench.alone(("rgb",), **options)
     options["progress"] = None
-    learners, _ = bench.alone(("rgb",), **options)
+    train_states, _ = bench.alone(("rgb",), **options)
     bench.alone(("rgb",), **options)
     assert told == [(0, 3), (2, 3), (3, 3)]
     # Stage two counts its own epochs.
-    bench.joint(learners, method="i3d", **options)
+    bench.joint(train_states, method="i3d", **options)
     assert told[3:] == [(0, 2)]
 
 
@@ -148,8 +148,8 @@ def test_mtut_trains_other_weights(bench):
 
 
 def test_momentum_continues_into_stage_two(bench):
-    learners, _ = bench.alone(("rgb",))
-    before = learners["rgb"].optimiser.state_dict()["state"][0]["momentum_buffer"].clone()
+    train_states, _ = bench.alone(("rgb",))
+    before = train_states["rgb"].optimiser.state_dict()["state"][0]["momentum_buffer"].clone()
     assert before.abs().max() > 0
     taken_up, _ = bench.alone(("rgb",))
     after = taken_up["rgb"].optimiser.state_dict()["state"][0]["momentum_buffer"]
@@ -160,9 +160,9 @@ def test_one_step_is_sgd_with_momentum_by_hand(bench):
     recipe = replace(
         bench.recipe, epochs_alone=1, batch_size=8, weight_decay=0.1, gradient_clip=None
     )
-    start = weights(bench.learners(("rgb",), recipe=recipe)["rgb"])
-    learners, _ = bench.alone(("rgb",), recipe=recipe)
-    parameter = learners["rgb"].network.conv.weight
+    start = weights(bench.train_states(("rgb",), recipe=recipe)["rgb"])
+    train_states, _ = bench.alone(("rgb",), recipe=recipe)
+    parameter = train_states["rgb"].network.conv.weight
     gradient = parameter.grad + 0.1 * start["conv.weight"]
     expected = start["conv.weight"] - recipe.learning_rate * gradient
     torch.testing.assert_close(parameter.detach(), expected, rtol=0, atol=1e-7)
@@ -193,7 +193,7 @@ def test_saturated_loss_lowers_the_rate_after_the_patience_to_the_floor(bench):
 
 def test_each_network_has_its_own_rate(bench):
     recipe = replace(bench.recipe, rate_schedule="plateau", epochs_alone=8)
-    learners = bench.learners(("rgb", "depth"), recipe=recipe)
+    train_states = bench.train_states(("rgb", "depth"), recipe=recipe)
 
     def losses(outputs, labels, valid):
         result = classification_losses(outputs, labels)
@@ -204,16 +204,16 @@ def test_each_network_has_its_own_rate(bench):
 
     losses.calls = 0
     stage = Stage("alone", 0, 8, True, losses, bench.folder / "own")
-    train(learners, bench.clips(("rgb", "depth")), stage, recipe, bench.device)
-    rates = {m: x.optimiser.param_groups[0]["lr"] for m, x in learners.items()}
+    train(train_states, bench.clips(("rgb", "depth")), stage, recipe, bench.device)
+    rates = {m: x.optimiser.param_groups[0]["lr"] for m, x in train_states.items()}
     assert rates == pytest.approx({"rgb": 1e-3, "depth": 1e-2})
 
 
 def test_the_rate_is_frozen_in_stage_two(bench):
     bench.methods = {m: replace(x, build_network=Flat) for m, x in bench.methods.items()}
     recipe = replace(bench.recipe, rate_schedule="plateau", epochs_alone=7, epochs_joint=9)
-    learners, _ = bench.alone(("rgb",), recipe=recipe)
-    log = bench.joint(learners, "i3d", recipe=recipe)
+    train_states, _ = bench.alone(("rgb",), recipe=recipe)
+    log = bench.joint(train_states, "i3d", recipe=recipe)
     np.testing.assert_allclose([entry["learning_rate"] for entry in log], [1e-3] * 9)
 
 
@@ -229,13 +229,13 @@ def test_the_plateau_rule_survives_an_interruption(bench):
 @pytest.mark.parametrize(("epochs", "before"), [(6, 5), (8, 7), (12, 10), (60, 50), (1, 1)])
 def test_the_late_schedule_lowers_the_rate_for_the_last_sixth(bench, epochs, before):
     recipe = replace(bench.recipe, rate_schedule="late", epochs_alone=epochs)
-    learner = bench.learners(("rgb",), recipe=recipe)["rgb"]
+    train_state = bench.train_states(("rgb",), recipe=recipe)["rgb"]
     rates = []
     for _ in range(epochs):
-        rates.append(learner.optimiser.param_groups[0]["lr"])
-        learner.optimiser.step()
+        rates.append(train_state.optimiser.param_groups[0]["lr"])
+        train_state.optimiser.step()
         # Whatever the loss does.
-        learner.end_epoch(1.0)
+        train_state.end_epoch(1.0)
     np.testing.assert_allclose(rates, [1e-2] * before + [1e-3] * (epochs - before))
 
 
@@ -243,9 +243,9 @@ def test_the_late_rate_is_that_of_stage_two_and_survives_an_interruption(bench):
     recipe = replace(bench.recipe, rate_schedule="late", epochs_alone=6, epochs_joint=3)
     with pytest.raises(Interrupted):
         bench.alone(("rgb",), recipe=recipe, progress=stop_after(5))
-    learners, log = bench.alone(("rgb",), recipe=recipe)
+    train_states, log = bench.alone(("rgb",), recipe=recipe)
     np.testing.assert_allclose([e["learning_rate"] for e in log], [1e-2] * 5 + [1e-3])
-    log = bench.joint(learners, "i3d", recipe=recipe)
+    log = bench.joint(train_states, "i3d", recipe=recipe)
     np.testing.assert_allclose([e["learning_rate"] for e in log], [1e-3] * 3)
 
 
@@ -269,8 +269,8 @@ def recorded(bench, modalities=("rgb", "depth"), recipe=None, first=0, last=2):
     stage = Stage(
         "alone", first, last, False, recorder, bench.folder / f"r{len(modalities)}{first}"
     )
-    learners = bench.learners(modalities, recipe=recipe)
-    train(learners, bench.clips(modalities, recipe=recipe), stage, recipe, bench.device)
+    train_states = bench.train_states(modalities, recipe=recipe)
+    train(train_states, bench.clips(modalities, recipe=recipe), stage, recipe, bench.device)
     return recorder
 
 
@@ -337,21 +337,21 @@ def test_parts_of_a_step_have_masks_of_their_own(masks):
     assert len({mask.numpy().tobytes() for mask in drawn}) == 4
 
 
-def plain_step(learners, parts, objective, recipe, seed, step, device, precision):
+def plain_step(train_states, parts, objective, recipe, seed, step, device, precision):
     """One update, written down without accumulation and precision."""
     (batch,) = parts
     outputs = {}
-    for modality, learner in learners.items():
-        learner.optimiser.zero_grad()
+    for modality, train_state in train_states.items():
+        train_state.optimiser.zero_grad()
         clip = to_input(batch.frames[modality], modality, batch.crops, recipe, batch.valid_NT)
         torch.manual_seed(keyed_seed("dropout", seed, modality, step))
-        outputs[modality] = learner.network(clip)
+        outputs[modality] = train_state.network(clip)
     result = objective(outputs, batch.labels_N, batch.valid_NT)
-    for modality, learner in learners.items():
+    for modality, train_state in train_states.items():
         result.losses[modality].backward(retain_graph=True)
-        nn.utils.clip_grad_norm_(learner.network.parameters(), recipe.gradient_clip)
-        learner.optimiser.step()
-    terms = {m: {"loss": result.losses[m].item(), **result.log[m]} for m in learners}
+        nn.utils.clip_grad_norm_(train_state.network.parameters(), recipe.gradient_clip)
+        train_state.optimiser.step()
+    terms = {m: {"loss": result.losses[m].item(), **result.log[m]} for m in train_states}
     return [(terms, len(batch.labels_N))]
 
 
@@ -390,9 +390,9 @@ def test_a_divided_batch_has_the_gradient_of_the_undivided_one(bench, batch_size
     )
     found, logs = [], []
     for name, recipe in (("a", undivided), ("b", replace(undivided, accumulation=parts))):
-        learners, log = bench.alone(("rgb", "depth"), f"{name}1", recipe=recipe)
-        log += bench.joint(learners, name=f"{name}2", recipe=recipe)
-        found.append({m: weights(learner) for m, learner in learners.items()})
+        train_states, log = bench.alone(("rgb", "depth"), f"{name}1", recipe=recipe)
+        log += bench.joint(train_states, name=f"{name}2", recipe=recipe)
+        found.append({m: weights(train_state) for m, train_state in train_states.items()})
         logs.append(log)
     torch.testing.assert_close(found[1], found[0], rtol=ORDER_RTOL, atol=1e-7)
     for first, second in zip(*logs, strict=True):
@@ -420,20 +420,20 @@ def test_bfloat16_trains_other_numbers_into_float32_weights(bench):
 
 
 def test_bfloat16_trains_both_stages_of_mtut(bench):
-    learners, _ = bench.alone(("rgb", "depth"), precision="bf16")
-    log = bench.joint(learners, precision="bf16")
+    train_states, _ = bench.alone(("rgb", "depth"), precision="bf16")
+    log = bench.joint(train_states, precision="bf16")
     assert all(math.isfinite(entry["loss"]) for entry in log)
 
 
 def test_restart_forgets_momentum_and_rate(bench):
-    learners, _ = bench.alone(("rgb",))
-    learner = learners["rgb"]
-    learner.optimiser.param_groups[0]["lr"] = 1e-4
-    before = weights(learner)
-    learner.restart(0.5)
-    assert learner.optimiser.state_dict()["state"] == {}
-    assert learner.optimiser.param_groups[0]["lr"] == 0.5
-    assert same(before, weights(learner))
+    train_states, _ = bench.alone(("rgb",))
+    train_state = train_states["rgb"]
+    train_state.optimiser.param_groups[0]["lr"] = 1e-4
+    before = weights(train_state)
+    train_state.restart(0.5)
+    assert train_state.optimiser.state_dict()["state"] == {}
+    assert train_state.optimiser.param_groups[0]["lr"] == 0.5
+    assert same(before, weights(train_state))
 
 
 def test_no_memory_for_a_checkpoint_is_no_foreign_checkpoint(bench, monkeypatch):
@@ -442,7 +442,7 @@ def test_no_memory_for_a_checkpoint_is_no_foreign_checkpoint(bench, monkeypatch)
     def full(self, state):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(trainer.Learner, "load", full)
+    monkeypatch.setattr(trainer.TrainState, "load", full)
     with pytest.raises(torch.OutOfMemoryError):
         bench.alone(("rgb",))
 
@@ -459,14 +459,14 @@ def constant_objective(values):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_names_step_modality_and_terms(bench, value):
-    learners = bench.learners(("rgb", "depth"))
-    before = weights(learners["depth"])["conv.weight"]
+    train_states = bench.train_states(("rgb", "depth"))
+    before = weights(train_states["depth"])["conv.weight"]
     stage = Stage("joint", 3, 5, False, constant_objective({"depth": value}), bench.folder / "x")
     with pytest.raises(TrainingDivergedError) as caught:
-        train(learners, bench.clips(("rgb", "depth")), stage, bench.recipe, bench.device)
+        train(train_states, bench.clips(("rgb", "depth")), stage, bench.recipe, bench.device)
     assert f"loss of depth is {value} at step 9" in caught.value.what
     assert f"cross_entropy 1.5, ssa_term {value}" in caught.value.what
-    assert torch.equal(learners["depth"].network.conv.weight, before)
+    assert torch.equal(train_states["depth"].network.conv.weight, before)
     assert not stage.checkpoint.exists()
 
 
@@ -494,8 +494,8 @@ def test_gradients_are_clipped_per_network(bench, monkeypatch):
 
 
 def test_log_has_one_entry_per_epoch_and_modality(bench):
-    learners, _ = bench.alone(("rgb", "depth"))
-    log = bench.joint(learners)
+    train_states, _ = bench.alone(("rgb", "depth"))
+    log = bench.joint(train_states)
     assert [(e["epoch"], e["modality"]) for e in log] == [
         (epoch, m) for epoch in (3, 4) for m in ("rgb", "depth")
     ]
@@ -515,7 +515,7 @@ def test_logged_means_weight_clips_and_maxima_are_maxima(bench):
 
     stage = Stage("joint", 0, 1, False, losses, bench.folder / "x")
     entry = train(
-        bench.learners(("rgb",)), bench.clips(("rgb",)), stage, bench.recipe, bench.device
+        bench.train_states(("rgb",)), bench.clips(("rgb",)), stage, bench.recipe, bench.device
     )[0]
     assert entry["cross_entropy"] == pytest.approx((3 * 1 + 3 * 2 + 2 * 5) / 8)
     assert entry["rho_max"] == -1
@@ -595,23 +595,23 @@ def test_recomputing_changes_no_byte_of_i3d(ten_clips, precision):
         skip_where_wrong(recipe)
     found = []
     for recompute in (False, True):
-        learners, _ = ten_clips.alone(
+        train_states, _ = ten_clips.alone(
             ("rgb", "depth"),
             f"a{recompute}",
             recipe=recipe,
             recompute=recompute,
             precision=precision,
         )
-        ten_clips.joint(learners, name=f"b{recompute}", recipe=recipe, precision=precision)
-        found.append({m: weights(learner) for m, learner in learners.items()})
+        ten_clips.joint(train_states, name=f"b{recompute}", recipe=recipe, precision=precision)
+        found.append({m: weights(train_state) for m, train_state in train_states.items()})
     assert all(same(found[0][m], found[1][m]) for m in ("rgb", "depth"))
 
 
 def test_ten_clips_are_learnt_by_both_networks_under_mtut(ten_clips):
-    learners, _ = ten_clips.alone(("rgb", "depth"))
-    log = ten_clips.joint(learners)
+    train_states, _ = ten_clips.alone(("rgb", "depth"))
+    log = ten_clips.joint(train_states)
     assert max(entry["rho_mean"] for entry in log) > 0
-    networks = {m: learner.network for m, learner in learners.items()}
+    networks = {m: train_state.network for m, train_state in train_states.items()}
     reader = StoreReader(ten_clips.store)
     found = predict(networks, reader, ten_clips.ids, ten_clips.recipe, ten_clips.device)
     assert [accuracy(scores, found.labels_N) for scores in found.scores_MNK] == [1.0, 1.0]

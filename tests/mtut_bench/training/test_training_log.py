@@ -53,9 +53,9 @@ def test_the_log_is_whole_after_every_epoch(bench, folder):
 
 
 def test_every_number_of_every_modality_is_shown(bench, folder):
-    learners, log = bench.alone(("rgb", "depth"), "stage/checkpoint.pt")
+    train_states, log = bench.alone(("rgb", "depth"), "stage/checkpoint.pt")
     assert check(folder, log) == {f"{m}/{n}" for m in ("rgb", "depth") for n in NUMBERS}
-    log = bench.joint(learners, name="joint/checkpoint.pt")
+    log = bench.joint(train_states, name="joint/checkpoint.pt")
     tags = check(bench.folder / "joint", log)
     assert tags >= {f"{m}/{n}" for m in ("rgb", "depth") for n in NUMBERS | JOINT}
 

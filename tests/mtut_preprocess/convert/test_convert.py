@@ -187,7 +187,7 @@ def test_store_of_other_recordings_is_kept(raw, path):
     write_lists(raw, [list_line(FOLDERS[0])], [list_line(FOLDERS[2])])
     with pytest.raises(StoreError, match="was made from other recordings") as caught:
         prepare(NvGesture(raw), path)
-    assert "--overwrite" in caught.value.cure
+    assert "--overwrite" in caught.value.hint
     assert files_of(path) == before
 
 
@@ -218,7 +218,7 @@ def test_damaged_store_is_reported_and_overwrite_replaces_it(raw, path, damage):
     damage(path)
     with pytest.raises(StoreError, match=str(path)) as caught:
         prepare(NvGesture(raw), path)
-    assert "--overwrite" in caught.value.cure
+    assert "--overwrite" in caught.value.hint
     assert prepare(NvGesture(raw), path, overwrite=True).digest == digest
     assert verify_store(path).faults == ()
 
@@ -312,7 +312,7 @@ def test_half_the_videos_missing_is_an_error_before_any_work(raw, path):
     with pytest.raises(DatasetError, match="2 of 3 clips lack files of rgb") as caught:
         prepare(NvGesture(raw), path)
     assert str(video(raw, FOLDERS[0])) in caught.value.what
-    assert "--colour sk_wrapped" in caught.value.cure
+    assert "--colour sk_wrapped" in caught.value.hint
     assert not path.parent.exists()
 
 
@@ -346,7 +346,7 @@ def test_an_exchanged_recording_is_noticed(three_units, path, finished):
     if finished:
         with pytest.raises(StoreError, match=f"made from other files of {FOLDERS[0]}") as caught:
             prepare(NvGesture(three_units), path)
-        assert "--overwrite" in caught.value.cure
+        assert "--overwrite" in caught.value.hint
     fresh = prepare(NvGesture(three_units), path.with_name("fresh.zarr"))
     assert prepare(NvGesture(three_units), path, overwrite=finished).digest == fresh.digest
 
@@ -371,7 +371,7 @@ def test_a_modality_of_another_shape_stops_before_any_work(raw, path):
         write_video(video(raw, folder, "sk_depth"), numbered(12, height=12))
     with pytest.raises(ClipError, match=r"32x12; the store's are 32x24") as caught:
         prepare(NvGesture(raw), path)
-    assert "Crop" in caught.value.cure
+    assert "Crop" in caught.value.hint
     assert not path.parent.exists()
 
 

@@ -34,10 +34,10 @@ def test_every_task_is_answered_once(workers):
     assert sorted(run_parallel(double, range(5), workers)) == [(i, 2 * i) for i in range(5)]
 
 
-def test_killed_worker_is_one_error_with_a_cure():
+def test_killed_worker_is_one_error_with_a_hint():
     with pytest.raises(MtutBenchError, match="a worker process was killed") as caught:
         list(run_parallel(die, range(4), 2))
-    assert "fewer --workers" in caught.value.cure
+    assert "fewer --workers" in caught.value.hint
     assert multiprocessing.active_children() == []
 
 

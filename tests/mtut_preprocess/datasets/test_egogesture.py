@@ -43,7 +43,7 @@ def settle(root, **settings):
 def refused(root):
     with pytest.raises(DatasetError) as caught:
         read(root)
-    assert caught.value.cure
+    assert caught.value.hint
     return caught.value.what
 
 

@@ -70,14 +70,14 @@ def settle(root, **settings):
 
 
 def refused(root, table_rows=None, text=None, **options):
-    """Return the message of the error; there is a cure too."""
+    """Return the message of the error; there is a hint too."""
     if table_rows is not None:
         write_table(root, table_rows)
     if text is not None:
         (root / "clips.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DatasetError) as caught:
         Manifest(root / "clips.csv", **options).read()
-    assert caught.value.cure
+    assert caught.value.hint
     return caught.value.what
 
 
@@ -378,7 +378,7 @@ def test_a_typing_error_in_an_optional_column_is_no_modality(root):
         Manifest(root / "clips.csv").read()
     assert "column 'splt' is taken for a modality" in caught.value.what
     assert "line 2: 'train'" in caught.value.what
-    assert caught.value.cure.startswith("Is it 'split'?")
+    assert caught.value.hint.startswith("Is it 'split'?")
 
 
 def test_a_typing_error_in_a_window_is_no_modality(root):
@@ -391,7 +391,7 @@ def test_a_wrong_root_is_named(root):
     with pytest.raises(DatasetError) as caught:
         Manifest(write_table(root, rows()), root=root / "elsewhere").read()
     assert f"none of its values leads to a file in {root / 'elsewhere'}" in caught.value.what
-    assert "--raw" in caught.value.cure
+    assert "--raw" in caught.value.hint
 
 
 HEADERS = {
@@ -675,8 +675,8 @@ def test_several_rates_of_files_are_refused_with_both_names(root):
     assert caught.value.what == (
         f"{root / 'clips.csv'}:2: rgb: a.avi has 30 frames a second, b.avi (line 5) has 15"
     )
-    assert "a column 'fps'" in caught.value.cure
-    # The cure: the number of the table counts for all, and says so.
+    assert "a column 'fps'" in caught.value.hint
+    # The hint: the number of the table counts for all, and says so.
     facts, clips = read(root, [line | {"fps": "30"} for line in table])
     assert facts.fps == 30
     (doubt,) = facts.assumptions

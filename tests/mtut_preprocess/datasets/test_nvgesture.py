@@ -51,7 +51,7 @@ def found(root, start, colour="sk_color"):
 def refused(root):
     with pytest.raises(DatasetError) as caught:
         NvGesture(root).read()
-    assert caught.value.cure
+    assert caught.value.hint
     return caught.value.what
 
 
@@ -161,7 +161,7 @@ def test_clip_in_both_lists_is_refused(root, again):
 def test_missing_folder_offers_the_synthetic_way(tmp_path):
     with pytest.raises(DatasetError, match="there is no folder") as caught:
         NvGesture(tmp_path / "none").read()
-    assert "nvgesture-synthetic" in caught.value.cure
+    assert "nvgesture-synthetic" in caught.value.hint
 
 
 def test_file_in_place_of_the_folder(tmp_path):
@@ -401,13 +401,13 @@ BAD_LOGS = {
 
 
 @pytest.mark.parametrize("name", BAD_LOGS)
-def test_bad_log_names_file_line_and_cure(tmp_path, name):
+def test_bad_log_names_file_line_and_hint(tmp_path, name):
     text, message = BAD_LOGS[name]
     (tmp_path / "log.txt").write_text(text)
     with pytest.raises(DatasetError) as caught:
         read_log(tmp_path / "log.txt")
     assert caught.value.what.startswith(f"{tmp_path / 'log.txt'}{message}")
-    assert "paired by number" in caught.value.cure
+    assert "paired by number" in caught.value.hint
 
 
 def test_log_that_is_no_text_is_one_error(tmp_path):

@@ -27,7 +27,7 @@ def load(folder, **settings):
 def refused(folder, **settings):
     with pytest.raises(DatasetError) as caught:
         load(folder, **settings)
-    assert "viva.json in mtut_preprocess/data" in caught.value.cure
+    assert "viva.json in mtut_preprocess/data" in caught.value.hint
     return caught.value.what
 
 
@@ -123,4 +123,4 @@ def test_tables_that_do_not_fit_the_classes_are_refused(tmp_path, settings, mess
     with pytest.raises(DatasetError) as caught:
         check_class_tables(settings, 3, tmp_path / "viva.json")
     assert caught.value.what == f"{tmp_path / 'viva.json'}: {message}"
-    assert caught.value.cure
+    assert caught.value.hint

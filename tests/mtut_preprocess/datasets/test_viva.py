@@ -26,7 +26,7 @@ def settle(root, **settings):
 def refused(root):
     with pytest.raises(DatasetError) as caught:
         read(root)
-    assert caught.value.cure
+    assert caught.value.hint
     return caught.value.what
 
 
@@ -341,7 +341,7 @@ def test_bad_settings_name_file_and_key(tmp_path, name):
     with pytest.raises(DatasetError) as caught:
         load_viva_settings(tmp_path)
     assert caught.value.what.startswith(f"{tmp_path / 'viva.json'}: {message}")
-    assert "viva.json" in caught.value.cure
+    assert "viva.json" in caught.value.hint
 
 
 @pytest.mark.parametrize(

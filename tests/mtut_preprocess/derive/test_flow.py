@@ -377,7 +377,7 @@ def test_raft_refuses_another_file(tmp_path, capfd, content, reason):
         build_flow("raft", weights=path, device="cpu")
     assert fault.value.exit_code == 1
     assert str(path) in fault.value.what
-    assert "raft_small" in fault.value.cure
+    assert "raft_small" in fault.value.hint
     assert "code was run" not in capfd.readouterr().out
 
 
@@ -416,7 +416,7 @@ def test_raft_refuses_a_file_that_changed_since(weight_files, tmp_path):
         flow.compute(moving(2, 1, 1, (40, 48)))
 
 
-def test_full_memory_is_a_fault_with_a_cure(weight_files, monkeypatch):
+def test_full_memory_is_a_fault_with_a_hint(weight_files, monkeypatch):
     def load(_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 

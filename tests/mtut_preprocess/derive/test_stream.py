@@ -372,4 +372,4 @@ def test_a_missing_image_is_named(tmp_path):
     assert len(read(tmp_path, replace(RGB, first=4))[0]) == 3
     with pytest.raises(ClipError, match=r"the first is 00007\.png") as error:
         read(tmp_path, replace(RGB, first=4, stop=9))
-    assert "there are 1 to 6" in error.value.cure
+    assert "there are 1 to 6" in error.value.hint

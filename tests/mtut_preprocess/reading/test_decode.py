@@ -148,7 +148,7 @@ def test_window_that_passes_the_end_by_three_is_refused(video):
     with pytest.raises(ClipError) as caught:
         read(video, range(COUNT - 4, COUNT + 3))
     assert caught.value.what == f"{video} has 120 frames; its window ends at frame 123"
-    assert "Copy the file again" in caught.value.cure
+    assert "Copy the file again" in caught.value.hint
 
 
 # Bad files

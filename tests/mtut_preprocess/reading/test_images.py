@@ -85,11 +85,11 @@ def test_what_is_no_image_is_named(tmp_path, data):
         read_image(tmp_path / "a.jpg", "rgb")
 
 
-def test_sixteen_bits_are_refused_with_a_cure(tmp_path):
+def test_sixteen_bits_are_refused_with_a_hint(tmp_path):
     path = write(tmp_path / "a.png", ramp().astype(np.uint16) * 200)
     with pytest.raises(ClipError, match="16 bits a value") as caught:
         read_image(path, "luma")
-    assert "8 bits" in caught.value.cure
+    assert "8 bits" in caught.value.hint
 
 
 def test_a_missing_frame_and_another_size_are_named(folder):

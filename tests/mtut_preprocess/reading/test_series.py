@@ -42,7 +42,7 @@ def test_a_pattern_chooses_among_several_series(folder):
     assert list(find_series(root / "rgb_%d.png").numbers) == [1, 2]
     with pytest.raises(ClipError, match=r"2 series of images: depth_%d\.png, rgb_%d\.png") as error:
         find_series(root)
-    assert str(root / "depth_%d.png") in error.value.cure
+    assert str(root / "depth_%d.png") in error.value.hint
 
 
 @pytest.mark.parametrize("names", [(), ("a.txt", "b.avi"), ("wave.jpg",)])

@@ -8,6 +8,7 @@ from scipy.spatial.distance import cdist
 
 from mtut_preprocess.synthetic import nvgesture, viva
 from mtut_preprocess.synthetic.classes import NVGESTURE, NVGESTURE_MIRROR, VIVA, VIVA_MIRROR
+from mtut_preprocess.synthetic.dataset import keyed_rng
 from mtut_preprocess.synthetic.gestures import (
     CHANNELS,
     MIRROR_SIGNS,
@@ -32,17 +33,16 @@ from mtut_preprocess.synthetic.hand import (
 )
 from mtut_preprocess.synthetic.motion import draw_take, perform
 from mtut_preprocess.synthetic.person import Spread, albedo, draw_person, mirrored, seated
-from mtut_preprocess.synthetic.twin import keyed_rng
 
 TIMES = np.linspace(0.0, 1.0, 80)
 MIRROR = np.array([-1.0, 1.0, 1.0])
-TWINS = {
+SYNTHETIC = {
     "viva": (VIVA, VIVA_MIRROR, viva._STAGE),
     "nvgesture": (NVGESTURE, NVGESTURE_MIRROR, nvgesture._STAGE),
 }
 FRONT = np.diag([1.0, -1.0, -1.0])
 
-both_twins = pytest.mark.parametrize("twin", TWINS)
+both_twins = pytest.mark.parametrize("twin", SYNTHETIC)
 
 
 def table():
@@ -210,7 +210,7 @@ def test_faulty_table_is_refused(change, says):
 
 @both_twins
 def test_table_has_every_class_of_the_dataset(twin):
-    gestures, mirror, _ = TWINS[twin]
+    gestures, mirror, _ = SYNTHETIC[twin]
     assert len(gestures) == len(mirror) == {"viva": 19, "nvgesture": 25}[twin]
     real = resources.files("mtut_preprocess").joinpath("data", f"{twin}.json").read_text("utf-8")
     names = json.loads(real)["class_names"]
@@ -223,7 +223,9 @@ def test_table_has_every_class_of_the_dataset(twin):
 @both_twins
 def test_classes_move_differently(twin):
     scale = np.array([0.05] * 3 + [20.0] * 3 + [25.0] * 20)
-    motions = np.stack([interpolate(keys(gesture), TIMES) / scale for gesture in TWINS[twin][0]])
+    motions = np.stack(
+        [interpolate(keys(gesture), TIMES) / scale for gesture in SYNTHETIC[twin][0]]
+    )
     assert motions.shape[2] == len(CHANNELS)
     distance = np.abs(motions[:, None] - motions[None]).max(axis=(2, 3))
     assert distance[~np.eye(len(motions), dtype=bool)].min() > 0.5
@@ -231,7 +233,7 @@ def test_classes_move_differently(twin):
 
 @both_twins
 def test_mirror_pairs_of_the_table_are_reflections(twin):
-    gestures, mirror, _ = TWINS[twin]
+    gestures, mirror, _ = SYNTHETIC[twin]
     pairs = [(a, b) for a, b in enumerate(mirror) if b not in (-1, a)]
     assert len(pairs) == 6
     for a, b in pairs:
@@ -268,7 +270,7 @@ def performed(gesture, person, take, stage, num_moments=40):
 @both_twins
 @pytest.mark.parametrize("number", range(4))
 def test_mirror_class_by_the_other_hand_is_the_mirror_image(twin, number):
-    gestures, mirror, stage = TWINS[twin]
+    gestures, mirror, stage = SYNTHETIC[twin]
     person = a_person(number)
     other = mirrored(person)
     opposite = replace(stage, home=tuple(np.array(stage.home) * MIRROR))
@@ -289,7 +291,7 @@ def test_mirror_class_by_the_other_hand_is_the_mirror_image(twin, number):
 
 @both_twins
 def test_angles_stay_within_the_limits(twin):
-    gestures, _, stage = TWINS[twin]
+    gestures, _, stage = SYNTHETIC[twin]
     spread = Spread().scaled(2.0, takes=2.0)
     for number in range(6):
         person = draw_person(keyed_rng("test_hand", number), spread)
@@ -371,7 +373,7 @@ def feature(gesture, person, take, stage):
 
 @pytest.mark.parametrize(("twin", "seats"), [("viva", 1), ("viva", 2), ("nvgesture", 1)])
 def test_nearest_motion_of_other_persons_is_of_the_same_class(twin, seats):
-    gestures, _, stage = TWINS[twin]
+    gestures, _, stage = SYNTHETIC[twin]
     rows = []
     for number in range(8):
         for repetition in range(2):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mtut_bench.errors import UsageError
-from mtut_preprocess.synthetic import TWINS, Settings, generate
+from mtut_preprocess.synthetic import SYNTHETIC, Settings, generate
 from mtut_preprocess.synthetic.camera import Camera, Light, hand_motion, rasterise, shade
 from mtut_preprocess.synthetic.difficulty import DIFFICULTY, Difficulty, changed, draw_weakness
 from mtut_preprocess.synthetic.scene import draw_noise, draw_scene
@@ -124,9 +124,9 @@ def test_dark_and_clipped_clips_come_near_the_others(twin, tmp_path):
     hard = replace(DIFFICULTY[twin], weak_share=1.0)
     settings = Settings(twin, "mini", 0, whole=False, difficulty=hard)
     means = []
-    for clip in TWINS[twin].clips(settings)[::25]:
-        TWINS[twin].write_clip(tmp_path, clip, settings)
-        with av.open(str(TWINS[twin].files(tmp_path, clip)[0])) as container:
+    for clip in SYNTHETIC[twin].clips(settings)[::25]:
+        SYNTHETIC[twin].write_clip(tmp_path, clip, settings)
+        with av.open(str(SYNTHETIC[twin].files(tmp_path, clip)[0])) as container:
             frame = next(container.decode(video=0))
             means.append(frame.to_ndarray(format="gray").mean())
     assert np.percentile(means, 90) / np.percentile(means, 10) < 2.0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mtut_bench.errors import DatasetError, UsageError
-from mtut_preprocess.synthetic import TWINS, Settings, generate, nvgesture
+from mtut_preprocess.synthetic import SYNTHETIC, Settings, generate, nvgesture
 from mtut_preprocess.synthetic.camera import Camera, DepthScale, encode_depth, rasterise, shade
 from mtut_preprocess.synthetic.classes import VIVA
 from mtut_preprocess.synthetic.difficulty import DIFFICULTY
@@ -18,7 +18,7 @@ from mtut_preprocess.synthetic.nvgesture import _line, _timing
 from mtut_preprocess.synthetic.scene import Light
 from mtut_preprocess.synthetic.video import depth_planes, h264, mjpeg
 
-VIVA_TWIN, NV_TWIN = TWINS["viva-synthetic"], TWINS["nvgesture-synthetic"]
+VIVA_TWIN, NV_TWIN = SYNTHETIC["viva-synthetic"], SYNTHETIC["nvgesture-synthetic"]
 CAMERA = Camera(width=64, height=48, focal_px=50.0, centre_px=(31.5, 23.5))
 SCALE = DepthScale(near_m=0.2, far_m=0.6, near_value=206, far_value=77)
 
@@ -91,7 +91,7 @@ def times_ns(path: Path) -> np.ndarray:
 
 def test_two_workers_write_the_same_bytes_as_one(viva_raw, tmp_path, monkeypatch):
     few = replace(VIVA_TWIN, clips=lambda settings: VIVA_TWIN.clips(settings)[:6])
-    monkeypatch.setitem(TWINS, "viva-synthetic", few)
+    monkeypatch.setitem(SYNTHETIC, "viva-synthetic", few)
     assert generate("viva-synthetic", tmp_path / "raw", size="tiny", workers=2) == 6
     one, two = digests(viva_raw), digests(tmp_path / "raw")
     # The marker counts the clips.

@@ -101,7 +101,7 @@ def test_folder_that_cannot_be_written_is_refused_before_the_work(videos, monkey
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(DatasetError, match="is not writable") as caught:
         verify_raw(videos, progress=lambda *_: pytest.fail("has begun"), write_index=True)
-    assert "without --write-index" in caught.value.cure
+    assert "without --write-index" in caught.value.hint
 
 
 def test_disk_that_fails_later_is_a_clear_error(videos, monkeypatch):
@@ -111,7 +111,7 @@ def test_disk_that_fails_later_is_a_clear_error(videos, monkeypatch):
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(DatasetError, match=r"cannot write .*Read-only file system") as caught:
         verify_raw(videos, write_index=True)
-    assert "without --write-index" in caught.value.cure
+    assert "without --write-index" in caught.value.hint
     assert {path.name for path in videos.root.iterdir()} == {"rgb", "depth"}
 
 
@@ -258,14 +258,14 @@ BAD_INDEXES = {
 
 
 @pytest.mark.parametrize("name", BAD_INDEXES)
-def test_malformed_index_names_the_file_and_a_cure(tmp_path, name):
+def test_malformed_index_names_the_file_and_a_hint(tmp_path, name):
     content, message = BAD_INDEXES[name]
     text = content if isinstance(content, str) else json.dumps(content)
     (tmp_path / INDEX_NAME).write_text(text)
     with pytest.raises(DatasetError, match=message) as caught:
         read_index(tmp_path)
     assert str(tmp_path / INDEX_NAME) in caught.value.what
-    assert "elete" in caught.value.cure
+    assert "elete" in caught.value.hint
 
 
 def test_malformed_index_stops_verify_before_the_work(videos):

@@ -122,7 +122,7 @@ class Manifest:
                 try:
                     windows[modality] = recordings.window(line, modality)
                 except (DatasetError, ClipError) as error:
-                    faults.append((line, f"{modality}: {error.what}", error.cure))
+                    faults.append((line, f"{modality}: {error.what}", error.hint))
             if len(windows) < len(modalities):
                 continue
             unequal = list(_length_faults(line, windows))
@@ -166,8 +166,8 @@ def _length_faults(line: Line, windows: Mapping[str, range]) -> Iterator[Fault]:
     windowed = any(line.cells.get(f"{modality}_end") for modality in windows)
     if max(lengths) - min(lengths) > (0 if windowed else MAX_UNEQUAL_FRAMES):
         counts = ", ".join(f"{name} {len(window)}" for name, window in windows.items())
-        cure = "Give _start and _end of every modality: the same moments, so the same length."
-        yield line, f"modalities differ in their number of frames: {counts}", cure
+        hint = "Give _start and _end of every modality: the same moments, so the same length."
+        yield line, f"modalities differ in their number of frames: {counts}", hint
 
 
 def _origin(clips: Iterable[RawClip]) -> Origin:

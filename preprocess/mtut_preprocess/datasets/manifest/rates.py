@@ -74,7 +74,7 @@ def _rate_of_files(uses: Sequence[_Use], table: Path) -> float:
     fps = median_low(rates)
     usual = next(use for use in uses if use.rate == fps)
     other = f"{usual.recording.name} (line {usual.line.number}) has {fps:.4g}"
-    cure = (
+    hint = (
         "Bring the files to one rate, or add a column 'fps': its number then counts for all of"
         " them, and frames are taken as they are."
     )
@@ -82,7 +82,7 @@ def _rate_of_files(uses: Sequence[_Use], table: Path) -> float:
         (
             use.line,
             f"{use.modality}: {use.recording.name} has {use.rate:.4g} frames a second, {other}",
-            cure,
+            hint,
         )
         for use in uses
         if use.rate is not None and not same_rate(use.rate, fps)

@@ -121,12 +121,12 @@ class Recordings:
         if path.is_dir():
             raise DatasetError(f"{name} is a folder", pattern)
         if not path.is_file():
-            cure = (
+            hint = (
                 "Write / between folders, not \\."
                 if "\\" in text
                 else "Correct the path, or copy the file."
             )
-            raise _MissingError(f"{path} does not exist", pattern if "%" in name else cure)
+            raise _MissingError(f"{path} does not exist", pattern if "%" in name else hint)
         if path.suffix.lower() in _ONE_IMAGE:
             raise DatasetError(f"{name} is one image", pattern)
         count = count_packets(path)

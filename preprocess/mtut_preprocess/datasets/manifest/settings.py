@@ -40,8 +40,8 @@ def read_settings(path: StrPath) -> dict[str, Any]:
     path = Path(path)
     if not path.exists():
         return {}
-    cure = f"Keys are {', '.join(_FORMS)}; one that begins with '_' is a remark."
-    return read_checked(path, _FORMS, cure)
+    hint = f"Keys are {', '.join(_FORMS)}; one that begins with '_' is a remark."
+    return read_checked(path, _FORMS, hint)
 
 
 def find_mirror(
@@ -54,16 +54,16 @@ def find_mirror(
     """
     if not {"mirror", "no_mirror"} & settings.keys():
         return None, ()
-    cure = "Name each pair once; a class that looks the same in a mirror is its own mirror."
+    hint = "Name each pair once; a class that looks the same in a mirror is its own mirror."
     said: dict[str, str] = {}
     pairs = settings.get("mirror", {})
     stated = [*pairs.items(), *((b, a) for a, b in pairs.items())]
     for name, partner in [*stated, *((name, "") for name in settings.get("no_mirror", []))]:
         if name not in classes:
-            raise DatasetError(f"{path}: the mirror of {name!r}, which is no class", cure)
+            raise DatasetError(f"{path}: the mirror of {name!r}, which is no class", hint)
         if (other := said.setdefault(name, partner)) != partner:
             both = f"{other or 'none'!r} and {partner or 'none'!r}"
-            raise DatasetError(f"{path}: {name!r} has two mirrors, {both}", cure)
+            raise DatasetError(f"{path}: {name!r} has two mirrors, {both}", hint)
     positions = {name: index for index, name in enumerate(classes)}
     mirror = tuple(positions.get(said.get(name, ""), -1) for name in classes)
     return mirror, tuple(name for name in classes if name not in said)

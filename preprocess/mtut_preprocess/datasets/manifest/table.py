@@ -46,7 +46,7 @@ class Line:
 
 
 Fault = tuple[Line, str, str]
-"""Where, what, cure."""
+"""Where, what, hint."""
 
 
 def refuse(table: StrPath, faults: Sequence[Fault]) -> None:
@@ -59,15 +59,15 @@ def refuse(table: StrPath, faults: Sequence[Fault]) -> None:
     if not faults:
         return
     ordered = sorted(faults, key=lambda fault: fault[0].number)
-    line, what, cure = ordered[0]
+    line, what, hint = ordered[0]
     if len(faults) == 1:
-        raise DatasetError(f"{table}:{line.number}: {what}", cure)
+        raise DatasetError(f"{table}:{line.number}: {what}", hint)
     listed = ordered[:_LISTED_FAULTS]
     texts = [f"{table.name}:{line.number}: {what}" for line, what, _ in listed]
     texts += ["..."] if len(ordered) > len(listed) else []
     raise DatasetError(
         "\n  ".join([f"{table} has {len(faults)} faults:", *texts]),
-        "\n  ".join(dict.fromkeys(cure for _, _, cure in listed)),
+        "\n  ".join(dict.fromkeys(hint for _, _, hint in listed)),
     )
 
 
@@ -79,14 +79,14 @@ def read_table(path: StrPath) -> tuple[tuple[str, ...], list[Line]]:
     """
     path = Path(path)
     (number, header), *records = _read_records(path)
-    for what, cure in _header_faults(header):
-        raise DatasetError(f"{path}:{number}: {what}", cure)
+    for what, hint in _header_faults(header):
+        raise DatasetError(f"{path}:{number}: {what}", hint)
     if not records:
         raise DatasetError(f"{path} lists no clip", "Add a row for each clip.")
     lines = [Line(n, dict(zip(header, cells, strict=False))) for n, cells in records]
-    cure = 'A cell that holds a comma stands in quotes: "push, then pull".'
+    hint = 'A cell that holds a comma stands in quotes: "push, then pull".'
     faults = [
-        (line, f"{len(cells)} cells for {len(header)} columns", cure)
+        (line, f"{len(cells)} cells for {len(header)} columns", hint)
         for line, (_, cells) in zip(lines, records, strict=True)
         if len(cells) != len(header)
     ]
@@ -100,7 +100,7 @@ def _read_records(path: Path) -> list[tuple[int, list[str]]]:
     Raises:
         DatasetError: missing, empty, not UTF-8, no CSV.
     """
-    cure = "Save the table as CSV, separated by commas, in UTF-8."
+    hint = "Save the table as CSV, separated by commas, in UTF-8."
     try:
         data = path.read_bytes()
         text = data.decode("utf-8-sig")
@@ -110,7 +110,7 @@ def _read_records(path: Path) -> list[tuple[int, list[str]]]:
         ) from error
     except UnicodeDecodeError as error:
         number = data.count(b"\n", 0, error.start) + 1
-        raise DatasetError(f"{path}:{number}: this is not UTF-8 text", cure) from error
+        raise DatasetError(f"{path}:{number}: this is not UTF-8 text", hint) from error
     records: list[tuple[int, list[str]]] = []
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     start = 1
@@ -121,7 +121,7 @@ def _read_records(path: Path) -> list[tuple[int, list[str]]]:
                 records.append((start, cells))
             start = reader.line_num + 1
     except csv.Error as error:
-        raise DatasetError(f"{path}:{start}: this is no CSV: {error}", cure) from error
+        raise DatasetError(f"{path}:{start}: this is no CSV: {error}", hint) from error
     if not records:
         raise DatasetError(f"{path} is empty", "Write a header and a row for each clip.")
     return records
@@ -136,10 +136,10 @@ def _modalities(header: Iterable[str]) -> list[str]:
 
 
 def _header_faults(header: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield (what, cure) for columns that are missing, doubled, nameless or stand for nothing."""
+    """Yield (what, hint) for columns that are missing, doubled, nameless or stand for nothing."""
     if len(header) == 1:
-        cure = "Save the table as CSV, separated by commas."
-        yield f"there is one column, {header[0]!r}", cure
+        hint = "Save the table as CSV, separated by commas."
+        yield f"there is one column, {header[0]!r}", hint
     if "" in header:
         yield f"column {header.index('') + 1} has no name", "Name it, or take it away."
     for name, count in Counter(header).items():
@@ -148,8 +148,8 @@ def _header_faults(header: Sequence[str]) -> Iterator[tuple[str, str]]:
     for name in _REQUIRED:
         if name not in header:
             called = nearest_name(name, [other for other in header if other not in FIXED_COLUMNS])
-            cure = f"A table has {', '.join(_REQUIRED)} and a column for each modality."
-            yield f"column {name!r} is missing" + (f"; is it {called!r}?" if called else ""), cure
+            hint = f"A table has {', '.join(_REQUIRED)} and a column for each modality."
+            yield f"column {name!r} is missing" + (f"; is it {called!r}?" if called else ""), hint
     modalities = _modalities(header)
     for name in header:
         owner = name.rpartition("_")[0]
@@ -255,7 +255,7 @@ def fold_rule(lines: Sequence[Line], table: StrPath) -> str:
     """
     subjects = {line.cells["subject"]: line for line in reversed(lines)}
     splits = {line.cells.get("split", "") for line in lines}
-    what, cure = "", "A person is either trained on or tested: name persons in 'subject'."
+    what, hint = "", "A person is either trained on or tested: name persons in 'subject'."
     if splits != {""}:
         faults: list[Fault] = []
         for line in lines:
@@ -263,7 +263,7 @@ def fold_rule(lines: Sequence[Line], table: StrPath) -> str:
             first = subjects[subject]
             if split != (other := first.cells["split"]):
                 text = f"subject {subject!r} is in {split}, and in {other} (line {first.number})"
-                faults.append((line, text, f"{cure} With an empty 'split' one is left out."))
+                faults.append((line, text, f"{hint} With an empty 'split' one is left out."))
         refuse(table, faults)
         lacking = [split for split in ("train", "test") if split not in splits]
         what = f"no clip has the split {lacking[0]!r}" if lacking else ""
@@ -272,5 +272,5 @@ def fold_rule(lines: Sequence[Line], table: StrPath) -> str:
     elif len(subjects) == 1:
         what = f"all clips are of subject {min(subjects)!r}, so none can be left out"
     if what:
-        raise DatasetError(f"{table}: {what}", cure)
+        raise DatasetError(f"{table}: {what}", hint)
     return "subject" if splits == {""} else "split"

@@ -9,7 +9,7 @@ from mtut_bench.errors import UsageError
 
 
 def test_training_and_its_processes_as_one_document(bench_command):
-    arguments = ("train", "--processes", "1", "--json", "--resident", "always")
+    arguments = ("train", "--processes", "1", "--json", "--device-cache", "always")
     found = json.loads(bench_command(*arguments).stdout)
     assert found["what"] == "train"
     assert set(found["processes"]) == {"1"}

@@ -7,9 +7,9 @@ from run_bench import MACHINE, Lines
 from training_bench import state_bytes
 
 from mtut_bench.errors import RunError, StoreError
-from mtut_bench.loading import device_cache as resident_module
-from mtut_bench.loading.device_cache import AUTO_SHARE, Residence, free_bytes
-from mtut_bench.loading.prefetch import Feed, copy_ahead
+from mtut_bench.loading import device_cache as device_cache_module
+from mtut_bench.loading.device_cache import AUTO_SHARE, DeviceCache, free_bytes
+from mtut_bench.loading.prefetch import Prefetcher, copy_ahead
 from mtut_bench.loading.training_clips import EpochSampler, TrainingClips, make_loader
 from mtut_bench.loading.transforms import to_input
 from mtut_bench.runs.execute import execute
@@ -32,12 +32,12 @@ def make_clips(make_store, tiny_recipe):
     return make
 
 
-def epochs(clips, residence=None, device=CPU, numbers=range(6)):
+def epochs(clips, device_cache=None, device=CPU, numbers=range(6)):
     sampler = EpochSampler(len(clips), 3, 0)
-    feed = Feed(clips, sampler, 0, device, residence)
+    prefetcher = Prefetcher(clips, sampler, 0, device, device_cache)
     for number in numbers:
         sampler.epoch = number
-        yield from feed
+        yield from prefetcher
 
 
 def check_same(found, expected):
@@ -57,7 +57,7 @@ def test_a_resident_batch_is_the_loaders_batch(make_clips, make_rows, lengths, c
     rows = make_rows(num_clips=8, lengths=lengths)
     clips = make_clips(rows=rows, changes={"clip_length": clip_length})
     streamed = list(epochs(clips))
-    found = list(epochs(clips, Residence("always", CPU)))
+    found = list(epochs(clips, DeviceCache("always", CPU)))
     assert len(found) == len(streamed) == 6 * 3
     for first, second in zip(found, streamed, strict=True):
         check_same(first, second)
@@ -68,7 +68,7 @@ def test_a_resident_batch_is_the_loaders_batch(make_clips, make_rows, lengths, c
 
 def test_network_inputs_of_both_paths_are_equal(make_clips):
     clips = make_clips()
-    pairs = zip(epochs(clips, Residence("always", CPU)), epochs(clips), strict=True)
+    pairs = zip(epochs(clips, DeviceCache("always", CPU)), epochs(clips), strict=True)
     for found, expected in pairs:
         for modality in ALL:
             inputs = [
@@ -80,15 +80,15 @@ def test_network_inputs_of_both_paths_are_equal(make_clips):
 
 def test_training_and_test_end_with_the_same_bytes(bench):
     streamed, _ = bench.alone(("rgb", "depth"), "a")
-    residence = Residence("always", CPU)
-    resident, _ = bench.alone(("rgb", "depth"), "b", residence=residence)
+    device_cache = DeviceCache("always", CPU)
+    resident, _ = bench.alone(("rgb", "depth"), "b", device_cache=device_cache)
     for modality in ("rgb", "depth"):
         assert state_bytes(resident[modality]) == state_bytes(streamed[modality])
-    networks = {m: learner.network for m, learner in resident.items()}
+    networks = {m: train_state.network for m, train_state in resident.items()}
     reader = StoreReader(bench.store)
     first, second = (
-        predict(networks, reader, bench.ids, bench.recipe, CPU, residence=where)
-        for where in (None, residence)
+        predict(networks, reader, bench.ids, bench.recipe, CPU, device_cache=where)
+        for where in (None, device_cache)
     )
     assert (first.scores_MNK == second.scores_MNK).all()
 
@@ -96,10 +96,10 @@ def test_training_and_test_end_with_the_same_bytes(bench):
 @pytest.mark.parametrize("settings", [(), ("scaling=motion",)])
 def test_a_run_is_the_same_run_wherever_its_clips_live(make_request, tmp_path, settings):
     found = []
-    for residence in (None, Residence("always", CPU)):
-        runs = tmp_path / f"{residence is None}"
+    for device_cache in (None, DeviceCache("always", CPU)):
+        runs = tmp_path / f"{device_cache is None}"
         plan = plan_runs([make_request(runs=runs, settings=settings)])[0]
-        execute([plan], replace(MACHINE, residence=residence), Lines())
+        execute([plan], replace(MACHINE, device_cache=device_cache), Lines())
         files = [*plan.folder.glob("*.safetensors"), plan.folder / "predictions.npz"]
         found.append((plan.run_id, {file.name: file.read_bytes() for file in files}))
     assert len(found[0][1]) == 3
@@ -108,46 +108,46 @@ def test_a_run_is_the_same_run_wherever_its_clips_live(make_request, tmp_path, s
 
 def test_never_and_the_automatic_choice_on_a_cpu_stream(make_clips):
     clips = make_clips()
-    assert Residence("never", CPU).hold(clips.store, ALL) is None
-    assert Residence("auto", CPU).hold(clips.store, ALL) is None
+    assert DeviceCache("never", CPU).hold(clips.store, ALL) is None
+    assert DeviceCache("auto", CPU).hold(clips.store, ALL) is None
 
 
 def test_what_is_held_is_read_once_and_another_store_takes_its_place(make_clips, monkeypatch):
-    reads, load = [], resident_module._load
+    reads, load = [], device_cache_module._load
 
     def spy(reader, modality, device):
         reads.append((reader.name, modality))
         return load(reader, modality, device)
 
-    monkeypatch.setattr(resident_module, "_load", spy)
+    monkeypatch.setattr(device_cache_module, "_load", spy)
     first, second = make_clips("one").store, make_clips("two").store
-    residence = Residence("always", CPU)
+    device_cache = DeviceCache("always", CPU)
     for wanted in (("rgb",), ("depth",), ("rgb", "depth"), ("rgb",)):
-        assert tuple(residence.hold(first, wanted)) == wanted
+        assert tuple(device_cache.hold(first, wanted)) == wanted
     assert reads == [("one", "rgb"), ("one", "depth")]
-    residence.hold(second, ("rgb",))
-    residence.hold(first, ("rgb",))
+    device_cache.hold(second, ("rgb",))
+    device_cache.hold(first, ("rgb",))
     assert reads[2:] == [("two", "rgb"), ("one", "rgb")]
 
 
 @pytest.fixture
 def small_gpu(monkeypatch):
-    """A residence on a device that is named like a GPU, with so many bytes free."""
+    """A device_cache on a device that is named like a GPU, with so many bytes free."""
 
-    class Spy(Residence):
+    class Spy(DeviceCache):
         def __init__(self, mode, free):
             self.said = []
             super().__init__(mode, CPU, self.said.append)
             self.device = torch.device("cuda")
             held = self._held
             monkeypatch.setattr(
-                resident_module,
+                device_cache_module,
                 "free_bytes",
                 lambda device: free - sum(f.nbytes for f in (self._held or held).values()),
             )
 
     monkeypatch.setattr(
-        resident_module,
+        device_cache_module,
         "_load",
         lambda reader, modality, device: torch.zeros(
             reader.frames_shape(modality), dtype=torch.uint8
@@ -186,12 +186,12 @@ def test_what_no_longer_fits_beside_it_is_let_go(make_clips, small_gpu):
 
 
 def test_always_that_does_not_fit_is_one_message_with_numbers(make_clips, monkeypatch):
-    monkeypatch.setattr(resident_module, "free_bytes", lambda device: 1000)
+    monkeypatch.setattr(device_cache_module, "free_bytes", lambda device: 1000)
     with pytest.raises(RunError) as caught:
-        Residence("always", CPU).hold(make_clips().store, ("rgb", "depth"))
+        DeviceCache("always", CPU).hold(make_clips().store, ("rgb", "depth"))
     assert "tiny (rgb+depth)" in caught.value.what
     assert "0.000 GB are free on cpu" in caught.value.what
-    assert "--resident auto or never" in caught.value.cure
+    assert "--device-cache auto or never" in caught.value.hint
 
 
 def test_memory_that_is_free_is_some_of_this_machines():
@@ -204,7 +204,7 @@ def test_a_damaged_store_is_refused_when_it_is_held(make_clips):
         if shard.is_file():
             shard.write_bytes(shard.read_bytes()[:50])
     with pytest.raises(StoreError, match="cannot be read"):
-        Residence("always", CPU).hold(clips.store, ("rgb",))
+        DeviceCache("always", CPU).hold(clips.store, ("rgb",))
 
 
 def test_batches_on_a_cpu_are_passed_on_as_they_are():
@@ -218,7 +218,7 @@ def test_batches_on_a_cpu_are_passed_on_as_they_are():
 def test_batches_on_a_gpu_are_the_loaders(make_clips, mode):
     clips = make_clips()
     gpu = torch.device("cuda")
-    found = epochs(clips, Residence(mode, gpu), gpu)
+    found = epochs(clips, DeviceCache(mode, gpu), gpu)
     for first, second in zip(found, epochs(clips), strict=True):
         assert all(tensor.device.type == "cuda" for tensor in first.tensors())
         check_same(first, second)
