@@ -297,7 +297,7 @@ def test_a_folder_of_images_is_a_recording(trained, predict, tmp_path):
     assert line["frames"] == [0, number + 1]
 
 
-README = (ROOT / "README.md").read_text().split("## Use what you trained")[1].split("\n## ")[0]
+README = (ROOT / "mtut_bench" / "README.md").read_text().split("## Use what you trained")[1].split("\n## ")[0]
 
 
 def test_the_commands_of_the_readme_run(trained, predict, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""The README's page on Python, run to the letter: every example as a program of its own."""
+"""The page on Python, run to the letter: every example as a program of its own."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from mtut_bench.runs.execute import execute
 from mtut_bench.runs.machine import Machine
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "README.md").read_text().split("\n## Python\n")[1].split("\n## ")[0]
+PAGE = (ROOT / "mtut_bench" / "README.md").read_text().split("\n## Python\n")[1].split("\n## ")[0]
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 
 

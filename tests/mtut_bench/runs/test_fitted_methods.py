@@ -252,7 +252,7 @@ def test_a_killed_fit_goes_on_where_it_was(prepared, tmp_path, own):
 
 
 def test_the_readmes_scikit_learn_method_is_run_reported_and_compared(prepared, tmp_path):
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "baselines" / "README.md").read_text()
     (source,) = re.findall(r'```python\n("""Ridge.*?)```', readme, re.DOTALL)
     for name, alpha in (("mean-frame", "1.0"), ("mean-frame-100", "100.0")):
         text = source.replace('"mean-frame"', f'"{name}"').replace("1.0", alpha)
