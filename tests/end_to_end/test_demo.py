@@ -19,7 +19,7 @@ TWIN = ("--dataset", "viva-synthetic", "--size", "tiny", "--protocol", "demo")
 
 @pytest.fixture(scope="module")
 def fewer_epochs():
-    """The demo's constants, for 2 + 1 epochs instead of 18 + 2."""
+    """The demo's constants, for 2 + 1 epochs instead of 16 + 2."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PROTOCOLS, "demo", varied(PROTOCOLS["demo"], epochs_alone=2, epochs_joint=1))
         yield

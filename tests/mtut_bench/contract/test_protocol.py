@@ -112,8 +112,8 @@ GOLDEN_IDENTITIES = {
     ("paper", "c3d"): "41a40e636f2961fd",
     ("paper-scratch", "i3d"): "7f95809642f7f1e6",
     ("paper-scratch", "c3d"): "0a5c0f180bfbc358",
-    ("demo", "i3d"): "54d5a4f12de7896b",
-    ("demo", "c3d"): "c96e77a5a03bb8f1",
+    ("demo", "i3d"): "241d562e09487c9b",
+    ("demo", "c3d"): "0f1fb259066815ac",
 }
 
 
