@@ -231,8 +231,8 @@ class Method(Protocol):
             UsageError: the method declares artefacts and does not define this.
         """
         raise UsageError(
-            f"method {self.name} shares {name!r} but does not define make_shared",
-            "Define it beside shared_keys; see mtut_bench/contract/method.py.",
+            f"method {self.name} declares {name!r} to be shared and does not make it",
+            "Define make_shared beside shared_keys; see mtut_bench/contract/method.py.",
         )
 
 

@@ -109,7 +109,9 @@ def build_train_state(
     notes: tuple[str, ...] = ()
     if weights is not None:
         if method.load_weights is None:
-            raise RunError(f"method {method.name} loads no weights", "Use a protocol from scratch.")
+            raise RunError(
+                f"method {method.name} cannot load weights", "Use a protocol from scratch."
+            )
         notes = tuple(method.load_weights(network, Path(weights)))
     network.to(device)
     optimiser = torch.optim.SGD(
