@@ -1,8 +1,7 @@
 """The core: stores, folds, protocols, training, test, statistics and reports.
 
 Nothing here knows a dataset or a method by name; adapters and methods come in through
-:mod:`mtut_bench.cli`. The public names below are imported when they are first used: importing the
-package imports no torch.
+:mod:`mtut_bench.cli`. Public names are imported at first use: the package itself imports no torch.
 """
 
 from importlib import import_module
@@ -54,38 +53,29 @@ __all__ = [
 ]
 
 _HOMES = {
-    "MtutBenchError": "errors",
-    "make_folds": "contract.folds",
-    "Clips": "contract.method",
-    "Job": "contract.method",
-    "LabelledClips": "contract.method",
-    "Method": "contract.method",
-    "Model": "contract.method",
-    "Scores": "contract.method",
-    "NetworkOutput": "contract.networks",
-    "NetworkSpec": "contract.networks",
-    "Objective": "contract.networks",
-    "ObjectiveOutput": "contract.networks",
-    "Recipe": "contract.recipe",
-    "TwoStageMethod": "training.two_stage",
-    "PROTOCOLS": "contract.protocol",
-    "Protocol": "contract.protocol",
-    "StoreReader": "store.reader",
-    "StoreDataset": "loading.torch_dataset",
-    "find_run": "runs.trained",
-    "open_run": "runs.trained",
-    "write_report": "report",
-    "export_networks": "inference.export",
+    "contract": ("metrics", "predictions"),
+    "contract.folds": ("make_folds",),
+    "contract.method": ("Clips", "Job", "LabelledClips", "Method", "Model", "Scores"),
+    "contract.networks": ("NetworkOutput", "NetworkSpec", "Objective", "ObjectiveOutput"),
+    "contract.protocol": ("PROTOCOLS", "Protocol"),
+    "contract.recipe": ("Recipe",),
+    "errors": ("MtutBenchError",),
+    "inference.export": ("export_networks",),
+    "loading.torch_dataset": ("StoreDataset",),
+    "report": ("write_report",),
+    "runs.trained": ("find_run", "open_run"),
+    "store.reader": ("StoreReader",),
+    "training.two_stage": ("TwoStageMethod",),
 }
-_MODULES = {"metrics": "contract.metrics", "predictions": "contract.predictions"}
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name from where it lives (PEP 562)."""
-    if name in _MODULES:
-        return import_module(f"{__name__}.{_MODULES[name]}")
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    """Import a public name from where it is defined (PEP 562)."""
+    for home, names in _HOMES.items():
+        if name in names:
+            if home == "contract":
+                return import_module(f"{__name__}.{home}.{name}")
+            return getattr(import_module(f"{__name__}.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,10 +1,8 @@
-"""Faults that a user can mend: what is wrong, where, and what to do about it.
+"""Errors that a user can fix: what is wrong, where, and a hint.
 
-The command line prints the message alone and exits with :attr:`MtutBenchError.exit_code`; anything
-else that escapes is a defect of ours and keeps its traceback.
-
-A command that a hint suggests stands between backticks and can be typed as it is printed; the
-command line adds the folders that the user gave (``--data``, ``--runs``).
+The command line prints the message alone and exits with :attr:`MtutBenchError.exit_code`; any other
+exception is a bug and keeps its traceback. Commands in a hint stand between backticks; the command
+line adds the folders that the user gave (``--data``, ``--runs``).
 """
 
 import difflib
@@ -31,11 +29,11 @@ __all__ = [
 
 
 class MtutBenchError(Exception):
-    """Base of every fault a user can mend.
+    """An error that a user can fix.
 
     Args:
         what: one sentence that names the value or file at fault.
-        hint: one sentence that says what to do; printed on a line of its own.
+        hint: one sentence that says what to do; printed on the next line.
     """
 
     exit_code = 1
@@ -49,12 +47,12 @@ class MtutBenchError(Exception):
         return f"{self.what}\n{self.hint}" if self.hint else self.what
 
     def __reduce__(self) -> tuple[type["MtutBenchError"], tuple[str, str]]:
-        # Errors cross process borders; the default would lose the second argument.
+        # Errors are pickled between processes; the default would lose the hint.
         return type(self), (self.what, self.hint)
 
 
 class UsageError(MtutBenchError):
-    """An option, a name or a combination of them that does not exist or fit."""
+    """An unknown option or name, or a combination that does not fit."""
 
     exit_code = 2
 
@@ -72,35 +70,35 @@ class StoreError(MtutBenchError):
 
 
 class FoldError(MtutBenchError):
-    """A division into folds that would put a person or a clip on two sides, or does not exist."""
+    """Folds that do not exist, or would put a person or a clip on two sides."""
 
 
 class RunError(MtutBenchError):
-    """A run that cannot start or be read: missing parts, a half-written or foreign folder."""
+    """A run that cannot start or be read."""
 
 
 class PrecisionError(RunError):
-    """A device that computes something else in a precision than in fp32."""
+    """A device whose results in a precision differ from those in fp32."""
 
 
 class ExportError(MtutBenchError):
-    """A network that cannot be exported, or whose exported form computes something else."""
+    """A network that cannot be exported, or whose exported form gives other results."""
 
 
 class PredictionError(MtutBenchError):
-    """Predictions that are incomplete, doubled or do not belong to the clips they are scored on."""
+    """Predictions that are malformed or not of the clips they are scored on."""
 
 
 class ReportError(MtutBenchError):
-    """Rows of a report that are damaged, or tables that are not what its rows give."""
+    """Rows of a report that are damaged, or tables that differ from its rows."""
 
 
 class ComparisonError(MtutBenchError):
-    """Two sets of predictions that were not made under the same conditions, or are not there."""
+    """Predictions that are missing or not made under the same conditions."""
 
 
 class TrainingDivergedError(MtutBenchError):
-    """A loss that is no longer finite; names step, modality and every term."""
+    """A loss that is not finite; names step, modality and every term."""
 
 
 class BusyError(MtutBenchError):
@@ -108,20 +106,15 @@ class BusyError(MtutBenchError):
 
 
 class InterruptedRunError(MtutBenchError):
-    """Ctrl-C or a termination signal; what was finished is on disk and the next call resumes."""
+    """Ctrl-C or a termination signal; the next call resumes from what is on disk."""
 
     exit_code = 130
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a question that begins the hint for an unknown name, or "" where none is near.
+    """Return ``"Did you mean mtut or i3d? "``, of the one or two known names nearest, or "".
 
-    Args:
-        name: what the user typed.
-        known: the names that there are; small and capital letters are alike.
-
-    Returns:
-        Up to two names, the nearest first: ``"Did you mean mtut? "``, with a space behind it.
+    The case of letters does not matter.
     """
     spelt = {one.casefold(): one for one in known}
     near = difflib.get_close_matches(name.casefold(), spelt, n=2)

@@ -1,4 +1,4 @@
-"""Progress of long work: a live bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of long work: a live bar on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,13 +27,9 @@ _PLAIN_INTERVAL_S = 10.0
 
 
 def format_duration(seconds: float) -> str:
-    """Return a length of time in the largest unit that leaves a number above two.
+    """Return seconds as '32 s', '4 min', '2.3 hours': the largest unit with a number above two.
 
-    For example '32 s', '4 min', '2.3 hours'; what is positive is at least '1 s'. Whether it is
-    exact ('about') is for the caller to say.
-
-    Args:
-        seconds: from 0.
+    What is positive is at least '1 s'.
     """
     if seconds < 119.5:
         return f"{max(round(seconds), 1 if seconds > 0 else 0)} s"
@@ -50,13 +46,13 @@ def counted(number: int, noun: str) -> str:
 
 @dataclass
 class Piece:
-    """A part of all that is to be done: steps of one size.
+    """A part of the work, in steps of one size.
 
     Attributes:
         kind: pieces of one kind are done at one rate.
         steps: that are left.
         size: units of work in a step.
-        done: whether it is finished, be it by another process.
+        done: whether it is finished, perhaps by another process.
     """
 
     kind: str
@@ -66,11 +62,11 @@ class Piece:
 
 
 class Countdown:
-    """How long many pieces of work still take, at the rates measured so far.
+    """How long pieces of work still take, at the rates measured so far.
 
     Args:
-        pieces: by name; one at a time is under way.
-        rates: units a second of each kind, measured earlier; a kind's own measurement replaces it.
+        pieces: by name; they are done one at a time.
+        rates: units a second of each kind, measured earlier; replaced once measured here.
     """
 
     def __init__(self, pieces: Mapping[str, Piece], rates: Mapping[str, float]) -> None:
@@ -80,7 +76,7 @@ class Countdown:
         self._under_way: tuple[str, float] | None = None
 
     def tick(self, name: str, steps_left: int) -> None:
-        """Note that a piece begins or has come a step further; unknown names are passed over."""
+        """Note that a piece begins or advances; unknown names are ignored."""
         piece = self._pieces.get(name)
         if piece is None:
             return
@@ -93,9 +89,9 @@ class Countdown:
         piece.steps = steps_left
 
     def seconds(self) -> float | None:
-        """Return how long the rest takes; None where no rate was measured.
+        """Return how long the rest takes; None without any rate.
 
-        A kind without a rate is taken to be as fast as the others on average.
+        A kind without a rate is assumed as fast as the others on average.
         """
         left = [piece for piece in self._pieces.values() if piece.steps and not piece.done()]
         rates = self._earlier | {
@@ -107,13 +103,13 @@ class Countdown:
         return sum(piece.steps * piece.size / rates.get(piece.kind, usual) for piece in left)
 
     def text(self) -> str:
-        """Return what is left in words; "" for nothing, or where that is unknown."""
+        """Return what is left in words; "" for nothing or unknown."""
         seconds = self.seconds()
         return f"about {format_duration(seconds)} of training left in all" if seconds else ""
 
 
 class _Bar(Progress):
-    """A bar with its note in a line below, so that neither takes the other's place."""
+    """A bar with its note in the line below."""
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """Yield the bar, then its note, cut to the terminal's width."""
@@ -124,7 +120,7 @@ class _Bar(Progress):
 
 
 def _whole() -> Column:
-    """Return a column that a narrow terminal does not squeeze; the bar gives way."""
+    """Return a column that a narrow terminal does not squeeze, unlike the bar."""
     return Column(no_wrap=True)
 
 
@@ -151,7 +147,7 @@ class Ticker:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._start = self._last = time.monotonic()
-        self._first: int | None = None
+        self._first = -1
         self._printed = (-1, -1)
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
@@ -164,28 +160,27 @@ class Ticker:
             self._bar.update(self._task, completed=done, total=total, note=note)
             return
         now = time.monotonic()
-        self._first = done if self._first is None else self._first
+        self._first = done if self._first < 0 else self._first
         due = now - self._last >= _PLAIN_INTERVAL_S or done == total
         if due and (done, total) != self._printed:
-            self._last = now
-            self._printed = (done, total)
+            self._last, self._printed = now, (done, total)
             rate = (done - self._first) / max(now - self._start, 1e-9)
-            speed = f", {rate:.3g} {self._unit}/s" if self._unit and rate > 0 else ""
-            left = ""
+            text = f"{self._title}: {done}/{total}"
+            if self._unit and rate > 0:
+                text += f", {rate:.3g} {self._unit}/s"
             if 0 < done < total and rate > 0:
-                left = f", about {format_duration((total - done) / rate)} left"
-            note = f"  {note}" if note else ""
-            self._reporter.line(f"{self._title}: {done}/{total}{speed}{left}{note}")
+                text += f", about {format_duration((total - done) / rate)} left"
+            self._reporter.line(f"{text}  {note}" if note else text)
 
 
 class Reporter:
-    """Where a command's words go.
+    """Prints a command's messages and progress.
 
     Args:
-        console: rich console; one that is no terminal gets plain lines.
+        console: rich console; plain lines if it is not a terminal.
 
     Attributes:
-        countdown: of all that the command does; None: nobody counts.
+        countdown: of all that the command does, or None.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -202,8 +197,8 @@ class Reporter:
 
         Args:
             title: what is done.
-            unit: what is counted ('clips'): the rate is then shown.
-            piece: its name in the countdown: what is left of all is then shown.
+            unit: what is counted ('clips'), to show the rate.
+            piece: its name in the countdown, to show what is left of all.
         """
         ticker = Ticker(self, title, unit, piece)
         if not self.console.is_terminal:

@@ -1,6 +1,7 @@
-"""What files hold as typed structs (msgspec), and which field does not fit, by its place."""
+"""Content of files as typed structs (msgspec), and the place of a field that does not fit."""
 
 import re
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -13,25 +14,21 @@ _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 _NAMED = re.compile(r"Object (missing|contains) (?:required|unknown) field `(.+)`")
 
 
+@dataclass(eq=False)
 class MisfitError(Exception):
     """Content that is not of its type.
 
     Attributes:
-        fault: whether a key is 'missing' or 'unknown', or a 'value' of another type.
-        place: keys, and indexes from 0, of the field; from the outside in.
-        value: what stands there; None for a key that is missing.
-        reason: msgspec's words.
+        fault: a 'missing' or an 'unknown' key, or a 'value' of another type.
+        place: keys, and indexes from 0, from the outside in.
+        value: of the field; None for a missing key.
+        reason: msgspec's message.
     """
 
-    def __init__(
-        self,
-        fault: Literal["missing", "unknown", "value"],
-        place: tuple[str | int, ...],
-        value: object,
-        reason: str,
-    ) -> None:
-        super().__init__(reason)
-        self.fault, self.place, self.value, self.reason = fault, place, value, reason
+    fault: Literal["missing", "unknown", "value"]
+    place: tuple[str | int, ...]
+    value: object
+    reason: str
 
     @property
     def field(self) -> str:
@@ -41,11 +38,7 @@ class MisfitError(Exception):
 
 
 def typed(content: object, kind: type[_T]) -> _T:
-    """Return what a file holds as a value of a type; nothing is converted but lists to tuples.
-
-    Args:
-        content: as JSON or TOML is read.
-        kind: what msgspec takes, mostly a struct.
+    """Return parsed JSON or TOML as a type of msgspec; only lists are converted, to tuples.
 
     Raises:
         MisfitError: the first field that does not fit.
@@ -58,7 +51,7 @@ def typed(content: object, kind: type[_T]) -> _T:
 
 def _misfit(message: str, content: Any) -> MisfitError:  # noqa: ANN401 - any JSON value
     reason, _, path = message.partition(" - at `$")
-    # Of a value in a mapping the whole mapping is named: msgspec does not say which it is.
+    # msgspec does not say which value of a mapping: the whole mapping is named.
     steps = _STEP.findall(path.partition("[...]")[0].removesuffix("`"))
     place = [name or int(index) for name, index in steps]
     value = content

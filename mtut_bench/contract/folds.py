@@ -1,6 +1,6 @@
 """Divisions of a store's clips into training and test sides. A person is never on both.
 
-The one exception is asked for by name, ``fold_unit`` 'user', and marked wherever its numbers stand.
+The one exception, ``fold_unit`` 'user', must be asked for and is marked with every number.
 """
 
 import shlex
@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 FOLD_UNIT = "fold_unit"
-"""Name among a run's overrides: who is left out, where that is not a person."""
+"""Name among a run's overrides of who is left out, if not a person."""
 
 
 def make_folds(
@@ -107,34 +107,27 @@ def check_fold(fold: Fold, rows: Sequence[ClipRow]) -> None:
             )
     for first, second in (("train", "test"), ("train", "val"), ("val", "test")):
         clips = set(sides[first]) & set(sides[second])
-        if clips:
-            raise FoldError(
-                f"fold {fold.name}: clip {min(clips)} is in {first} and in {second}",
-                "Correct the lists and prepare the store again.",
-            )
         persons = {subject[i] for i in sides[first]} & {subject[i] for i in sides[second]}
-        if persons:
-            raise FoldError(
-                f"fold {fold.name}: subject {min(persons, key=natural_order)} is in {first} and in"
-                f" {second}",
-                "Correct the lists and prepare the store again.",
-            )
+        # A clip on two sides puts its person there too; the clip says more.
+        for kind, doubled in (("clip", clips), ("subject", persons)):
+            if doubled:
+                raise FoldError(
+                    f"fold {fold.name}: {kind} {min(doubled, key=natural_order)} is in {first} and"
+                    f" in {second}",
+                    "Correct the lists and prepare the store again.",
+                )
 
 
 def choose_folds(folds: Sequence[Fold], name: str) -> list[Fold]:
-    """Return the folds that a user named, in the store's order: all of them for 'all'.
-
-    Args:
-        folds: of a store.
-        name: of one, or several joined by commas, or 'all'.
+    """Return the folds that a user named ('a', 'a,b' or 'all'), in the store's order.
 
     Raises:
-        UsageError: there is no such fold; names those there are.
+        UsageError: there is no such fold; lists those there are.
     """
     if name == "all":
         return list(folds)
     known = [fold.name for fold in folds]
-    # A name may hold a comma itself: folds of a user's own recordings are named after persons.
+    # A name may itself hold a comma: folds of a user's own recordings are named after persons.
     wanted = [name] if name in known else [part.strip() for part in name.split(",")]
     for one in wanted:
         if one not in known:
@@ -163,17 +156,11 @@ def with_validation(fold: Fold, rows: Sequence[ClipRow]) -> Fold:
 
 
 def inner_fold(fold: Fold, rows: Sequence[ClipRow], fold_rule: str) -> Fold:
-    """Return the fold on which options are chosen: persons of the training side are tested.
+    """Return the fold for choosing options: it tests persons of the fold's training side.
 
-    The fold's own test clips are on neither side, so nothing that is chosen here has seen them.
-    Where the dataset has its own validation split, that is tested; where each person is left out
-    in turn, the next one in natural order, so that every person chooses for one other; else the
-    last fifth of the training persons.
-
-    Args:
-        fold: one of :func:`make_folds`.
-        rows: the clip table.
-        fold_rule: that the fold was made by.
+    These are the validation split where there is one; where each person is left out in turn, the
+    next one in natural order, so that each person is tested for one other; else the last fifth of
+    the training persons. The fold's test clips are on neither side.
 
     Raises:
         UsageError: fewer than two persons are on the training side.

@@ -1,9 +1,9 @@
-"""The contract of a method: it learns from clips and scores clips, and owns all in between.
+"""The contract of a method: it learns from clips, then scores clips.
 
 The harness decides which clips are for training and for test, in which folds and with which seeds;
-it tests each clip once after the last update, keeps the scores, fuses, names, resumes and reports.
+it tests each clip once after the last update, saves the scores, fuses, names, resumes and reports.
 A method owns its recipe: features, optimiser, schedule, stages, how time is averaged. What several
-runs can use (first stages, descriptors, codebooks) it makes through :meth:`Job.shared`.
+runs can use (stage one, descriptors, codebooks) it makes through :meth:`Job.shared`.
 
 ::
 
@@ -18,7 +18,6 @@ runs can use (first stages, descriptors, codebooks) it makes through :meth:`Job.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -33,13 +32,13 @@ from mtut_bench.contract.predictions import ScoreKind
 from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import UsageError
 from mtut_bench.files import StrPath
+from mtut_bench.progress import Reporter
 
 __all__ = [
     "Clips",
     "Job",
     "Json",
     "LabelledClips",
-    "Log",
     "Method",
     "Model",
     "NetworkMethod",
@@ -82,7 +81,6 @@ class Clips(Protocol):
 
     def __len__(self) -> int:
         """Return the number of clips."""
-        ...
 
     def frames(self, index: int, modality: str) -> NDArray[np.uint8]:
         """Return all frames of a clip as the store keeps them, uint8 (T, H, W, C).
@@ -90,11 +88,9 @@ class Clips(Protocol):
         Raises:
             StoreError: they are damaged.
         """
-        ...
 
     def each(self, modality: str) -> Iterator[NDArray[np.uint8]]:
         """Yield the frames of every clip, in order."""
-        ...
 
 
 class LabelledClips(Clips, Protocol):
@@ -102,35 +98,13 @@ class LabelledClips(Clips, Protocol):
 
     Attributes:
         labels_N: class of each, int64, (N,).
-        subjects: who is seen in each, (N,); to divide them for a choice of options.
+        subjects: who is seen in each, (N,); to divide them when options are chosen.
         mirror: class that a mirrored clip of each class shows, -1 for none; None: unknown.
     """
 
     labels_N: NDArray[np.int64]
     subjects: tuple[str, ...]
     mirror: tuple[int, ...] | None
-
-
-Tick = Callable[..., None]
-"""Called with (done, total) and an optional note."""
-
-
-class Log(Protocol):
-    """Where a method's progress goes."""
-
-    def line(self, text: str) -> None:
-        """Print one line."""
-        ...
-
-    def ticker(self, title: str, unit: str = "", piece: str = "") -> AbstractContextManager[Tick]:
-        """Show the progress of a block of work.
-
-        Args:
-            title: what is done.
-            unit: what is counted; the rate is then shown.
-            piece: key of a shared artefact or id of the run: what is left of all is then shown.
-        """
-        ...
 
 
 class Job(Protocol):
@@ -141,8 +115,8 @@ class Job(Protocol):
         classes: names, in the order of the labels.
         seed: of every draw.
         identity: of the run, JSON-ready; what an artefact depends on is taken from it.
-        source: SHA-256 of the file of a user's own method; "" for ours.
-        folder: of the run: what is kept there to go on after a kill. The harness writes the result.
+        source: SHA-256 of the file of a user's own method; "" for a built-in one.
+        folder: of the run, for what a resumed fit needs. The harness writes the result.
         device: where to compute, if with torch.
         precision: 'fp32', or 'bf16' for autocast.
         weights: files of pretrained weights per modality; empty from scratch.
@@ -150,7 +124,7 @@ class Job(Protocol):
         workers: processes that read clips.
         recompute: save memory by computing activations twice.
         device_cache: keeps clips in the device's memory; None: they are read.
-        log: where progress goes.
+        log: for progress; ``piece`` of a ticker is the key of a shared artefact or the run's id.
     """
 
     modalities: tuple[str, ...]
@@ -166,7 +140,7 @@ class Job(Protocol):
     workers: int
     recompute: bool
     device_cache: Any
-    log: Log
+    log: Reporter
 
     def shared(
         self,
@@ -174,20 +148,19 @@ class Job(Protocol):
         make: Callable[[Path], Sequence[str]],
         title: str = "artefact",
     ) -> Path:
-        """Return the folder of an artefact that runs and methods share; make it if it is not there.
+        """Return the folder of an artefact that runs and methods share, made if it is missing.
 
         Args:
             key: all that its content depends on; equal keys, one folder.
-            make: is given the folder and returns the names of the files that are the artefact. It
-                is called by one process at a time, again in the same folder after a kill, and never
-                once it has returned, unless one of these files is gone.
-            title: what it is, for messages.
+            make: is given the folder and returns the names of the artefact's files. One process at
+                a time calls it, again in the same folder after a kill, and not once it has returned
+                unless one of these files is gone.
+            title: for messages.
         """
-        ...
 
 
 class Model(Protocol):
-    """What fitting gives.
+    """A fitted method.
 
     It may have an attribute ``log``, entries of the training as dicts, and ``facts`` for the run's
     manifest: 'joint_learning_rate', 'weights' and 'training' per modality, 'padded_clips'.
@@ -195,24 +168,22 @@ class Model(Protocol):
 
     def predict(self, test: Clips) -> Mapping[str, Scores]:
         """Return the scores of every modality of the job, rows in the order of the clips."""
-        ...
 
     def save(self, folder: Path) -> None:
         """Write the model into the run's folder, each file whole or not at all."""
-        ...
 
 
 @runtime_checkable
 class Method(Protocol):
-    """A train_state. Derive from it; what has a value here may be left out.
+    """A method. Derive from it; attributes with a value here may be left out.
 
     Attributes:
-        name: what users type and what runs are filed under ('mtut').
-        title: row of the published tables that this method answers ('MTUT').
+        name: what users type and runs are filed under ('mtut').
+        title: row of the published tables that this method reproduces ('MTUT').
         fusion_title: row of the fusion tables ('MTUT-F').
-        summary: what tells this method from others, in a line, for ``mtut-bench list methods``.
+        summary: one line for ``mtut-bench list methods``.
         min_modalities: fewest modalities that make sense (2 for an alignment).
-        network: name of the architecture, by which a protocol may change settings; "" for none.
+        network: name of the architecture, for which a protocol may change settings; "" for none.
         precisions: that the method can compute in.
         recipe: a frozen dataclass of settings, or None. ``run --set name=value`` changes them; a
             :class:`Recipe` is given by the protocol. The method's identity must hold it.
@@ -232,22 +203,20 @@ class Method(Protocol):
     weights: Mapping[str, str] | None = None
 
     def identity(self) -> Mapping[str, Json]:
-        """Return the whole recipe, JSON-ready; a change of it is another run.
+        """Return the whole recipe, JSON-ready; another recipe is another run.
 
-        The value of 'recipe', a dict, if there is one, is filed beside the protocol's own rules.
+        A dict under 'recipe' is recorded beside the protocol's rules.
         """
-        ...
 
     def fit(self, train: LabelledClips, job: Job) -> Model:
         """Learn from clips."""
-        ...
 
     def shared_keys(
         self, identity: Mapping[str, Json], weights_digests: Mapping[str, str]
     ) -> Mapping[str, Mapping[str, Json]]:
-        """Return the keys of artefacts that fitting will ask for, by a name ('rgb').
+        """Return the keys of the artefacts that fitting asks for, by a name ('rgb').
 
-        They are made before, in any order and by any process; each by :meth:`make_shared`.
+        :meth:`make_shared` makes each beforehand, in any order and by any process.
 
         Args:
             identity: of the run.
@@ -256,10 +225,10 @@ class Method(Protocol):
         return {}
 
     def make_shared(self, name: str, train: LabelledClips, job: Job, folder: Path) -> Sequence[str]:
-        """Make one of the artefacts that :meth:`shared_keys` names; return its files' names.
+        """Make one of the artefacts of :meth:`shared_keys`; return its files' names.
 
         Raises:
-            UsageError: the method declares artefacts and does not say how they are made.
+            UsageError: the method declares artefacts and does not define this.
         """
         raise UsageError(
             f"method {self.name} declares {name!r} to be shared and does not make it",
@@ -269,43 +238,37 @@ class Method(Protocol):
 
 @runtime_checkable
 class NetworkMethod(Protocol):
-    """A method whose models are torch networks, one per modality, as the two-stage trainer's.
+    """A method whose models are torch networks, one per modality.
 
-    Export, prediction on recordings, feature maps and the check of bfloat16 ask for one.
+    Export, prediction on recordings, feature maps and the check of bfloat16 need one.
     """
 
     @property
     def name(self) -> str:
         """As of :class:`Method`."""
-        ...
 
     @property
     def network(self) -> str:
         """Name of the architecture."""
-        ...
 
     @property
     def recipe(self) -> Recipe:
         """Input, network and training."""
-        ...
 
     @property
     def build_network(self) -> Callable[[NetworkSpec], nn.Module]:
-        """Builds the network of one modality, randomly initialised from torch's generator."""
-        ...
+        """Build the network of one modality, randomly initialised from torch's generator."""
 
     @property
     def load_weights(self) -> Callable[[nn.Module, StrPath], Sequence[str]] | None:
-        """Fills a network from a file of pretrained weights; None: it takes none."""
-        ...
+        """Fill a network from a file of pretrained weights; None: it takes none."""
 
     @property
     def correlate(self) -> Callable[[Tensor], Tensor] | None:
         """(N, C, T, H, W) features to the (N, D, D) matrices that the method aligns, or None."""
-        ...
 
 
 def entries_of(model: Model) -> Sequence[Mapping[str, Json]]:
-    """Return the entries of a model's training; none where it kept none."""
+    """Return the log of a model's training; empty where it has none."""
     entries: Sequence[Mapping[str, Json]] = getattr(model, "log", ())
     return entries

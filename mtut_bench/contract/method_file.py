@@ -21,10 +21,9 @@ class LoadedMethod:
     """A method and where it came from.
 
     Attributes:
-        method: itself.
-        file: 'path/to/file.py:function' of a user's own, as typed; "" for ours. No part of a run's
-            identity.
-        source: SHA-256 of that file; "" for ours.
+        file: 'path/to/file.py:function' of a user's own, as typed, not part of a run's identity;
+            "" for a built-in one.
+        source: SHA-256 of that file; "" for a built-in one.
     """
 
     method: Method
@@ -35,16 +34,16 @@ class LoadedMethod:
 def load_method(text: str, known: Mapping[str, Method]) -> LoadedMethod:
     """Return the method of ``path/to/file.py:function``, or the one known by a name.
 
-    The file's SHA-256 becomes part of every run's identity: a changed file is another method. Of a
-    first stage only where the network is the file's own; one of ours is shared.
+    The file's SHA-256 is part of every run's identity: a changed file is another method. It is part
+    of the identity of a stage one only if the file defines the network; a built-in one is shared.
 
     Args:
         text: what the user typed.
-        known: our methods, by name.
+        known: the built-in methods, by name.
 
     Raises:
-        UsageError: no such method, file or function; the file fails (with its line); what the
-            function returns is no Method, or has the name of one of ours.
+        UsageError: no such method, file or function; the file fails (with its line); the function
+            returns no Method, or one with the name or title of a built-in method.
     """
     if text in known:
         return LoadedMethod(known[text])
@@ -52,8 +51,8 @@ def load_method(text: str, known: Mapping[str, Method]) -> LoadedMethod:
     if not colon or not name.endswith(".py"):
         raise UsageError(
             f"there is no method {text!r}",
-            f"{did_you_mean(text, known)}Choose one of: {', '.join(known)}; or your own:"
-            " path/to/file.py:build.",
+            f"{did_you_mean(text, known)}Choose one of: {', '.join(known)}; or"
+            " path/to/file.py:build of your own.",
         )
     path = Path(name)
     if not path.is_file():
@@ -64,15 +63,14 @@ def load_method(text: str, known: Mapping[str, Method]) -> LoadedMethod:
     if not isinstance(method, Method):
         raise UsageError(
             f"{text} returned a {type(method).__name__}, not a Method",
-            "Return one of mtut_bench.TwoStageMethod(...), or of a class derived from"
-            " mtut_bench.Method.",
+            "Return a mtut_bench.TwoStageMethod(...), or a class derived from mtut_bench.Method.",
         )
     titles = {title for ours in known.values() for title in (ours.title, ours.fusion_title)}
     taken = [n for n in (method.name,) if n in known]
     taken += [title for title in (method.title, method.fusion_title) if title in titles]
     if taken:
         raise UsageError(
-            f"{text} calls its method {taken[0]!r}, which is one of ours",
+            f"{text} names its method {taken[0]!r}, as a built-in one",
             "Give it another name and title.",
         )
     networks: Any = method
@@ -82,7 +80,7 @@ def load_method(text: str, known: Mapping[str, Method]) -> LoadedMethod:
 
 
 def _shares(method: Any, known: Mapping[str, Method]) -> bool:  # noqa: ANN401 - it trains networks
-    """Return whether the networks are those of one of our methods, built and filled alike."""
+    """Return whether a built-in method builds and fills its networks alike."""
     return any(
         (method.network, method.build_network) == (ours.network, getattr(ours, "build_network", 0))
         and method.load_weights in (None, getattr(ours, "load_weights", None))
@@ -91,10 +89,10 @@ def _shares(method: Any, known: Mapping[str, Method]) -> bool:  # noqa: ANN401 -
 
 
 def _call(path: Path, source: bytes, name: str, function: str) -> object:
-    """Return what a function of the file returns; these very bytes are run, from no cache."""
+    """Return what a function of the file returns; runs these bytes, not Python's cache."""
     module = ModuleType(name)
     module.__file__ = str(path)
-    # A dataclass looks for its module there.
+    # dataclasses look for their module there.
     sys.modules[name] = module
     try:
         exec(compile(source, str(path), "exec"), module.__dict__)
@@ -110,7 +108,7 @@ def _call(path: Path, source: bytes, name: str, function: str) -> object:
 
 
 def where(path: StrPath, error: Exception) -> str:
-    """Return an error with the last line of a user's file that it passed."""
+    """Return an error with the last line of the user's file in its traceback."""
     lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
     place = f"{path}:{lines[-1].lineno}" if lines else str(path)
     return f"{place}: {type(error).__name__}: {error}"

@@ -1,7 +1,7 @@
 """Numbers from scores and labels: pure functions of arrays.
 
-A predicted class is the class of the highest score; of equal scores the first class counts, so a
-network that scores all classes alike predicts class 0.
+``scores_NK`` are finite floats (N, K), a score of each class; ``labels_N`` are true classes, int64
+(N,), 0 <= label < K. The class of the highest score is predicted, the first one of equal scores.
 """
 
 import numpy as np
@@ -15,39 +15,21 @@ Labels = NDArray[np.int64]
 
 
 def num_correct(scores_NK: Scores, labels_N: Labels) -> int:
-    """Return the number of clips whose highest score is that of their label.
-
-    Args:
-        scores_NK: score of each class, float, (N, K), finite; ties go to the first class.
-        labels_N: true classes, int64, (N,), 0 <= label < K.
-    """
+    """Return the number of clips whose class is predicted."""
     if scores_NK.ndim != 2 or labels_N.shape != scores_NK.shape[:1]:
         raise ValueError(f"scores {scores_NK.shape} do not fit labels {labels_N.shape}")
     return int(np.count_nonzero(scores_NK.argmax(axis=1) == labels_N))
 
 
 def accuracy(scores_NK: Scores, labels_N: Labels) -> float:
-    """Return the share of clips whose highest score is that of their label, in [0, 1].
-
-    Args:
-        scores_NK: score of each class, float, (N, K), finite, N > 0; ties go to the first class.
-        labels_N: true classes, int64, (N,), 0 <= label < K.
-    """
+    """Return the share of clips whose class is predicted, in [0, 1]; N > 0."""
     if labels_N.size == 0:
         raise ValueError("the accuracy of no clips is undefined")
     return num_correct(scores_NK, labels_N) / labels_N.size
 
 
 def confusion(scores_NK: Scores, labels_N: Labels) -> NDArray[np.int64]:
-    """Return how often each class was taken for each other.
-
-    Args:
-        scores_NK: score of each class, float, (N, K), finite; ties go to the first class.
-        labels_N: true classes, int64, (N,), 0 <= label < K.
-
-    Returns:
-        Number of clips by true class (row) and predicted class (column), int64, (K, K).
-    """
+    """Return the number of clips by true class (row) and predicted class (column), int64 (K, K)."""
     num_classes = scores_NK.shape[1]
     cells_N = labels_N * num_classes + scores_NK.argmax(axis=1)
     counts = np.bincount(cells_N, minlength=num_classes**2)
@@ -55,15 +37,7 @@ def confusion(scores_NK: Scores, labels_N: Labels) -> NDArray[np.int64]:
 
 
 def per_class_accuracy(scores_NK: Scores, labels_N: Labels) -> NDArray[np.float64]:
-    """Return the accuracy over the clips of each class.
-
-    Args:
-        scores_NK: score of each class, float, (N, K), finite; ties go to the first class.
-        labels_N: true classes, int64, (N,), 0 <= label < K.
-
-    Returns:
-        Accuracy in [0, 1], float64, (K,); NaN for a class without clips.
-    """
+    """Return the accuracy on the clips of each class, float64 (K,); NaN for one without clips."""
     counts_KK = confusion(scores_NK, labels_N)
     totals_K = counts_KK.sum(axis=1)
     result_K = np.full(len(totals_K), np.nan)
@@ -76,8 +50,7 @@ def wilson_interval(correct: float, total: float, level: float = 0.95) -> tuple[
 
     Args:
         correct: successes, 0 <= correct <= total; a mean over seeds need not be a whole number.
-        total: trials, > 0; clips that count unlike are worth fewer than they are, not a whole
-            number either.
+        total: trials, > 0; an effective number need not be a whole number either.
         level: confidence level in (0, 1).
 
     Returns:
@@ -86,14 +59,13 @@ def wilson_interval(correct: float, total: float, level: float = 0.95) -> tuple[
     Source: Wilson, J. Am. Stat. Assoc. 22 (1927).
     """
     if not 0.0 <= correct <= total or total <= 0.0:
-        raise ValueError(f"{correct} of {total} is no share")
+        raise ValueError(f"{correct} of {total} is not a share")
     z, share = float(norm.ppf((1.0 + level) / 2.0)), correct / total
     centre = share + z * z / (2.0 * total)
     margin = z * (share * (1.0 - share) / total + z * z / (4.0 * total * total)) ** 0.5
-    low, high = (centre - margin, centre + margin)
     scale = 1.0 + z * z / total
-    # On paper the ends are 0 and 1 here; in floats they miss them by a last digit.
+    # At 0 and at all the ends are 0 and 1 but for rounding.
     return (
-        0.0 if correct == 0 else max(0.0, low / scale),
-        1.0 if correct == total else min(1.0, high / scale),
+        0.0 if correct == 0 else max(0.0, (centre - margin) / scale),
+        1.0 if correct == total else min(1.0, (centre + margin) / scale),
     )

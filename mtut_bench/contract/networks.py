@@ -1,7 +1,6 @@
-"""What methods that train networks offer beside a method's contract: networks and objectives.
+"""Networks and objectives of methods that train networks.
 
-Their trainer (:mod:`mtut_bench.training.two_stage`) knows them only by these types, so it cannot
-favour one.
+The trainer (:mod:`mtut_bench.training.two_stage`) knows them only by these types.
 """
 
 from collections.abc import Mapping
@@ -36,8 +35,7 @@ class NetworkSpec:
         dropout: probability of dropping a feature before the logits.
         bn_momentum: share of the new batch in the running statistics (torch sense).
         crop_px: side of the square frames that the network sees.
-        recompute: trade time for memory: keep few activations and compute the rest again in the
-            backward pass. A fact of the machine: it changes no number.
+        recompute: save memory: compute activations again in the backward pass. Changes no number.
     """
 
     num_classes: int
@@ -80,4 +78,3 @@ class Objective(Protocol):
             valid_NT: bool, (N, T) of the network's input; False marks padding frames. None: there
                 are none.
         """
-        ...

@@ -1,13 +1,12 @@
 """What a run predicted: scores of every class, for each test clip and modality.
 
-The file is an ``.npz`` without pickle and with constant bytes: equal predictions, equal file. It is
-written beside its final name and moved there, so a reader sees all of it or nothing.
+The file is an ``.npz`` without pickle and with constant bytes: equal predictions, equal file.
 """
 
 import io
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -39,8 +38,6 @@ ScoreKind = Literal["logits", "probabilities", "margins"]
 """'logits': a softmax makes them probabilities. 'probabilities': each row sums to 1. 'margins':
 their order alone has a meaning (an SVM's); they are never averaged."""
 
-_KINDS = ", ".join(get_args(ScoreKind))
-
 FORMAT_VERSION = 1
 """Version of the file's layout with logits and probabilities."""
 _OTHER_KINDS_VERSION = 2
@@ -49,7 +46,7 @@ _OTHER_KINDS_VERSION = 2
 # Softmax in float32 over a hundred classes is off by about 1e-6; a forgotten softmax by far more.
 _SUM_TOLERANCE = 1e-4
 _NUM_NAMED = 5
-_CURE = "Delete the run's folder and repeat the run."
+_HINT = "Delete the run's folder and repeat the run."
 _ARRAYS = ("clip_ids", "labels", "modalities")
 _SCORES = {
     FORMAT_VERSION: ("logits", "probabilities"),
@@ -83,8 +80,8 @@ class Predictions:
     kind: ScoreKind = "logits"
 
     def __post_init__(self) -> None:
-        self._check_shapes()
-        self._check_values()
+        if fault := next(self._faults(), ""):
+            raise PredictionError(fault, _HINT)
 
     @property
     def can_be_fused(self) -> bool:
@@ -96,78 +93,45 @@ class Predictions:
         """K."""
         return int(self.scores_MNK.shape[2])
 
-    def _check_shapes(self) -> None:
-        num_clips, num_modalities = len(self.clip_ids), len(self.modalities)
-        if num_clips == 0 or num_modalities == 0:
-            raise PredictionError("Predictions of no clip or no modality.", _CURE)
-        if len(set(self.modalities)) != num_modalities:
-            raise PredictionError(f"Predictions name a modality twice: {self.modalities}.", _CURE)
-        if self.kind not in get_args(ScoreKind):
-            raise PredictionError(f"Scores are {self.kind!r}, not one of {_KINDS}.", _CURE)
-        if (self.probabilities_MNK is None) != (self.kind == "margins"):
-            raise PredictionError(f"Scores are {self.kind}: probabilities do not fit.", _CURE)
-        if self.labels_N.shape != (num_clips,) or self.labels_N.dtype != np.int64:
-            raise PredictionError(
-                f"Labels are {self.labels_N.dtype} {self.labels_N.shape}, "
-                f"not int64 ({num_clips},): one for each clip.",
-                _CURE,
-            )
-        for name, scores in self._arrays():
-            fits = scores.ndim == 3 and scores.shape[:2] == (num_modalities, num_clips)
-            if not fits or scores.shape[2] == 0 or scores.dtype != np.float32:
-                raise PredictionError(
-                    f"{name} are {scores.dtype} {scores.shape}, "
-                    f"not float32 ({num_modalities}, {num_clips}, number of classes).",
-                    _CURE,
-                )
-        if len({scores.shape for _, scores in self._arrays()}) > 1:
-            raise PredictionError(
-                f"{self.kind.capitalize()} and probabilities differ in the number of classes.",
-                _CURE,
-            )
-
-    def _arrays(self) -> list[tuple[str, NDArray[np.float32]]]:
-        found = [(self.kind.capitalize(), self.scores_MNK)]
-        if self.probabilities_MNK is not None:
-            found.append(("Probabilities", self.probabilities_MNK))
-        return found
-
-    def _check_values(self) -> None:
-        num_classes = self.num_classes
-        outside = np.flatnonzero((self.labels_N < 0) | (self.labels_N >= num_classes))
-        if outside.size:
-            raise PredictionError(
-                f"Clip {self.clip_ids[outside[0]]} has label {self.labels_N[outside[0]]}, "
-                f"outside the {num_classes} classes.",
-                _CURE,
-            )
-        arrays = [scores for _, scores in self._arrays()]
-        finite_MN = np.logical_and.reduce([np.all(np.isfinite(x), axis=-1) for x in arrays])
-        self._refuse_unless(finite_MN, "are not finite")
-        if self.probabilities_MNK is None:
-            return
-        sums_MN = self.probabilities_MNK.sum(-1, dtype=np.float64)
-        proper_MN = np.all(self.probabilities_MNK >= 0.0, axis=-1)
-        proper_MN &= np.abs(sums_MN - 1.0) <= _SUM_TOLERANCE
-        self._refuse_unless(proper_MN, "are no probabilities")
-
-    def _refuse_unless(self, good_MN: NDArray[np.bool_], complaint: str) -> None:
-        places = np.argwhere(~good_MN)
-        if places.size:
-            modality, clip = places[0]
-            raise PredictionError(
+    def _faults(self) -> Iterator[str]:
+        """Yield what is wrong; what follows a fault may rely on its absence."""
+        shape_MN = (len(self.modalities), len(self.clip_ids))
+        labels_N, probabilities_MNK = self.labels_N, self.probabilities_MNK
+        if 0 in shape_MN:
+            yield "Predictions of no clip or no modality."
+        if len(set(self.modalities)) != len(self.modalities):
+            yield f"Predictions name a modality twice: {self.modalities}."
+        are_there = probabilities_MNK is not None
+        if self.kind not in get_args(ScoreKind) or are_there == (self.kind == "margins"):
+            yield f"Scores are {self.kind!r}, {'with' if are_there else 'without'} probabilities."
+        if labels_N.shape != shape_MN[1:] or labels_N.dtype != np.int64:
+            yield f"Labels are {labels_N.dtype} {labels_N.shape}, not int64 {shape_MN[1:]}."
+        arrays = {self.kind.capitalize(): self.scores_MNK}
+        if probabilities_MNK is not None:
+            arrays["Probabilities"] = probabilities_MNK
+        num_classes = (self.scores_MNK.shape or (0,))[-1]
+        shape_MNK = (*shape_MN, max(1, num_classes))
+        for name, array in arrays.items():
+            if array.shape != shape_MNK or array.dtype != np.float32:
+                yield f"{name} are {array.dtype} {array.shape}, not float32 {shape_MNK}."
+        for clip, label in zip(self.clip_ids, labels_N, strict=True):
+            if not 0 <= label < num_classes:
+                yield f"Clip {clip} has label {label}, outside the {num_classes} classes."
+        complaint = "are not finite"
+        bad_MN = ~np.logical_and.reduce([np.isfinite(x).all(axis=-1) for x in arrays.values()])
+        if probabilities_MNK is not None and not bad_MN.any():
+            complaint = "are no probabilities"
+            sums_MN = probabilities_MNK.sum(-1, dtype=np.float64)
+            bad_MN = (probabilities_MNK < 0.0).any(-1) | (np.abs(sums_MN - 1.0) > _SUM_TOLERANCE)
+        for modality, clip in np.argwhere(bad_MN):
+            yield (
                 f"Scores of clip {self.clip_ids[clip]}, {self.modalities[modality]}, {complaint} "
-                f"({len(places)} such rows).",
-                _CURE,
+                f"({np.count_nonzero(bad_MN)} such rows)."
             )
 
 
 def write(path: StrPath, predictions: Predictions) -> None:
-    """Write predictions so that a reader sees all of them or the file is absent.
-
-    Args:
-        path: the ``.npz`` file.
-        predictions: what to write; equal predictions give equal bytes.
+    """Write an ``.npz`` file in one step; equal predictions give equal bytes.
 
     Raises:
         MtutBenchError: the file cannot be written; nothing is left behind.
@@ -196,14 +160,10 @@ def write(path: StrPath, predictions: Predictions) -> None:
 
 
 def read(path: StrPath) -> Predictions:
-    """Return the predictions of a file.
-
-    Args:
-        path: an ``.npz`` file that :func:`write` made.
+    """Return the predictions of an ``.npz`` file that :func:`write` made.
 
     Raises:
-        PredictionError: missing, truncated, corrupt, incomplete or of another format version;
-            repeat the run.
+        PredictionError: missing, truncated, corrupt, incomplete or of another format version.
     """
     path = Path(path)
     try:
@@ -214,19 +174,19 @@ def read(path: StrPath) -> Predictions:
     except FileNotFoundError:
         raise PredictionError(
             f"{path}: no such file.",
-            "Correct the path; if the run has lost it, delete the run's folder and repeat the run.",
+            f"Correct the path. If the run has lost it: {_HINT}",
         ) from None
     except IsADirectoryError:
         raise PredictionError(
-            f"{path} is a folder.", f"Name the file in it: {path / 'predictions.npz'}."
+            f"{path} is a folder.", f"Name the file: {path / 'predictions.npz'}."
         ) from None
     except UNREADABLE_ARRAYS as fault:
-        raise PredictionError(f"{path}: truncated or corrupt ({fault}).", _CURE) from fault
+        raise PredictionError(f"{path}: truncated or corrupt ({fault}).", _HINT) from fault
     if version not in _SCORES:
         raise PredictionError(
             f"{path} has format version {version}; this release reads "
             f"{' and '.join(map(str, _SCORES))}.",
-            "Use the release that wrote them, or repeat the run.",
+            "Use the release that wrote it, or repeat the run.",
         )
     try:
         return Predictions(
@@ -236,7 +196,7 @@ def read(path: StrPath) -> Predictions:
             **_read_scores(arrays),
         )
     except PredictionError as fault:
-        raise PredictionError(f"{path}: {fault.what}", _CURE) from fault
+        raise PredictionError(f"{path}: {fault.what}", _HINT) from fault
 
 
 def _read_scores(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
@@ -251,11 +211,7 @@ def _read_scores(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
 
 
 def check_complete(predictions: Predictions, expected_ids: Iterable[str]) -> None:
-    """Ensure that every expected clip is predicted exactly once and no other clip is.
-
-    Args:
-        predictions: what a run predicted; the order of its clips is free.
-        expected_ids: clips of the fold's test side.
+    """Ensure that every expected clip is predicted exactly once, in any order, and no other is.
 
     Raises:
         PredictionError: names the first missing, doubled and foreign clips and their numbers.
@@ -272,7 +228,7 @@ def check_complete(predictions: Predictions, expected_ids: Iterable[str]) -> Non
         if clips
     ]
     if faults:
-        raise PredictionError(f"Predictions do not fit the test clips: {'; '.join(faults)}.", _CURE)
+        raise PredictionError(f"Predictions do not fit the test clips: {'; '.join(faults)}.", _HINT)
 
 
 def _count(kind: str, clips: Sequence[str]) -> str:
@@ -281,20 +237,15 @@ def _count(kind: str, clips: Sequence[str]) -> str:
 
 
 def fuse(predictions: Predictions, modalities: Sequence[str]) -> Probabilities:
-    """Return the mean of the probabilities over modalities, the paper's fusion.
-
-    Of one modality alone, its probabilities, or its margins where there are none.
+    """Return the mean of the probabilities over modalities (the paper's fusion), float64 (N, K).
 
     Args:
-        predictions: what a run predicted.
-        modalities: one or more of its modalities, none twice; the order does not matter.
-
-    Returns:
-        Probabilities, float64, (N, K).
+        predictions: of one run.
+        modalities: one or more of its modalities, in any order. Of a single one, its margins are
+            returned where it has no probabilities.
 
     Raises:
-        PredictionError: a modality that the run does not have, or one that is named twice; margins
-            of several.
+        PredictionError: an unknown modality, one named twice, or margins of several.
     """
     unknown = [name for name in modalities if name not in predictions.modalities]
     if unknown or not modalities or len(set(modalities)) != len(modalities):
@@ -314,14 +265,11 @@ def fuse(predictions: Predictions, modalities: Sequence[str]) -> Probabilities:
 
 
 def average(members: Sequence[Predictions], modality: str) -> Probabilities:
-    """Return the mean of the probabilities over runs, by the rule of :func:`fuse`.
+    """Return the mean over runs of :func:`fuse`, float64 (N, K), in the first run's clip order.
 
     Args:
-        members: what some runs predicted, one or more; of the same clips, each in its own order.
+        members: predictions of one or more runs on the same clips, each in any order.
         modality: one that every run has.
-
-    Returns:
-        Probabilities, float64, (N, K), in the order of the first run's clips.
 
     Raises:
         PredictionError: a run without the modality, or of other clips, labels or classes.
@@ -337,20 +285,16 @@ def average(members: Sequence[Predictions], modality: str) -> Probabilities:
             if label != labels[clip]:
                 raise PredictionError(
                     f"Clip {clip!r} has label {labels[clip]} in one run and {label} in another.",
-                    _CURE,
+                    _HINT,
                 )
         aligned.append(fuse(member, [modality])[order_N])
     if len({scores_NK.shape for scores_NK in aligned}) > 1:
-        raise PredictionError("The runs differ in the number of classes.", _CURE)
+        raise PredictionError("The runs differ in the number of classes.", _HINT)
     return np.mean(aligned, axis=0, dtype=np.float64)
 
 
 def accuracies(predictions: Predictions) -> dict[str, float]:
-    """Return the accuracy of each modality, and 'fused' of all, in [0, 1].
-
-    Args:
-        predictions: what a run predicted; margins are not fused.
-    """
+    """Return the accuracy of each modality, and 'fused' of all but margins, in [0, 1]."""
     labels_N = predictions.labels_N
     found = {m: accuracy(fuse(predictions, [m]), labels_N) for m in predictions.modalities}
     if len(found) > 1 and predictions.can_be_fused:

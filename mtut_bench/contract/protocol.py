@@ -1,9 +1,7 @@
 """Protocols: the rules under which methods are compared. Code, not flags.
 
-``paper`` and ``paper-scratch`` follow section 4 of the paper; where it leaves a choice open, the
-default and its reason stand beside the field. ``paper-trainval`` is ``paper`` with the clips of a
-validation split among the training clips. Any change that changes numbers raises ``version``; the
-report never mixes versions.
+``paper`` and ``paper-scratch`` follow section 4 of the paper. Any change of numbers raises
+``version``; the report never mixes versions.
 """
 
 from collections.abc import Mapping
@@ -25,13 +23,11 @@ class Protocol:
         tables: published tables that a run may fill (with a complete, recorded store).
         initialisation: 'pretrained' (the published weights of each network: ImageNet + Kinetics
             for I3D, Sports-1M for C3D) or 'scratch'.
-        train_on: 'train'; 'train+val' to train on the dataset's validation split too, then nothing
-            is validated; 'inner' to choose options: persons of the training side are tested
-            instead of the fold's own, see :func:`mtut_bench.contract.folds.inner_fold`.
+        train_on: 'train'; 'train+val' to train on the dataset's validation split too; 'inner' to
+            choose options, see :func:`mtut_bench.contract.folds.inner_fold`.
         seeds: seeds that a run may use.
         recipe: of methods that train networks in two stages; others have recipes of their own.
-        networks: settings of a recipe that differ for a network of this name (C3D has a geometry of
-            its own); see :meth:`recipe_for`.
+        networks: settings that differ for a network of this name (C3D has its own geometry).
     """
 
     name: str
@@ -40,16 +36,12 @@ class Protocol:
     tables: tuple[str, ...]
     initialisation: Literal["pretrained", "scratch"]
     train_on: Literal["train", "train+val", "inner"] = "train"
-    seeds: tuple[int, ...] = field(default=tuple(range(10)))
+    seeds: tuple[int, ...] = tuple(range(10))
     recipe: Recipe = field(default_factory=Recipe)
     networks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def recipe_for(self, network: str) -> Recipe:
-        """Return the recipe as it holds for a network.
-
-        Args:
-            network: name of an architecture.
-        """
+        """Return the recipe of a network, by the name of its architecture."""
         return replace(self.recipe, **self.networks.get(network, {}))
 
     def identity(self) -> dict[str, Any]:
@@ -67,18 +59,18 @@ _C3D_GEOMETRY: dict[str, Any] = {
 
 _SHORT = Recipe(
     clip_length=32,
-    # A few epochs never saturate a loss; at the rate of stage one the end of stage two would be a
-    # snapshot: two trainings that differ in their draws alone were 30 points apart on one person.
+    # A few epochs never saturate a loss; at the rate of stage one, two trainings that differed only
+    # in their draws ended 30 points apart on one person.
     rate_schedule="late",
     # After a few hundred steps at 0.001 evaluation is at chance though training has converged.
     bn_momentum=0.1,
-    # After few updates running statistics are still those of a network that has seen nothing.
+    # After few updates running statistics are still those of a fresh network.
     bn_statistics="recomputed",
     # In fresh networks the alignment is many times the cross-entropy; unlimited, the first steps of
     # stage two can diverge.
     gradient_clip=20.0,
-    # A departure from equation 3: the printed rho did not train stably at either w that was tried,
-    # by the rule of results/STUDY.md.
+    # Not equation 3: the printed rho did not train stably at either w tried, by the rule of
+    # results/STUDY.md.
     rho_form="saturating",
 )
 """What protocols of few epochs have in common."""
@@ -143,8 +135,7 @@ PROTOCOLS: dict[str, Protocol] = {
         initialisation="scratch",
         recipe=replace(
             _SHORT,
-            # The whole width: a crop of printed proportions sees 40 % of VIVA's, and the hand
-            # leaves it.
+            # The whole width, as _NARROW.
             resize="stretch",
             short_side=122,
             crop=112,

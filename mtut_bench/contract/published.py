@@ -45,7 +45,7 @@ class PublishedTable:
             each row names its own modalities.
         rows: lines in printed order.
         human: accuracy of persons in percent, where printed.
-        note: a doubt about the transcription, or "".
+        note: an open question of the transcription, or "".
     """
 
     number: str
@@ -67,12 +67,7 @@ class PublishedTable:
         )
 
     def tested_on(self, row: PublishedRow, column: int) -> str:
-        """Return the modalities behind one cell, joined with '+'.
-
-        Args:
-            row: a line of this table.
-            column: index of the column.
-        """
+        """Return the modalities behind the cell of a row and a column (by index), joined by '+'."""
         return "+".join(row.fused) if row.fused else self.columns[column]
 
 
@@ -83,8 +78,8 @@ class Published:
     Attributes:
         source: the paper.
         tables: by number, in printed order.
-        trained_alone: systems that the tables say need no joint training: their lines state no
-            set that the networks were trained on, although their table does so for others.
+        trained_alone: systems whose networks are trained one by one: their lines state no training
+            set of modalities, although their table does for others.
     """
 
     source: str
@@ -123,7 +118,7 @@ def _table(number: str, table: dict[str, Any]) -> PublishedTable:
 
 
 def _digits(values: Sequence[float | None]) -> int:
-    """Return the digits after the point of a line: those of its longest figure."""
+    """Return the digits after the point of a row's longest figure."""
     return max(len(str(value).partition(".")[2]) for value in values if value is not None)
 
 

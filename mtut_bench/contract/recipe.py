@@ -1,6 +1,6 @@
 """The recipe of networks that are trained in two stages: input, network, optimiser, objective.
 
-A protocol gives one to every method of this kind, so that methods differ in their objective alone.
+A protocol gives all methods of this kind the same one, so that only their objectives differ.
 """
 
 from collections.abc import Mapping
@@ -24,18 +24,17 @@ _OBJECTIVE = (
     "rho_constant",
     "joint_seed",
 )
-"""Fields that only some objectives read; each method names those that change its numbers."""
+"""Settings of objectives; each method names those that change its numbers."""
 _ALTERS_NOTHING = ("evaluation_batch",)
 
 
 def expected_ssa(num_blocks: int, num_channels: int) -> float:
-    """Return about how far the correlations of two trained, unlike networks are apart.
+    """Return the expected S = ||corr_m - corr_n||_F^2 of two different trained networks.
 
-    S = ||corr_m - corr_n||_F^2 has d (d - 1) entries off the diagonal, which is 1 in both. For
-    independent features of C channels each correlation has the variance 1 / (C - 1), so each
-    squared difference the mean 2 / (C - 1). Trained maps differ in more than chance: on random
-    subsets of the channels of narrow I3D networks (d = 16) each entry's mean was 0.026 more. So
-    S = d (d - 1) (0.026 + 2 / (C - 1)).
+    S = d (d - 1) (0.026 + 2 / (C - 1)): the diagonal is 1 in both matrices; each of the d (d - 1)
+    correlations of independent features of C channels has the variance 1 / (C - 1). On random
+    subsets of the channels of trained narrow I3D networks (d = 16) a squared difference was 0.026
+    more on average.
 
     Args:
         num_blocks: d, blocks of the aligned feature map of one training clip, at least 2.
@@ -45,15 +44,15 @@ def expected_ssa(num_blocks: int, num_channels: int) -> float:
 
 
 def lambda_for(weight: float, num_blocks: int, num_channels: int) -> float:
-    """Return the lambda at which the alignment, where stage two begins, is about ``weight``.
+    """Return the lambda at which the alignment is about ``weight`` where stage two begins.
 
-    The alignment is a sum over pairs of blocks whose size depends on the channels too: the paper's
-    lambda at another geometry or width is another method. What compares is w = lambda * S, beside a
-    cross-entropy of about 1; runs state their own w, from their own S. At 64 x 224 x 224 (d = 392,
-    C = 1024) the printed 0.05 is a w of 15 for independent features.
+    S depends on the numbers of blocks and channels, so the paper's lambda at another geometry or
+    width is another method. What compares is w = lambda * S, beside a cross-entropy of about 1;
+    runs state their own. At 64 x 224 x 224 (d = 392, C = 1024) the printed 0.05 is a w of 15 for
+    independent features.
 
     Args:
-        weight: w; the same for every method of a protocol, with the gate and without.
+        weight: w; the same for every method of a protocol, with and without focal weight.
         num_blocks: d, as of :func:`expected_ssa`.
         num_channels: C, likewise.
     """
@@ -70,9 +69,8 @@ class Recipe:
         resize: 'short-side' keeps the aspect ratio (printed); 'stretch' makes a square;
             'stretch-4:3' makes the short side the height of a 4:3 frame (C3D's 128 x 171).
         scaling: of rgb and depth: 'unit' to [-1, 1]; 'bgr-mean' is what C3D's public weights
-            expect, 0..255 in the order blue, green, red, minus their public mean; 'motion' is each
-            place less its median over the clip (in training over the window), divided by 64: what
-            stands still, and with it a clip's brightness, is gone. Not the paper's.
+            expect, 0..255 in the order blue, green, red, minus their public mean; 'motion' (not the
+            paper's) is each pixel minus its median over the clip (in training the window), over 64.
         depth_input: 'replicate' to three channels; 'first-conv-sum' gives the network one channel,
             with pretrained kernels summed: with 'unit' the same function, other training.
         flip: 'swap' exchanges the labels of mirror pairs (a mirrored swipe left IS a swipe right),
@@ -81,9 +79,9 @@ class Recipe:
         batch_size: clips per step; the last, short batch is kept.
         accumulation: parts that a batch is cut into, gradients added up; batch statistics are then
             those of a part.
-        epochs_alone: stage one, classification losses alone.
+        epochs_alone: stage one, classification losses only.
         epochs_joint: stage two, the method's objective, learning rate frozen.
-        stage_two: 'continue' keeps momentum and learning rate; 'restart' begins both anew.
+        stage_two: 'continue' keeps momentum and learning rate; 'restart' resets both.
         learning_rate, momentum, weight_decay: SGD; weight decay is I3D's own.
         rate_schedule: of stage one: 'plateau' lowers the rate "when the loss is saturated"; 'late'
             lowers it once, for the last sixth of the epochs, which few epochs never saturate.
@@ -92,14 +90,14 @@ class Recipe:
             is that of 'late' too.
         gradient_clip: largest norm of each network's gradient; None: no limit (as printed).
         width, dropout, bn_momentum: of the networks; bn_momentum in the torch sense.
-        bn_statistics: of batch norms in the test: 'running', as the updates left them (Sonnet's
-            own), or 'recomputed' with the final weights.
-        statistics_clips: training clips that they are recomputed from, at most.
-        lambda_, beta: of equations 3 and 4; to users the first is 'lambda'.
+        bn_statistics: of batch norms in the test: 'running', as updates left them (as Sonnet), or
+            'recomputed' with the final weights.
+        statistics_clips: most training clips that they are recomputed from.
+        lambda_, beta: of equations 3 and 4; users type 'lambda'.
         target, rho_grad, rho_per, rho_form, ssa_reduction, ssa_padding, rho_max: open points of
             the objective; their defaults are not yet run at the paper's size.
-        rho_constant, joint_seed: of controls alone: the gate that is one number for every clip;
-            what keys stage two's draws, with the seed, of a method that repeats itself.
+        rho_constant, joint_seed: of controls: a constant focal weight; what keys stage two's draws,
+            with the seed, in the A/A control.
         evaluation_batch: clips of equal length per forward pass; changes no logit.
     """
 
@@ -151,16 +149,12 @@ class Recipe:
         """Return what enters every identity: all that changes numbers, without the objective."""
         left_out = {*_OBJECTIVE, *_ALTERS_NOTHING}
         if self.bn_statistics == "running":
-            # Which changes nothing then.
+            # It changes nothing then.
             left_out.add("statistics_clips")
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Recipe":
-        """Return the recipe of some settings by their public names; the others are the defaults.
-
-        Args:
-            settings: a run's; those that no recipe has are passed over.
-        """
+        """Return the recipe of a run's settings by public name; others are ignored or default."""
         names = {field.name.rstrip("_"): field.name for field in fields(cls)}
         return cls(**{names[name]: value for name, value in settings.items() if name in names})

@@ -37,7 +37,7 @@ Origin = Literal["recorded", "synthetic"]
 Split = Literal["train", "val", "test", ""]
 
 NOT_STORES = ("stages", "report")
-"""Names that no store may have: a folder of runs keeps first stages and its report under them."""
+"""Names that no store may have: a folder of runs keeps stage one and its report under them."""
 
 
 def name_recordings(origin: str) -> str:
@@ -102,7 +102,7 @@ class Frame(NamedTuple):
     """One frame of a recording that is read as a stream.
 
     Attributes:
-        number: of the frame in the recording; several moments may show one frame, or none show it.
+        number: of the frame in the recording; a stream may repeat or skip frames.
         time_s: when it is seen, seconds from the beginning of the recording.
         frame_HWC: uint8, as a store keeps it.
     """
@@ -120,7 +120,7 @@ class Fold:
         name: 'official', or the left-out subject.
         train: ids the networks learn from.
         test: ids that are predicted, each exactly once.
-        val: ids of the dataset's validation split, reported and never chosen by; may be empty.
+        val: ids of the dataset's validation split, reported, never used for a choice; may be empty.
     """
 
     name: str

@@ -1,11 +1,20 @@
-"""Batches on their way to the device: streamed from the store, or gathered where they live."""
+"""Batches on their way to the device: streamed from the store, or gathered from its cache."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from mtut_bench.loading.device_cache import CachedClips, DeviceCache, cached_batches
-from mtut_bench.loading.training_clips import Batch, EpochSampler, TrainingClips, make_loader
+from mtut_bench.loading.device_cache import CachedClips, DeviceCache
+from mtut_bench.loading.training_clips import (
+    Batch,
+    ClipWindow,
+    EpochSampler,
+    TrainingClips,
+    make_loader,
+)
 
 __all__ = ["Prefetcher", "copy_ahead"]
 
@@ -13,15 +22,14 @@ __all__ = ["Prefetcher", "copy_ahead"]
 class Prefetcher:
     """The batches of an epoch on the device; set ``sampler.epoch`` before each iteration.
 
-    Whether clips are streamed or live on the device is decided at the first iteration and changes
-    no byte of a batch.
+    Whether clips are streamed or cached is decided at the first iteration; it changes no byte.
 
     Args:
         clips: training side of the fold.
         sampler: batches.
         workers: processes that read what is streamed.
         device: of the networks.
-        device_cache: where clips may live; None: they are streamed.
+        device_cache: None: clips are streamed.
     """
 
     def __init__(
@@ -33,36 +41,63 @@ class Prefetcher:
         device_cache: DeviceCache | None = None,
     ) -> None:
         self._clips, self._sampler, self._device = clips, sampler, device
-        self._residence = device_cache
-        self._decided = False
-        self._held: CachedClips | None = None
+        self._cache = device_cache
         self._loader = make_loader(clips, sampler, workers, pin=device.type == "cuda")
 
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over the batches of the sampler's epoch."""
-        if self.held is not None:
-            return cached_batches(self.held, self._clips, self._sampler)
-        return copy_ahead(self._loader, self._device)
+        if self.held is None:
+            return copy_ahead(self._loader, self._device)
+        return (
+            self._gather(self.held, [self._clips.window(*key) for key in keys])
+            for keys in self._sampler
+        )
 
-    @property
+    @cached_property
     def held(self) -> CachedClips | None:
-        """The frames on the device; None where clips are streamed.
+        """The cached frames; None where clips are streamed.
 
         Raises:
-            RunError: they must live there and do not fit.
+            RunError: they must be cached and do not fit.
         """
-        if not self._decided:
-            if self._residence is not None:
-                self._held = self._residence.hold(self._clips.store, self._clips.modalities)
-            self._decided = True
-        return self._held
+        cache, clips = self._cache, self._clips
+        return cache.hold(clips.store, clips.modalities) if cache else None
+
+    def _gather(self, cached: CachedClips, windows: Sequence[ClipWindow]) -> Batch:
+        """Return a batch of cached frames; padding frames are 0, as the loader's."""
+        shape = (len(windows), self._clips.recipe.clip_length)
+        offsets = self._clips.reader.table.offsets
+        index_NT, valid_NT = np.empty(shape, np.int64), np.zeros(shape, np.bool_)
+        for number, clip in enumerate(windows):
+            # Padding takes the window's first frame and is blackened afterwards.
+            index_NT[number] = offsets[clip.index] + clip.window.start
+            index_NT[number, clip.slots] += np.arange(clip.window.stop - clip.window.start)
+            valid_NT[number, clip.slots] = True
+        index, valid = self._moved(index_NT), self._moved(valid_NT)
+        frames: dict[str, Tensor] = {}
+        for modality, all_THWC in cached.items():
+            chosen = all_THWC.index_select(0, index.flatten())
+            frames[modality] = chosen.view(*shape, *all_THWC.shape[1:])
+            if not valid_NT.all():
+                frames[modality].masked_fill_(~valid[..., None, None, None], 0)
+        return Batch(
+            frames,
+            valid,
+            [clip.crop for clip in windows],
+            self._moved(np.array([clip.label for clip in windows], np.int64)),
+            [clip.clip_id for clip in windows],
+        )
+
+    def _moved(self, array: np.ndarray) -> Tensor:
+        """Return a small array on the device, without waiting for it."""
+        tensor = torch.from_numpy(array)
+        if self._device.type != "cuda":
+            return tensor
+        return tensor.pin_memory().to(self._device, non_blocking=True)
 
 
 def copy_ahead(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
-    """Yield batches on the device; a GPU copies on a stream of its own, while it computes.
-
-    A step returns before the GPU is done with it, so the copy of the next batch runs beside the end
-    of the step before.
+    """Yield batches on the device; a GPU copies the next one on a second stream while it computes.
 
     Args:
         batches: in pinned memory, where the device is a GPU.

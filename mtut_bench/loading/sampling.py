@@ -1,4 +1,4 @@
-"""Random draws as pure functions of (seed, epoch, clip id): no state, no order, no worker count."""
+"""Random draws as pure functions of (seed, epoch, clip id)."""
 
 import hashlib
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Draw:
-    """Uniform numbers in [0, 1) that fix a training clip's augmentation, alike in all modalities.
+    """Uniform numbers in [0, 1) that fix a training clip's augmentation in all modalities.
 
     Attributes:
         time: where the window (or the clip within its padding) lies.
@@ -51,31 +51,24 @@ def keyed_seed(*key: object) -> int:
 
 
 def keyed_generator(*key: object) -> np.random.Generator:
-    """Return a generator of its own for a key."""
+    """Return a generator for a key."""
     return np.random.Generator(np.random.Philox(key=keyed_seed(*key)))
 
 
 def draw_clip(seed: int, epoch: int, clip_id: str) -> Draw:
-    """Return a clip's augmentation in one epoch.
-
-    Args:
-        seed: of the run.
-        epoch: counted over both stages.
-        clip_id: of the clip table.
-    """
+    """Return a clip's augmentation in one epoch, counted over both stages."""
     return Draw(*keyed_generator("clip", seed, epoch, clip_id).random(4).tolist())
 
 
 def epoch_order(num_clips: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return a permutation of 0..num_clips-1, the order of an epoch; int64 (num_clips,)."""
+    """Return the order of an epoch, a permutation of 0..num_clips-1, int64 (num_clips,)."""
     return keyed_generator("order", seed, epoch).permutation(num_clips)
 
 
 def place_window(num_frames: int, clip_length: int, position: float) -> Window:
-    """Return which frames a training clip takes and where they stand in it (section 4).
+    """Return the window of a clip (section 4); all positions are equally likely.
 
-    A longer clip gives ``clip_length`` consecutive frames at random; a shorter one is padded with
-    zero frames on both sides at random. All positions are equally likely.
+    A longer clip gives ``clip_length`` consecutive frames; a shorter one is padded on both sides.
 
     Args:
         num_frames: length of the clip, frames.
@@ -98,8 +91,7 @@ def length_batches(
     Args:
         lengths: frames of each clip.
         batch_size: most clips in a batch.
-        max_frames: most frames in a batch of several clips, so that long clips need no more memory
-            than short ones; a clip is never divided.
+        max_frames: most frames in a batch of several clips; a clip is never divided.
     """
     batches: list[list[int]] = []
     order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))

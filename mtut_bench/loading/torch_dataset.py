@@ -1,4 +1,4 @@
-"""A store as a dataset of torch, for a training loop of your own."""
+"""A store as a torch dataset, for your own training loop."""
 
 import os
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ __all__ = ["StoreDataset", "StoreItem"]
 
 
 class StoreItem(NamedTuple):
-    """One clip; torch's default collation makes a batch of it if all clips have one length.
+    """One clip; torch's default collation makes batches if all clips have one length.
 
     Attributes:
         clips: per modality, the stored frames, uint8 (T, H, W, C), or with a recipe the
@@ -35,26 +35,25 @@ class StoreItem(NamedTuple):
 
 
 class StoreDataset(Dataset[StoreItem]):
-    """The clips of a store, in the order of its table; all modalities show the same moments.
+    """The clips of a store, in the order of its table; modalities are aligned frame by frame.
 
-    It may be pickled and copied into any number of workers: each opens the store for itself.
-    Nothing is drawn at random; for the augmented clips of a recipe see
+    Each worker opens the store for itself. Nothing is random; for augmented clips see
     :class:`mtut_bench.loading.training_clips.TrainingClips`.
 
     Args:
         store: path of the ``.zarr`` folder.
-        modalities: what to read; all that the store holds where it is None.
-        clip_ids: which clips, in this order, such as one side of a fold; all where it is None.
+        modalities: what to read; None: all.
+        clip_ids: which clips, in this order, such as one side of a fold; None: all.
         clip_length: frames of every item: the middle of a longer clip, a shorter one between
-            frames of zeros. None: each clip whole, of its own length.
-        recipe: makes items the network's input, centre crop; None leaves the stored bytes.
+            frames of zeros. None: whole clips.
+        recipe: makes items the network's input, centre crop; None: the stored bytes.
 
     Attributes:
         classes: names, in the order of the labels.
 
     Raises:
         StoreError: there is no such store, or it is damaged.
-        UsageError: a modality or clip that the store does not hold, or a length below 1.
+        UsageError: an unknown modality or clip, or a length below 1.
     """
 
     def __init__(
@@ -108,7 +107,7 @@ class StoreDataset(Dataset[StoreItem]):
         return to_input(frames_THWC[None], modality, [crop], self.recipe, valid_T[None])[0]
 
     def _reader(self) -> StoreReader:
-        """Return this process's reader: one that was inherited by a fork is not used."""
+        """Return this process's reader, not one inherited by a fork."""
         if self._opened is None or self._opened[0] != os.getpid():
             self._opened = (os.getpid(), StoreReader(self.store))
         return self._opened[1]
@@ -117,16 +116,14 @@ class StoreDataset(Dataset[StoreItem]):
         strange = [m for m in self.modalities if m not in reader.modalities]
         if strange or not self.modalities:
             raise UsageError(
-                f"the store {reader.name} holds no {strange[0]!r}" if strange else "no modality",
+                f"store {reader.name} has no {strange[0]!r}" if strange else "no modality",
                 f"Choose among: {', '.join(reader.modalities)}.",
             )
         absent = [clip_id for clip_id in self.clip_ids if clip_id not in reader.table.index]
         if absent:
             raise UsageError(
-                f"the store {reader.name} has no clip {absent[0]!r} ({len(absent)} such)",
-                "Take ids from its own table: StoreReader(path).table.index.",
+                f"store {reader.name} has no clip {absent[0]!r} ({len(absent)} such)",
+                "Take ids from StoreReader(path).table.index.",
             )
         if self.clip_length is not None and self.clip_length < 1:
-            raise UsageError(
-                f"a clip of {self.clip_length} frames does not exist", "Choose at least 1."
-            )
+            raise UsageError(f"clip_length={self.clip_length}", "Choose at least 1.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,15 @@ from mtut_bench.loading.sampling import Window, draw_clip, epoch_order, place_wi
 from mtut_bench.loading.transforms import Crop, choose_crop
 from mtut_bench.store.reader import StoreReader
 
-__all__ = ["Batch", "ClipWindow", "EpochSampler", "TrainingClips", "make_loader", "split_batch"]
+__all__ = [
+    "Batch",
+    "ClipWindow",
+    "EpochSampler",
+    "TrainingClips",
+    "first_parts",
+    "make_loader",
+    "split_batch",
+]
 
 
 @dataclass(frozen=True)
@@ -41,8 +50,7 @@ class Batch:
         """Return all tensors of the batch."""
         return [*self.frames.values(), self.valid_NT, self.labels_N]
 
-    def each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
-        """Return the batch with every tensor changed."""
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Batch":
         return replace(
             self,
             frames={modality: change(frames) for modality, frames in self.frames.items()},
@@ -52,11 +60,11 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device; from pinned memory the copy may still be under way."""
-        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "Batch":
-        """Return the batch in memory that a GPU copies from by itself; DataLoader calls it."""
-        return self.each(torch.Tensor.pin_memory)
+        """Return the batch in pinned memory; DataLoader calls it."""
+        return self._each(torch.Tensor.pin_memory)
 
 
 @dataclass(frozen=True)
@@ -93,11 +101,10 @@ class _Item:
 
 
 class TrainingClips(Dataset[_Item]):
-    """Augmented training clips, addressed by (epoch, position).
+    """Augmented training clips, addressed by (epoch counted over both stages, position).
 
     Args:
-        store: path of the store, opened when it is needed, or one that is open; workers open it for
-            themselves.
+        store: path of the store, or its open reader; each worker opens its own.
         clip_ids: the training side of a fold.
         modalities: which frames to read.
         recipe: window and crop sizes, flip rule.
@@ -127,18 +134,13 @@ class TrainingClips(Dataset[_Item]):
 
     @property
     def reader(self) -> StoreReader:
-        """The store, opened where it is needed first: in each worker for itself."""
+        """The store, opened at first use."""
         if self._reader is None:
             self._reader = StoreReader(self.store)
         return self._reader
 
-    def place(self, epoch: int, position: int) -> ClipWindow:
-        """Return window, crop and label of a clip in an epoch; reads no frame.
-
-        Args:
-            epoch: counted over both stages.
-            position: of the clip in the fold's training side.
-        """
+    def window(self, epoch: int, position: int) -> ClipWindow:
+        """Return window, crop and label of the clip at a position in an epoch; reads no frame."""
         reader = self.reader
         clip_id = self.clip_ids[position]
         index = reader.table.index[clip_id]
@@ -151,20 +153,19 @@ class TrainingClips(Dataset[_Item]):
         return ClipWindow(index, window, crop, label, clip_id)
 
     def __getitem__(self, key: tuple[int, int]) -> _Item:
-        placed = self.place(*key)
-        length, window = self.recipe.clip_length, placed.window
+        clip = self.window(*key)
+        length, window = self.recipe.clip_length, clip.window
         frames: dict[str, Tensor] = {}
         for modality in self.modalities:
-            stored = self.reader.read(placed.index, modality, window.start, window.stop)
-            if len(stored) == length:
-                frames[modality] = torch.from_numpy(stored)
-                continue
-            padded = np.zeros((length, *stored.shape[1:]), np.uint8)
-            padded[placed.slots] = stored
-            frames[modality] = torch.from_numpy(padded)
-        valid = torch.zeros(length, dtype=torch.bool)
-        valid[placed.slots] = True
-        return _Item(frames, valid, placed.crop, placed.label, placed.clip_id)
+            stored = self.reader.read(clip.index, modality, window.start, window.stop)
+            if len(stored) < length:
+                padded = np.zeros((length, *stored.shape[1:]), np.uint8)
+                padded[clip.slots] = stored
+                stored = padded
+            frames[modality] = torch.from_numpy(stored)
+        valid_T = torch.zeros(length, dtype=torch.bool)
+        valid_T[clip.slots] = True
+        return _Item(frames, valid_T, clip.crop, clip.label, clip.clip_id)
 
     def _mirror(self, label: int, draw: float) -> tuple[bool, int]:
         """Return (flip, label): the class of the mirrored clip, by the store's own table."""
@@ -210,7 +211,7 @@ def make_loader(
         clips: the training clips.
         sampler: batches.
         workers: processes that read; 0 reads in this one. Changes no byte.
-        pin: into memory that a GPU copies from by itself.
+        pin: into pinned memory.
     """
     return DataLoader(
         clips,
@@ -224,12 +225,7 @@ def make_loader(
 
 
 def split_batch(batch: Batch, parts: int) -> list[Batch]:
-    """Return a batch in parts of nearly equal size, none empty.
-
-    Args:
-        batch: clips of a step.
-        parts: how many at most.
-    """
+    """Return a batch in at most so many parts of nearly equal size, none empty."""
     size = -(-len(batch.clip_ids) // parts)
     ranges = [slice(n, n + size) for n in range(0, len(batch.clip_ids), size)]
     if len(ranges) == 1:
@@ -244,6 +240,25 @@ def split_batch(batch: Batch, parts: int) -> list[Batch]:
         )
         for part in ranges
     ]
+
+
+def first_parts(
+    clips: TrainingClips, epoch: int, most_clips: int
+) -> Iterator[tuple[int, int, Batch]]:
+    """Yield (step, number of the part, part) of the first batches of an epoch.
+
+    Args:
+        clips: training clips.
+        epoch: counted over both stages, as the steps are.
+        most_clips: in whole batches; but at least one batch.
+    """
+    recipe = clips.recipe
+    sampler = EpochSampler(len(clips), recipe.batch_size, clips.seed)
+    sampler.epoch = epoch
+    num_batches = max(1, min(len(clips), most_clips) // recipe.batch_size)
+    for number, batch in enumerate(islice(make_loader(clips, sampler, 0), num_batches)):
+        for part_number, part in enumerate(split_batch(batch, recipe.accumulation)):
+            yield epoch * len(sampler) + number, part_number, part
 
 
 def _collate(items: list[_Item]) -> Batch:

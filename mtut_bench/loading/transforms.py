@@ -1,7 +1,6 @@
-"""Stored bytes -> network input, on the device, for a whole batch.
+"""Stored bytes -> network input, on the device, for a whole batch: resize, crop, flip, scale.
 
-uint8 travels; resize, crop, flip and scale happen here. One draw serves all modalities of a clip,
-so blocks of their feature maps show the same place and time.
+All modalities of a clip have one crop, so blocks of their feature maps show the same place.
 """
 
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ BGR_MEAN = (90.0, 98.0, 102.0)
 """Mean of Sports-1M per channel, as the common PyTorch port of C3D subtracts it."""
 
 MOTION_SCALE = 64.0
-"""Grey levels that become 1 with 'motion': about what a hand differs from what it covers."""
+"""Grey levels that become 1 with 'motion': about the contrast of a hand to its background."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Crop:
 
 
 def network_channels(modality: str, recipe: Recipe) -> int:
-    """Return the channels of a modality's network input; depth is replicated to three or not."""
+    """Return the channels of a modality's network input."""
     if behaves_like(modality) == "depth" and recipe.depth_input == "first-conv-sum":
         return 1
     return 2 if behaves_like(modality) == "flow" else 3
@@ -64,16 +63,7 @@ def resized_size(height: int, width: int, recipe: Recipe) -> tuple[int, int]:
 def choose_crop(
     height: int, width: int, recipe: Recipe, top: float, left: float, flip: bool
 ) -> Crop:
-    """Return a random crop from uniform numbers in [0, 1).
-
-    Args:
-        height: of the stored frames.
-        width: of the stored frames.
-        recipe: sizes.
-        top: position between the first and the last possible row.
-        left: position between the first and the last possible column.
-        flip: mirror the crop.
-    """
+    """Return a random crop of stored frames of a size; top and left are uniform in [0, 1)."""
     tall, wide = resized_size(height, width, recipe)
     rows, columns = tall - recipe.crop + 1, wide - recipe.crop + 1
     return Crop(int(top * rows), int(left * columns), flip)
@@ -94,16 +84,16 @@ def to_input(
 ) -> Tensor:
     """Return the network input of a batch.
 
-    RGB and depth are scaled to [-1, 1] (I3D's convention), depth is replicated to three channels.
-    With 'motion' they are what each place of the resized frames differs from its own median over
-    the frames given, padding left out. Flow is in pixels of the resized frame, clipped to +-20,
-    divided by 20. A mirrored clip's horizontal flow changes sign.
+    RGB and depth are scaled to [-1, 1] (as for I3D), depth is replicated to three channels. With
+    'motion' each pixel of the resized frames has its median over the frames (without padding)
+    subtracted. Flow is in pixels of the resized frame, clipped to +-20, divided by 20. A mirrored
+    clip's horizontal flow changes sign.
 
     Args:
         frames_NTHWC: uint8, as stored, on any device.
         modality: name of a modality.
         crops: one per clip.
-        recipe: sizes and the value of padding frames.
+        recipe: sizes, scaling and the value of padding frames.
         valid_NT: bool; False marks padding frames. None: there are none.
 
     Returns:
@@ -113,8 +103,7 @@ def to_input(
     num_clips, num_frames, height, width, channels = frames_NTHWC.shape
     tall, wide = resized_size(height, width, recipe)
     images = frames_NTHWC.reshape(-1, height, width, channels).permute(0, 3, 1, 2).float()
-    # Antialiasing changes nothing when enlarging (the paper's case) and avoids sampling noise when
-    # a small recipe shrinks the frames.
+    # Antialiasing matters only when a small recipe shrinks the frames; the paper enlarges them.
     images = functional.interpolate(
         images, size=(tall, wide), mode="bilinear", align_corners=False, antialias=True
     )
@@ -122,14 +111,8 @@ def to_input(
         images = images.expand(-1, network_channels(modality, recipe), -1, -1)
     images = _scale(images, modality, recipe, (wide / width, tall / height))
     clips = images.reshape(num_clips, num_frames, -1, tall, wide)
-    size = recipe.crop
     cut = torch.stack(
-        [
-            _mirror(clip[..., crop.top : crop.top + size, crop.left : crop.left + size], modality)
-            if crop.flip
-            else clip[..., crop.top : crop.top + size, crop.left : crop.left + size]
-            for clip, crop in zip(clips, crops, strict=True)
-        ]
+        [_cut(clip, crop, recipe.crop, modality) for clip, crop in zip(clips, crops, strict=True)]
     )
     if _is_motion(modality, recipe):
         shown = [slice(None)] * len(cut) if valid_NT is None else valid_NT
@@ -148,10 +131,7 @@ def _is_motion(modality: str, recipe: Recipe) -> bool:
 
 
 def _less_median(clip_TCHW: Tensor, shown: Tensor | slice) -> Tensor:
-    """Return a clip less its median over the frames shown, divided by 64.
-
-    Of an even number of frames the median is the mean of the middle two, as numpy's.
-    """
+    """Return a clip less its median over the frames shown (as numpy's), over MOTION_SCALE."""
     ordered = clip_TCHW[shown].sort(dim=0).values
     count = len(ordered)
     median = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
@@ -163,7 +143,7 @@ def _scale(
 ) -> Tensor:
     """Return (N, C, H, W) bytes as network input; factors (x, y) are those of the resize.
 
-    With 'motion' bytes stay what they are until a clip's median is known.
+    With 'motion' bytes are left to :func:`_less_median`.
     """
     if _is_motion(modality, recipe):
         return images
@@ -179,8 +159,11 @@ def _scale(
     return pixels.clamp(-FLOW_LIMIT_PX, FLOW_LIMIT_PX) / FLOW_LIMIT_PX
 
 
-def _mirror(clip_TCHW: Tensor, modality: str) -> Tensor:
-    mirrored = clip_TCHW.flip(-1)
+def _cut(clip_TCHW: Tensor, crop: Crop, size: int, modality: str) -> Tensor:
+    cut = clip_TCHW[..., crop.top : crop.top + size, crop.left : crop.left + size]
+    if not crop.flip:
+        return cut
+    mirrored = cut.flip(-1)
     if behaves_like(modality) == "flow":
         return mirrored * _constant((-1.0, 1.0), clip_TCHW.device).view(1, 2, 1, 1)
     return mirrored
@@ -188,7 +171,7 @@ def _mirror(clip_TCHW: Tensor, modality: str) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _constant(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """Return float32 values on a device; kept, because every copy to a GPU waits for its work."""
-    # A tensor made while testing could not be used while training.
+    """Return float32 values on a device; cached, because every copy to a GPU waits for its work."""
+    # A tensor made in inference mode could not be used in training.
     with torch.inference_mode(False):
         return torch.tensor(values, device=device)

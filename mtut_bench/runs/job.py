@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mtut_bench.contract.method import Log
 from mtut_bench.errors import BusyError
 from mtut_bench.files import StrPath, hold_lock, sha256_of_json
 from mtut_bench.progress import Reporter
@@ -42,7 +41,7 @@ class RunJob:
         self.workers = machine.workers
         self.recompute = machine.recompute
         self.device_cache: Any = machine.device_cache
-        self.log: Log = reporter
+        self.log = reporter
         self._plan, self._machine = plan, machine
         self._made: set[Path] = set()
 

@@ -1,4 +1,4 @@
-"""Training state on disk: tensors, numbers and texts only, written whole, read without pickle."""
+"""Training states on disk, written in one step and read without pickle."""
 
 import io
 import zipfile
@@ -16,19 +16,14 @@ __all__ = ["load_checkpoint", "save_checkpoint", "save_network"]
 
 
 def save_checkpoint(path: StrPath, state: dict[str, Any]) -> None:
-    """Write a training state in one step; a kill leaves the one before.
-
-    Args:
-        path: destination.
-        state: nested dicts and lists of tensors, numbers and texts.
-    """
+    """Write a training state, nested dicts and lists of tensors, numbers and texts."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
     write_atomic(path, buffer.getvalue())
 
 
 def load_checkpoint(path: StrPath) -> dict[str, Any]:
-    """Return a training state, its tensors on the CPU; code in the file is never run.
+    """Return a training state, its tensors on the CPU; no code in the file is run.
 
     Raises:
         RunError: the file is damaged.
@@ -39,9 +34,9 @@ def load_checkpoint(path: StrPath) -> dict[str, Any]:
     except MemoryError:
         raise
     except Exception as error:
-        # torch.load raises whatever its zip and pickle readers meet.
+        # torch.load raises whatever its zip and pickle readers raise.
         raise RunError(
-            f"{path} is damaged: {error}", "Delete the file; the training starts again from zero."
+            f"{path} is damaged: {error}", "Delete the file; training starts from the beginning."
         ) from error
     if not isinstance(state, dict):
         raise RunError(f"{path} holds no training state", "Delete the file.")
@@ -50,7 +45,7 @@ def load_checkpoint(path: StrPath) -> dict[str, Any]:
 
 def _read(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
     with zipfile.ZipFile(path) as archive:
-        # torch.load compares no checksum: a flipped bit would go on into the training.
+        # torch.load compares no checksum.
         bad = archive.testzip()
     if bad is not None:
         raise zipfile.BadZipFile(f"checksum of {bad}")

@@ -1,4 +1,4 @@
-"""How well networks fit their own training clips, and when that casts doubt on a result."""
+"""How well networks fit their training clips, and what to warn of."""
 
 from collections.abc import Mapping
 from typing import TypedDict
@@ -12,18 +12,18 @@ from mtut_bench.contract.metrics import accuracy
 __all__ = ["LARGEST_DROP", "LARGEST_RISE_NATS", "Fit", "doubts", "fit_in_training_mode", "fit_of"]
 
 LARGEST_DROP = 0.1
-"""Of the accuracy from training mode, where clips are cropped and features dropped, to evaluation
-mode, which is spared both and so should be at least as good."""
+"""Of the accuracy, from training mode to evaluation mode; without random crops and dropout the
+latter should be at least as good."""
 
 LARGEST_RISE_NATS = 1.0
 """Of the cross-entropy, likewise: the right class is e times less probable."""
 
 
 class Fit(TypedDict, total=False):
-    """Of one network on training clips.
+    """Of one network on training clips; ``num_...`` in evaluation mode only.
 
     ``accuracy``: in [0, 1]. ``cross_entropy``: mean, nats. ``num_named``: classes that are
-    predicted for at least one clip, ``num_clips``: that were scored; evaluation mode alone.
+    predicted for at least one clip. ``num_clips``: that were scored.
     """
 
     accuracy: float
@@ -33,12 +33,7 @@ class Fit(TypedDict, total=False):
 
 
 def fit_of(logits_NK: NDArray[np.float32], labels_N: NDArray[np.int64]) -> Fit:
-    """Return the fit of a network in evaluation mode.
-
-    Args:
-        logits_NK: of whole training clips.
-        labels_N: their classes.
-    """
+    """Return the fit of a network in evaluation mode, from logits (N, K) and labels (N,)."""
     wide_NK = log_softmax(logits_NK.astype(np.float64), axis=1)
     return {
         "accuracy": accuracy(logits_NK, labels_N),
@@ -49,24 +44,21 @@ def fit_of(logits_NK: NDArray[np.float32], labels_N: NDArray[np.int64]) -> Fit:
 
 
 def fit_in_training_mode(entry: Mapping[str, float]) -> Fit:
-    """Return the fit of the last epoch's batches, before each update.
-
-    Args:
-        entry: of the log; one that an earlier release wrote has no accuracy.
-    """
+    """Return the fit of the last epoch's batches, before each update, from its log entry."""
     fit = Fit(cross_entropy=float(entry["cross_entropy"]))
+    # Logs of an earlier release have none.
     if "accuracy" in entry:
         fit["accuracy"] = float(entry["accuracy"])
     return fit
 
 
 def doubts(training: Fit, evaluation: Fit, num_classes: int) -> list[str]:
-    """Return what is wrong with a network as it is tested, in words; empty where nothing shows.
+    """Return what to warn of in the network that is tested.
 
     Args:
         training: its fit in training mode.
         evaluation: its fit in evaluation mode, with the statistics of the test.
-        num_classes: that the scored clips are of.
+        num_classes: classes among the scored clips.
     """
     found = []
     if evaluation["num_named"] == 1 and num_classes > 1:

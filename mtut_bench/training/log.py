@@ -1,4 +1,4 @@
-"""The log of a training while it runs: JSON lines, and the same numbers for TensorBoard."""
+"""The log of a training in progress: JSON lines, and the same numbers for TensorBoard."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ class TrainingLog:
     """Writes ``log.jsonl`` and ``tensorboard/`` of a folder, after every epoch.
 
     Args:
-        folder: of a run or of a first stage; TensorBoard shows each as a curve of its own.
+        folder: of a run or of a stage one; TensorBoard shows one curve for each.
     """
 
     def __init__(self, folder: StrPath) -> None:
@@ -34,8 +34,15 @@ class TrainingLog:
         write_atomic(self.folder / "log.jsonl", lines.encode())
         new = [entry for entry in log if entry["epoch"] == epoch]
         if self._writer is None:
-            # A resumed training writes its curves anew: two files of one second have no order.
-            self._writer, new = _open(self.folder / "tensorboard", log[0]["epoch"]), list(log)
+            # Imported here: it takes a second, and a finished run needs none.
+            from torch.utils.tensorboard import SummaryWriter
+
+            # A resumed training rewrites its curves: two files of one second have no order.
+            new, board = list(log), self.folder / "tensorboard"
+            for path in board.glob("events.out.tfevents.*"):
+                path.unlink()
+            # A running TensorBoard forgets what it has read of the old file.
+            self._writer = SummaryWriter(str(board), purge_step=log[0]["epoch"])
         for entry in new:
             for name, value in entry.items():
                 if name not in _LABELS:
@@ -46,13 +53,3 @@ class TrainingLog:
         """Close the TensorBoard file."""
         if self._writer is not None:
             self._writer.close()
-
-
-def _open(folder: Path, first_epoch: int) -> Any:  # noqa: ANN401 - TensorBoard's, untyped
-    # Imported here: it takes a second, and a finished run needs none.
-    from torch.utils.tensorboard import SummaryWriter
-
-    for path in folder.glob("events.out.tfevents.*"):
-        path.unlink()
-    # A TensorBoard that has read the old file forgets it.
-    return SummaryWriter(str(folder), purge_step=first_epoch)

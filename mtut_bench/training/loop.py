@@ -1,10 +1,10 @@
 """The visible training loop: both stages, one checkpoint per epoch, every draw a pure function.
 
-Stage one trains each network alone on its classification loss (60 epochs in the paper); stage two
-applies the method's objective to all of them, at a frozen learning rate (15 epochs). Window, crop
-and flip depend on (seed, epoch, clip id), dropout on (seed, modality, step): so an interrupted
-training continues to the same bytes, and a stage trained alone equals one trained in company. On
-the CPU this holds for one number of torch's threads, which share out sums differently.
+Stage one trains each network on its classification loss (60 epochs in the paper); stage two trains
+all of them on the method's objective, at a frozen learning rate (15 epochs). Window, crop and flip
+depend on (seed, epoch, clip id), dropout on (seed, modality, step): an interrupted training goes on
+to the same bytes, and a network does not depend on which others are trained beside it. On the CPU
+this holds for one number of torch's threads, which divide sums differently.
 """
 
 import json
@@ -21,7 +21,6 @@ from typing import Any
 import torch
 
 from mtut_bench.contract.networks import Objective
-from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import RunError
 from mtut_bench.loading.device_cache import DeviceCache
 from mtut_bench.loading.prefetch import Prefetcher
@@ -42,11 +41,11 @@ class Stage:
     """Which epochs to train and how.
 
     Attributes:
-        name: 'alone' or 'joint', for the log.
+        name: as logged, 'alone' (stage one) or 'joint' (stage two).
         first_epoch, last_epoch: half-open range, counted over both stages.
         adapt_rate: whether the schedule may lower the learning rate.
         objective: losses of a step.
-        checkpoint: file that is written after every epoch and taken up where it exists.
+        checkpoint: written after every epoch; where it exists, training resumes from it.
     """
 
     name: str
@@ -61,7 +60,6 @@ def train(
     train_states: Mapping[str, TrainState],
     clips: TrainingClips,
     stage: Stage,
-    recipe: Recipe,
     device: torch.device,
     *,
     precision: str = "fp32",
@@ -76,12 +74,11 @@ def train(
         train_states: per modality, in order; loaded from the stage's checkpoint where it exists.
         clips: training side of the fold, with these modalities.
         stage: epochs, objective, checkpoint.
-        recipe: batch size and input geometry.
         device: of the networks.
         precision: 'fp32', or 'bf16' for autocast.
         workers: reading processes.
-        device_cache: where clips may live in the device's memory; None: they are streamed.
-        begin: called once, with (epochs that the checkpoint has, epochs of the stage).
+        device_cache: None: clips are streamed.
+        begin: called once with (epochs in the checkpoint, epochs of the stage).
         progress: called after each epoch with (epochs done, epochs of the stage, note).
 
     Returns:
@@ -89,10 +86,11 @@ def train(
 
     Raises:
         TrainingDivergedError: a loss is not finite.
-        RunError: the checkpoint is damaged or of another training, or the clips must live in
-            memory and do not fit.
+        RunError: the checkpoint is damaged or of another training, or the clips must be cached and
+            do not fit.
     """
-    log, start = _take_up(train_states, stage)
+    recipe = clips.recipe
+    log, start = _resume(train_states, stage)
     sampler = EpochSampler(len(clips), recipe.batch_size, clips.seed)
     prefetcher = Prefetcher(clips, sampler, workers, device, device_cache)
     total = stage.last_epoch - stage.first_epoch
@@ -131,15 +129,13 @@ def train(
             for entry in entries:
                 entry["peak_bytes"] = peak_bytes(device)
             log += entries
-            # First the log: an epoch whose checkpoint is missing is trained and logged once more.
+            # The log first: an epoch whose checkpoint is missing is trained and logged again.
             board.write(log, epoch)
             save_checkpoint(
                 stage.checkpoint,
                 {
                     "next_epoch": epoch + 1,
-                    "train_states": {
-                        m: train_state.state() for m, train_state in train_states.items()
-                    },
+                    "train_states": {m: one.state() for m, one in train_states.items()},
                     "log": json.dumps(log),
                 },
             )
@@ -148,7 +144,7 @@ def train(
     return log
 
 
-def _take_up(
+def _resume(
     train_states: Mapping[str, TrainState], stage: Stage
 ) -> tuple[list[dict[str, Any]], int]:
     if not stage.checkpoint.exists():
@@ -161,10 +157,10 @@ def _take_up(
     except torch.OutOfMemoryError:
         raise
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        # What load_state_dict and the look-ups above raise for a state of another network.
+        # From load_state_dict and the look-ups above, for a state of another network.
         raise RunError(
             f"{stage.checkpoint} does not fit this training: {error}",
-            "Delete the file; the training starts again from zero.",
+            "Delete the file; training starts from the beginning.",
         ) from error
 
 

@@ -1,7 +1,4 @@
-"""One update of every network on the same clips, and the losses of stage one.
-
-A benchmark times the parts of this very step by its ``clock``; see :data:`PARTS`.
-"""
+"""One update of every network on the same clips, and the losses of stage one."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -29,10 +26,10 @@ __all__ = [
 ]
 
 PARTS = ("load", "copy", "augment", "forward", "objective", "backward", "update")
-"""What a step consists of; 'load' is the wait for the batch and belongs to whoever iterates."""
+"""What a step consists of; 'load' is the wait for the batch, before the step."""
 
 Clock = Callable[[str], None]
-"""Told which part begins; all until the next call is that part's."""
+"""Called with the part that begins: benchmarks time the parts of this very step."""
 
 Terms = dict[str, dict[str, float]]
 """Per modality: 'loss', what the objective logs, and 'accuracy' in training mode, in [0, 1]."""
@@ -56,8 +53,8 @@ def train_step(
 ) -> list[tuple[Terms, int]]:
     """Do one update of every network on the same clips.
 
-    The device is waited for before the backward pass alone, where the losses are read to be
-    checked: what follows may still run when this returns.
+    It waits for the device once, to check the losses before the backward pass; what follows may
+    still run when it returns.
 
     Args:
         train_states: per modality, in order.
@@ -68,7 +65,7 @@ def train_step(
         step: counted over both stages.
         device: of the networks.
         precision: 'fp32', or 'bf16' for autocast.
-        clock: is told each of :data:`PARTS` as it begins.
+        clock: see :data:`Clock`.
 
     Returns:
         For each part of the batch the terms before the update, and its number of clips.
@@ -112,16 +109,9 @@ def forward(
     *,
     clock: Clock = no_clock,
 ) -> dict[str, NetworkOutput]:
-    """Return what every network makes of the same clips.
+    """Return the outputs of all networks for the part of that number of a step's batch.
 
-    Args:
-        train_states: per modality, in order.
-        part: of a batch, where the networks are.
-        number: of the part in its batch.
-        recipe: input geometry.
-        seed: of the run; with step and number it keys the dropout.
-        step: counted over both stages.
-        clock: is told each of :data:`PARTS` as it begins.
+    Seed, step and number key the dropout.
     """
     device = part.labels_N.device
     # The first part's masks are those of an undivided batch.
@@ -139,7 +129,7 @@ def forward(
 def _finite_terms(
     result: ObjectiveOutput, outputs: Mapping[str, NetworkOutput], labels_N: Tensor, step: int
 ) -> Terms:
-    """Return losses and accuracies as numbers beside the logged terms, fetched at once."""
+    """Return losses and accuracies as numbers beside the logged terms, in one transfer."""
     right = [
         (output.logits_NKT.detach().float().mean(dim=2).argmax(dim=1) == labels_N).float().mean()
         for output in outputs.values()
@@ -153,8 +143,8 @@ def _finite_terms(
             terms = ", ".join(f"{k} {v:.6g}" for k, v in result.log.get(modality, {}).items())
             raise TrainingDivergedError(
                 f"the loss of {modality} is {loss} at step {step} ({terms})",
-                "The run stops here; its last finished epoch is kept. Another seed or a protocol"
-                " with a lower learning rate or lambda is another run.",
+                "The last finished epoch is saved. Try another seed, or a lower learning rate or"
+                " lambda; both are other runs.",
             )
     return {
         modality: {"loss": loss, **result.log[modality], "accuracy": accuracies[modality]}
@@ -167,10 +157,7 @@ def classification_losses(
 ) -> ObjectiveOutput:
     """Return stage one's losses: cross-entropy of the time-averaged logits, batch mean.
 
-    Args:
-        outputs: per modality.
-        labels_N: class indices, int64.
-        valid_NT: not looked at; padding frames are classified like others.
+    An :class:`Objective`; padding frames are classified like others.
     """
     losses = {
         modality: functional.cross_entropy(output.logits_NKT.float().mean(dim=2), labels_N)

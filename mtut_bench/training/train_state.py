@@ -1,4 +1,4 @@
-"""A network with what trains it: built from a seed, saved and taken up whole."""
+"""A network with its optimiser: built from a seed, saved and restored."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,11 +23,10 @@ __all__ = ["TrainState", "autocast", "build_train_state", "network_spec", "seede
 
 @dataclass(frozen=True)
 class TrainState:
-    """The network of one modality with what trains it.
+    """The network of one modality with its optimiser and rate schedule.
 
     Attributes:
-        network, optimiser, scheduler: the training.
-        weight_notes: what became of the pretrained weights, line by line; empty from scratch.
+        weight_notes: on pretrained weights that did not fit, line by line; empty from scratch.
     """
 
     network: nn.Module
@@ -36,7 +35,7 @@ class TrainState:
     weight_notes: tuple[str, ...] = ()
 
     def state(self) -> dict[str, Any]:
-        """Return all that a continuation needs."""
+        """Return what :meth:`load` needs."""
         return {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -44,11 +43,7 @@ class TrainState:
         }
 
     def end_epoch(self, cross_entropy: float) -> None:
-        """Lower the learning rate where the schedule says so.
-
-        Args:
-            cross_entropy: mean over the epoch; the plateau rule goes by it.
-        """
+        """Step the schedule; the plateau rule goes by the epoch's mean cross-entropy."""
         if isinstance(self.scheduler, ReduceLROnPlateau):
             self.scheduler.step(cross_entropy)
         else:
@@ -61,7 +56,7 @@ class TrainState:
             group["lr"] = learning_rate
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take up a state that :meth:`state` returned."""
+        """Restore what :meth:`state` returned."""
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.scheduler.load_state_dict(state["scheduler"])
@@ -93,16 +88,16 @@ def build_train_state(
     weights: StrPath | None = None,
     recompute: bool = False,
 ) -> TrainState:
-    """Return a freshly initialised network with its optimiser and plateau rule.
+    """Return a freshly initialised network with its optimiser and rate schedule.
 
     Args:
         method: whose network.
-        modality: its input; also keys the initialisation.
+        modality: its input; keys the initialisation, with the seed.
         num_classes: K.
-        recipe: sizes, rates, plateau rule.
+        recipe: sizes, rates, schedule.
         seed: of the run.
-        device: where the network lives.
-        weights: pretrained weights to start from; the layers they lack keep their random ones.
+        device: of the network.
+        weights: pretrained weights; layers that they lack keep their random ones.
         recompute: save memory by computing activations twice.
 
     Raises:
@@ -151,12 +146,7 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch for a block and put its generators back afterwards.
-
-    Args:
-        seed: 64-bit.
-        device: whose generator the block draws from, besides the CPU's.
-    """
+    """Seed torch's generators of the CPU and a device for a block; restore them afterwards."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)

@@ -1,10 +1,9 @@
 """Methods that train one network per modality in two stages, as the paper does.
 
-Stage one trains each network alone on its classification loss; methods whose networks are equal
-share it. Stage two trains all of them on the method's objective.
+Stage one trains each network on its classification loss; methods with equal networks share it.
+Stage two trains all of them on the method's objective.
 
-In the folder of a shared first stage and, while it trains, of the run: checkpoint.pt, log.jsonl,
-tensorboard/.
+The folder of a stage one and, in training, of the run hold checkpoint.pt, log.jsonl, tensorboard/.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +36,7 @@ from mtut_bench.training.whole_clip_test import clips_below_minimum, whole_clip_
 __all__ = ["TrainedNetworks", "TwoStageMethod", "network_file"]
 
 FIT_CLIPS = 200
-"""Training clips that are scored in evaluation mode: an accuracy of 200 is good to 3 points."""
+"""Training clips scored in evaluation mode: accuracies are good to 3.5 points."""
 
 _CHECKPOINT = "checkpoint.pt"
 _JOINT = ("epochs_joint", "stage_two", "bn_statistics", "statistics_clips")
@@ -46,28 +45,28 @@ _JOINT = ("epochs_joint", "stage_two", "bn_statistics", "statistics_clips")
 
 @dataclass(frozen=True, kw_only=True)
 class TwoStageMethod(Method):
-    """A method that is one network per modality and an objective of stage two.
+    """One network per modality and an objective of stage two.
 
     Attributes:
         name, title, fusion_title, summary, min_modalities: as of every method.
-        network: name of the architecture; methods that share it share first stages.
+        network: name of the architecture; methods that share it share stage one.
         build_network: network of one modality, randomly initialised from torch's generator.
         build_objective: objective of stage two from the recipe's objective settings.
         settings: names of the objective settings that change this method's numbers; only these
             enter a run's identity.
-        correlate: (N, C, T, H, W) features to the (N, D, D) matrices that the method aligns; kept
-            for a few test clips, for the figures. None: nothing is kept.
+        correlate: (N, C, T, H, W) features to the (N, D, D) matrices that the method aligns; saved
+            for a few test clips, for the figures. None: nothing is saved.
         weights: name of the pretrained weights of each modality; empty where there are none.
-        load_weights: fill a network from such a file; returns one line per remarkable thing.
+        load_weights: fill a network from such a file; returns lines about what did not fit.
         recipe: given by the protocol.
-        network_source: SHA-256 of the file of a user's own network; "" for one of ours, whose first
-            stages are shared whoever names it. Found when the file is loaded.
+        network_source: SHA-256 of a user's file that defines the network; "" for a built-in one.
+            Set when the file is loaded.
     """
 
     name: str
     title: str
     fusion_title: str
-    # Not what the base has: every method says which.
+    # No default, unlike the base.
     network: str = field()
     build_network: Callable[[NetworkSpec], nn.Module]
     build_objective: Callable[[Mapping[str, Any]], Objective]
@@ -97,7 +96,7 @@ class TwoStageMethod(Method):
     def shared_keys(
         self, identity: Mapping[str, Json], weights_digests: Mapping[str, str]
     ) -> dict[str, dict[str, Json]]:
-        """Return the identity of the first stage of each modality."""
+        """Return the identity of each modality's stage one."""
         rules = {name: v for name, v in identity["protocol"].items() if name not in _JOINT}
         joint = {*_JOINT, *self.recipe.objective_settings()}
         names = ("store_digest", "num_classes", "fold", "mirror", "seed", "precision")
@@ -119,7 +118,7 @@ class TwoStageMethod(Method):
     def make_shared(
         self, name: str, train: LabelledClips, job: Job, folder: Path
     ) -> tuple[str, ...]:
-        """Train the network of a modality alone, or what is left of it."""
+        """Train the network of a modality through stage one, or what is left of it."""
         self._train_alone(name, train, job, folder)
         return (_CHECKPOINT,)
 
@@ -137,9 +136,9 @@ class TwoStageMethod(Method):
             folder = job.shared(
                 keys[modality],
                 partial(self.make_shared, modality, train, job),
-                f"{modality} alone",
+                f"{modality} stage one",
             )
-            # The checkpoint is final: nothing is trained, the state is read.
+            # The checkpoint is final: nothing is trained.
             train_state, log = self._train_alone(modality, train, job, folder, quiet=True)
             train_states[modality] = train_state
             entries += log
@@ -150,15 +149,10 @@ class TwoStageMethod(Method):
             model.facts["training"][modality]["stage_two_start"] = terms
         return model
 
-    def train_state(self, modality: str, job: Job, *, recompute: bool | None = None) -> TrainState:
-        """Return the network of a modality as stage one starts it.
-
-        Args:
-            modality: one of the job's.
-            job: classes, seed, device, weights.
-            recompute: instead of the job's.
-        """
-        return build_train_state(
+    def _train_alone(
+        self, modality: str, train: LabelledClips, job: Job, folder: Path, *, quiet: bool = False
+    ) -> tuple[TrainState, list[dict[str, Any]]]:
+        train_state = build_train_state(
             self,
             modality,
             len(job.classes),
@@ -166,13 +160,8 @@ class TwoStageMethod(Method):
             job.seed,
             job.device,
             weights=job.weights.get(modality),
-            recompute=job.recompute if recompute is None else recompute,
+            recompute=job.recompute,
         )
-
-    def _train_alone(
-        self, modality: str, train: LabelledClips, job: Job, folder: Path, *, quiet: bool = False
-    ) -> tuple[TrainState, list[dict[str, Any]]]:
-        train_state = self.train_state(modality, job)
         stage = Stage(
             "alone",
             0,
@@ -182,17 +171,8 @@ class TwoStageMethod(Method):
             checkpoint=folder / _CHECKPOINT,
         )
         clips = TrainingClips(_store(train), train.ids, (modality,), self.recipe, job.seed)
-        log = _run_stage(
-            {modality: train_state},
-            clips,
-            stage,
-            self.recipe,
-            job,
-            title=f"  {modality} alone, epochs",
-            what="" if quiet else modality,
-            piece=folder.name,
-        )
-        return train_state, log
+        what = f"{modality} stage one"
+        return train_state, _run_stage({modality: train_state}, clips, stage, job, what, quiet)
 
     def _train_jointly(
         self, train_states: Mapping[str, TrainState], train: LabelledClips, job: Job
@@ -212,14 +192,12 @@ class TwoStageMethod(Method):
         )
         seed = job.seed
         if "joint_seed" in self.settings:
-            # A method that repeats itself: other draws in stage two.
+            # The A/A control: other draws in stage two.
             seed = keyed_seed("joint", seed, recipe.joint_seed)
         clips = TrainingClips(_store(train), train.ids, job.modalities, recipe, seed)
         start: dict[str, dict[str, float]] = {}
         if "lambda" in self.settings:
-            start = terms_at_start(
-                train_states, clips, objective, recipe, job.device, job.precision
-            )
+            start = terms_at_start(train_states, clips, objective, job.device, job.precision)
             parts = [
                 f"{modality} S {terms['ssa']:.3g}, w = lambda * S {terms['w']:.3g}"
                 for modality, terms in start.items()
@@ -227,33 +205,19 @@ class TwoStageMethod(Method):
             ]
             if parts:
                 job.log.line(f"  {self.name}, where stage two begins: {'; '.join(parts)}")
-        title = f"  {self.name} objective, epochs"
-        log = _run_stage(
-            train_states,
-            clips,
-            stage,
-            recipe,
-            job,
-            title=title,
-            what=self.name,
-            piece=job.folder.name,
-        )
-        return log, start
+        return _run_stage(train_states, clips, stage, job, f"{self.name} stage two"), start
 
 
 def _run_stage(
     train_states: Mapping[str, TrainState],
     clips: TrainingClips,
     stage: Stage,
-    recipe: Recipe,
     job: Job,
-    *,
-    title: str,
     what: str,
-    piece: str,
+    quiet: bool = False,
 ) -> list[dict[str, Any]]:
-    """Train through a stage; say where it goes on, unless ``what`` is empty."""
-    with job.log.ticker(title, piece=piece) as ticker:
+    """Train through a stage; say where it resumes, unless quiet."""
+    with job.log.ticker(f"  {what}, epochs", piece=stage.checkpoint.parent.name) as ticker:
 
         def begin(done: int, total: int) -> None:
             if done:
@@ -265,12 +229,11 @@ def _run_stage(
             train_states,
             clips,
             stage,
-            recipe,
             job.device,
             precision=job.precision,
             workers=job.workers,
             device_cache=job.device_cache,
-            begin=begin if what else None,
+            begin=None if quiet else begin,
             progress=ticker,
         )
 
@@ -281,7 +244,7 @@ def _store(clips: Clips) -> StoreReader | Path:
 
 
 def _sample(train: LabelledClips, seed: int) -> LabelledClips:
-    """Return some of the training clips, drawn by the seed: all would take as long as a test."""
+    """Return at most FIT_CLIPS of the training clips, drawn by the seed."""
     if len(train) <= FIT_CLIPS or not isinstance(train, TrainingSide):
         return train
     chosen = sorted(epoch_order(len(train), keyed_seed("fit", seed), 0)[:FIT_CLIPS].tolist())
@@ -289,7 +252,7 @@ def _sample(train: LabelledClips, seed: int) -> LabelledClips:
 
 
 def network_file(folder: StrPath, modality: str) -> Path:
-    """Return where a run keeps the network of a modality."""
+    """Return the file of a modality's network in a run's folder."""
     return Path(folder) / f"network-{modality}.safetensors"
 
 
@@ -305,8 +268,8 @@ class TrainedNetworks:
     Attributes:
         networks: per modality, in order.
         log: as given.
-        facts: for the run's manifest: the learning rate of stage two and what became of pretrained
-            weights, per modality.
+        facts: for the run's manifest, per modality: learning rate of stage two, notes on pretrained
+            weights, and what :meth:`settle` finds.
     """
 
     def __init__(
@@ -316,9 +279,7 @@ class TrainedNetworks:
         log: Sequence[Mapping[str, Json]],
         job: Job,
     ) -> None:
-        self.networks = {
-            modality: train_state.network for modality, train_state in train_states.items()
-        }
+        self.networks = {m: train_state.network for m, train_state in train_states.items()}
         self.log = log
         self.facts: dict[str, Json] = {
             # "The rate at epoch 60 stands in every row": stage one's plateau rule decides it.
@@ -334,11 +295,10 @@ class TrainedNetworks:
         self._method, self._job = method, job
 
     def settle(self, train: LabelledClips) -> None:
-        """Choose the batch statistics of the test as the recipe says, and score the training clips.
+        """Choose the batch statistics of the test as the recipe says, and score training clips.
 
-        ``facts['training']`` gets, per modality, accuracy and cross-entropy on the training clips:
-        of the last epoch in training mode, and in evaluation mode, on up to 200 of them, with both
-        kinds of statistics.
+        ``facts['training']`` gets accuracy and cross-entropy of each modality: of the last epoch
+        in training mode, and of FIT_CLIPS in evaluation mode, with both kinds of statistics.
         """
         recipe, job = self._method.recipe, self._job
         sample = _sample(train, job.seed)
@@ -347,7 +307,7 @@ class TrainedNetworks:
         running = {m: statistics_of(network) for m, network in self.networks.items()}
         evaluated = {"running": self._score(sample)}
         clips = TrainingClips(_store(train), train.ids, job.modalities, recipe, job.seed)
-        if recompute_statistics(self.networks, clips, recipe, job.device, precision=job.precision):
+        if recompute_statistics(self.networks, clips, job.device, job.precision):
             evaluated["recomputed"] = self._score(sample)
         if recipe.bn_statistics == "running":
             for modality, network in self.networks.items():
@@ -358,12 +318,14 @@ class TrainedNetworks:
         num_classes = len(np.unique(sample.labels_N))
         chosen = recipe.bn_statistics if len(evaluated) > 1 else "running"
         self.facts["training"] = found
-        warned = False
-        for modality, fits in found.items():
-            for doubt in doubts(fits["training_mode"], fits[chosen], num_classes):
-                job.log.line(f"  warning: {modality}: {doubt}")
-                warned = True
-        if warned and chosen == "running" and len(evaluated) > 1:
+        warnings = [
+            f"{modality}: {text}"
+            for modality, fits in found.items()
+            for text in doubts(fits["training_mode"], fits[chosen], num_classes)
+        ]
+        for text in warnings:
+            job.log.line(f"  warning: {text}")
+        if warnings and chosen == "running" and len(evaluated) > 1:
             job.log.line(
                 "  batch statistics that do not fit the weights are the usual cause:"
                 " --set bn_statistics=recomputed"

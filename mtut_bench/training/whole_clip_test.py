@@ -16,7 +16,7 @@ from mtut_bench.loading.device_cache import CachedClips, DeviceCache
 from mtut_bench.loading.sampling import length_batches
 from mtut_bench.loading.transforms import centre_crop, to_input
 from mtut_bench.store.clips import StoreClips
-from mtut_bench.store.reader import ClipTable, StoreReader
+from mtut_bench.store.reader import StoreReader
 from mtut_bench.training.train_state import autocast
 
 __all__ = ["clip_logits", "clips_below_minimum", "predict", "to_probabilities", "whole_clip_logits"]
@@ -34,15 +34,7 @@ def predict(
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Predictions:
-    """Return logits and probabilities of every class, for each clip and modality.
-
-    Args: as of :func:`whole_clip_logits`.
-
-    Raises:
-        PredictionError: a clip would be missing or doubled (a defect of ours).
-        StoreError: frames are damaged.
-        RunError: the clips must live in memory and do not fit.
-    """
+    """Return :func:`whole_clip_logits` of a store's clips, with labels and probabilities."""
     clips = StoreClips(reader, clip_ids, "test")
     logits_MNK = whole_clip_logits(
         networks,
@@ -76,8 +68,7 @@ def whole_clip_logits(
 ) -> NDArray[np.float32]:
     """Return the logits of every class, for each modality and clip, float32 (M, N, K).
 
-    Logits are averaged over time (I3D's own code). Nothing is padded within a batch: it holds clips
-    of one length.
+    Logits are averaged over time (as I3D's code does). A batch holds clips of one length.
 
     Args:
         networks: trained, one per modality, in order.
@@ -85,22 +76,22 @@ def whole_clip_logits(
         recipe: sizes and batch.
         device: of the networks.
         precision: 'fp32', or 'bf16' for autocast.
-        device_cache: where clips may live in the device's memory; None: they are read.
-        workers: processes that read ahead what is read; changes no logit.
+        device_cache: None: clips are read.
+        workers: processes that read ahead; changes no logit.
         progress: called with (clips done, clips in all), counted once per modality.
 
     Raises:
         StoreError: frames are damaged.
-        RunError: the clips must live in memory and do not fit.
+        RunError: the clips must be cached and do not fit.
     """
     most = recipe.evaluation_batch
     # A batch of long clips holds no more frames than a batch of training clips.
     batches = length_batches(list(clips.num_frames), most, most * recipe.clip_length)
-    held = device_cache.hold(clips.store, tuple(networks)) if device_cache else None
+    cached = device_cache.hold(clips.store, tuple(networks)) if device_cache else None
     found: list[NDArray[np.float32]] = []
     total, done = len(networks) * len(clips), 0
     keys = [(modality, batch) for modality in networks for batch in batches]
-    frames = _whole_clips(clips, held, keys, workers, pin=device.type == "cuda")
+    frames = _whole_clips(clips, cached, keys, workers, pin=device.type == "cuda")
     for modality, network in networks.items():
         network.eval()
         rows: dict[int, NDArray[np.float32]] = {}
@@ -129,7 +120,7 @@ def clip_logits(
 
     Args:
         network: in evaluation mode.
-        frames_NTHWC: uint8, as a store keeps them, on any device.
+        frames_NTHWC: uint8, as stored, on any device.
         modality: of the network.
         recipe: sizes.
         device: of the network.
@@ -157,14 +148,15 @@ _Key = tuple[str, list[int]]
 
 
 def _whole_clips(
-    clips: Clips, held: CachedClips | None, keys: Sequence[_Key], workers: int, *, pin: bool
+    clips: Clips, cached: CachedClips | None, keys: Sequence[_Key], workers: int, *, pin: bool
 ) -> Iterator[torch.Tensor]:
-    """Return batches of whole clips, uint8 (N, T, H, W, C): from where they live, or read."""
-    if held is not None:
+    """Return batches of whole clips, uint8 (N, T, H, W, C), from the cache or read."""
+    if cached is not None:
         table = StoreReader(clips.store).table
-        places = [table.index[clip_id] for clip_id in clips.ids]
+        starts = [table.offsets[table.index[clip_id]] for clip_id in clips.ids]
+        ranges = [slice(n, n + length) for n, length in zip(starts, clips.num_frames, strict=True)]
         return (
-            _held_clips(table, held[modality], [places[position] for position in batch])
+            torch.stack([cached[modality][ranges[position]] for position in batch])
             for modality, batch in keys
         )
     if workers == 0:
@@ -179,12 +171,6 @@ def _whole_clips(
             multiprocessing_context="spawn",
         )
     )
-
-
-def _held_clips(table: ClipTable, frames_THWC: torch.Tensor, indices: list[int]) -> torch.Tensor:
-    starts = [table.offsets[index] for index in indices]
-    length = table.rows[indices[0]].num_frames
-    return torch.stack([frames_THWC[start : start + length] for start in starts])
 
 
 def _stacked(clips: Clips, key: _Key) -> torch.Tensor:
@@ -206,6 +192,6 @@ class _WholeClips(Dataset[torch.Tensor]):
 
 
 def clips_below_minimum(networks: Mapping[str, nn.Module], clips: Clips) -> list[str]:
-    """Return the clips that a network pads to its minimum length; listed with every result."""
+    """Return the ids of clips that some network pads to its minimum length."""
     minimum = max(int(getattr(network, "min_frames", 1)) for network in networks.values())
     return [i for i, length in zip(clips.ids, clips.num_frames, strict=True) if length < minimum]

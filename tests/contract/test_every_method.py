@@ -9,6 +9,7 @@ from mtut_baselines import METHODS
 from mtut_baselines.objectives.alignment import ClassificationObjective
 from mtut_bench.contract.networks import NetworkSpec
 from mtut_bench.contract.protocol import PROTOCOLS
+from mtut_bench.contract.recipe import Recipe
 from mtut_bench.contract.types import MODALITIES
 from mtut_bench.statistics.ensembles import ENSEMBLED
 from mtut_bench.training.two_stage import TwoStageMethod
@@ -27,9 +28,10 @@ def test_keys_are_names():
     assert all(key == method.name for key, method in METHODS.items())
 
 
-def test_settings_exist_in_every_protocol(method):
-    for protocol in PROTOCOLS.values():
-        assert set(method.settings) <= set(protocol.recipe.objective_settings())
+def test_settings_and_weights_exist(method):
+    assert set(method.settings) <= set(Recipe().objective_settings())
+    assert bool(method.weights) == (method.load_weights is not None)
+    assert set(method.weights) <= set(MODALITIES)
 
 
 def test_one_step_reaches_every_network(method):
@@ -40,6 +42,8 @@ def test_one_step_reaches_every_network(method):
     objective = method.build_objective(PROTOCOLS["demo"].recipe.objective_settings())
     valid_NT = torch.arange(17).expand(2, -1) < 12
     result = objective(outputs, torch.tensor([0, 4]), valid_NT)
+    assert all(output.logits_NKT.shape[:2] == (2, 5) for output in outputs.values())
+    assert all(output.features_NCTHW.ndim == 5 for output in outputs.values())
     assert list(result.losses) == list(modalities)
     assert all("cross_entropy" in result.log[m] for m in modalities)
     torch.stack(list(result.losses.values())).sum().backward()
@@ -63,18 +67,6 @@ def test_figures_get_one_square_matrix_per_clip(method):
     output = method.build_network(SPEC).eval()(torch.zeros(2, 3, 17, 40, 40))
     num_blocks = output.features_NCTHW[0, 0].numel()
     assert method.correlate(output.features_NCTHW).shape == (2, num_blocks, num_blocks)
-
-
-def test_weights_have_their_loader(method):
-    assert bool(method.weights) == (method.load_weights is not None)
-    assert set(method.weights) <= set(MODALITIES)
-
-
-def test_network_output_has_the_stated_axes(method):
-    network = method.build_network(SPEC).eval()
-    output = network(torch.zeros(2, 3, 12, 40, 40))
-    assert output.logits_NKT.shape[:2] == (2, 5)
-    assert output.features_NCTHW.ndim == 5
 
 
 def test_the_report_averages_seeds_of_the_plain_methods_alone():

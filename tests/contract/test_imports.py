@@ -1,4 +1,4 @@
-"""Imports go one way: the referee knows no player, rooms know no other room."""
+"""Imports go one way: the core knows no dataset or method, and they do not know each other."""
 
 import ast
 from pathlib import Path
@@ -43,7 +43,7 @@ ORDER = {
         "benchmark",
     ),
 }
-# What a room may import of the core: the contract, the store, and how benchmarks measure.
+# What the other packages may import of the core.
 ALLOWED = {
     "mtut_preprocess": {"errors", "files", "contract", "store", "benchmarks"},
     "mtut_baselines": {"errors", "files", "contract", "training"},
@@ -87,23 +87,23 @@ def test_imports_go_down_only(package):
                 assert below in earlier, f"{path} imports {name}"
 
 
-def test_the_core_knows_no_room_but_in_its_command_line():
+def test_only_the_cores_command_line_imports_other_packages():
     for path in modules_of("mtut_bench"):
         if "cli" not in path.parts:
             for name in imported_modules(path):
                 assert name.split(".")[0] == "mtut_bench", f"{path} imports {name}"
 
 
-@pytest.mark.parametrize("room", list(ALLOWED))
-def test_a_room_imports_the_contract_and_itself(room):
-    for path in modules_of(room):
+@pytest.mark.parametrize("other", list(ALLOWED))
+def test_other_packages_import_themselves_and_what_is_allowed(other):
+    for path in modules_of(other):
         for name in imported_modules(path):
             package = name.split(".")[0]
             if package == "mtut_bench":
-                allowed = ALLOWED[room] | {"", "__version__"}
+                allowed = ALLOWED[other] | {"", "__version__"}
                 assert part(name) in allowed, f"{path} imports {name}"
             else:
-                assert package == room, f"{path} imports {name}"
+                assert package == other, f"{path} imports {name}"
 
 
 @pytest.mark.parametrize("package", list(ORDER))

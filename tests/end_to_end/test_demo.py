@@ -80,7 +80,7 @@ def test_a_run_ends_with_the_command_of_its_report(demo):
 
 def test_second_method_shares_the_first_stages(demo):
     folder, outputs = demo
-    assert outputs[2].count("alone: shared") == 4
+    assert outputs[2].count("stage one: shared") == 4
     assert len(list((folder / "runs" / "stages").iterdir())) == 4
 
 

@@ -58,7 +58,7 @@ class Bench:
             "alone", 0, recipe.epochs_alone, True, classification_losses, self.folder / name
         )
         clips = self.clips(modalities, seed, recipe)
-        log = train(train_states, clips, stage, recipe, self.device, **options)
+        log = train(train_states, clips, stage, self.device, **options)
         return train_states, log
 
     def joint(self, train_states, method="mtut", name="joint", recipe=None, **options):
@@ -69,7 +69,7 @@ class Bench:
             "joint", first, first + recipe.epochs_joint, False, objective, self.folder / name
         )
         clips = self.clips(tuple(train_states), recipe=recipe)
-        return train(train_states, clips, stage, recipe, self.device, **options)
+        return train(train_states, clips, stage, self.device, **options)
 
 
 def weights(train_state):

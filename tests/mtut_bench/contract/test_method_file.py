@@ -31,7 +31,7 @@ def refused(text):
     return caught.value
 
 
-def test_a_method_of_ours_is_found_by_name():
+def test_a_built_in_method_is_found_by_name():
     assert load_method("mtut", METHODS) == LoadedMethod(METHODS["mtut"])
 
 
@@ -115,20 +115,17 @@ def test_a_missing_function_is_named(write):
     ("text", "line", "words"),
     [
         ("import torch\n\n1 / 0\n", 3, "ZeroDivisionError: division by zero"),
-        ("def build():\n    raise KeyError('rgb')\n", 2, "KeyError: 'rgb'"),
         ("def f():\n    [].pop()\n\n\ndef build():\n    f()\n", 2, "IndexError: pop from"),
-        ("import nonsense_of_ours\n", 1, "ModuleNotFoundError: No module named"),
         ("import json\n\n\ndef build():\n    json.loads('{')\n", 5, "JSONDecodeError"),
         ("def build(x):\n    pass\n", None, "TypeError: build() missing 1 required"),
     ],
 )
-@pytest.mark.parametrize("relative", [False, True])
-def test_a_failing_file_is_named_with_its_line(write, monkeypatch, text, line, words, relative):
+def test_a_failing_file_is_named_with_its_line(write, monkeypatch, text, line, words):
     path = write(text)
     monkeypatch.chdir(path.parent)
-    name = path.name if relative else str(path)
-    place = name if line is None else f"{name}:{line}"
-    assert refused(f"{name}:build").what.startswith(f"{place}: {words}")
+    for name in (path.name, str(path)):
+        place = name if line is None else f"{name}:{line}"
+        assert refused(f"{name}:build").what.startswith(f"{place}: {words}")
 
 
 def test_a_syntax_error_is_named_with_its_line(write):
@@ -149,7 +146,7 @@ def test_what_is_no_method_is_refused(write, value):
 @pytest.mark.parametrize(
     ("old", "new"), [('"own"', '"mtut"'), ('"Own"', '"MTUT"'), ('"Own-F"', '"MTUT-F"')]
 )
-def test_a_name_or_title_of_ours_is_refused(write, old, new):
-    """Rows of the published tables are found by title: it would stand in ours."""
+def test_a_built_in_name_or_title_is_refused(write, old, new):
+    """Rows of the published tables are found by title."""
     error = refused(f"{write(OWN.replace(old, new))}:build")
-    assert f"{new[1:-1]!r}, which is one of ours" in error.what
+    assert repr(new[1:-1]) in error.what

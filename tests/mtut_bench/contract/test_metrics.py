@@ -62,5 +62,5 @@ def test_wilson_interval_of_a_mean_over_seeds_needs_no_whole_numbers():
     assert below[0] < low < above[0] < 1 / 3 < above[1] < high < below[1]
     assert metrics.wilson_interval(0, 0.5)[0] == 0.0
     assert metrics.wilson_interval(0.5, 0.5)[1] == 1.0
-    with pytest.raises(ValueError, match="no share"):
+    with pytest.raises(ValueError, match="3 of 2"):
         metrics.wilson_interval(3, 2)

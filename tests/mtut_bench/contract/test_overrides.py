@@ -6,17 +6,17 @@ from planned import plan_runs, varied
 
 from mtut_baselines import METHODS
 from mtut_bench.contract.method import Method
-from mtut_bench.contract.overrides import prescribe, settable
+from mtut_bench.contract.overrides import prescribe
 from mtut_bench.contract.protocol import PROTOCOLS, Protocol
 from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import UsageError
 
 PAPER = PROTOCOLS["paper"]
-# What a protocol is, not how it trains; and what changes no number.
 KINDS = {**get_type_hints(Protocol), **get_type_hints(Recipe)}
-FIXED = {"name", "version", "summary", "tables", "seeds", "recipe", "networks"} | {
-    "evaluation_batch"
-}
+# What a protocol is, not how it trains; and what changes no number.
+FIXED = {"name", "version", "summary", "tables", "seeds", "recipe", "networks", "evaluation_batch"}
+FIELDS = {field.name for kind in (Protocol, Recipe) for field in fields(kind)} - FIXED
+NAMES = {field.rstrip("_") for field in FIELDS}
 
 
 def apply(protocol, texts):
@@ -29,21 +29,13 @@ def value_of(protocol, field):
     return getattr(protocol.recipe if hasattr(protocol.recipe, field) else protocol, field)
 
 
-def test_every_field_is_settable_or_fixed_on_purpose():
-    names = {field.name for kind in (Protocol, Recipe) for field in fields(kind)} - FIXED
-    assert set(settable()) == (names - {"lambda_"}) | {"lambda"}
-
-
 @pytest.mark.parametrize(
     ("text", "field", "value"),
     [
-        ("batch_size=4", "batch_size", 4),
         ("epochs_alone=0", "epochs_alone", 0),
         ("learning_rate=1e-3", "learning_rate", 0.001),
         ("lambda=0", "lambda_", 0.0),
-        ("gradient_clip=20", "gradient_clip", 20.0),
         ("rho_max=7.5", "rho_max", 7.5),
-        ("rho_per=clip", "rho_per", "clip"),
         ("resize=stretch-4:3", "resize", "stretch-4:3"),
         ("initialisation=scratch", "initialisation", "scratch"),
     ],
@@ -61,31 +53,25 @@ def test_none_takes_a_limit_away():
     assert changes == {"gradient_clip": None}
 
 
-@pytest.mark.parametrize("name", sorted(settable()))
-def test_every_setting_takes_a_value_of_its_kind(name):
-    field = "lambda_" if name == "lambda" else name
-    kind, now = KINDS[field], value_of(PAPER, field)
-    if get_origin(kind) is Literal:
-        texts = [value for value in get_args(kind) if value != now]
-    else:
-        texts = ["300"] if kind is int else ["0.25"]
-    for text in texts:
-        # mtut takes no divided batch with one rho per batch.
-        protocol = varied(PAPER, short_side=999)
+def test_every_setting_takes_a_value_of_its_kind():
+    # i3d: mtut takes no divided batch with one rho per batch.
+    protocol = varied(PAPER, short_side=999)
+    for field in FIELDS:
+        name, kind = field.rstrip("_"), KINDS[field]
+        if get_origin(kind) is Literal:
+            text = next(value for value in get_args(kind) if value != value_of(PAPER, field))
+        else:
+            text = "300" if kind is int else "0.25"
         _, _, changes = prescribe(METHODS["i3d"], protocol, [f"{name}={text}"])
-        assert [str(value) for value in changes.values()] == [text]
-        assert list(changes) == [name]
+        assert {name: str(value) for name, value in changes.items()} == {name: text}
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["momentum", "nonsense=1", "=1", "", "lambda_ =1", *(f"{name}=1" for name in sorted(FIXED))],
-)
-def test_what_is_no_setting_is_refused_with_all_names(text):
+@pytest.mark.parametrize("text", ["momentum", "nonsense=1", "lambda_=1", "evaluation_batch=1"])
+def test_an_unknown_setting_is_refused_with_all_names(text):
     with pytest.raises(UsageError) as caught:
         apply(PAPER, [text])
     assert repr(text) in caught.value.what
-    assert all(name in caught.value.hint for name in settable())
+    assert set(caught.value.hint.split(": ")[-1].rstrip(".").split(", ")) == NAMES
 
 
 @pytest.mark.parametrize(
@@ -93,20 +79,13 @@ def test_what_is_no_setting_is_refused_with_all_names(text):
     [
         ("batch_size=0", "a whole number above 0"),
         ("batch_size=1.5", "a whole number above 0"),
-        ("batch_size=none", "a whole number above 0"),
-        ("accumulation=0", "a whole number above 0"),
         ("epochs_alone=-1", "a whole number"),
         ("learning_rate=fast", "a number"),
-        ("learning_rate=", "a number"),
         ("learning_rate=nan", "a number"),
         ("learning_rate=inf", "a number"),
-        ("lambda=-1", "a number"),
-        ("width=0", "a number"),
+        ("width=0", "a number above 0"),
         ("dropout=1", "a number below 1"),
-        ("plateau_factor=1.0", "a number below 1"),
-        ("gradient_clip=-1", "a number or none"),
         ("rho_max=None", "a number or none"),
-        ("rho_per=frame", "batch or clip"),
         ("flip=True", "swap or plain or none"),
     ],
 )
@@ -118,16 +97,14 @@ def test_a_value_that_a_setting_does_not_take_is_refused(text, takes):
 
 
 def test_a_crop_larger_than_its_frame_is_refused():
-    with pytest.raises(UsageError, match="crop of 224 does not fit into a short side of 100"):
+    with pytest.raises(UsageError, match=r"224.* 100"):
         apply(PAPER, ["short_side=100"])
     assert apply(PAPER, ["short_side=100", "crop=100"])[0].recipe.crop == 100
 
 
 def test_one_rho_per_batch_and_a_divided_batch_are_refused_where_rho_is_read():
     for name in ("mtut", "mtut-rho-inverted"):
-        with pytest.raises(
-            UsageError, match=f"accumulation=2 with rho_per=batch: {name} "
-        ) as caught:
+        with pytest.raises(UsageError, match=f"rho_per=batch: {name} ") as caught:
             prescribe(METHODS[name], PAPER, ["accumulation=2"])
         assert "rho_per=clip" in caught.value.hint
         method, _, _ = prescribe(METHODS[name], PAPER, ["accumulation=2", "rho_per=clip"])
@@ -140,9 +117,6 @@ def test_a_setting_given_its_own_value_is_no_change():
     variant, changes = apply(PAPER, ["lambda=0.05", "batch_size=6", "rho_max=none"])
     assert variant == PAPER
     assert changes == {}
-
-
-ORDERS = ("beta=3", "crop=9")
 
 
 def test_the_last_of_two_values_wins_and_order_does_not_show():
@@ -165,22 +139,15 @@ def test_an_override_makes_another_identity_and_is_recorded(make_request):
     assert changed.identity["protocol"]["momentum"] == 0.5
 
 
-def test_an_override_equal_to_the_default_is_the_same_run(make_request):
-    assert plan(make_request, "momentum=0.9").run_id == plan(make_request).run_id
-
-
-@pytest.mark.parametrize(
-    "setting", ["lambda=9", "rho_max=1", "epochs_joint=9", "stage_two=restart"]
-)
-def test_an_override_of_stage_two_shares_the_first_stages(make_request, setting):
-    plain, changed = plan(make_request), plan(make_request, setting)
-    assert changed.run_id != plain.run_id
-    assert changed.stage_id("rgb") == plain.stage_id("rgb")
-
-
-@pytest.mark.parametrize("setting", ["momentum=0.5", "batch_size=2", "flip=none", "width=0.5"])
-def test_an_override_of_training_shares_no_first_stage(make_request, setting):
-    assert plan(make_request, setting).stage_id("rgb") != plan(make_request).stage_id("rgb")
+def test_an_override_of_stage_two_alone_shares_stage_one(make_request):
+    plain = plan(make_request)
+    assert plan(make_request, "momentum=0.9").run_id == plain.run_id
+    for setting in ("lambda=9", "epochs_joint=9", "stage_two=restart"):
+        changed = plan(make_request, setting)
+        assert changed.run_id != plain.run_id
+        assert changed.stage_id("rgb") == plain.stage_id("rgb")
+    for setting in ("momentum=0.5", "flip=none", "width=0.5"):
+        assert plan(make_request, setting).stage_id("rgb") != plain.stage_id("rgb")
 
 
 def test_an_override_wins_over_the_networks_own_value(make_request, tiny_methods):
@@ -216,7 +183,7 @@ class Classical(Method):
     recipe: Settings | None = Settings()
 
 
-def test_a_method_has_settings_of_its_own():
+def test_a_method_may_have_other_settings():
     texts = ["C=10", "kernel=rbf", "bins=8", "scaled=false", "folder=x", "train_on=inner"]
     method, protocol, changes = prescribe(Classical(), PAPER, texts)
     assert method.recipe == Settings(10.0, "rbf", 8, scaled=False, folder="x")
@@ -232,15 +199,15 @@ def test_a_method_has_settings_of_its_own():
 
 
 def test_a_setting_of_another_method_is_refused():
-    with pytest.raises(UsageError, match="names no setting of classical") as caught:
+    with pytest.raises(UsageError, match="'learning_rate=1'") as caught:
         prescribe(Classical(), PAPER, ["learning_rate=1"])
     assert "kernel" in caught.value.hint
-    with pytest.raises(UsageError, match="takes true or false"):
+    with pytest.raises(UsageError, match="true or false"):
         prescribe(Classical(), PAPER, ["scaled=1"])
 
 
-def test_a_method_without_settings_has_those_of_the_protocol_alone():
+def test_a_method_without_settings_has_only_those_of_the_protocol():
     method = Classical(recipe=None)
     assert prescribe(method, PAPER, ["initialisation=scratch"])[2] == {"initialisation": "scratch"}
-    with pytest.raises(UsageError, match="names no setting of classical"):
+    with pytest.raises(UsageError, match="'C=1'"):
         prescribe(method, PAPER, ["C=1"])

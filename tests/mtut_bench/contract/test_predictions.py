@@ -1,4 +1,5 @@
 import dataclasses
+import re
 import zipfile
 
 import numpy as np
@@ -40,7 +41,7 @@ def test_equal_predictions_give_equal_bytes(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9, 0.999])
+@pytest.mark.parametrize("share", [0.0, 0.6, 0.999])
 def test_a_truncated_file_is_named_with_its_hint(tmp_path, share):
     path = tmp_path / "p.npz"
     predictions.write(path, make())
@@ -125,15 +126,15 @@ def test_margins_are_never_averaged():
     assert not found.can_be_fused
     alone = predictions.fuse(found, ["depth"])
     np.testing.assert_array_equal(alone, found.scores_MNK[1].astype(np.float64))
-    with pytest.raises(PredictionError, match="margins have no mean"):
+    with pytest.raises(PredictionError, match=r"depth.*margins"):
         predictions.fuse(found, found.modalities)
     assert predictions.accuracies(found).keys() == {"rgb", "depth"}
     assert predictions.accuracies(make()).keys() == {"rgb", "depth", "fused"}
 
 
-@pytest.mark.parametrize(("kind", "words"), [("margins", "do not fit"), ("odds", "not one of")])
-def test_probabilities_belong_to_their_kinds(kind, words):
-    with pytest.raises(PredictionError, match=words):
+@pytest.mark.parametrize("kind", ["margins", "odds"])
+def test_probabilities_belong_to_their_kinds(kind):
+    with pytest.raises(PredictionError, match=f"'{kind}'"):
         dataclasses.replace(make(), kind=kind)
 
 
@@ -163,7 +164,8 @@ def test_the_order_of_clips_is_free():
         ("labels_N", np.array([0, 1, 3, 0]), "clip-2 has label 3"),
         ("labels_N", np.array([0, -1, 2, 0]), "clip-1 has label -1"),
         ("scores_MNK", np.zeros((2, 4, 3)), "float64"),
-        ("scores_MNK", np.zeros((2, 4, 5), np.float32), "number of classes"),
+        ("scores_MNK", np.zeros((2, 4, 5), np.float32), r"Probabilities .*\(2, 4, 5\)"),
+        ("scores_MNK", np.zeros((2, 4), np.float32), r"Logits are float32 \(2, 4\)"),
         ("scores_MNK", np.full((2, 4, 3), np.nan, np.float32), "not finite"),
         ("probabilities_MNK", np.full((2, 4, 3), 0.5, np.float32), "no probabilities"),
         ("probabilities_MNK", np.full((2, 4, 3), [2, -1, 0], np.float32), "no probabilities"),
@@ -185,5 +187,5 @@ def test_fusion_is_the_mean_of_probabilities():
 
 @pytest.mark.parametrize("names", [(), ("rgb", "rgb"), ("rgb", "infrared")])
 def test_fusion_wants_known_modalities_once(names):
-    with pytest.raises(PredictionError, match="Cannot fuse"):
+    with pytest.raises(PredictionError, match=re.escape(repr(list(names)))):
         predictions.fuse(make(), names)

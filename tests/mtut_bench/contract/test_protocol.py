@@ -12,28 +12,18 @@ from mtut_bench.files import sha256_of_json
 from mtut_bench.loading.transforms import resized_size
 from mtut_bench.training.train_state import network_spec
 
-# By hand from section 4 and reading.md.
+# By hand from section 4 and reading.md; the golden identities freeze what is not of the objective.
 PAPER = {
     "clip_length": 64,
     "short_side": 256,
     "crop": 224,
-    "resize": "short-side",
-    "flip": "swap",
-    "pad_value": "zero",
     "batch_size": 6,
     "epochs_alone": 60,
     "epochs_joint": 15,
     "learning_rate": 0.01,
     "momentum": 0.9,
     "weight_decay": 1e-7,
-    "plateau_threshold": 0.01,
-    "plateau_patience": 5,
-    "plateau_factor": 0.1,
-    "learning_rate_floor": 1e-4,
-    "gradient_clip": None,
-    "width": 1.0,
     "dropout": 0.5,
-    "bn_momentum": 0.001,
     "lambda_": 0.05,
     "beta": 2.0,
     "target": "detach",
@@ -45,15 +35,7 @@ PAPER = {
     "rho_max": None,
     "rho_constant": 1.0,
     "joint_seed": 1,
-    "scaling": "unit",
-    "depth_input": "replicate",
-    "accumulation": 1,
-    "rate_schedule": "plateau",
-    "bn_statistics": "running",
-    "stage_two": "continue",
-    "train_on": "train",
 }
-# What differs for a network is in the identity of the protocol narrowed to that network.
 CHANGES_NO_NUMBER = {"summary", "tables", "seeds", "evaluation_batch", "networks"}
 OBJECTIVE = {
     "lambda_": "lambda",
@@ -78,9 +60,7 @@ def another(value):
 
 @pytest.mark.parametrize("name", ["paper", "paper-scratch"])
 def test_printed_values(name):
-    protocol = PROTOCOLS[name]
-    found = {"train_on": protocol.train_on, **asdict(protocol.recipe)}
-    assert {field: found[field] for field in PAPER} == PAPER
+    assert asdict(PROTOCOLS[name].recipe).items() >= PAPER.items()
 
 
 def test_the_two_paper_protocols_differ_in_weights_and_tables_only():
@@ -122,11 +102,6 @@ def test_golden_identity(name, network):
     protocol = PROTOCOLS[name]
     identity = {**protocol.identity(), **protocol.recipe_for(network).identity()}
     assert sha256_of_json(identity)[:16] == GOLDEN_IDENTITIES[name, network]
-
-
-def test_demo_fills_no_table_and_moves_its_statistics_fast():
-    assert PROTOCOLS["demo"].tables == ()
-    assert PROTOCOLS["demo"].recipe.bn_momentum == 0.1
 
 
 def test_keys_are_names():
@@ -178,8 +153,8 @@ def test_short_protocols_lower_the_rate_once_and_late(name):
     for network in ("i3d", "c3d"):
         recipe = PROTOCOLS[name].recipe_for(network)
         assert (recipe.rate_schedule, recipe.bn_statistics) == ("late", "recomputed")
-        gate = (recipe.rho_per, recipe.rho_grad, recipe.rho_form)
-        assert gate == ("batch", "detach", "saturating")
+        focal = (recipe.rho_per, recipe.rho_grad, recipe.rho_form)
+        assert focal == ("batch", "detach", "saturating")
 
 
 @pytest.mark.parametrize("name", ["study", "study-cpu"])
@@ -232,29 +207,6 @@ def test_c3d_has_the_papers_geometry_rate_and_scaling(name, rate, scaling):
     assert (protocol.clip_length, protocol.crop) == (64, 112)
     assert (protocol.learning_rate, protocol.scaling) == (rate, scaling)
     assert protocol.lambda_ == 0.05
-
-
-def test_c3d_has_a_geometry_of_its_own_in_the_demo():
-    protocol = PROTOCOLS["demo"].recipe_for("c3d")
-    assert resized_size(240, 320, protocol) == (52, 52)
-    assert (protocol.clip_length, protocol.crop, protocol.learning_rate) == (32, 48, 3e-3)
-
-
-@pytest.mark.parametrize("name", PROTOCOLS)
-def test_a_network_without_an_entry_has_the_protocol_itself(name):
-    assert PROTOCOLS[name].recipe_for("i3d") == PROTOCOLS[name].recipe
-
-
-@pytest.mark.parametrize("name", PROTOCOLS)
-def test_narrowing_changes_the_identity_by_the_networks_own_values_only(name):
-    protocol = PROTOCOLS[name]
-    before, after = protocol.recipe.identity(), protocol.recipe_for("c3d").identity()
-    own = dict(protocol.networks["c3d"])
-    own.pop("lambda_", None)  # of the objective: in a run's settings
-    assert {k: v for k, v in after.items() if before[k] != v} == {
-        k: v for k, v in own.items() if before[k] != v
-    }
-    assert own.keys() <= after.keys()
 
 
 def test_a_recipe_is_read_back_by_public_names():

@@ -4,7 +4,6 @@ import pytest
 import torch
 from planned import plan_runs
 from run_bench import MACHINE, Lines
-from training_bench import state_bytes
 
 from mtut_bench.errors import RunError, StoreError
 from mtut_bench.loading import device_cache as device_cache_module
@@ -14,7 +13,6 @@ from mtut_bench.loading.training_clips import EpochSampler, TrainingClips, make_
 from mtut_bench.loading.transforms import to_input
 from mtut_bench.runs.execute import execute
 from mtut_bench.store.reader import StoreReader
-from mtut_bench.training.whole_clip_test import predict
 
 CPU = torch.device("cpu")
 ALL = ("rgb", "depth", "flow")
@@ -53,7 +51,7 @@ def check_same(found, expected):
     # Cut from longer clips; padded on both sides; exactly as long; one frame.
     [((12, 20, 9), 8), ((5, 2, 7), 8), ((8,), 8), ((1, 30), 8), ((12, 5, 9), 1)],
 )
-def test_a_resident_batch_is_the_loaders_batch(make_clips, make_rows, lengths, clip_length):
+def test_a_cached_batch_is_the_loaders_batch(make_clips, make_rows, lengths, clip_length):
     rows = make_rows(num_clips=8, lengths=lengths)
     clips = make_clips(rows=rows, changes={"clip_length": clip_length})
     streamed = list(epochs(clips))
@@ -66,36 +64,8 @@ def test_a_resident_batch_is_the_loaders_batch(make_clips, make_rows, lengths, c
     assert padded == (min(lengths) < clip_length)
 
 
-def test_network_inputs_of_both_paths_are_equal(make_clips):
-    clips = make_clips()
-    pairs = zip(epochs(clips, DeviceCache("always", CPU)), epochs(clips), strict=True)
-    for found, expected in pairs:
-        for modality in ALL:
-            inputs = [
-                to_input(b.frames[modality], modality, b.crops, clips.recipe, b.valid_NT)
-                for b in (found, expected)
-            ]
-            assert torch.equal(*inputs)
-
-
-def test_training_and_test_end_with_the_same_bytes(bench):
-    streamed, _ = bench.alone(("rgb", "depth"), "a")
-    device_cache = DeviceCache("always", CPU)
-    resident, _ = bench.alone(("rgb", "depth"), "b", device_cache=device_cache)
-    for modality in ("rgb", "depth"):
-        assert state_bytes(resident[modality]) == state_bytes(streamed[modality])
-    networks = {m: train_state.network for m, train_state in resident.items()}
-    reader = StoreReader(bench.store)
-    first, second = (
-        predict(networks, reader, bench.ids, bench.recipe, CPU, device_cache=where)
-        for where in (None, device_cache)
-    )
-    assert (first.scores_MNK == second.scores_MNK).all()
-
-
-@pytest.mark.parametrize("settings", [(), ("scaling=motion",)])
-def test_a_run_is_the_same_run_wherever_its_clips_live(make_request, tmp_path, settings):
-    found = []
+def test_a_run_is_the_same_with_and_without_the_cache(make_request, tmp_path):
+    found, settings = [], ("scaling=motion",)
     for device_cache in (None, DeviceCache("always", CPU)):
         runs = tmp_path / f"{device_cache is None}"
         plan = plan_runs([make_request(runs=runs, settings=settings)])[0]
@@ -112,7 +82,7 @@ def test_never_and_the_automatic_choice_on_a_cpu_stream(make_clips):
     assert DeviceCache("auto", CPU).hold(clips.store, ALL) is None
 
 
-def test_what_is_held_is_read_once_and_another_store_takes_its_place(make_clips, monkeypatch):
+def test_cached_frames_are_read_once_and_another_store_replaces_them(make_clips, monkeypatch):
     reads, load = [], device_cache_module._load
 
     def spy(reader, modality, device):
@@ -139,11 +109,10 @@ def small_gpu(monkeypatch):
             self.said = []
             super().__init__(mode, CPU, self.said.append)
             self.device = torch.device("cuda")
-            held = self._held
             monkeypatch.setattr(
                 device_cache_module,
                 "free_bytes",
-                lambda device: free - sum(f.nbytes for f in (self._held or held).values()),
+                lambda device: free - sum(f.nbytes for f in self._cached.values()),
             )
 
     monkeypatch.setattr(
@@ -161,28 +130,28 @@ def sizes(store):
     return {m: int(torch.tensor(reader.frames_shape(m)).prod()) for m in ALL}
 
 
-def test_auto_holds_what_fits_into_its_share(make_clips, small_gpu):
+def test_auto_caches_what_fits_into_its_share(make_clips, small_gpu):
     store = make_clips().store
     size = sizes(store)
     enough = int(size["rgb"] / AUTO_SHARE) + 1
     found = small_gpu("auto", enough)
     assert set(found.hold(store, ("rgb",))) == {"rgb"}
-    assert "live in the memory of cuda" in found.said[0]
+    assert "are cached on cuda" in found.said[0]
     short = small_gpu("auto", int(size["rgb"] / AUTO_SHARE) - 3)
     assert short.hold(store, ("rgb",)) is None
     assert "are streamed" in short.said[0]
     assert "50%" in short.said[0]
 
 
-def test_what_no_longer_fits_beside_it_is_let_go(make_clips, small_gpu):
+def test_what_no_longer_fits_is_dropped(make_clips, small_gpu):
     store = make_clips().store
     size = sizes(store)
     found = small_gpu("auto", int(size["rgb"] / AUTO_SHARE) + 1)
     found.hold(store, ("rgb",))
     assert set(found.hold(store, ("depth",))) == {"depth"}
-    assert set(found._held) == {"depth"}
+    assert set(found._cached) == {"depth"}
     assert found.hold(store, ("rgb", "depth")) is None
-    assert found._held == {}
+    assert found._cached == {}
 
 
 def test_always_that_does_not_fit_is_one_message_with_numbers(make_clips, monkeypatch):
@@ -198,7 +167,7 @@ def test_memory_that_is_free_is_some_of_this_machines():
     assert 2**20 < free_bytes(CPU) < 2**50
 
 
-def test_a_damaged_store_is_refused_when_it_is_held(make_clips):
+def test_a_damaged_store_is_refused_when_it_is_cached(make_clips):
     clips = make_clips()
     for shard in (clips.store / "frames" / "rgb" / "c").rglob("0"):
         if shard.is_file():

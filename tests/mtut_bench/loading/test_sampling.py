@@ -4,7 +4,6 @@ import pytest
 from mtut_bench.loading.sampling import (
     draw_clip,
     epoch_order,
-    keyed_generator,
     keyed_seed,
     length_batches,
     place_window,
@@ -55,10 +54,6 @@ def test_draws_are_uniform_and_uncorrelated():
 def test_keys_do_not_run_together():
     assert keyed_seed("a", "bc") != keyed_seed("ab", "c")
     assert keyed_seed(1, 23) != keyed_seed(12, 3)
-
-
-def test_keyed_generator_repeats_itself():
-    assert keyed_generator("x", 1).random() == keyed_generator("x", 1).random()
 
 
 @pytest.mark.parametrize("num_frames", [8, 9, 13])

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from mtut_bench.contract.folds import make_folds
 from mtut_bench.errors import StoreError, UsageError
 from mtut_bench.loading.torch_dataset import StoreDataset
 from mtut_bench.store.reader import StoreReader
@@ -32,10 +31,6 @@ def test_items_are_the_stored_frames_with_label_and_id(store):
             assert clips[modality].dtype == torch.uint8
             assert clips[modality].shape == (LENGTHS[position % 3], 12, 16, channels)
             np.testing.assert_array_equal(clips[modality], reader.read(position, modality))
-
-
-def test_iteration_ends(store):
-    assert len(list(StoreDataset(store, ["rgb"]))) == 8
 
 
 def test_modalities_and_clips_are_chosen_in_the_order_given(store):
@@ -114,30 +109,13 @@ def test_a_process_opens_the_store_once(store, monkeypatch):
     assert opened == [store, store]
 
 
-def test_a_used_dataset_is_pickled_without_its_reader(store):
-    dataset = StoreDataset(store)
-    before = dataset[3].clips["rgb"]
-    data = pickle.dumps(dataset)
-    assert len(data) < 2000
-    assert torch.equal(pickle.loads(data)[3].clips["rgb"], before)
-
-
-def test_sides_of_a_fold_share_no_person(store):
-    reader = StoreReader(store)
-    facts = reader.attributes
-    fold = make_folds(reader.table.rows, facts.fold_rule, facts.subject_unit)[0]
-    train, test = (StoreDataset(store, clip_ids=side) for side in (fold.train, fold.test))
-    assert (len(train), len(test)) == (4, 4)
-    assert not set(train.clip_ids) & set(test.clip_ids)
-
-
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"modalities": ["rgb", "flow"]}, "holds no 'flow'"),
+        ({"modalities": ["rgb", "flow"]}, "has no 'flow'"),
         ({"modalities": []}, "no modality"),
         ({"clip_ids": ["clip01", "clip99", "x"]}, r"no clip 'clip99' \(2 such\)"),
-        ({"clip_length": 0}, "a clip of 0 frames"),
+        ({"clip_length": 0}, "clip_length=0"),
     ],
 )
 def test_bad_choices_are_refused_at_once(store, options, words):
@@ -146,5 +124,5 @@ def test_bad_choices_are_refused_at_once(store, options, words):
 
 
 def test_no_store_is_refused_at_once(tmp_path):
-    with pytest.raises(StoreError, match="there is no store"):
+    with pytest.raises(StoreError, match=r"none\.zarr"):
         StoreDataset(tmp_path / "none.zarr")

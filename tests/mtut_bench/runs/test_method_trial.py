@@ -157,7 +157,7 @@ def test_an_own_method_on_a_network_of_ours_shares_its_first_stages(
     assert plan.identity["method"]["source"]
     lines = Lines()
     execute([plan], MACHINE, lines)
-    assert "rgb alone: shared" in lines.text
+    assert "rgb stage one: shared" in lines.text
     assert [plan.stage_id(m) for m in plan.modalities] == [
         ours.stage_id(m) for m in ours.modalities
     ]

@@ -84,12 +84,12 @@ def test_a_damaged_stage_of_another_run_stops_nothing(plans):
 @pytest.mark.parametrize(
     ("moment", "said"),
     [
-        ("rgb alone, epochs 1", ["resuming rgb after epoch 1 of 3"]),
-        ("depth alone, epochs 2", ["resuming depth after epoch 2 of 3"]),
+        ("rgb stage one, epochs 1", ["resuming rgb stage one after epoch 1 of 3"]),
+        ("depth stage one, epochs 2", ["resuming depth stage one after epoch 2 of 3"]),
         # Killed between the last checkpoint and the manifest that says so.
-        ("rgb alone, epochs 3", ["resuming rgb after epoch 3 of 3"]),
-        ("mtut objective, epochs 1", ["resuming mtut after epoch 1 of 2"]),
-        ("test 8", ["resuming mtut after epoch 2 of 2"]),
+        ("rgb stage one, epochs 3", ["resuming rgb stage one after epoch 3 of 3"]),
+        ("mtut stage two, epochs 1", ["resuming mtut stage two after epoch 1 of 2"]),
+        ("test 8", ["resuming mtut stage two after epoch 2 of 2"]),
     ],
 )
 def test_what_is_resumed_is_said_with_its_epoch(do, moment, said):

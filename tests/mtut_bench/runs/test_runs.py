@@ -165,14 +165,14 @@ def test_first_stages_are_shared_by_i3d_and_mtut(do, trained):
     trained.clear()
     _, text = do("mtut")
     assert trained == [("joint", "rgb", "depth")] * 2
-    assert text.count("alone: shared") == 2
+    assert text.count("stage one: shared") == 2
 
 
 def test_shared_and_own_first_stages_give_equal_bytes(do, tmp_path):
     own, _ = do("mtut", runs=tmp_path / "own")
     do("i3d", modalities=("rgb",))
     shared, text = do("mtut")
-    assert text.count("alone: shared") == 1
+    assert text.count("stage one: shared") == 1
     assert content(own) == content(shared)
 
 
@@ -194,14 +194,19 @@ def test_a_shared_stage_without_weights_is_trained_again(do, trained):
     trained.clear()
     _, text = do("mtut")
     assert trained.count(("alone", "rgb")) == 3
-    assert "rgb alone: shared" not in text
+    assert "rgb stage one: shared" not in text
     assert content(expected) == before
 
 
 @pytest.mark.parametrize(
     "moment",
-    ["rgb alone, epochs 1", "rgb alone, epochs 3", "depth alone, epochs 2", "objective, epochs 1"]
-    + ["objective, epochs 2", "test 8"],
+    [
+        "rgb stage one, epochs 1",
+        "rgb stage one, epochs 3",
+        "depth stage one, epochs 2",
+        "stage two, epochs 1",
+    ]
+    + ["stage two, epochs 2", "test 8"],
 )
 def test_an_interrupted_run_ends_with_the_bytes_of_an_undisturbed_one(do, tmp_path, moment):
     undisturbed, _ = do(runs=tmp_path / "undisturbed")

@@ -37,7 +37,7 @@ def test_a_shared_first_stage_is_bit_equal_to_one_of_the_runs_own(do, tmp_path, 
     own, _ = do(method, runs=tmp_path / "own", settings=settings)
     do("i3d")
     shared, text = do(method, settings=settings)
-    assert text.count("alone: shared") == 2
+    assert text.count("stage one: shared") == 2
     assert predictions(own) == predictions(shared)
     for modality in ("rgb", "depth"):
         names = [p.folder / f"network-{modality}.safetensors" for p in (own, shared)]
@@ -90,7 +90,7 @@ def test_stage_two_continues_or_restarts_momentum_and_rate(
     assert joint == pytest.approx([rate] * 4)
 
 
-@pytest.mark.parametrize("moment", ["objective, epochs 1", "objective, epochs 2"])
+@pytest.mark.parametrize("moment", ["stage two, epochs 1", "stage two, epochs 2"])
 def test_a_restarted_stage_two_is_resumed_not_restarted_again(do, tmp_path, moment):
     settings = ("stage_two=restart",)
     undisturbed, _ = do(runs=tmp_path / "undisturbed", settings=settings)
@@ -146,7 +146,7 @@ def test_of_many_training_clips_some_are_scored(do, monkeypatch):
 def test_the_choice_of_statistics_changes_the_test_and_no_stage(do):
     plain, _ = do("i3d", settings=("bn_statistics=running",))
     recomputed, text = do("i3d")
-    assert text.count("alone: shared") == 2
+    assert text.count("stage one: shared") == 2
     assert plain.run_id != recomputed.run_id
     assert predictions(plain) != predictions(recomputed)
     states = [load_file(plan.folder / "network-rgb.safetensors") for plan in (plain, recomputed)]
@@ -297,7 +297,7 @@ def test_a_repetition_shares_the_first_stage_and_draws_stage_two_anew(do):
     first, _ = do("i3d")
     again, text = do("i3d-again")
     other, _ = do("i3d-again", settings=("joint_seed=2",))
-    assert text.count("alone: shared") == 2
+    assert text.count("stage one: shared") == 2
     assert len({predictions(plan) for plan in (first, again, other)}) == 3
     logs = [
         [json.loads(line) for line in (plan.folder / "log.jsonl").read_text().splitlines()]

@@ -73,14 +73,6 @@ def test_every_clip_once_in_the_order_asked_for(reader, networks, ids, tiny_reci
     assert found.labels_N.tolist() == [labels[i] for i in ids]
 
 
-def test_batch_size_changes_no_logit(reader, networks, ids, tiny_recipe, cpu):
-    one, five = (
-        predict(networks, reader, ids, replace(tiny_recipe, evaluation_batch=n), cpu)
-        for n in (1, 5)
-    )
-    np.testing.assert_allclose(one.scores_MNK, five.scores_MNK, rtol=0, atol=BATCH_ATOL)
-
-
 def test_batch_size_changes_no_logit_of_i3d(reader, ids, tiny_recipe, cpu):
     torch.manual_seed(0)
     networks = {"rgb": build_i3d(3, width=0.125, bn_momentum=0.1)}

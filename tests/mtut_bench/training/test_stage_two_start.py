@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 def at_start(bench, train_states, recipe):
     objective = bench.methods["mtut"].build_objective(recipe.objective_settings())
     clips = bench.clips(tuple(train_states), recipe=recipe)
-    return terms_at_start(train_states, clips, objective, recipe, CPU, "fp32")
+    return terms_at_start(train_states, clips, objective, CPU, "fp32")
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -67,7 +67,7 @@ def test_a_term_that_is_not_finite_is_left_out(bench):
     def objective(outputs, labels_N, valid_NT):
         return ObjectiveOutput({}, {"rgb": {"rho_mean": math.inf, "ssa": 2.0}})
 
-    found = terms_at_start(train_states, clips, objective, bench.recipe, CPU, "fp32")
+    found = terms_at_start(train_states, clips, objective, CPU, "fp32")
     assert found == {"rgb": {"ssa": 2.0}}
 
 
