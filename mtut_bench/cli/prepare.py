@@ -1,4 +1,4 @@
-"""The command that makes a store of raw recordings: prepare."""
+"""The command that turns raw recordings into a store: prepare."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,7 +26,6 @@ from mtut_bench.cli.options import (
 from mtut_bench.cli.paths import raw_folder, store_path
 from mtut_bench.cli.printing import console, say
 from mtut_bench.cli.synth import generate_twin
-from mtut_bench.errors import UsageError
 from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
@@ -48,28 +47,28 @@ def prepare(
     colour: ColourOption = Colour.SK_COLOR,
     flow: Annotated[
         Flow | None,
-        typer.Option("--flow", help="Optical flow from colour; default: what the paper uses."),
+        typer.Option("--flow", help="Optical flow to compute; default: what the paper uses."),
     ] = None,
     raft_weights: Annotated[
-        Path | None, typer.Option("--raft-weights", help="Weights of torchvision's RAFT.")
+        Path | None, typer.Option("--raft-weights", help="For --flow raft: torchvision's weights.")
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="Of RAFT: auto, cpu, cuda.")] = "auto",
     short_side: Annotated[
         int,
         typer.Option(
             "--short-side",
             min=16,
             max=256,
-            help="Store frames at most this high (or wide): less disk, quicker training of short"
-            " protocols; such a store fills no published cell.",
+            help="Largest short side of stored frames in pixels: less disk, faster training; below"
+            " 256 the store cannot fill the paper's tables.",
         ),
     ] = 256,
     limit: Annotated[
-        int | None, typer.Option("--limit", help="So many clips, spread over the dataset.")
+        int | None,
+        typer.Option("--limit", min=1, help="Only this many clips, spread over the dataset."),
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", help="Clips whose id fits this shell pattern; may be repeated."),
+        typer.Option("--only", help="Only clips whose id matches this shell pattern; repeatable."),
     ] = None,
     workers: WorkersOption = None,
     overwrite: Annotated[
@@ -79,9 +78,6 @@ def prepare(
         bool, typer.Option("--skip-unreadable", help="Finish without clips that cannot be read.")
     ] = False,
     dry_run: DryRunOption = False,
-    list_clips: Annotated[
-        bool, typer.Option("--list", help="With --dry-run: also one line per clip.")
-    ] = False,
 ) -> None:
     """Turn raw recordings into a store; a twin's recordings are generated first. Resumes."""
     from mtut_bench.store.data_card import check_card, write_card
@@ -89,14 +85,11 @@ def prepare(
     from mtut_preprocess.convert.survey import (
         FlowChoice,
         Selection,
-        describe_clips,
         describe_survey,
         survey_dataset,
     )
     from mtut_preprocess.synthetic import check_size
 
-    if list_clips and not dry_run:
-        raise UsageError("--list lists without preparing", "Give it with --dry-run.")
     reporter, chosen = Reporter(console), find_dataset(dataset)
     selection = Selection(limit, tuple(only or ()))
     path = store_path(data, store, dataset, size, table)
@@ -112,14 +105,12 @@ def prepare(
     survey = survey_dataset(
         opened,
         selection,
-        FlowChoice(flow.value if flow else None, raft_weights, device),
+        FlowChoice(flow.value if flow else None, raft_weights),
         short_side,
     )
     for text in describe_survey(survey, path):
         reporter.line(text)
     if dry_run:
-        for text in describe_clips(survey) if list_clips else ():
-            reporter.line(text)
         return
     check_card(path)
     with reporter.ticker(f"prepare {path.stem}", unit="clips") as ticker:
@@ -132,14 +123,14 @@ def prepare(
             progress=ticker,
         )
     card = write_card(path)
-    for clip_id, reason in done.set_aside:
+    for clip_id, reason in done.skipped:
         reporter.line(f"not in the store: {clip_id}: {reason}")
     state = "prepared" if done.new else "nothing to do: already prepared,"
     reporter.line(
         f"{state} {done.num_clips} clips, digest {done.digest[:12]} -> {done.path}, {card.name}"
     )
-    if done.set_aside and not skip_unreadable:
-        say("the store lacks these clips; repaired, they get in with --overwrite")
+    if done.skipped and not skip_unreadable:
+        say("the store lacks these clips; repair their files and add them with --overwrite")
         raise typer.Exit(1)
 
 

@@ -45,7 +45,7 @@ ORDER = {
 }
 # What a room may import of the core: the contract, the store, and how benchmarks measure.
 ALLOWED = {
-    "mtut_preprocess": {"errors", "files", "contract", "store", "benchmarks"},
+    "mtut_preprocess": {"errors", "files", "typed", "contract", "store", "benchmarks"},
     "mtut_baselines": {"errors", "files", "contract", "training"},
 }
 

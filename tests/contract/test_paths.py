@@ -47,9 +47,8 @@ from mtut_preprocess import DATASETS, RawChoice
 from mtut_preprocess.convert.prepare import prepare
 from mtut_preprocess.convert.survey import FlowChoice, survey_dataset
 from mtut_preprocess.derive.stream import Wanted, stream_frames
-from mtut_preprocess.reading.decode import VideoFrames, count_frames, read_timing
-from mtut_preprocess.reading.images import ImageFrames
-from mtut_preprocess.reading.series import find_series
+from mtut_preprocess.reading.decode import VideoFrames, count_packets, read_timing
+from mtut_preprocess.reading.images import ImageFrames, find_series
 from mtut_preprocess.verify.raw import verify_raw
 
 # What a function found and returns, or what only the package itself puts together.
@@ -69,7 +68,7 @@ RESULTS = {
     "mtut_preprocess.derive.raft.Raft",
     "mtut_preprocess.verify.scan.Recording",
     "mtut_preprocess.convert.survey.Survey",
-    "mtut_preprocess.reading.series.Series",
+    "mtut_preprocess.reading.images.Series",
     "mtut_preprocess.synthetic.dataset.SyntheticDataset",
     "mtut_preprocess.verify.raw.RawReport",
 }
@@ -249,7 +248,7 @@ def test_raw_recordings(tmp_path, monkeypatch):
         assert prepare(survey, "mine.zarr").path == Path("mine.zarr")
         assert verify_raw(dataset).faults == ()
     assert read_timing("a.avi").rate == 12
-    assert count_frames("a.avi") == 6
+    assert count_packets("a.avi") == 6
     assert VideoFrames("a.avi", range(6), "rgb") == VideoFrames(Path("a.avi"), range(6), "rgb")
     assert VideoFrames("a.avi", range(6), "rgb").read().shape == (6, 32, 48, 3)
     assert (ImageFrames("frames/%d.png", range(6), "rgb").read() == pictures[..., ::-1]).all()

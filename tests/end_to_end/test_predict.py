@@ -437,4 +437,3 @@ def test_recordings_of_another_modality_are_refused(trained, predict):
     at = ("--run", run.folder, "--modality")
     assert "is coloured" in predict(run.file("rgb"), *at, "depth", code=1).err
     assert "is grey" in predict(run.file("depth"), *at, "rgb", code=1).err
-    predict(run.file("depth"), *at, "rgb", "--any-kind")

@@ -4,7 +4,7 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -18,13 +18,12 @@ from mtut_bench.store.writer import StoreWriter
 from mtut_preprocess.datasets.adapter import DatasetFacts, RawClip, RawDataset
 from mtut_preprocess.derive.flow import FlowAlgorithm, build_flow
 from mtut_preprocess.derive.resize import check_shape
-from mtut_preprocess.reading.frames import missing_files, stamp
+from mtut_preprocess.reading.frames import file_signature, missing_files
 
 __all__ = [
     "FlowChoice",
     "Selection",
     "Survey",
-    "describe_clips",
     "describe_survey",
     "survey_dataset",
 ]
@@ -47,12 +46,10 @@ class FlowChoice:
         name: one of :data:`mtut_preprocess.derive.flow.FLOW_NAMES`; 'none'; None: the dataset's
             default.
         weights: file of RAFT's weights.
-        device: of RAFT: 'auto', 'cpu', 'cuda'.
     """
 
     name: str | None = None
     weights: StrPath | None = None
-    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -77,22 +74,17 @@ class Selection:
         """Return the chosen clips in their order.
 
         Raises:
-            UsageError: there are none, or the limit is no positive number.
+            UsageError: there are none.
         """
-        if self.limit is not None and self.limit < 1:
-            raise UsageError(f"--limit {self.limit} leaves no clip", "Give a positive number.")
-        chosen = [
-            clip
-            for clip in clips
-            if not self.only or any(fnmatchcase(clip.row.clip_id, p) for p in self.only)
-        ]
+        patterns = self.only or ("*",)
+        chosen = [c for c in clips if any(fnmatchcase(c.row.clip_id, p) for p in patterns)]
         if not chosen:
             first = f"the first is {clips[0].row.clip_id!r}" if clips else "the dataset has none"
             raise UsageError(
-                f"no clip fits {' or '.join(map(repr, self.only))}",
+                f"no clip fits {' or '.join(map(repr, patterns))}",
                 f"Patterns are those of a shell, on clip ids; {first}.",
             )
-        count = min(self.limit or len(chosen), len(chosen))
+        count = len(chosen) if self.limit is None else min(self.limit, len(chosen))
         return [chosen[i * len(chosen) // count] for i in range(count)]
 
 
@@ -149,10 +141,12 @@ class Survey:
         derived = (self.flow.modality,) if self.flow else ()
         return sort_modalities((*self.facts.modalities, *derived))
 
-    def stamps(self) -> list[str]:
+    def file_signatures(self) -> list[str]:
         """Return what each clip's files are now, to notice those that were exchanged."""
         return [
-            "; ".join(f"{m}: {stamp(clip.sources[m])}" for m in sort_modalities(clip.sources))
+            "; ".join(
+                f"{m}: {file_signature(clip.sources[m])}" for m in sort_modalities(clip.sources)
+            )
             for clip in self.clips
         ]
 
@@ -188,25 +182,16 @@ class Survey:
                 )
 
     def _store_facts(self, *, whole: bool) -> StoreFacts:
-        facts = self.facts
-        return StoreFacts(
-            dataset=facts.dataset,
-            origin=facts.origin,
-            complete=whole and len(self.clips) == facts.expected_clips,
-            expected_clips=facts.expected_clips,
-            classes=facts.class_names,
-            mirror=facts.mirror,
-            fold_rule=facts.fold_rule,
-            subject_unit=facts.subject_unit,
-            fps=facts.fps,
-            depth_polarity=facts.depth_polarity,
-            flow={self.flow.modality: self.flow.attributes(facts.colour)} if self.flow else {},
-            colour=facts.colour,
-            alignment=dict(facts.alignment),
-            assumptions=facts.assumptions,
-            source=facts.source,
-            licence=facts.licence,
-        )
+        facts = {one.name: getattr(self.facts, one.name) for one in fields(self.facts)}
+        facts |= {
+            "complete": whole and len(self.clips) == self.facts.expected_clips,
+            "classes": self.facts.class_names,
+            "flow": {self.flow.modality: self.flow.attributes(self.facts.colour)}
+            if self.flow
+            else {},
+            "alignment": dict(self.facts.alignment),
+        }
+        return StoreFacts(**{name: facts[name] for name in StoreFacts.__struct_fields__})
 
 
 def survey_dataset(
@@ -229,14 +214,10 @@ def survey_dataset(
     """
     facts, found = dataset.read()
     choice = flow or FlowChoice()
-    name = facts.flow if choice.name is None else choice.name
-    algorithm = (
-        build_flow(name, weights=choice.weights, device=choice.device)
-        if name not in ("", "none")
-        else None
-    )
-    if choice.weights and name != "raft":
-        raise UsageError(f"--raft-weights with {name or 'no'} flow", "Add --flow raft.")
+    name = choice.name or facts.flow or "none"
+    algorithm = None if name == "none" else build_flow(name, weights=choice.weights)
+    if choice.weights and not algorithm:
+        raise UsageError("--raft-weights without optical flow", "Add --flow raft.")
     if algorithm and "rgb" not in facts.modalities:
         raise UsageError(
             f"{name} flow needs the modality rgb; there is {'+'.join(facts.modalities)}",
@@ -286,8 +267,7 @@ def describe_survey(survey: Survey, path: StrPath) -> list[str]:
         survey: of the dataset.
         path: where the store would be.
     """
-    path = Path(path)
-    facts, rows = survey.facts, [clip.row for clip in survey.clips]
+    facts, rows, missing = survey.facts, [clip.row for clip in survey.clips], survey.missing
     frames = sum(row.num_frames for row in rows)
     splits = Counter(row.split for row in rows if row.split)
     sides = ", ".join(f"{count:,} {name}" for name, count in splits.items())
@@ -296,17 +276,15 @@ def describe_survey(survey: Survey, path: StrPath) -> list[str]:
         + (f" ({sides})" if sides else "")
         + f", {frames:,} frames, {'+'.join(survey.modalities)}"
     ]
-    if survey.missing.num_files:
-        lines.append(
-            f"{survey.missing.num_files:,} files are missing, first {survey.missing.first[0]}"
-        )
+    if missing.num_files:
+        lines.append(f"{missing.num_files:,} files are missing, first {missing.first[0]}")
     try:
         plan = survey.plan()
     except (DatasetError, ClipError) as error:
         lines.append(f"cannot be prepared yet: {error.what.splitlines()[0].rstrip(':')}")
         lines += [error.hint] if error.hint else []
     else:
-        lines += _describe_store(survey, plan, frames, path)
+        lines += _describe_store(survey, plan, frames, Path(path))
     return lines + [f"note: {text}" for text in (*facts.notes, *facts.assumptions)]
 
 
@@ -314,25 +292,23 @@ def _describe_store(survey: Survey, plan: StorePlan, frames: int, path: Path) ->
     size = plan.geometry
     raw = {m: math.prod(size.shape(m, frames)) for m in size.modalities}
     packed = sum(count * _PACKED_SHARE[num_channels(m)] for m, count in raw.items())
-    folder = path.parent
-    while not folder.exists():
-        folder = folder.parent
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
     lines = [
         f"{path}: frames of {size.width}x{size.height}, up to about {_bytes(packed)}"
         f" ({_bytes(sum(raw.values()))} unpacked),"
         f" {_bytes(shutil.disk_usage(folder).free)} free there"
     ]
-    writer = StoreWriter(path, plan, survey.stamps())
+    writer = StoreWriter(path, plan, survey.file_signatures())
     if path.exists():
-        lines.append(_describe_existing(writer))
+        lines.append(_describe_existing(path, plan))
     resumes = writer.resumes()
     if resumes is False:
         lines.append(f"{writer.partial} was begun with other settings: needs --overwrite")
     elif resumes:
         left = sum(len(clips) for _, clips in writer.pending())
         lines.append(
-            f"{writer.partial} is taken up: {len(plan.rows) - left:,} of {len(plan.rows):,} clips"
-            " are done"
+            f"resumes {writer.partial}: {len(plan.rows) - left:,} of {len(plan.rows):,} clips are"
+            " done"
         )
     return lines
 
@@ -341,23 +317,10 @@ def _bytes(count: float) -> str:
     return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
 
 
-def _describe_existing(writer: StoreWriter) -> str:
-    """Return what stands under the store's final name."""
+def _describe_existing(path: Path, plan: StorePlan) -> str:
     try:
-        same = StoreReader(writer.path).attributes.plan == writer.plan.fingerprint()
+        if StoreReader(path).attributes.plan == plan.fingerprint():
+            return f"{path} is prepared already"
     except StoreError:
-        return f"{writer.path} exists and is no readable store: needs --overwrite"
-    if same:
-        return f"{writer.path} is this store already"
-    return f"{writer.path} exists and was made from other recordings or settings: needs --overwrite"
-
-
-def describe_clips(survey: Survey) -> list[str]:
-    """Return one line per clip: id, split, subject, class, frames, where its frames come from."""
-    names = survey.facts.class_names
-    return [
-        f"{row.clip_id}  {row.split or '-'}  {row.subject}  {names[row.label]}"
-        f"  {row.num_frames}  {canonical_json(dict(clip.origin))}"
-        for clip in survey.clips
-        for row in [clip.row]
-    ]
+        return f"{path} exists and is no readable store: needs --overwrite"
+    return f"{path} exists and was made from other recordings or settings: needs --overwrite"

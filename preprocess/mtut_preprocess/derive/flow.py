@@ -85,11 +85,11 @@ def build_flow(name: str, *, weights: StrPath | None = None, device: str = "auto
 
     Args:
         name: one of FLOW_NAMES.
-        weights: file with the weights of torchvision's raft_small or raft_large; 'raft' alone.
-        device: where RAFT runs: 'auto' (a GPU where there is one), 'cpu', 'cuda' or 'cuda:N'.
+        weights: for 'raft': file with the weights of torchvision's raft_small or raft_large.
+        device: for 'raft': 'auto' (a GPU where there is one), or a device of torch.
 
     Raises:
-        UsageError: there is no such algorithm or device, or it and the weights do not fit.
+        UsageError: there is no such algorithm, or it and the weights do not fit.
         MtutBenchError: the weight file is missing, unreadable or of another network.
     """
     if name not in FLOW_NAMES:
@@ -104,10 +104,6 @@ def build_flow(name: str, *, weights: StrPath | None = None, device: str = "auto
     if weights is not None:
         raise UsageError(
             f"{name} flow has no weights: {weights}", "Leave them out, or choose raft."
-        )
-    if device not in ("auto", "cpu"):
-        raise UsageError(
-            f"{name} flow does not run on device {device!r}", "Use auto or cpu, or choose raft."
         )
     return Farneback() if name == "farneback" else Dis()
 

@@ -21,14 +21,13 @@ from numpy.typing import NDArray
 
 from mtut_bench.errors import ClipError
 from mtut_bench.files import StrPath
-from mtut_preprocess.reading.frames import COPY_CURE, Plane, Shape
+from mtut_preprocess.reading.frames import COPY_HINT, Plane, Shape
 
 __all__ = [
     "MAX_OVERSHOOT_FRAMES",
     "Timing",
     "VideoFrames",
     "check_bits",
-    "count_frames",
     "count_packets",
     "decode_frames",
     "quarter_turns",
@@ -54,7 +53,7 @@ _MAX_RATE = 500.0
 """Browsers that record write their clock, 1000 a second, in place of a rate."""
 
 _MAX_DRIFT_FRAMES = 3
-"""So far from its place at an even rate a frame may lie before it is worth a word: cameras' clocks
+"""So far from its place at an even rate a frame may lie before it is reported: cameras' clocks
 jitter by less than a frame, and drop one or two."""
 
 _CLOCK_RESET_S = 1.0
@@ -76,7 +75,7 @@ class VideoFrames:
     plane: Plane
 
     def __post_init__(self) -> None:
-        # Whoever writes an adapter may give it as text.
+        # An adapter may give it as text.
         object.__setattr__(self, "path", Path(self.path))
 
     def files(self) -> tuple[Path, list[str]]:
@@ -126,7 +125,7 @@ class VideoFrames:
                 size = size or pixels.shape
                 if pixels.shape != size:
                     what = f"{self.path} changes its frame size within the window"
-                    raise ClipError(what, COPY_CURE)
+                    raise ClipError(what, COPY_HINT)
                 latest = shape(pixels) if shape else pixels
                 if frames is None:
                     frames = np.empty((count, *latest.shape), np.uint8)
@@ -139,19 +138,10 @@ class VideoFrames:
         found = decoder.next_index
         if frames is None or latest is None or found <= last - MAX_OVERSHOOT_FRAMES:
             raise ClipError(
-                f"{self.path} has {found} frames; its window ends at frame {last + 1}", COPY_CURE
+                f"{self.path} has {found} frames; its window ends at frame {last + 1}", COPY_HINT
             )
         frames[filled:] = latest
         return frames
-
-
-def count_frames(path: StrPath) -> int:
-    """Return how many frames a file decodes to.
-
-    Raises:
-        ClipError: the file is missing or unreadable.
-    """
-    return sum(1 for _ in decode_frames(path))
 
 
 def count_packets(path: StrPath) -> int:
@@ -165,7 +155,7 @@ def count_packets(path: StrPath) -> int:
         try:
             return sum(1 for packet in container.demux(video=0) if packet.size)
         except FFmpegError as error:
-            raise ClipError(f"{path} cannot be read: {error}", COPY_CURE) from error
+            raise ClipError(f"{path} cannot be read: {error}", COPY_HINT) from error
 
 
 def stated_frames(path: StrPath) -> int | None:
@@ -254,7 +244,7 @@ def check_bits(path: StrPath, frame: VideoFrame, plane: Plane) -> None:
         ClipError: it has.
     """
     if plane == "luma" and frame.format.components[0].bits != 8:
-        raise ClipError(f"{path} has values of other than 8 bits", COPY_CURE)
+        raise ClipError(f"{path} has values of other than 8 bits", COPY_HINT)
 
 
 def quarter_turns(frame: VideoFrame) -> int:
@@ -265,20 +255,20 @@ def quarter_turns(frame: VideoFrame) -> int:
 def _open(path: Path, *, whole: bool = True) -> InputContainer:
     if not path.is_file():
         state = "is a folder" if path.is_dir() else "does not exist"
-        raise ClipError(f"{path} {state}", COPY_CURE)
+        raise ClipError(f"{path} {state}", COPY_HINT)
     if whole:
         _check_length(path)
     try:
         container = av.open(str(path))
     except (FFmpegError, OSError) as error:
-        raise ClipError(f"{path} is not a readable video: {error}", COPY_CURE) from error
+        raise ClipError(f"{path} is not a readable video: {error}", COPY_HINT) from error
     if path.suffix.lower() == ".avi" and container.format.name != "avi":
         # Without its header the coded frames alone may still be recognised; what is cut is not.
         container.close()
-        raise ClipError(f"{path} has lost its header: it is no AVI file", COPY_CURE)
+        raise ClipError(f"{path} has lost its header: it is no AVI file", COPY_HINT)
     if not container.streams.video:
         container.close()
-        raise ClipError(f"{path} holds no video stream", COPY_CURE)
+        raise ClipError(f"{path} holds no video stream", COPY_HINT)
     return container
 
 
@@ -289,12 +279,12 @@ def _check_length(path: Path) -> None:
             head = file.read(8)
         found = path.stat().st_size
     except OSError as error:
-        raise ClipError(f"{path} cannot be read: {error.strerror or error}", COPY_CURE) from error
+        raise ClipError(f"{path} cannot be read: {error.strerror or error}", COPY_HINT) from error
     if not found:
-        raise ClipError(f"{path} is empty (0 bytes)", COPY_CURE)
+        raise ClipError(f"{path} is empty (0 bytes)", COPY_HINT)
     stated = 8 + int.from_bytes(head[4:], "little") if head[:4] == b"RIFF" else 0
     if found < stated:
-        raise ClipError(f"{path} is cut short: {found:,} of {stated:,} bytes are there", COPY_CURE)
+        raise ClipError(f"{path} is cut short: {found:,} of {stated:,} bytes are there", COPY_HINT)
 
 
 class _Decoder:
@@ -353,10 +343,10 @@ def decode_frames(path: StrPath) -> Iterator[VideoFrame]:
         try:
             for number, frame in enumerate(container.decode(video=0)):
                 if frame.is_corrupt:
-                    raise ClipError(f"{path} is damaged at frame {number}", COPY_CURE)
+                    raise ClipError(f"{path} is damaged at frame {number}", COPY_HINT)
                 yield frame
         except FFmpegError as error:
-            raise ClipError(f"{path} is damaged: {error}", COPY_CURE) from error
+            raise ClipError(f"{path} is damaged: {error}", COPY_HINT) from error
 
 
 def to_array(frame: VideoFrame, plane: Plane, reformatter: VideoReformatter) -> NDArray[np.uint8]:

@@ -9,10 +9,18 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COPY_CURE", "FrameSource", "Plane", "Shape", "missing_files", "stamp"]
+__all__ = [
+    "COPY_HINT",
+    "FrameSource",
+    "Plane",
+    "Shape",
+    "file_signature",
+    "missing_files",
+    "names_in",
+]
 
-COPY_CURE = "Copy the file again from the dataset, or take its clip out of the lists."
-"""What helps against most unreadable files."""
+COPY_HINT = "Copy the file again from the dataset, or take its clip out of the lists."
+"""Hint for most unreadable files."""
 
 Plane = Literal["rgb", "luma"]
 """'rgb' converts to RGB; 'luma' takes the stored luma or grey values as they are."""
@@ -66,11 +74,14 @@ class FrameSource(Protocol):
 def missing_files(source: FrameSource) -> list[Path]:
     """Return the files of a source that are not there; lists its folder, opens no file."""
     folder, names = source.files()
-    there = _names_in(folder)
+    try:
+        there = names_in(folder)
+    except OSError:
+        there = frozenset()
     return [folder / name for name in dict.fromkeys(names) if name not in there]
 
 
-def stamp(source: FrameSource) -> str:
+def file_signature(source: FrameSource) -> str:
     """Return what tells the files of a source from others of their names: sizes, bytes.
 
     Of images the first and the last, for a dataset has millions; "-" stands for a missing file.
@@ -87,16 +98,17 @@ def _size(path: Path) -> str:
         return "-"
 
 
-def _names_in(folder: Path) -> frozenset[str]:
-    try:
-        return _names_at(folder, folder.stat().st_mtime_ns)
-    except OSError:
-        return frozenset()
+def names_in(folder: Path) -> frozenset[str]:
+    """Return the names in a folder; neighbouring clips share it.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
+    return _names_at(folder, folder.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=16)
 def _names_at(folder: Path, mtime_ns: int) -> frozenset[str]:
-    """Return the names in a folder; neighbouring clips share it."""
     del mtime_ns  # a key of the cache: a folder that has changed since is listed anew
     with os.scandir(folder) as entries:
         return frozenset(entry.name for entry in entries)

@@ -7,7 +7,7 @@ import pytest
 from recordings import TEST_LIST, TRAIN_LIST, list_line, log_text, write_lists
 
 from mtut_bench.errors import DatasetError
-from mtut_preprocess.datasets.nvgesture import NvGesture, load_nvgesture_settings, parse_list
+from mtut_preprocess.datasets.nvgesture import NvGesture, parse_list
 from mtut_preprocess.reading.pairing import pair_frames, read_log
 
 SPLITS = Path(__file__).parents[4] / "shared" / "reference" / "splits.json"
@@ -81,26 +81,28 @@ def test_a_byte_order_mark_does_not_matter(tmp_path):
 
 
 BAD_LINES = {
-    "no field": ("hello world", "cannot parse 'hello'"),
-    "label is a word": (GOOD.replace("label:1", "label:one"), "cannot parse 'label:one'"),
-    "label is a fraction": (GOOD.replace("label:1", "label:1.5"), "cannot parse 'label:1.5'"),
-    "label with underscore": (GOOD.replace("label:1", "label:1_0"), "cannot parse 'label:1_0'"),
-    "label 0": (GOOD.replace("label:1", "label:0"), "label 0 is outside 1..25"),
-    "label 26": (GOOD.replace("label:1", "label:26"), "label 26 is outside 1..25"),
-    "no label": (GOOD.replace("label:1", ""), "the line has no 'label:' field"),
-    "two labels": (GOOD.strip() + " label:2", "the line has two 'label:' fields"),
-    "no path": (GOOD.partition(" ")[2], "the line has no 'path:' field"),
-    "window without end": (GOOD.replace("sk_depth:0:8", "sk_depth:0"), "cannot parse 'depth:"),
-    "negative window": (GOOD.replace("sk_depth:0:8", "sk_depth:-3:8"), "cannot parse 'depth:"),
-    "absurd window": (GOOD.replace("sk_depth:0:8", "sk_depth:0:9999999999"), "cannot parse"),
-    "empty window": (GOOD.replace("sk_depth:0:8", "sk_depth:8:8"), "depth window 8:8 is empty"),
-    "backward window": (GOOD.replace("color:0:8", "color:9:8"), "color window 9:8 is empty"),
+    "no field": ("hello world", "'hello'"),
+    "label is a fraction": (GOOD.replace("label:1", "label:1.5"), "'label:1.5'"),
+    "label with underscore": (GOOD.replace("label:1", "label:1_0"), "'label:1_0'"),
+    "label 0": (GOOD.replace("label:1", "label:0"), "label 0"),
+    "label 26": (GOOD.replace("label:1", "label:26"), "label 26"),
+    "no label": (GOOD.replace("label:1", ""), "no 'label:'"),
+    "two labels": (GOOD.strip() + " label:2", "two 'label:'"),
+    "no path": (GOOD.partition(" ")[2], "no 'path:'"),
+    "window without end": (GOOD.replace("sk_depth:0:8", "sk_depth:0"), "'depth:sk_depth:0'"),
+    "negative window": (GOOD.replace("sk_depth:0:8", "sk_depth:-3:8"), "'depth:sk_depth:-3:8'"),
+    "absurd window": (GOOD.replace("sk_depth:0:8", "sk_depth:0:9999999999"), "9999999999"),
+    "empty window": (GOOD.replace("sk_depth:0:8", "sk_depth:8:8"), "depth window 8:8"),
+    "backward window": (GOOD.replace("color:0:8", "color:9:8"), "color window 9:8"),
     "parent folder": (
         GOOD.replace("./Video_data", "../other/Video_data"),
-        "the path ../other/Video_data/class_01/subject1_r0 leaves the dataset folder",
+        "../other/Video_data/class_01/subject1_r0",
     ),
-    "hidden parent": (GOOD.replace("class_01", "../../.."), "leaves the dataset folder"),
-    "absolute path": (GOOD.replace("./Video_data", "/etc"), "leaves the dataset folder"),
+    "hidden parent": (GOOD.replace("class_01", "../../.."), "Video_data/../../.."),
+    "absolute path": (GOOD.replace("./Video_data", "/etc"), "/etc"),
+    "folder of no clip": (list_line("class_01"), "class_01"),
+    "no depth": (GOOD.replace("depth:sk_depth:0:8 ", ""), "no 'depth:'"),
+    "no colour": (GOOD.replace("color:sk_color:0:8 ", ""), "no 'color:'"),
 }
 
 
@@ -113,35 +115,21 @@ def test_bad_line_names_file_line_and_value(root, name):
     assert message in what
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        (list_line("class_01"), "does not end in subjectY_rZ"),
-        (GOOD.replace("depth:sk_depth:0:8 ", ""), "the line has no 'depth:' field"),
-        (GOOD.replace("color:sk_color:0:8 ", ""), "the line has no 'color:' field"),
-    ],
-)
-def test_line_that_makes_no_clip_is_refused(root, line, message):
-    (root / TRAIN_LIST).write_text(line)
-    assert refused(root).startswith(f"{root / TRAIN_LIST}:1: ")
-    assert message in refused(root)
-
-
 def test_bytes_that_are_no_text_are_one_error(root):
     (root / TRAIN_LIST).write_bytes(b"\xff\xfe\x00\x9d nonsense")
-    assert "cannot parse" in refused(root)
+    assert refused(root).startswith(f"{root / TRAIN_LIST}:1: ")
 
 
 @pytest.mark.parametrize("name", [TRAIN_LIST, TEST_LIST])
 def test_missing_list_is_named(root, name):
     (root / name).unlink()
-    assert refused(root) == f"{root} has no {name}"
+    assert name in refused(root)
 
 
 @pytest.mark.parametrize("content", ["", "\n \n"])
 def test_empty_list_is_refused(root, content):
     (root / TEST_LIST).write_text(content)
-    assert refused(root) == f"{root / TEST_LIST} lists no clip"
+    assert str(root / TEST_LIST) in refused(root)
 
 
 def test_older_names_of_the_lists_are_read(root):
@@ -151,23 +139,19 @@ def test_older_names_of_the_lists_are_read(root):
 
 
 @pytest.mark.parametrize("again", [FOLDER, GOOD.replace("./Video_data/", "")])
-def test_clip_in_both_lists_is_refused(root, again):
+def test_clip_in_both_lists_is_refused_with_both_places(root, again):
     write_lists(root, [FOLDER], [again])
     what = refused(root)
-    assert what.startswith(f"{root / TEST_LIST}:1: ")
-    assert what.endswith(f"is listed already at {root / TRAIN_LIST}:1")
+    assert f"{root / TEST_LIST}:1" in what
+    assert f"{root / TRAIN_LIST}:1" in what
 
 
-def test_missing_folder_offers_the_synthetic_way(tmp_path):
-    with pytest.raises(DatasetError, match="there is no folder") as caught:
-        NvGesture(tmp_path / "none").read()
-    assert "nvgesture-synthetic" in caught.value.hint
-
-
-def test_file_in_place_of_the_folder(tmp_path):
+@pytest.mark.parametrize("name", ["none", "file"])
+def test_missing_folder_offers_the_synthetic_way(tmp_path, name):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DatasetError, match="there is no folder"):
-        NvGesture(tmp_path / "file").read()
+    with pytest.raises(DatasetError, match=name) as caught:
+        NvGesture(tmp_path / name).read()
+    assert "nvgesture-synthetic" in caught.value.hint
 
 
 # Clips
@@ -180,18 +164,14 @@ def test_row_of_a_clip(root):
     assert (row.repetition, row.split, row.num_frames) == (3, "train", 80)
 
 
-def test_label_of_the_list_overrides_the_folder(root):
-    write_lists(root, [list_line("class_01/subject4_r2", label=2)])
-    assert only_clip(root).row.label == 1
-
-
-def test_relabelled_clips_are_found_by_name(root):
+def test_label_of_the_list_overrides_the_folder_and_is_found_by_name(root):
     write_lists(
         root,
         [list_line("class_01/subject4_r2", label=2), list_line("class_10/subject4_r0", label=10)],
         [list_line("class_20/subject5_r1", label=21)],
     )
-    facts, _ = NvGesture(root).read()
+    facts, clips = NvGesture(root).read()
+    assert [clip.row.label for clip in clips] == [1, 9, 20]
     assert found(root, "label of the list differs") == [
         "class_01/subject4_r2: list 2, folder 1",
         "class_20/subject5_r1: list 21, folder 20",
@@ -224,15 +204,13 @@ def test_origin_is_relative_and_json(root):
     }
 
 
-def test_wrapped_colour_uses_the_window_of_depth(root):
-    write_lists(root, [list_line(FOLDER, (3, 8), (400, 401))])
+@pytest.mark.parametrize(
+    "line", [GOOD.replace("color:0:8", "color:400:401"), GOOD.replace("color:sk_color:0:8 ", "")]
+)
+def test_wrapped_colour_uses_the_window_of_depth_and_needs_no_field(root, line):
+    write_lists(root, [line])
     source = only_clip(root, "sk_wrapped").sources["rgb"]
-    assert (source.path.name, source.indices) == ("sk_wrapped.avi", (3, 4, 5, 6, 7))
-
-
-def test_wrapped_colour_needs_no_colour_field(root):
-    write_lists(root, [GOOD.replace("color:sk_color:0:8 ", "")])
-    assert only_clip(root, "sk_wrapped").row.num_frames == 8
+    assert (source.path.name, source.indices) == ("sk_wrapped.avi", tuple(range(8)))
 
 
 # Pairing
@@ -245,7 +223,7 @@ def test_without_logs_frames_pair_by_position():
 
 
 def test_without_logs_windows_of_two_lengths_are_refused():
-    with pytest.raises(DatasetError, match="depth window has 3 frames, the colour window 4"):
+    with pytest.raises(DatasetError, match=r"list:1: .*3 .*4"):
         pair_frames((2, 5), (1, 5), None, None, "list:1")
 
 
@@ -303,7 +281,7 @@ def test_window_past_the_end_of_the_log_holds_the_last_time():
 
 
 def test_logs_of_two_recordings_are_refused():
-    with pytest.raises(DatasetError, match=r"list:4: .* is 60\.0 s away; the logs are of two"):
+    with pytest.raises(DatasetError, match=r"list:4: .*60\.0 s"):
         pair_frames((0, 5), (0, 5), times(9), times(9, 60 * 10**9), "list:4")
 
 
@@ -393,27 +371,22 @@ def test_missing_and_empty_logs_are_none(tmp_path):
 
 
 BAD_LOGS = {
-    "gap": (log_text(times(3)).replace("img00001", "img00002"), ":2: expected 'img00001.png"),
-    "starts at 1": (log_text(times(3)).partition("\n")[2], ":1: expected 'img00000.png"),
-    "no time": ("img00000.png\n", ":1: expected"),
-    "beyond 64 bits": ("img00000.png 99999999999999999999\n", ":1: expected"),
+    "gap": (log_text(times(3)).replace("img00001", "img00002").encode(), ":2: "),
+    "starts at 1": (log_text(times(3)).partition("\n")[2].encode(), ":1: "),
+    "no time": (b"img00000.png\n", ":1: "),
+    "beyond 64 bits": (b"img00000.png 99999999999999999999\n", ":1: "),
+    "no text": (b"\xff\xfe\x80 \x00", ":1: "),
 }
 
 
 @pytest.mark.parametrize("name", BAD_LOGS)
 def test_bad_log_names_file_line_and_hint(tmp_path, name):
-    text, message = BAD_LOGS[name]
-    (tmp_path / "log.txt").write_text(text)
+    data, place = BAD_LOGS[name]
+    (tmp_path / "log.txt").write_bytes(data)
     with pytest.raises(DatasetError) as caught:
         read_log(tmp_path / "log.txt")
-    assert caught.value.what.startswith(f"{tmp_path / 'log.txt'}{message}")
-    assert "paired by number" in caught.value.hint
-
-
-def test_log_that_is_no_text_is_one_error(tmp_path):
-    (tmp_path / "log.txt").write_bytes(b"\xff\xfe\x80 \x00")
-    with pytest.raises(DatasetError, match=r"log\.txt:1: expected"):
-        read_log(tmp_path / "log.txt")
+    assert caught.value.what.startswith(f"{tmp_path / 'log.txt'}{place}")
+    assert caught.value.hint
 
 
 # Facts
@@ -443,7 +416,7 @@ def test_published_counts_add_up_to_the_dataset(root):
     assert (published["label"]["18"], published["label"]["1"]) == (36 + 19, 50 + 22)
 
 
-def test_published_counts_are_not_those_of_a_twin(root):
+def test_published_counts_are_not_those_of_synthetic_recordings(root):
     (root / "synthetic.json").write_text(json.dumps({"twin": "nvgesture-synthetic"}))
     facts, _ = NvGesture(root).read()
     assert facts.published == {}
@@ -463,38 +436,12 @@ def test_classes_and_mirror(root):
         assert names[b].split() == [*start, words[last]]
 
 
-def test_table_in_the_raw_folder_overrides_mirror_and_its_doubt(root):
-    assert [text.partition(":")[0] for text in NvGesture(root).read()[0].assumptions] == ["mirror"]
-    mirror = [-1, *range(1, 25)]
-    (root / "nvgesture.json").write_text(json.dumps({"mirror": mirror}))
-    facts, _ = NvGesture(root).read()
-    assert (facts.mirror, facts.assumptions) == (tuple(mirror), ())
-
-
 def test_labels_may_be_as_many_as_the_table_has_classes(root):
     settings = {"class_names": ["a", "b"], "mirror": [1, 0]}
     (root / "nvgesture.json").write_text(json.dumps(settings))
     assert NvGesture(root).read()[0].class_names == ("a", "b")
     write_lists(root, [list_line(FOLDER, label=3)])
     assert "label 3 is outside 1..2" in refused(root)
-
-
-BAD_SETTINGS = {
-    "no names": ({"class_names": None}, "'class_names' must be a list of strings"),
-    "names without mirror": ({"class_names": ["a"]}, "'mirror' has 25 entries for 1 classes"),
-    "published is a list": ({"published": [1]}, "'published' must be"),
-    "published of something else": ({"published": {"class": {"0": 1}}}, "'published' must be"),
-    "published no count": ({"published": {"label": {"0": "many"}}}, "'published' must be"),
-}
-
-
-@pytest.mark.parametrize("name", BAD_SETTINGS)
-def test_bad_settings_name_file_and_key(root, name):
-    settings, message = BAD_SETTINGS[name]
-    (root / "nvgesture.json").write_text(json.dumps(settings))
-    with pytest.raises(DatasetError) as caught:
-        load_nvgesture_settings(root)
-    assert caught.value.what.startswith(f"{root / 'nvgesture.json'}: {message}")
 
 
 def test_train_comes_first_in_the_order_of_the_lists(root):

@@ -1,4 +1,4 @@
-"""The CSV file: its rows, and all that can be wrong with it before a recording is opened."""
+"""The CSV file and the JSON file beside it: what can be checked before a recording is opened."""
 
 import csv
 import io
@@ -10,22 +10,28 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
 
 from mtut_bench.contract.types import behaves_like, is_modality_name, sort_modalities
 from mtut_bench.errors import DatasetError
 from mtut_bench.files import StrPath
+from mtut_preprocess.datasets.settings import Text, read_typed
 
 __all__ = [
     "FIXED_COLUMNS",
     "WINDOW_ENDS",
     "Fault",
     "Line",
+    "Settings",
     "alike_faults",
     "cell_faults",
+    "find_mirror",
     "fold_rule",
     "natural_order",
     "nearest_name",
+    "read_settings",
     "read_table",
     "refuse",
 ]
@@ -47,6 +53,74 @@ class Line:
 
 Fault = tuple[Line, str, str]
 """Where, what, hint."""
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The JSON file beside a table.
+
+    Attributes:
+        classes: in their order; None: the labels, sorted.
+        mirror: class that each becomes in a mirror, each pair once; a class that stays itself is
+            its own.
+        no_mirror: classes that must not be flipped.
+        depth_polarity, source, licence: in words.
+        subjects_are: 'user' if one person may have several names.
+    """
+
+    classes: Annotated[tuple[Text, ...], Meta(min_length=1)] | None = None
+    mirror: dict[str, str] | None = None
+    no_mirror: tuple[Text, ...] | None = None
+    depth_polarity: str = "not stated"
+    source: str = ""
+    licence: str = ""
+    subjects_are: Literal["person", "user"] = "person"
+
+    def __post_init__(self) -> None:
+        """Check the classes.
+
+        Raises:
+            ValueError: one is there twice.
+        """
+        if self.classes and len(set(self.classes)) < len(self.classes):
+            raise ValueError("'classes' must be different")
+
+
+def read_settings(path: StrPath) -> Settings:
+    """Return the settings beside a table; the defaults where there are none.
+
+    Raises:
+        DatasetError: malformed, an unknown key or a wrong value.
+    """
+    path = Path(path)
+    if not path.exists():
+        return Settings()
+    keys = ", ".join(Settings.__struct_fields__)
+    return read_typed(path, Settings, f"Keys are {keys}; one that begins with '_' is a remark.")
+
+
+def find_mirror(
+    settings: Settings, classes: Sequence[str], path: StrPath
+) -> tuple[tuple[int, ...] | None, tuple[str, ...]]:
+    """Return the class that each becomes in a mirror (None: unknown), and classes left unsaid.
+
+    Raises:
+        DatasetError: a name that is no class, or a class with two mirrors.
+    """
+    if settings.mirror is None and settings.no_mirror is None:
+        return None, ()
+    hint = "Name each pair once; a class that looks the same in a mirror is its own mirror."
+    pairs = (settings.mirror or {}).items()
+    apart = ((name, "") for name in settings.no_mirror or ())
+    said: dict[str, str] = {}
+    for name, other in (*pairs, *((b, a) for a, b in pairs), *apart):
+        if name not in classes:
+            raise DatasetError(f"{path}: the mirror of {name!r}, which is no class", hint)
+        if (first := said.setdefault(name, other)) != other:
+            both = f"{first or 'none'!r} and {other or 'none'!r}"
+            raise DatasetError(f"{path}: {name!r} has two mirrors, {both}", hint)
+    positions = {name: index for index, name in enumerate(classes)}
+    mirror = tuple(positions.get(said.get(name, ""), -1) for name in classes)
+    return mirror, tuple(name for name in classes if name not in said)
 
 
 def refuse(table: StrPath, faults: Sequence[Fault]) -> None:
