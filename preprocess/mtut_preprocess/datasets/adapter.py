@@ -134,7 +134,7 @@ def recording_origin(root: StrPath, dataset: str) -> tuple[str, Origin]:
 
 
 def table_facts(
-    root: Path,
+    root: StrPath,
     dataset: str,
     table: DatasetTable,
     **facts: Any,  # noqa: ANN401 - fields of DatasetFacts

@@ -19,7 +19,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct
@@ -29,8 +29,6 @@ from mtut_bench.errors import DatasetError
 from mtut_bench.files import StrPath
 from mtut_preprocess.datasets.adapter import DatasetFacts, RawClip, table_facts
 from mtut_preprocess.datasets.settings import DatasetTable, load_table
-from mtut_preprocess.reading.decode import VideoFrames
-from mtut_preprocess.reading.frames import FrameSource, Plane
 from mtut_preprocess.reading.images import ImageFrames
 
 __all__ = ["EgoGesture", "EgoGestureTable", "Segment", "parse_labels"]
@@ -73,8 +71,9 @@ class EgoGestureTable(DatasetTable, frozen=True, kw_only=True, forbid_unknown_fi
         window: whether the last two frames of a row belong to its clip.
         depth_polarity: which way depth values go, in words.
         space: how colour and depth are registered, in words.
-        archive_folders, label_folders, image_folders: where things may lie; the first is usual.
-        first_video_frame: frame number of the first picture of a video.
+        label_folders: where labels may lie, below the raw folder.
+        image_folders: where images may lie, below the folder that holds the labels' folder or
+            below the raw folder; the first is usual.
         unreleased_scenes: scenes by subject that were never published.
     """
 
@@ -83,10 +82,8 @@ class EgoGestureTable(DatasetTable, frozen=True, kw_only=True, forbid_unknown_fi
     window: Literal["inclusive", "drop-last-two"]
     depth_polarity: str
     space: str
-    archive_folders: _Folders
     label_folders: _Folders
     image_folders: _Folders
-    first_video_frame: Literal[0, 1]
     unreleased_scenes: dict[str, tuple[int, ...]]
 
     @property
@@ -167,9 +164,8 @@ class EgoGesture:
             _check_segments(video, segments, findings)
             if not segments:
                 findings["label files without a clip"].append(str(files[video]))
-            sources = images.sources(video)
-            for segment in segments:
-                clips.append(self._clip(video, split_of[video.subject], segment, sources, table))
+            paths, split = images.paths(video), split_of[video.subject]
+            clips += [self._clip(video, split, segment, paths, table) for segment in segments]
         _note_scenes(files, table, findings)
         findings[f"clips shorter than {_SHORT_FRAMES} frames"] += [
             clip.row.clip_id for clip in clips if clip.row.num_frames < _SHORT_FRAMES
@@ -206,7 +202,7 @@ class EgoGesture:
         video: Video,
         split: Split,
         segment: Segment,
-        sources: Mapping[str, "_Source"],
+        paths: Mapping[str, Path],
         table: EgoGestureTable,
     ) -> RawClip:
         dropped = 2 if table.window == "drop-last-two" else 0
@@ -225,55 +221,37 @@ class EgoGesture:
             split=split,
             num_frames=len(window),
         )
-        origin = {m: source.path.relative_to(self.root).as_posix() for m, source in sources.items()}
-        return RawClip(
-            row,
-            {name: source.frames(window) for name, source in sources.items()},
-            {**origin, "window": [segment.start, segment.end]},
-        )
-
-
-class _Source(NamedTuple):
-    """Where the frames of one modality of a recording lie: image pattern or video."""
-
-    path: Path
-    plane: Plane
-    first: int
-
-    def frames(self, window: range) -> FrameSource:
-        if self.path.suffix == ".avi":
-            indices = range(window.start - self.first, window.stop - self.first)
-            return VideoFrames(self.path, indices, self.plane)
-        return ImageFrames(self.path, window, self.plane)
+        origin = {name: path.relative_to(self.root).as_posix() for name, path in paths.items()}
+        sources = {
+            "rgb": ImageFrames(paths["rgb"], window, "rgb"),
+            "depth": ImageFrames(paths["depth"], window, "luma"),
+        }
+        return RawClip(row, sources, {**origin, "window": [segment.start, segment.end]})
 
 
 class _Images:
     """Finds recordings in whichever of the image folders they are; none of them must exist."""
 
     def __init__(self, root: Path, labels: Path, table: EgoGestureTable) -> None:
-        self._first = table.first_video_frame
         self._usual = labels.parent / table.image_folders[0]
         self._subjects: defaultdict[int, list[Path]] = defaultdict(list)
-        for folder in _folders(root, table, table.image_folders):
-            for number, path in _numbered(folder, _SUBJECT, []):
-                self._subjects[number].append(path)
+        for place in dict.fromkeys((root, labels.parent)):
+            for folder in _folders(place, table.image_folders):
+                for number, path in _numbered(folder, _SUBJECT, []):
+                    self._subjects[number].append(path)
 
-    def sources(self, video: Video) -> dict[str, _Source]:
-        """Return where each modality lies; where it would lie, if it is not there."""
-        colour = self._find(video, f"Color/rgb{video.group}")
-        depth = self._find(video, f"Depth/depth{video.group}")
+    def paths(self, video: Video) -> dict[str, Path]:
+        """Return the pattern of each modality's images; where they would be, if they are not."""
         return {
-            "rgb": _Source(colour, "rgb", self._first),
-            "depth": _Source(depth, "luma", self._first),
+            "rgb": self._find(video, f"Color/rgb{video.group}"),
+            "depth": self._find(video, f"Depth/depth{video.group}"),
         }
 
     def _find(self, video: Video, name: str) -> Path:
         usual = self._usual / f"Subject{video.subject:02d}"
         holders = self._subjects.get(video.subject) or [usual]
         folders = [holder / f"Scene{video.scene}" / name for holder in holders]
-        there = next((folder for folder in folders if folder.is_dir()), None)
-        videos = () if there else (folder.with_suffix(".avi") for folder in folders)
-        return next((v for v in videos if v.is_file()), (there or folders[0]) / "%06d.jpg")
+        return next((f for f in folders if f.is_dir()), folders[0]) / "%06d.jpg"
 
 
 def parse_labels(path: StrPath) -> tuple[list[Segment], list[str]]:
@@ -344,7 +322,7 @@ def _note_scenes(
 
 
 def _find_labels(root: Path, table: EgoGestureTable) -> Path:
-    for folder in _folders(root, table, table.label_folders):
+    for folder in _folders(root, table.label_folders):
         if any(_numbered(folder, _SUBJECT, [])):
             return folder
     names = ", ".join(table.label_folders)
@@ -396,10 +374,8 @@ def _numbered(
             others.append(str(folder / name))
 
 
-def _folders(root: Path, table: EgoGestureTable, names: Sequence[str]) -> Iterator[Path]:
+def _folders(root: Path, names: Sequence[str]) -> Iterator[Path]:
     """Yield the folders that are there, in the order of the table."""
-    for archive in table.archive_folders:
-        for name in names:
-            pattern = str(PurePosixPath(archive, name))
-            found = [root] if pattern == "." else sorted(root.glob(pattern))
-            yield from (folder for folder in found if folder.is_dir())
+    for name in names:
+        found = [root] if name == "." else sorted(root.glob(name))
+        yield from (folder for folder in found if folder.is_dir())

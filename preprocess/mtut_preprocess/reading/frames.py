@@ -9,6 +9,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mtut_bench.files import StrPath
+
 __all__ = [
     "COPY_HINT",
     "FrameSource",
@@ -98,13 +100,13 @@ def _size(path: Path) -> str:
         return "-"
 
 
-def names_in(folder: Path) -> frozenset[str]:
+def names_in(folder: StrPath) -> frozenset[str]:
     """Return the names in a folder; neighbouring clips share it.
 
     Raises:
         OSError: it cannot be listed.
     """
-    return _names_at(folder, folder.stat().st_mtime_ns)
+    return _names_at(Path(folder), Path(folder).stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=16)

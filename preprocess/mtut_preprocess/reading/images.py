@@ -178,12 +178,13 @@ def find_series(path: StrPath) -> Series:
     return Series(folder / pattern, sorted(numbers))
 
 
-def image_numbers(pattern: Path) -> list[int]:
+def image_numbers(pattern: StrPath) -> list[int]:
     """Return the numbers of the files that fit a pattern, ascending.
 
     Raises:
         OSError: their folder cannot be listed.
     """
+    pattern = Path(pattern)
     head, tail = re.split(r"%\d*d", pattern.name)
     form = re.compile(f"{re.escape(head)}([0-9]{{1,9}}){re.escape(tail)}")
     matches = filter(None, map(form.fullmatch, names_in(pattern.parent)))

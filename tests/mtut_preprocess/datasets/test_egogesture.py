@@ -13,7 +13,6 @@ from ego_fixture import (
     label_file,
     rebuild_labels,
     write_ego,
-    write_images_as_video,
     write_labels,
 )
 from PIL import Image
@@ -26,8 +25,6 @@ from mtut_preprocess.convert.prepare import prepare
 from mtut_preprocess.convert.survey import describe_survey, survey_dataset
 from mtut_preprocess.datasets.egogesture import EgoGesture
 from mtut_preprocess.reading import frames
-from mtut_preprocess.reading.decode import VideoFrames
-from mtut_preprocess.reading.images import ImageFrames
 
 
 def read(root):
@@ -384,26 +381,6 @@ def test_one_missing_frame_is_named(tmp_path):
     assert missing_files(read(tmp_path)[1][0].sources.values()) == [gone]
 
 
-@pytest.mark.parametrize("first", [1, 0])
-def test_a_video_stands_in_for_a_missing_folder(labels, first):
-    root = labels("7,2,9\n")
-    write_images_as_video(root / "images", 3, 1, 1, 12)
-    settle(root, first_video_frame=first)
-    (clip,) = read(root)[1]
-    assert clip.origin["depth"] == "images/Subject03/Scene1/Depth/depth1.avi"
-    for source in clip.sources.values():
-        assert isinstance(source, VideoFrames)
-        # The video's first picture says 1.
-        assert numbers(source.read()) == [*range(3 - first, 11 - first)]
-
-
-def test_images_are_preferred_to_a_video(tmp_path):
-    write_ego(tmp_path, tree={(3, 1, 1): [(7, 1, 8)]})
-    write_images_as_video(tmp_path / "images", 3, 1, 1, 12)
-    (clip,) = read(tmp_path)[1]
-    assert all(isinstance(source, ImageFrames) for source in clip.sources.values())
-
-
 def test_store_of_the_small_tree(ego, dataset, tmp_path):
     survey = survey_dataset(EgoGesture(ego))
     text = "egogesture, recorded: 12 of 24,161 clips (7 train, 3 val, 2 test), 98 frames, rgb+depth"
@@ -445,7 +422,7 @@ def test_mirror_pairs_and_classes_without_one(dataset):
 
 def test_what_is_inferred_is_said(dataset):
     keys = {text.partition(":")[0] for text in dataset[0].assumptions}
-    assert keys == {"mirror", "window", "depth_polarity", "space", "first_video_frame"}
+    assert keys == {"mirror", "window", "depth_polarity", "space"}
 
 
 def test_synthetic_recordings_have_no_published_counts(tmp_path):
