@@ -1,5 +1,6 @@
 """The command that turns raw recordings into a store: prepare."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from mtut_bench.cli.options import (
     DataOption,
     DryRunOption,
     Flow,
+    OverwriteOption,
     RawOption,
     Size,
     SizeOption,
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["prepare"]
 
+_what = partial(typer.Option, rich_help_panel="What to store")
+
 
 def prepare(
     dataset: Annotated[
@@ -45,16 +49,23 @@ def prepare(
     table: TableOption = None,
     size: SizeOption = Size.TINY,
     colour: ColourOption = Colour.SK_COLOR,
+    limit: Annotated[
+        int | None, _what("--limit", min=1, help="Only this many clips, spread over the dataset.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        _what("--only", help="Only clips whose id matches this shell pattern; repeatable."),
+    ] = None,
     flow: Annotated[
         Flow | None,
-        typer.Option("--flow", help="Optical flow to compute; default: what the paper uses."),
+        _what("--flow", help="Optical flow to compute; default: what the paper uses."),
     ] = None,
     raft_weights: Annotated[
-        Path | None, typer.Option("--raft-weights", help="For --flow raft: torchvision's weights.")
+        Path | None, _what("--raft-weights", help="For --flow raft: torchvision's weights.")
     ] = None,
     short_side: Annotated[
         int,
-        typer.Option(
+        _what(
             "--short-side",
             min=16,
             max=256,
@@ -62,20 +73,15 @@ def prepare(
             " 256 the store cannot fill the paper's tables.",
         ),
     ] = 256,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", min=1, help="Only this many clips, spread over the dataset."),
-    ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option("--only", help="Only clips whose id matches this shell pattern; repeatable."),
-    ] = None,
     workers: WorkersOption = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Make the store anew, whatever is there.")
-    ] = False,
+    overwrite: OverwriteOption = False,
     skip_unreadable: Annotated[
-        bool, typer.Option("--skip-unreadable", help="Finish without clips that cannot be read.")
+        bool,
+        typer.Option(
+            "--skip-unreadable",
+            help="Finish without clips that cannot be read.",
+            rich_help_panel="Output",
+        ),
     ] = False,
     dry_run: DryRunOption = False,
 ) -> None:

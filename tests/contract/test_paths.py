@@ -75,6 +75,7 @@ RESULTS = {
 # Their `path` is a Path to whoever reads it; whoever makes one may give text (shown below).
 CONVERTED = {
     "mtut_preprocess.reading.decode.VideoFrames",
+    "mtut_preprocess.reading.frames.FrameSource",
     "mtut_preprocess.reading.images.ImageFrames",
 }
 # What a method's author writes, or the harness gives him: it calls with a Path.

@@ -65,17 +65,16 @@ class FlowAlgorithm(Protocol):
         ...
 
     def compute(self, rgb_THWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the coded flow from each frame to the next; the last flow is repeated.
+        """Return the flow from each stored frame to the next, the last repeated.
 
         It depends on the frames alone, not on clips computed before or on the number of threads.
 
         Args:
-            rgb_THWC: uint8 (T, H, W, 3), the stored frames.
+            rgb_THWC: uint8 (T, H, W, 3).
 
         Returns:
-            uint8 (T, H, W, 2), channels (x, y), code of
-            :func:`mtut_bench.store.format.encode_flow`; all
-            128 (no motion) for a clip of one frame.
+            uint8 (T, H, W, 2), (x, y) by :func:`mtut_bench.store.format.encode_flow`; all 128 (no
+            motion) for a clip of one frame.
         """
         ...
 

@@ -5,7 +5,8 @@ conversion changes 9 % of the pixels of real depth files). Seeking is never used
 was off by 1-3 frames in every window tried; linear decoding is always exact.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from mtut_bench.errors import ClipError
 from mtut_bench.files import StrPath
-from mtut_preprocess.reading.frames import COPY_HINT, Plane, Shape
+from mtut_preprocess.reading.frames import COPY_HINT, FrameSource, Plane, Shape
 
 __all__ = [
     "MAX_OVERSHOOT_FRAMES",
@@ -61,33 +62,15 @@ _CLOCK_RESET_S = 1.0
 
 
 @dataclass(frozen=True)
-class VideoFrames:
-    """Frames of one video file.
-
-    Attributes:
-        path: video file.
-        indices: 0-based frame numbers, not decreasing; a repeated number repeats the frame.
-        plane: 'rgb' converts to RGB; 'luma' takes the stored luma plane as it is.
-    """
-
-    path: Path
-    indices: Sequence[int]
-    plane: Plane
-
-    def __post_init__(self) -> None:
-        # An adapter may give it as text.
-        object.__setattr__(self, "path", Path(self.path))
+class VideoFrames(FrameSource):
+    """Frames of one video file."""
 
     def files(self) -> tuple[Path, list[str]]:
-        """Return the folder and the name of the file."""
+        """See FrameSource."""
         return self.path.parent, [self.path.name]
 
     def size(self) -> tuple[int, int]:
-        """Return the (height, width) in pixels that the file states, as it is to be shown.
-
-        Raises:
-            ClipError: the file is missing or no video.
-        """
+        """See FrameSource."""
         with _open(self.path) as container:
             stream = container.streams.video[0]
             size = stream.height, stream.width
@@ -98,18 +81,7 @@ class VideoFrames:
         return size[::-1] if turned else size
 
     def read(self, shape: Shape | None = None) -> NDArray[np.uint8]:
-        """Return the frames.
-
-        Args:
-            shape: applied to each frame.
-
-        Returns:
-            uint8 (T, H, W, C), C = 3 for 'rgb', 1 for 'luma'; values as stored.
-
-        Raises:
-            ClipError: the file is missing or unreadable, ends more than two frames too early or
-                changes its frame size.
-        """
+        """See FrameSource."""
         count, last = len(self.indices), self.indices[-1]
         frames: NDArray[np.uint8] | None = None
         latest: NDArray[np.uint8] | None = None
@@ -213,28 +185,24 @@ def read_timing(path: StrPath) -> Timing:
 
 def _shown_times(container: InputContainer) -> NDArray[np.float64]:
     """Return when frames are shown, float64 (T,), seconds ascending; empty if they do not say."""
-    stamps: list[int] = []
-    try:
-        for packet in container.demux(video=0):
-            if packet.size:
-                if packet.pts is None:
-                    return np.empty(0)
-                stamps.append(packet.pts)
-    except FFmpegError:
-        # Whoever decodes the file is told; the times up to there are sound.
-        pass
-    times_N = np.array(stamps, np.float64) * float(container.streams.video[0].time_base or 0)
+    times: list[int | None] = []
+    # Whoever decodes a damaged file is told; the times up to there are sound.
+    with suppress(FFmpegError):
+        times += (packet.pts for packet in container.demux(video=0) if packet.size)
+    if None in times:
+        return np.empty(0)
+    times_N = np.array(times, np.float64) * float(container.streams.video[0].time_base or 0)
     reset = bool((np.diff(times_N) < -_CLOCK_RESET_S).any())
     return np.empty(0) if reset else np.sort(times_N)
 
 
 def _even_rate(times_N: NDArray[np.float64]) -> tuple[float, float]:
     """Return frames per second (0: unknown) and the largest distance from that rate, seconds."""
-    span_s = float(times_N[-1] - times_N[0]) if len(times_N) > 1 else 0.0
-    if span_s <= 0:
+    if len(times_N) < 2 or times_N[0] == times_N[-1]:
         return 0.0, 0.0
     even_N = np.linspace(times_N[0], times_N[-1], len(times_N))
-    return (len(times_N) - 1) / span_s, float(np.abs(times_N - even_N).max())
+    rate = (len(times_N) - 1) / float(times_N[-1] - times_N[0])
+    return rate, float(np.abs(times_N - even_N).max())
 
 
 def check_bits(path: StrPath, frame: VideoFrame, plane: Plane) -> None:

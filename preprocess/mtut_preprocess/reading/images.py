@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mtut_bench.errors import ClipError
 from mtut_bench.files import StrPath
-from mtut_preprocess.reading.frames import COPY_HINT, Plane, Shape, names_in
+from mtut_preprocess.reading.frames import COPY_HINT, FrameSource, Plane, Shape, names_in
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -41,46 +41,27 @@ def is_image_pattern(name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class ImageFrames:
+class ImageFrames(FrameSource):
     """Numbered image files of one folder, a frame each.
 
-    Attributes:
-        path: folder and printf pattern, ``.../%06d.jpg``; the pattern is in the name alone.
-        indices: numbers in the file names, not decreasing.
-        plane: 'luma' of a JPEG file is its stored luma, not a conversion of its colours.
+    'luma' of a JPEG file is its stored luma, not a conversion of its colours.
     """
-
-    path: Path
-    indices: Sequence[int]
-    plane: Plane
-
-    def __post_init__(self) -> None:
-        # An adapter may give it as text.
-        object.__setattr__(self, "path", Path(self.path))
 
     def file(self, number: int) -> Path:
         """Return the file of a frame."""
         return self.path.with_name(self.path.name % number)
 
     def files(self) -> tuple[Path, Iterable[str]]:
-        """Return the folder and the names of all frames."""
+        """See FrameSource."""
         return self.path.parent, (self.path.name % number for number in self.indices)
 
     def size(self) -> tuple[int, int]:
-        """Return the (height, width) of the first frame.
-
-        Raises:
-            ClipError: it is missing or unreadable.
-        """
+        """See FrameSource."""
         height, width, _ = read_image(self.file(self.indices[0]), self.plane).shape
         return height, width
 
     def read(self, shape: Shape | None = None) -> NDArray[np.uint8]:
-        """Return the frames, uint8 (T, H, W, C).
-
-        Raises:
-            ClipError: a file is missing, unreadable, cut short or of another size than the first.
-        """
+        """See FrameSource."""
         kept: dict[int, NDArray[np.uint8]] = {}
         first: tuple[int, ...] = ()
         for number in dict.fromkeys(self.indices):

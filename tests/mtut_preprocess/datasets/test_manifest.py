@@ -368,7 +368,7 @@ def test_a_typing_error_in_an_optional_column_is_no_modality(root, column, meant
     write_table(root, [row("1", "ann", **{column: "train"}), row("2", "bob", **{column: "test"})])
     with pytest.raises(DatasetError, match=rf"clips\.csv: .*'{column}'.*line 2: 'train'") as caught:
         Manifest(root / "clips.csv").read()
-    assert f"'{meant}'" in caught.value.hint
+    assert meant in caught.value.hint
 
 
 def test_a_wrong_root_is_named(root):
@@ -379,8 +379,11 @@ def test_a_wrong_root_is_named(root):
 
 
 HEADERS = {
-    "required": ("clip,subject,lable,rgb", "'label' is missing; is it 'lable'?"),
-    "capitals": ("Clip,subject,label,rgb", "'clip' is missing; is it 'Clip'?"),
+    "required": (
+        "clip,subject,lable,rgb",
+        "'label' is missing; there are 'clip', ",
+    ),
+    "capitals": ("Clip,subject,label,rgb", "'clip' is missing; there are 'Clip'"),
     "no subject": ("clip,label,rgb", "'subject' is missing"),
     "twice": ("clip,subject,label,rgb,rgb", "'rgb' is there 2 times"),
     "nameless": ("clip,subject,label,,rgb", "column 4"),
@@ -489,9 +492,10 @@ def test_classes_of_the_settings_keep_their_order_and_may_lack_clips(root):
 
 def test_a_label_that_is_no_class_is_refused(root):
     settle(root, classes=["wave", "push"])
-    what = refused(root, [row("1", "a", "push"), row("2", "b", "wvae")])
-    assert "clips.csv:3: label 'wvae'" in what
-    assert what.endswith("is it 'wave'?")
+    write_table(root, [row("1", "a", "push"), row("2", "b", "wvae")])
+    with pytest.raises(DatasetError, match=r"clips\.csv:3: label 'wvae'") as caught:
+        Manifest(root / "clips.csv").read()
+    assert "wave" in caught.value.hint
 
 
 def test_without_settings_mirrors_are_unknown(root):

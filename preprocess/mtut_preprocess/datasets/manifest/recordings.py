@@ -14,14 +14,13 @@ from pathlib import Path
 from statistics import median_low
 from typing import NamedTuple
 
-from mtut_bench.errors import ClipError, DatasetError
+from mtut_bench.errors import ClipError, DatasetError, did_you_mean
 from mtut_bench.files import StrPath
 from mtut_preprocess.datasets.manifest.table import (
     FIXED_COLUMNS,
     WINDOW_ENDS,
     Fault,
     Line,
-    nearest_name,
     refuse,
 )
 from mtut_preprocess.reading.decode import (
@@ -206,13 +205,11 @@ def check_columns(
     for name in modalities:
         if not any(recordings.exists(line.cells[name]) for line in lines):
             windows = [other + end for other in modalities if other != name for end in WINDOW_ENDS]
-            near = nearest_name(name, [*FIXED_COLUMNS, *windows])
             raise DatasetError(
                 f"{table}: column {name!r} is read as a modality, and none of its values leads to"
                 f" a file in {recordings.root}; line {lines[0].number}: {lines[0].cells[name]!r}",
-                (f"Is it {near!r}? " if near else "")
-                + "Paths are relative to the table's folder, or to --raw. A column whose name"
-                " begins with '_' is ignored.",
+                f"{did_you_mean(name, [*FIXED_COLUMNS, *windows])}Paths are relative to the table's"
+                " folder, or to --raw. A column whose name begins with '_' is ignored.",
             )
 
 

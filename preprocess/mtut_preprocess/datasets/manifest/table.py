@@ -7,7 +7,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,7 +14,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from mtut_bench.contract.types import behaves_like, is_modality_name, sort_modalities
-from mtut_bench.errors import DatasetError
+from mtut_bench.errors import DatasetError, did_you_mean
 from mtut_bench.files import StrPath
 from mtut_preprocess.datasets.settings import Text, read_typed
 
@@ -30,7 +29,6 @@ __all__ = [
     "find_mirror",
     "fold_rule",
     "natural_order",
-    "nearest_name",
     "read_settings",
     "read_table",
     "refuse",
@@ -211,48 +209,41 @@ def _modalities(header: Iterable[str]) -> list[str]:
 
 def _header_faults(header: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield (what, hint) for columns that are missing, doubled, nameless or stand for nothing."""
-    if len(header) == 1:
-        hint = "Save the table as CSV, separated by commas."
-        yield f"there is one column, {header[0]!r}", hint
-    if "" in header:
-        yield f"column {header.index('') + 1} has no name", "Name it, or take it away."
     for name, count in Counter(header).items():
-        if count > 1:
+        if not name:
+            yield f"column {header.index(name) + 1} has no name", "Name it, or remove it."
+        elif count > 1:
             yield f"column {name!r} is there {count} times", "Keep one of them."
     for name in _REQUIRED:
         if name not in header:
-            called = nearest_name(name, [other for other in header if other not in FIXED_COLUMNS])
-            hint = f"A table has {', '.join(_REQUIRED)} and a column for each modality."
-            yield f"column {name!r} is missing" + (f"; is it {called!r}?" if called else ""), hint
+            others = [other for other in header if other not in FIXED_COLUMNS]
+            yield (
+                f"column {name!r} is missing; there are {', '.join(map(repr, header))}",
+                f"{did_you_mean(name, others)}A table has {', '.join(_REQUIRED)} and a column for"
+                " each modality, separated by commas.",
+            )
     modalities = _modalities(header)
     for name in header:
         owner = name.rpartition("_")[0]
         if name.endswith(WINDOW_ENDS) and not name.startswith("_") and owner not in modalities:
             yield (
-                f"column {name!r} is a window of {owner!r}, and that is no column",
-                f"Add {owner!r} with its files, or take {name!r} away.",
+                f"column {name!r} is a window of {owner!r}, which is not a modality",
+                f"Add {owner!r} with its files, or remove {name!r}.",
             )
     for name in modalities:
-        if not is_modality_name(name):
+        if behaves_like(name) == "flow":
+            yield (
+                f"column {name!r}: optical flow is computed from rgb, not read from files",
+                "Remove the column and give --flow farneback.",
+            )
+        elif not is_modality_name(name):
             yield (
                 f"column {name!r} cannot name a modality",
                 "Use small letters, digits and single underscores (rgb, ir_left); begin the name"
                 " of a remark with '_'.",
             )
-        if behaves_like(name) == "flow":
-            yield (
-                f"column {name!r}: optical flow is computed from rgb, not read from files",
-                "Take the column away and give --flow farneback.",
-            )
     if not modalities:
         yield "no column names recordings", "Add a column for each modality, such as rgb or depth."
-
-
-def nearest_name(name: str, names: Iterable[str]) -> str:
-    """Return the name that is spelt most alike, "" if none is."""
-    spelt = {other.lower(): other for other in names}
-    near = get_close_matches(name.lower(), spelt, 1)
-    return spelt[near[0]] if near else ""
 
 
 def cell_faults(
@@ -266,19 +257,18 @@ def cell_faults(
         cells = line.cells
         for column in (*_REQUIRED, *modalities):
             if not cells[column]:
-                yield line, f"{column} is empty", "Fill it in, or take the row or column away."
+                yield line, f"{column} is empty", "Fill it in, or remove the row or column."
         for column, text in cells.items():
             # Line breaks in quotes; zeros, which numpy drops at the end of a text.
             if not column.startswith("_") and any(unicodedata.category(c) == "Cc" for c in text):
-                yield line, f"{column}: {text!r} has a control character", "Take it away."
+                yield line, f"{column}: {text!r} has a control character", "Remove it."
         earlier = first.setdefault(cells["clip"], line)
         if cells["clip"] and earlier is not line:
             what = f"clip {cells['clip']!r} is in line {earlier.number} already"
-            yield line, what, "Give each clip an id of its own."
+            yield line, what, "Give each clip its own id."
         if cells["label"] and cells["label"] not in classes:
-            near = nearest_name(cells["label"], classes)
             what = f"label {cells['label']!r} is not in 'classes' of the .json file"
-            yield line, what + (f"; is it {near!r}?" if near else ""), "Correct one of them."
+            yield line, what, f"{did_you_mean(cells['label'], classes)}Correct one of them."
         if with_split and cells["split"] not in _SPLITS:
             what = f"split {cells['split']!r} is not one of {', '.join(_SPLITS)}"
             yield line, what, "Fill in every row, or leave the whole column empty."
@@ -327,24 +317,30 @@ def fold_rule(lines: Sequence[Line], table: StrPath) -> str:
     Raises:
         DatasetError: a person on two sides, or a side without clips.
     """
-    subjects = {line.cells["subject"]: line for line in reversed(lines)}
+    first = {line.cells["subject"]: line for line in reversed(lines)}
     splits = {line.cells.get("split", "") for line in lines}
     what, hint = "", "A person is either trained on or tested: name persons in 'subject'."
     if splits != {""}:
-        faults: list[Fault] = []
-        for line in lines:
-            subject, split = line.cells["subject"], line.cells["split"]
-            first = subjects[subject]
-            if split != (other := first.cells["split"]):
-                text = f"subject {subject!r} is in {split}, and in {other} (line {first.number})"
-                faults.append((line, text, f"{hint} With an empty 'split' one is left out."))
-        refuse(table, faults)
+        both = [(line, first[line.cells["subject"]]) for line in lines]
+        refuse(
+            table,
+            [
+                (
+                    line,
+                    f"subject {line.cells['subject']!r} is in {line.cells['split']}, and in"
+                    f" {other.cells['split']} (line {other.number})",
+                    f"{hint} With an empty 'split' one is left out.",
+                )
+                for line, other in both
+                if line.cells["split"] != other.cells["split"]
+            ],
+        )
         lacking = [split for split in ("train", "test") if split not in splits]
         what = f"no clip has the split {lacking[0]!r}" if lacking else ""
-    elif "all" in subjects:
+    elif "all" in first:
         what = "no subject may be called 'all', which stands for all folds"
-    elif len(subjects) == 1:
-        what = f"all clips are of subject {min(subjects)!r}, so none can be left out"
+    elif len(first) == 1:
+        what = f"all clips are of subject {min(first)!r}, so none can be left out"
     if what:
         raise DatasetError(f"{table}: {what}", hint)
     return "subject" if splits == {""} else "split"
