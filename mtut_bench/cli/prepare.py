@@ -90,16 +90,14 @@ def prepare(
     from mtut_preprocess.convert.prepare import prepare as prepare_store
     from mtut_preprocess.convert.survey import (
         FlowChoice,
-        Selection,
         describe_survey,
         survey_dataset,
     )
     from mtut_preprocess.synthetic import check_size
 
     reporter, chosen = Reporter(console), find_dataset(dataset)
-    selection = Selection(limit, tuple(only or ()))
     path = store_path(data, store, dataset, size, table)
-    if selection.is_part and not store:
+    if (limit or only) and not store:
         path = path.with_name(f"{path.stem}-part.zarr")
     if dry_run and chosen.twin and not raw and not raw_folder(data, raw, chosen, size).exists():
         check_size(chosen.twin, size.value)
@@ -110,9 +108,10 @@ def prepare(
     opened = open_raw(chosen, folder, colour, table, store)
     survey = survey_dataset(
         opened,
-        selection,
         FlowChoice(flow.value if flow else None, raft_weights),
-        short_side,
+        limit=limit,
+        only=only or (),
+        short_side=short_side,
     )
     for text in describe_survey(survey, path):
         reporter.line(text)

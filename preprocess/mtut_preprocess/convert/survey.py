@@ -22,7 +22,6 @@ from mtut_preprocess.reading.frames import file_signature, missing_files
 
 __all__ = [
     "FlowChoice",
-    "Selection",
     "Survey",
     "describe_survey",
     "survey_dataset",
@@ -50,42 +49,6 @@ class FlowChoice:
 
     name: str | None = None
     weights: StrPath | None = None
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which clips of a dataset are prepared; a part is never complete.
-
-    Attributes:
-        limit: this many clips, spread evenly over the dataset's order so that both sides of a
-            split and many classes are among them; None: all.
-        only: shell patterns of clip ids ('class_01/*'), any of which must fit; empty: all.
-    """
-
-    limit: int | None = None
-    only: tuple[str, ...] = ()
-
-    @property
-    def is_part(self) -> bool:
-        """Whether it may leave clips out."""
-        return self.limit is not None or bool(self.only)
-
-    def choose(self, clips: Sequence[RawClip]) -> list[RawClip]:
-        """Return the chosen clips in their order.
-
-        Raises:
-            UsageError: there are none.
-        """
-        patterns = self.only or ("*",)
-        chosen = [c for c in clips if any(fnmatchcase(c.row.clip_id, p) for p in patterns)]
-        if not chosen:
-            first = f"the first is {clips[0].row.clip_id!r}" if clips else "the dataset has none"
-            raise UsageError(
-                f"no clip fits {' or '.join(map(repr, patterns))}",
-                f"Patterns are those of a shell, on clip ids; {first}.",
-            )
-        count = len(chosen) if self.limit is None else min(self.limit, len(chosen))
-        return [chosen[i * len(chosen) // count] for i in range(count)]
 
 
 @dataclass
@@ -196,21 +159,25 @@ class Survey:
 
 def survey_dataset(
     dataset: RawDataset,
-    selection: Selection | None = None,
     flow: FlowChoice | None = None,
+    *,
+    limit: int | None = None,
+    only: Sequence[str] = (),
     short_side: int = MAX_SHORT_SIDE_PX,
 ) -> Survey:
     """Return what is there; decodes nothing.
 
     Args:
         dataset: adapter of the raw folder.
-        selection: which clips; None: all.
         flow: optical flow to derive; None: the dataset's default.
+        limit: this many clips, spread evenly over the dataset's order so that both sides of a
+            split and many classes are among them; None: all.
+        only: shell patterns of clip ids ('class_01/*'), any of which must fit; empty: all.
         short_side: largest short side of the stored frames, pixels.
 
     Raises:
         DatasetError: the folder or one of its tables is missing or malformed.
-        UsageError: the selection leaves no clip, or the flow cannot be computed.
+        UsageError: no clip is left, or the flow cannot be computed.
     """
     facts, found = dataset.read()
     choice = flow or FlowChoice()
@@ -223,11 +190,28 @@ def survey_dataset(
             f"{name} flow needs the modality rgb; there is {'+'.join(facts.modalities)}",
             "Leave --flow out.",
         )
-    clips = tuple(selection.choose(found) if selection else found)
+    clips = _choose(found, limit, only)
     if len(clips) < len(found):
         part = f"a part: {len(clips):,} of the {len(found):,} clips that are there"
         facts = replace(facts, notes=(part, *(f"of all clips: {note}" for note in facts.notes)))
     return Survey(dataset.root, facts, clips, Missing.among(clips), algorithm, short_side)
+
+
+def _choose(
+    clips: Sequence[RawClip], limit: int | None, only: Sequence[str]
+) -> tuple[RawClip, ...]:
+    """Return the chosen clips in their order."""
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit {limit} leaves no clip", "Give a positive number.")
+    chosen = [c for c in clips if not only or any(fnmatchcase(c.row.clip_id, p) for p in only)]
+    if only and not chosen:
+        raise UsageError(
+            f"no clip fits {' or '.join(map(repr, only))}",
+            "Patterns are those of a shell, on clip ids"
+            + (f"; the first is {clips[0].row.clip_id!r}." if clips else "."),
+        )
+    count = min(limit or len(chosen), len(chosen))
+    return tuple(chosen[i * len(chosen) // count] for i in range(count))
 
 
 def _first_sizes(clips: Sequence[RawClip]) -> tuple[int, int]:

@@ -161,9 +161,7 @@ class EgoGesture:
         for video in sorted(files, key=lambda v: (_SPLITS.index(split_of[v.subject]), v)):
             segments, empty = parse_labels(files[video])
             findings["rows with an empty field, left out"] += empty
-            _check_segments(video, segments, findings)
-            if not segments:
-                findings["label files without a clip"].append(str(files[video]))
+            _refuse_twice(video, segments)
             paths, split = images.paths(video), split_of[video.subject]
             clips += [self._clip(video, split, segment, paths, table) for segment in segments]
         _note_scenes(files, table, findings)
@@ -237,7 +235,7 @@ class _Images:
         self._subjects: defaultdict[int, list[Path]] = defaultdict(list)
         for place in dict.fromkeys((root, labels.parent)):
             for folder in _folders(place, table.image_folders):
-                for number, path in _numbered(folder, _SUBJECT, []):
+                for number, path in _numbered(folder, _SUBJECT):
                     self._subjects[number].append(path)
 
     def paths(self, video: Video) -> dict[str, Path]:
@@ -289,24 +287,15 @@ def _parse_row(fields: list[str], line: str, where: str) -> Segment:
     return Segment(label - 1, start, end, where)
 
 
-def _check_segments(
-    video: Video, segments: list[Segment], findings: Mapping[str, list[str]]
-) -> None:
-    """Refuse a window twice; note one that begins before another ends."""
+def _refuse_twice(video: Video, segments: Sequence[Segment]) -> None:
     seen: dict[tuple[int, int], str] = {}
-    last = 0
-    for _, start, end, where in sorted(segments, key=lambda s: (s.start, s.end)):
-        if (start, end) in seen:
+    for _, start, end, where in segments:
+        earlier = seen.setdefault((start, end), where)
+        if earlier != where:
             raise DatasetError(
-                f"{where}: frames {start}..{end} of {video} stand already at {seen[start, end]}",
+                f"{where}: frames {start}..{end} of {video} are listed already at {earlier}",
                 _RESTORE,
             )
-        seen[start, end] = where
-        if start <= last:
-            findings["clips that begin before another ends"].append(
-                f"{video}/{start:06d}-{end:06d}"
-            )
-        last = max(last, end)
 
 
 def _note_scenes(
@@ -323,7 +312,7 @@ def _note_scenes(
 
 def _find_labels(root: Path, table: EgoGestureTable) -> Path:
     for folder in _folders(root, table.label_folders):
-        if any(_numbered(folder, _SUBJECT, [])):
+        if any(_numbered(folder, _SUBJECT)):
             return folder
     names = ", ".join(table.label_folders)
     raise DatasetError(
@@ -335,10 +324,9 @@ def _find_labels(root: Path, table: EgoGestureTable) -> Path:
 
 def _find_label_files(labels: Path, findings: Mapping[str, list[str]]) -> dict[Video, Path]:
     files: dict[Video, Path] = {}
-    others = findings["names in the label folder that are passed over"]
-    for subject, person in _numbered(labels, _SUBJECT, others):
-        for scene, place in _numbered(person, _SCENE, others):
-            for group, path in _numbered(place, _GROUP, others):
+    for subject, person in _numbered(labels, _SUBJECT):
+        for scene, place in _numbered(person, _SCENE):
+            for group, path in _numbered(place, _GROUP):
                 video = Video(subject, scene, group)
                 if video in files:
                     raise DatasetError(
@@ -355,10 +343,8 @@ def _find_label_files(labels: Path, findings: Mapping[str, list[str]]) -> dict[V
     return files
 
 
-def _numbered(
-    folder: Path, pattern: re.Pattern[str], others: list[str]
-) -> Iterator[tuple[int, Path]]:
-    """Yield (number, path) of the entries that fit, by name; add other, not hidden ones."""
+def _numbered(folder: Path, pattern: re.Pattern[str]) -> Iterator[tuple[int, Path]]:
+    """Yield (number, path) of the entries that fit, by name."""
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries)
@@ -367,11 +353,8 @@ def _numbered(
             f"{folder} cannot be listed: {error.strerror or error}",
             "It is a folder in the dataset.",
         ) from error
-    for name in names:
-        if match := pattern.fullmatch(name):
-            yield int(match[1]), folder / name
-        elif not name.startswith("."):
-            others.append(str(folder / name))
+    matches = filter(None, map(pattern.fullmatch, names))
+    yield from ((int(match[1]), folder / match[0]) for match in matches)
 
 
 def _folders(root: Path, names: Sequence[str]) -> Iterator[Path]:

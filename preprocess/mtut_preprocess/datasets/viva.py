@@ -211,21 +211,9 @@ class _Found:
             for clip in self.clips
             if len({count for count in clip.origin["frames"] if count}) > 1
         ]
-        found = {_ALIAS: self.aliased, _UNEQUAL: unequal, **self._odd_counts()}
+        found = {_ALIAS: self.aliased, _UNEQUAL: unequal}
         found |= {f"left out: {reason}": names for reason, names in self.left_out.items()}
         return {title: tuple(texts) for title, texts in found.items() if texts}
-
-    def _odd_counts(self) -> dict[str, Sequence[str]]:
-        """Return pairs of user and class with another number of clips than most, if most agree."""
-        there = Counter((clip.origin["user"], clip.row.label) for clip in self.clips)
-        users = sorted({user for user, _ in there})
-        ids = self.table.gesture_ids
-        pairs = {(user, id_): there[user, k] for user in users for k, id_ in enumerate(ids)}
-        usual, agree = Counter(pairs.values()).most_common(1)[0]
-        if 2 * agree <= len(pairs):
-            return {}
-        odd = [f"user {u}, class {k}: {n}" for (u, k), n in pairs.items() if n != usual]
-        return {f"user and class with other than {usual} clips": odd}
 
     def notes(self) -> tuple[str, ...]:
         """Return what was found and assumed, for the terminal."""

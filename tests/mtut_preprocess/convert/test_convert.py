@@ -24,7 +24,7 @@ from mtut_bench.store.format import encode_flow
 from mtut_bench.store.reader import StoreReader
 from mtut_bench.store.verify import verify_store
 from mtut_preprocess.convert import prepare as convert
-from mtut_preprocess.convert.survey import FlowChoice, Selection, describe_survey, survey_dataset
+from mtut_preprocess.convert.survey import FlowChoice, describe_survey, survey_dataset
 from mtut_preprocess.datasets.nvgesture import NvGesture
 from mtut_preprocess.datasets.viva import Viva
 from mtut_preprocess.derive.resize import resize_frame
@@ -32,8 +32,8 @@ from mtut_preprocess.derive.resize import resize_frame
 FOLDERS = ("class_01/subject1_r0", "class_02/subject1_r1", "class_03/subject5_r0")
 
 
-def prepare(dataset, path, *, selection=None, flow=None, **options):
-    return convert.prepare(survey_dataset(dataset, selection, flow), path, **options)
+def prepare(dataset, path, *, limit=None, **options):
+    return convert.prepare(survey_dataset(dataset, limit=limit), path, **options)
 
 
 def describe(dataset, path):
@@ -432,31 +432,31 @@ def test_a_smaller_store_has_the_frames_by_area_averaging_and_is_not_complete(ra
 
 
 def test_limit_takes_clips_from_all_over_the_dataset(three_units, path):
-    prepare(NvGesture(three_units), path, selection=Selection(limit=2))
+    prepare(NvGesture(three_units), path, limit=2)
     reader = StoreReader(path)
     assert [row.clip_id for row in reader.table.rows] == [FOLDERS[0], FOLDERS[1]]
     assert reader.attributes.complete is False
 
 
-@pytest.mark.parametrize(("count", "limit", "chosen"), [(10, 3, [0, 3, 6]), (4, 9, [0, 1, 2, 3])])
-def test_limit_is_spread_evenly(raw, count, limit, chosen):
-    _, clips = NvGesture(raw).read()
-    many = [
-        dataclasses.replace(clips[0], row=clips[0].row._replace(clip_id=str(i)))
-        for i in range(count)
-    ]
-    assert [int(clip.row.clip_id) for clip in Selection(limit=limit).choose(many)] == chosen
+@pytest.mark.parametrize(
+    ("limit", "chosen"), [(1, [0]), (2, [0, 1]), (3, [0, 1, 2]), (9, [0, 1, 2])]
+)
+def test_limit_is_spread_evenly(raw, limit, chosen):
+    clips = survey_dataset(NvGesture(raw), limit=limit).clips
+    assert [clip.row.clip_id for clip in clips] == [FOLDERS[i] for i in chosen]
 
 
 def test_only_takes_clips_whose_id_fits(raw):
-    survey = survey_dataset(NvGesture(raw), Selection(only=("class_01/*", "*/subject5_*")))
+    survey = survey_dataset(NvGesture(raw), only=("class_01/*", "*/subject5_*"))
     assert [clip.row.clip_id for clip in survey.clips] == [FOLDERS[0], FOLDERS[2]]
     assert survey.facts.notes[0] == "a part: 2 of the 3 clips that are there"
 
 
 def test_a_part_without_clips_is_refused(raw):
     with pytest.raises(UsageError, match="'nobody'"):
-        survey_dataset(NvGesture(raw), Selection(only=("nobody",)))
+        survey_dataset(NvGesture(raw), only=("nobody",))
+    with pytest.raises(UsageError, match="--limit 0"):
+        survey_dataset(NvGesture(raw), limit=0)
 
 
 def test_weights_without_raft_are_refused(raw):

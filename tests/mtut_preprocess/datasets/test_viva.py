@@ -242,21 +242,6 @@ def test_clips_under_an_alias_are_of_its_class_and_found(tmp_path):
     assert "2 clips: gesture id is counted as another one" in facts.notes
 
 
-def test_users_who_lack_takes_are_found_by_class(tmp_path):
-    full = [f"{u:02d}_{g}_{r:02d}" for u in (1, 2) for g in ("01", "02") for r in (1, 2)]
-    write_grid(tmp_path, [name for name in full if name != "02_01_02"])
-    settle(tmp_path, gesture_ids=["01", "02"])
-    assert read(tmp_path)[0].findings == {
-        "user and class with other than 2 clips": ("user 02, class 01: 1",)
-    }
-
-
-def test_scattered_clips_have_no_usual_number(tmp_path):
-    write_grid(tmp_path, ["01_01_01", "02_02_01"])
-    settle(tmp_path, gesture_ids=["01", "02"])
-    assert read(tmp_path)[0].findings == {}
-
-
 def test_another_pattern_is_used(tmp_path):
     write_viva_clip(tmp_path, "g01-u3-ra")
     settle(tmp_path, pattern=r"g(?P<gesture>\d+)-u(?P<user>\d+)-r(?P<repetition>\w)\.avi$")
