@@ -53,13 +53,7 @@ class FlowChoice:
 
 @dataclass
 class Missing:
-    """Files that are not there.
-
-    Attributes:
-        num_files: of all clips.
-        first: some of them.
-        clips: how many clips lack files, by modality.
-    """
+    """Files that are not there: how many, some of them, and clips that lack some by modality."""
 
     num_files: int = 0
     first: list[Path] = field(default_factory=list)
@@ -86,7 +80,7 @@ class Survey:
         root: its folder.
         facts: of the dataset.
         clips: in the order of the store.
-        missing: how many files are not there, the first of them, and how many clips lack some.
+        missing: files of these clips.
         flow: optical flow to derive; None: none.
         short_side: largest short side of the stored frames, pixels.
     """
@@ -245,12 +239,7 @@ def _first_sizes(clips: Sequence[RawClip]) -> tuple[int, int]:
 
 
 def describe_survey(survey: Survey, path: StrPath) -> list[str]:
-    """Return what prepare would do, one line each: clips, frames, bytes, free space.
-
-    Args:
-        survey: of the dataset.
-        path: where the store would be.
-    """
+    """Return what prepare would do, one line each: clips, frames, bytes, free space at the path."""
     facts, rows, missing = survey.facts, [clip.row for clip in survey.clips], survey.missing
     frames = sum(row.num_frames for row in rows)
     splits = Counter(row.split for row in rows if row.split)

@@ -48,24 +48,13 @@ class RawClip:
 class DatasetFacts:
     """What holds for a whole raw dataset; becomes the attributes of the store.
 
+    Those that are not listed here are of :class:`mtut_bench.store.attributes.StoreFacts`.
+
     Attributes:
-        dataset: name as users type it ('viva', 'viva-synthetic').
         origin: 'recorded' or 'synthetic', read off the folder, not off the name.
-        expected_clips: number of clips of the complete dataset.
         modalities: what is recorded, in the project's order.
         flow: name of the optical flow that is prepared unless the user says otherwise; "" none.
         class_names: one per class.
-        mirror: class that each class becomes when mirrored, -1 for no legal mirror; None where
-            the classes' mirrors are unknown.
-        fold_rule: 'split' (the dataset's own split) or 'subject' (leave one out).
-        subject_unit: 'person', or 'user' where one person may have several subject names.
-        fps: frames per second.
-        depth_polarity: which way depth values go.
-        colour: which colour stream is used.
-        alignment: how modalities were aligned.
-        assumptions: what is assumed and may be wrong, one sentence each.
-        source: who published the recordings, where and how to cite them.
-        licence: terms, in one sentence; "" where unknown.
         published: clips per value of 'split', 'subject' and 'label' (class index as text) as
             published for the complete dataset; what is unknown is left out.
         findings: lists of clips that a careful reader wants to see ('other label than its folder'),

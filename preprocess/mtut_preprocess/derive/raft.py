@@ -163,7 +163,8 @@ def open_raft(weights: StrPath | None, device: str) -> Raft:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     sha256, tensors = _read(weights)
-    return Raft(weights, sha256, _recognise(weights, tensors), device)
+    name, _ = _recognise(weights, tensors)
+    return Raft(weights, sha256, name, device)
 
 
 def _read(path: Path) -> tuple[str, "dict[str, Tensor]"]:
@@ -196,46 +197,34 @@ def _read(path: Path) -> tuple[str, "dict[str, Tensor]"]:
     return hashlib.sha256(data).hexdigest(), {str(key): value for key, value in tensors.items()}
 
 
-def _recognise(path: Path, tensors: "Mapping[str, Tensor]") -> str:
-    """Return which of NETWORKS has tensors of these names and shapes."""
-    import torch
+def _recognise(path: Path, tensors: "Mapping[str, Tensor]") -> tuple[str, Any]:
+    """Return which of NETWORKS the tensors are of, and it with them."""
+    from torchvision.models import optical_flow
 
     for name in NETWORKS:
-        with torch.device("meta"):
-            expected = _build(name).state_dict()
-        if _shapes(tensors) == _shapes(expected):
+        network = getattr(optical_flow, name)(weights=None)
+        try:
+            missing, unexpected = network.load_state_dict(tensors, strict=False)
+        except RuntimeError:  # other shapes
+            continue
+        # Old files lack the counters of batches.
+        if not unexpected and all(key.endswith("num_batches_tracked") for key in missing):
             break
     else:
         raise MtutBenchError(f"{path} fits neither raft_small nor raft_large", _HINT)
     bad = next((key for key, tensor in tensors.items() if not tensor.isfinite().all()), None)
     if bad:
         raise MtutBenchError(f"{path} has values in {bad} that are not finite", _HINT)
-    return name
-
-
-def _shapes(tensors: "Mapping[str, Tensor]") -> dict[str, tuple[int, ...]]:
-    """Return names and shapes without the counters of batches, which old files lack."""
-    return {
-        name: tuple(tensor.shape)
-        for name, tensor in tensors.items()
-        if not name.endswith("num_batches_tracked")
-    }
-
-
-def _build(name: str) -> Any:  # noqa: ANN401 - torchvision has no types
-    from torchvision.models import optical_flow
-
-    return getattr(optical_flow, name)(weights=None)
+    return name, network
 
 
 @cache
-def _load(raft: Raft) -> Any:  # noqa: ANN401
+def _load(raft: Raft) -> Any:  # noqa: ANN401 - torchvision has no types
     """Return the network on its device, for evaluation."""
     sha256, tensors = _read(raft.weights)
     if sha256 != raft.sha256:
         raise MtutBenchError(
             f"{raft.weights} has changed since it was opened", "Run the command again."
         )
-    network = _build(raft.network)
-    network.load_state_dict(tensors, strict=False)  # all but the counters are there: _recognise
+    _, network = _recognise(raft.weights, tensors)
     return network.requires_grad_(False).eval().to(raft.device)

@@ -438,12 +438,12 @@ def test_limit_takes_clips_from_all_over_the_dataset(three_units, path):
     assert reader.attributes.complete is False
 
 
-@pytest.mark.parametrize(
-    ("limit", "chosen"), [(1, [0]), (2, [0, 1]), (3, [0, 1, 2]), (9, [0, 1, 2])]
-)
-def test_limit_is_spread_evenly(raw, limit, chosen):
-    clips = survey_dataset(NvGesture(raw), limit=limit).clips
-    assert [clip.row.clip_id for clip in clips] == [FOLDERS[i] for i in chosen]
+@pytest.mark.parametrize(("limit", "chosen"), [(3, [0, 3, 6]), (12, [*range(10)])])
+def test_limit_is_spread_evenly(tmp_path, limit, chosen):
+    folders = [f"class_01/subject1_r{i}" for i in range(10)]
+    write_lists(tmp_path, folders[:6], folders[6:])
+    clips = survey_dataset(NvGesture(tmp_path), limit=limit).clips
+    assert [clip.row.repetition for clip in clips] == chosen
 
 
 def test_only_takes_clips_whose_id_fits(raw):
