@@ -19,7 +19,6 @@ from mtut_preprocess.convert.survey import FlowChoice, survey_dataset
 from mtut_preprocess.datasets import manifest
 from mtut_preprocess.datasets.manifest import Manifest, recordings
 from mtut_preprocess.reading import frames
-from mtut_preprocess.verify.raw import verify_raw
 
 PATTERN = "%05d.png"
 
@@ -519,12 +518,6 @@ def test_a_class_without_a_stated_mirror_is_never_flipped_and_is_named(root):
     assert facts.assumptions == ("mirror: not stated for circle, push: these are never flipped",)
 
 
-def test_facts_in_words(root):
-    settle(root, _remark=1, depth_polarity="near is dark", source="us", licence="CC0")
-    facts, _ = read(root, rows())
-    assert (facts.depth_polarity, facts.source, facts.licence) == ("near is dark", "us", "CC0")
-
-
 SETTINGS = {
     "unknown key": ({"class": ["wave"]}, "'class'"),
     "class twice": ({"classes": ["wave", "wave"]}, "'classes'"),
@@ -731,7 +724,7 @@ def mixed(tmp_path):
 
 def test_store_holds_the_frames_that_were_written(mixed):
     root, table = mixed
-    settle(root, mirror={"left": "right"}, licence="ours")
+    settle(root, _remark=1, mirror={"left": "right"}, licence="ours", depth_polarity="near is dark")
     survey = survey_dataset(Manifest(write_table(root, table)), flow=FlowChoice("farneback"))
     path = root / "stores" / "mine.zarr"
     assert prepare(survey, path).num_clips == 4
@@ -740,6 +733,8 @@ def test_store_holds_the_frames_that_were_written(mixed):
     assert reader.modalities == ("rgb", "depth", "flow", "ir")
     assert reader.attributes.classes == ("left", "right")
     assert (reader.attributes.mirror, reader.attributes.complete) == ((1, 0), True)
+    assert reader.attributes.licence == "ours"
+    assert reader.attributes.depth_polarity == "near is dark"
     for n in range(4):
         grey = {"depth": numbered(6, 10 * n), "ir": numbered(6, 100 + n)}
         for modality, wanted in grey.items():
@@ -747,16 +742,6 @@ def test_store_holds_the_frames_that_were_written(mixed):
         luma = numbered(6, n)
         wanted = np.stack([255 - luma, luma, luma], axis=-1)
         assert (reader.read(n, "rgb") == wanted).all()
-
-
-def test_raw_recordings_are_verified(mixed):
-    root, table = mixed
-    report = verify_raw(Manifest(write_table(root, table)))
-    assert not report.faults
-    (root / "ir3" / "104.png").write_bytes(b"none")
-    assert any(
-        "ir3/104.png" in str(fault) for fault in verify_raw(Manifest(root / "clips.csv")).faults
-    )
 
 
 def test_digest_does_not_depend_on_where_recordings_lie(mixed, tmp_path_factory):

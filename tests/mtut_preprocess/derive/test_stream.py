@@ -342,12 +342,6 @@ def test_images_of_two_sizes_are_refused(tmp_path):
         read(tmp_path, RGB)
 
 
-def test_images_of_16_bits_are_refused(tmp_path):
-    images(tmp_path, n1=np.full((24, 32), 9000, np.uint16))
-    with pytest.raises(ClipError, match="16 bits"):
-        read(tmp_path, DEPTH)
-
-
 def test_a_missing_image_is_named(tmp_path):
     images(tmp_path)
     (tmp_path / "00003.png").unlink()
