@@ -84,12 +84,19 @@ def prepare(
         ),
     ] = False,
     dry_run: DryRunOption = False,
+    list_clips: Annotated[
+        bool,
+        typer.Option(
+            "--list", help="As --dry-run, with one line per clip.", rich_help_panel="Output"
+        ),
+    ] = False,
 ) -> None:
     """Turn raw recordings into a store; a twin's recordings are generated first. Resumes."""
     from mtut_bench.store.data_card import check_card, write_card
     from mtut_preprocess.convert.prepare import prepare as prepare_store
     from mtut_preprocess.convert.survey import (
         FlowChoice,
+        describe_clips,
         describe_survey,
         survey_dataset,
     )
@@ -99,6 +106,7 @@ def prepare(
     path = store_path(data, store, dataset, size, table)
     if (limit or only) and not store:
         path = path.with_name(f"{path.stem}-part.zarr")
+    dry_run = dry_run or list_clips
     if dry_run and chosen.twin and not raw and not raw_folder(data, raw, chosen, size).exists():
         check_size(chosen.twin, size.value)
         reporter.line(f"would generate {dataset} ({size.value}), then prepare {path}")
@@ -116,6 +124,8 @@ def prepare(
     for text in describe_survey(survey, path):
         reporter.line(text)
     if dry_run:
+        for text in describe_clips(survey) if list_clips else ():
+            reporter.line(text)
         return
     check_card(path)
     with reporter.ticker(f"prepare {path.stem}", unit="clips") as ticker:

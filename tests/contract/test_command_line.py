@@ -45,6 +45,7 @@ OPTIONS = {
         "--limit",
         "--only",
         "--skip-unreadable",
+        "--list",
     },
     "synth": {
         "--data",

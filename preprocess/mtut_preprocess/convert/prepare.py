@@ -75,7 +75,7 @@ def prepare(
         survey: of the dataset.
         path: the store, ``.../<name>.zarr``; never seen half-written.
         workers: processes; changes no byte of the frames.
-        overwrite: make the store anew in place of one that is there, whatever its state; a
+        overwrite: prepare the store again in place of one that is there, whatever its state; a
             preparation of the same plan that was interrupted is still resumed.
         skip_unreadable: finish the store without the clips that cannot be read.
         progress: called with (clips done, clips in all).
@@ -127,7 +127,7 @@ def _existing(path: Path, plan: StorePlan, signatures: Sequence[str]) -> Prepara
             raise StoreError(
                 f"{path} was made from other files of {row.clip_id}: then {then} bytes, now"
                 f" {now[row.clip_id]}",
-                "Give --overwrite to make it anew, or copy the recordings again.",
+                "Give --overwrite to prepare it again, or restore the recordings.",
             )
     return Preparation(path, attributes.digest, len(reader.table.rows), False, attributes.set_aside)
 
@@ -137,8 +137,8 @@ def _unreadable(reasons: Sequence[str], num_clips: int) -> ClipError:
     more = "\n  ..." if len(reasons) > _LISTED_FAULTS else ""
     return ClipError(
         f"{len(reasons)} of {num_clips} clips cannot be read:{named}{more}",
-        "Copy these files again and run the same command: the rest is done and kept. Or finish"
-        " without these clips: --skip-unreadable.",
+        "Copy these files again and run the same command: finished clips are kept. Or leave these"
+        " out with --skip-unreadable.",
     )
 
 

@@ -23,6 +23,7 @@ from mtut_preprocess.reading.frames import file_signature, missing_files
 __all__ = [
     "FlowChoice",
     "Survey",
+    "describe_clips",
     "describe_survey",
     "survey_dataset",
 ]
@@ -211,7 +212,7 @@ def _choose(
 def _first_sizes(clips: Sequence[RawClip]) -> tuple[int, int]:
     """Return the native (height, width) of colour, after a look into every modality.
 
-    One bad file does not stop the rest; a modality of which no file of the first clips is of use
+    One bad file does not stop the rest; a modality of which no file of the first clips can be used
     (16 bits, another shape of picture) stops all, before hours are spent.
 
     Raises:
@@ -295,5 +296,16 @@ def _describe_existing(path: Path, plan: StorePlan) -> str:
         if StoreReader(path).attributes.plan == plan.fingerprint():
             return f"{path} is prepared already"
     except StoreError:
-        return f"{path} exists and is no readable store: needs --overwrite"
+        return f"{path} exists and is not a readable store: needs --overwrite"
     return f"{path} exists and was made from other recordings or settings: needs --overwrite"
+
+
+def describe_clips(survey: Survey) -> list[str]:
+    """Return one line per clip: id, split, subject, class, frames, where its frames come from."""
+    names = survey.facts.class_names
+    return [
+        f"{row.clip_id}  {row.split or '-'}  {row.subject}  {names[row.label]}"
+        f"  {row.num_frames}  {canonical_json(dict(clip.origin))}"
+        for clip in survey.clips
+        for row in [clip.row]
+    ]

@@ -50,7 +50,7 @@ _SOURCE = (
 _RESTORE = "Restore the dataset's own file; a row reads class,start,end: 7,67,112"
 
 
-# Below the raw folder; * stands for any part.
+# Below the raw folder; * matches anything.
 _Folder = Annotated[str, Meta(pattern=r"^(?!/)(?!.*(^|/)\.\.(/|$)).+$")]
 _Folders = Annotated[tuple[_Folder, ...], Meta(min_length=1)]
 
@@ -283,7 +283,7 @@ def _parse_row(fields: list[str], line: str, where: str) -> Segment:
     if not 1 <= label <= _NUM_CLASSES:
         raise DatasetError(f"{where}: class {label} is outside 1..{_NUM_CLASSES}", _RESTORE)
     if not 1 <= start <= end:
-        raise DatasetError(f"{where}: frames {start}..{end} are no window", _RESTORE)
+        raise DatasetError(f"{where}: invalid window {start}..{end}", _RESTORE)
     return Segment(label - 1, start, end, where)
 
 

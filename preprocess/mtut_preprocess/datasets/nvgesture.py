@@ -98,7 +98,7 @@ class NvGesture:
         """
         if not self.root.is_dir():
             raise DatasetError(
-                f"there is no folder {self.root}",
+                f"{self.root} is not a folder",
                 "Give the folder that holds the two .lst files with --raw, or try"
                 " `mtut-bench prepare nvgesture-synthetic`.",
             )
@@ -179,7 +179,7 @@ class NvGesture:
     ) -> DatasetFacts:
         pairings = Counter(str(clip.origin["pairing"]) for clip in clips)
         titles = (_RELABELLED, _APART, _STARTS, _REPEATED, _ONE_LOG, _NO_LOG)
-        # A folder without any log is as it is; one clip among others without them stands out.
+        # Clips without logs matter only where others have them.
         shown = [t for t in titles if findings.get(t) and (t != _NO_LOG or pairings["timestamps"])]
         return table_facts(
             self.root,
@@ -273,7 +273,7 @@ def _number(text: str) -> int:
     """Return a decimal number of at most six digits: a typing error must not fill the memory.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     if not re.fullmatch(r"[0-9]{1,6}", text):
         raise ValueError(text)

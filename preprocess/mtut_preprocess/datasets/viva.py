@@ -79,7 +79,7 @@ class VivaTable(DatasetTable, frozen=True, kw_only=True, forbid_unknown_fields=T
         try:
             groups = re.compile(self.pattern).groupindex
         except re.error as error:
-            raise ValueError(f"'pattern' is no regular expression: {error}") from error
+            raise ValueError(f"'pattern' is not a regular expression: {error}") from error
         if not groups.keys() >= {"user", "gesture", "repetition"}:
             raise ValueError("'pattern' needs the groups user, gesture, repetition")
         spelt: dict[str, str] = {}

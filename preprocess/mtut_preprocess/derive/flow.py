@@ -1,8 +1,8 @@
 """Optical flow as a derived modality: from each frame of a clip to the next, the last repeated.
 
 The paper (section 4.3) names Farneback; its parameters are not published. Ours are OpenCV's
-documented example values. Each algorithm fills a modality of its own and every store records it
-with its parameters, so that flows of two algorithms are never taken for one another.
+documented example values. Each algorithm has its own modality, and every store records
+it with its parameters, so flows of two algorithms are never mixed.
 """
 
 import re
@@ -96,7 +96,7 @@ def build_flow(name: str, *, weights: StrPath | None = None, device: str = "auto
             f"there is no optical flow {name!r}", f"Choose one of {', '.join(FLOW_NAMES)}."
         )
     if name == "raft":
-        # Here, so that nothing else waits for it, and it in turn may use this module.
+        # Imported here: it imports this module.
         from mtut_preprocess.derive.raft import open_raft
 
         return open_raft(weights, device)

@@ -41,7 +41,7 @@ __all__ = ["Wanted", "stream_frames"]
 Say = Callable[[str], None]
 
 _FLOWS_AT_ONCE = 8
-"""As many frame pairs as RAFT takes at once, so that a stream rounds as a whole clip does."""
+"""As many frame pairs as RAFT takes at once: a stream then rounds as a whole clip does."""
 
 _LOOKED_AT = range(0, 64, 8)
 """Frames that are looked at to tell colour from grey."""

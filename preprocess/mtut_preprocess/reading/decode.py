@@ -43,7 +43,7 @@ MAX_OVERSHOOT_FRAMES = 2
 by up to two or three frames. The last frame is then repeated; beyond it the file is short."""
 
 _RATE_TOLERANCE = 0.05
-"""Frame rates that differ by no more are taken for one: 29.97 and 30, 24 and 25."""
+"""Frame rates that differ by no more count as the same: 29.97 and 30, 24 and 25."""
 
 _STATED_TOLERANCE = 0.005
 """A stated rate counts where the frames' times, rounded to milliseconds at worst, bear it out:
@@ -162,7 +162,7 @@ class Timing(NamedTuple):
 
 
 def same_rate(rate: float, other: float) -> bool:
-    """Return whether two frame rates are taken for one: they differ by at most 5 % of the other."""
+    """Return whether two frame rates count as the same: they differ by at most 5 % of the other."""
     return abs(rate / other - 1) <= _RATE_TOLERANCE
 
 
@@ -233,7 +233,7 @@ def _open(path: Path, *, whole: bool = True) -> InputContainer:
     if path.suffix.lower() == ".avi" and container.format.name != "avi":
         # Without its header the coded frames alone may still be recognised; what is cut is not.
         container.close()
-        raise ClipError(f"{path} has lost its header: it is no AVI file", COPY_HINT)
+        raise ClipError(f"{path} has lost its AVI header", COPY_HINT)
     if not container.streams.video:
         container.close()
         raise ClipError(f"{path} holds no video stream", COPY_HINT)

@@ -30,7 +30,7 @@ Plane = Literal["rgb", "luma"]
 """'rgb' converts to RGB; 'luma' takes the stored luma or grey values as they are."""
 
 Shape = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-"""Applied to each frame (H, W, C) as it is decoded, so that no clip is held at its native size."""
+"""Applied to each frame (H, W, C) as it is decoded: no clip is kept at its native size."""
 
 
 @dataclass(frozen=True)

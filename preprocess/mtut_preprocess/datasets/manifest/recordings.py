@@ -40,7 +40,7 @@ DEFAULT_FPS = 30.0
 
 
 class _MissingError(DatasetError):
-    """Nothing is there: a file is missing, or the text is no path."""
+    """Nothing is there: a file is missing, or the text is not a path."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Recordings:
 
         Raises:
             DatasetError: it leaves the root, is missing, or neither a file nor a pattern.
-            ClipError: it is no readable video.
+            ClipError: it is not a readable video.
         """
         if text not in self._found:
             try:
@@ -89,7 +89,7 @@ class Recordings:
             except (DatasetError, ClipError) as error:
                 self._found[text] = error
             except OSError as error:
-                # A remark as long as a text is no file name.
+                # Too long for a file name: a remark, say.
                 self._found[text] = _MissingError(f"{text}: {error.strerror}", "Correct it.")
         found = self._found[text]
         if isinstance(found, Exception):
@@ -108,8 +108,8 @@ class Recordings:
         """Return the frame numbers of a clip in one modality.
 
         Raises:
-            DatasetError: the recording or frames are missing, or the window is none.
-            ClipError: the recording is no readable video.
+            DatasetError: the recording or frames are missing, or the window is empty or too long.
+            ClipError: the recording is not a readable video.
         """
         start, stop = (_frame_number(line, modality + end) for end in WINDOW_ENDS)
         recording = self.find(line.cells[modality])
@@ -181,14 +181,14 @@ def _frame_number(line: Line, column: str) -> int | None:
     """Return the number in a cell of a window, None where it is empty.
 
     Raises:
-        DatasetError: it is no frame number.
+        DatasetError: it is not a frame number.
     """
     text = line.cells.get(column, "")
     # Programs that keep empty cells among numbers write 12 as 12.0.
     match = re.fullmatch(r"([0-9]{1,9})(\.0*)?", text)
     if text and match is None:
         raise DatasetError(
-            f"{column} {text!r} is no frame number",
+            f"{column} {text!r} is not a frame number",
             "Videos count from 0, images have the number in their names.",
         )
     return int(match[1]) if match else None

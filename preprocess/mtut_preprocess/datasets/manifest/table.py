@@ -102,7 +102,7 @@ def find_mirror(
     """Return the class that each becomes in a mirror (None: unknown), and classes left unsaid.
 
     Raises:
-        DatasetError: a name that is no class, or a class with two mirrors.
+        DatasetError: a name that is not a class, or a class with two mirrors.
     """
     if settings.mirror is None and settings.no_mirror is None:
         return None, ()
@@ -112,7 +112,7 @@ def find_mirror(
     said: dict[str, str] = {}
     for name, other in (*pairs, *((b, a) for a, b in pairs), *apart):
         if name not in classes:
-            raise DatasetError(f"{path}: the mirror of {name!r}, which is no class", hint)
+            raise DatasetError(f"{path}: the mirror of {name!r}, which is not a class", hint)
         if (first := said.setdefault(name, other)) != other:
             both = f"{first or 'none'!r} and {other or 'none'!r}"
             raise DatasetError(f"{path}: {name!r} has two mirrors, {both}", hint)
@@ -156,7 +156,7 @@ def read_table(path: StrPath) -> tuple[tuple[str, ...], list[Line]]:
     if not records:
         raise DatasetError(f"{path} lists no clip", "Add a row for each clip.")
     lines = [Line(n, dict(zip(header, cells, strict=False))) for n, cells in records]
-    hint = 'A cell that holds a comma stands in quotes: "push, then pull".'
+    hint = 'Put a cell that holds a comma in quotes: "push, then pull".'
     faults = [
         (line, f"{len(cells)} cells for {len(header)} columns", hint)
         for line, (_, cells) in zip(lines, records, strict=True)
@@ -182,7 +182,7 @@ def _read_records(path: Path) -> list[tuple[int, list[str]]]:
         ) from error
     except UnicodeDecodeError as error:
         number = data.count(b"\n", 0, error.start) + 1
-        raise DatasetError(f"{path}:{number}: this is not UTF-8 text", hint) from error
+        raise DatasetError(f"{path}:{number}: not UTF-8 text", hint) from error
     records: list[tuple[int, list[str]]] = []
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     start = 1
@@ -193,7 +193,7 @@ def _read_records(path: Path) -> list[tuple[int, list[str]]]:
                 records.append((start, cells))
             start = reader.line_num + 1
     except csv.Error as error:
-        raise DatasetError(f"{path}:{start}: this is no CSV: {error}", hint) from error
+        raise DatasetError(f"{path}:{start}: invalid CSV: {error}", hint) from error
     if not records:
         raise DatasetError(f"{path} is empty", "Write a header and a row for each clip.")
     return records
@@ -276,7 +276,7 @@ def cell_faults(
             what = f"fps {cells['fps']!r} differs from {fps!r} in line {lines[0].number}"
             yield line, what, "A dataset has one frame rate: convert the other recordings."
         elif line is lines[0] and fps and not _is_rate(fps):
-            yield line, f"fps {fps!r} is no frame rate", "Write a number, such as 30 or 29.97."
+            yield line, f"fps {fps!r} is not a frame rate", "Write a number, such as 30 or 29.97."
 
 
 def _is_rate(text: str) -> bool:
@@ -287,7 +287,7 @@ def _is_rate(text: str) -> bool:
 
 
 def alike_faults(lines: Sequence[Line]) -> Iterator[Fault]:
-    """Yield names written in two ways: one person would be on both sides, one class be two."""
+    """Yield names spelt in two ways: one person on both sides, or one class that counts as two."""
     for column in ("subject", "label"):
         first: dict[str, Line] = {}
         for line in lines:
@@ -338,7 +338,7 @@ def fold_rule(lines: Sequence[Line], table: StrPath) -> str:
         lacking = [split for split in ("train", "test") if split not in splits]
         what = f"no clip has the split {lacking[0]!r}" if lacking else ""
     elif "all" in first:
-        what = "no subject may be called 'all', which stands for all folds"
+        what = "a subject is called 'all', the word for all folds"
     elif len(first) == 1:
         what = f"all clips are of subject {min(first)!r}, so none can be left out"
     if what:
