@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from mtut_bench.contract.types import ClipRow, Split
 from mtut_bench.errors import DatasetError
@@ -55,14 +55,6 @@ _Folder = Annotated[str, Meta(pattern=r"^(?!/)(?!.*(^|/)\.\.(/|$)).+$")]
 _Folders = Annotated[tuple[_Folder, ...], Meta(min_length=1)]
 
 
-class Sides(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Subjects of each side of the split."""
-
-    train: tuple[int, ...]
-    val: tuple[int, ...]
-    test: tuple[int, ...]
-
-
 class EgoGestureTable(DatasetTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """EgoGesture's table, ``egogesture.json``.
 
@@ -78,7 +70,7 @@ class EgoGestureTable(DatasetTable, frozen=True, kw_only=True, forbid_unknown_fi
     """
 
     class_names: tuple[str, ...]
-    splits: Sides
+    splits: dict[Literal["train", "val", "test"], tuple[int, ...]]
     window: Literal["inclusive", "drop-last-two"]
     depth_polarity: str
     space: str
@@ -93,18 +85,19 @@ class EgoGestureTable(DatasetTable, frozen=True, kw_only=True, forbid_unknown_fi
 
     def split_of(self) -> dict[int, Split]:
         """Return the side of each subject."""
-        return {subject: name for name in _SPLITS for subject in getattr(self.splits, name)}
+        return {subject: side for side, subjects in self.splits.items() for subject in subjects}
 
     def __post_init__(self) -> None:
         """Check the classes and the sides.
 
         Raises:
-            ValueError: classes as of any table; a subject twice.
+            ValueError: classes as of any table; a side is missing, or a subject there twice.
         """
         super().__post_init__()
-        sides = self.splits
-        if len(self.split_of()) < len(sides.train) + len(sides.val) + len(sides.test):
-            raise ValueError("'splits' name a subject twice")
+        if self.splits.keys() != set(_SPLITS):
+            raise ValueError("'splits' needs train, val and test")
+        if len(self.split_of()) < sum(map(len, self.splits.values())):
+            raise ValueError("'splits' names a subject twice")
 
 
 class Video(NamedTuple):

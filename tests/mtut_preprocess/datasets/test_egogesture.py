@@ -18,7 +18,6 @@ from ego_fixture import (
 from PIL import Image
 from recordings import numbers
 
-from mtut_bench.contract.folds import make_folds
 from mtut_bench.errors import DatasetError
 from mtut_bench.store.reader import StoreReader
 from mtut_preprocess.convert.prepare import prepare
@@ -98,13 +97,6 @@ def test_whole_counts_are_the_published_ones(whole):
     assert Counter(row.split for row in rows) == splits == facts.published["split"]
     assert Counter(row.subject for row in rows) == facts.published["subject"]
     assert Counter(str(row.label) for row in rows) == facts.published["label"]
-
-
-def test_whole_dataset_is_one_official_fold(whole):
-    _, facts, clips = whole
-    (fold,) = make_folds([c.row for c in clips], facts.fold_rule, facts.subject_unit)
-    assert fold.name == "official"
-    assert (len(fold.train), len(fold.val), len(fold.test)) == (14416, 4768, 4977)
 
 
 def test_whole_warts_are_counted(whole):

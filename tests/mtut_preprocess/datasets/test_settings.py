@@ -73,7 +73,7 @@ BAD = {
     ),
     "names without mirror": ("nvgesture.json", {"class_names": ["a"]}, "25 entries for 1"),
     "window": ("egogesture.json", {"window": "exclusive"}, "'window' = 'exclusive'"),
-    "two sides": ("egogesture.json", {"splits": {"train": [1], "test": [2]}}, "'splits.val'"),
+    "two sides": ("egogesture.json", {"splits": {"train": [1], "test": [2]}}, "'splits'"),
     "on two sides": (
         "egogesture.json",
         {"splits": {"train": [1], "val": [], "test": [1]}},

@@ -211,22 +211,6 @@ def test_notes_name_classes_without_a_clip_equal_counts_once_and_persons(tmp_pat
     )
 
 
-def test_notes_of_the_whole_dataset_are_three_short_lines(tmp_path, monkeypatch):
-    monkeypatch.setattr("mtut_preprocess.datasets.viva.count_packets", lambda path: 40)
-    depth = tmp_path / "depth"
-    depth.mkdir()
-    for name in (f"{u:02d}_{g}_{r:02d}" for u in range(1, 17) for g in IDS for r in (1, 2, 3)):
-        (tmp_path / f"{name}.avi").touch()
-        (depth / f"{name}.avi").touch()
-    notes = read(tmp_path)[0].notes
-    assert [note.partition(" (")[0] for note in notes] == [
-        "912 clips found, 885 published",
-        "19 classes, 48 clips each",
-        "16 users, 57 clips each",
-    ]
-    assert max(map(len, notes)) < 200
-
-
 def test_clips_under_an_alias_are_of_its_class_and_found(tmp_path):
     write_grid(tmp_path, ["01_70_01", "01_07_01", "02_80_02"])
     facts, clips = read(tmp_path)
