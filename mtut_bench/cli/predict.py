@@ -1,7 +1,6 @@
 """The command that uses a trained network on any recording: predict."""
 
 import re
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,13 +18,6 @@ if TYPE_CHECKING:
     from mtut_preprocess.derive.flow import FlowAlgorithm
 
 __all__ = ["predict"]
-
-
-class Fit(StrEnum):
-    """What happens to pictures of another aspect ratio than the store's."""
-
-    CROP = "crop"
-    STRETCH = "stretch"
 
 
 def predict(
@@ -84,12 +76,6 @@ def predict(
             " the store takes each frame as it is.",
         ),
     ] = None,
-    fit: Annotated[
-        Fit, typer.Option("--fit", help="Pictures of another aspect ratio than the store's.")
-    ] = Fit.CROP,
-    any_kind: Annotated[
-        bool, typer.Option("--any-kind", help="Take grey for colour, and colour for depth.")
-    ] = False,
     raft_weights: Annotated[
         Path | None, typer.Option("--raft-weights", help="Of a run with RAFT flow: its file.")
     ] = None,
@@ -116,8 +102,6 @@ def predict(
         first=first,
         stop=stop,
         rate=fps,
-        fit=fit.value,
-        any_kind=any_kind,
     )
     work = Work(trained, open_predictor(trained, chosen, place), wanted, windowing, top)
     predict_all(videos, work, as_json=as_json, picture=picture)

@@ -114,9 +114,9 @@ def predict_all(
 
 def _curable(error: MtutBenchError) -> MtutBenchError:
     """Return the error with a hint for a single recording, which is in no dataset's lists."""
-    from mtut_preprocess.reading.frames import COPY_CURE
+    from mtut_preprocess.reading.frames import COPY_HINT
 
-    return MtutBenchError(error.what, _NEW_COPY if error.hint == COPY_CURE else error.hint)
+    return MtutBenchError(error.what, _NEW_COPY if error.hint == COPY_HINT else error.hint)
 
 
 class _Shown:

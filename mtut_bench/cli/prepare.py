@@ -1,5 +1,6 @@
-"""The command that makes a store of raw recordings: prepare."""
+"""The command that turns raw recordings into a store: prepare."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from mtut_bench.cli.options import (
     DataOption,
     DryRunOption,
     Flow,
+    OverwriteOption,
     RawOption,
     Size,
     SizeOption,
@@ -26,13 +28,14 @@ from mtut_bench.cli.options import (
 from mtut_bench.cli.paths import raw_folder, store_path
 from mtut_bench.cli.printing import console, say
 from mtut_bench.cli.synth import generate_twin
-from mtut_bench.errors import UsageError
 from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
     from mtut_preprocess import Dataset
 
 __all__ = ["prepare"]
+
+_what = partial(typer.Option, rich_help_panel="What to store")
 
 
 def prepare(
@@ -46,41 +49,46 @@ def prepare(
     table: TableOption = None,
     size: SizeOption = Size.TINY,
     colour: ColourOption = Colour.SK_COLOR,
-    flow: Annotated[
-        Flow | None,
-        typer.Option("--flow", help="Optical flow from colour; default: what the paper uses."),
-    ] = None,
-    raft_weights: Annotated[
-        Path | None, typer.Option("--raft-weights", help="Weights of torchvision's RAFT.")
-    ] = None,
-    device: Annotated[str, typer.Option("--device", help="Of RAFT: auto, cpu, cuda.")] = "auto",
-    short_side: Annotated[
-        int,
-        typer.Option(
-            "--short-side",
-            min=16,
-            max=256,
-            help="Store frames at most this high (or wide): less disk, quicker training of short"
-            " protocols; such a store fills no published cell.",
-        ),
-    ] = 256,
     limit: Annotated[
-        int | None, typer.Option("--limit", help="So many clips, spread over the dataset.")
+        int | None, _what("--limit", min=1, help="Only this many clips, spread over the dataset.")
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", help="Clips whose id fits this shell pattern; may be repeated."),
+        _what("--only", help="Only clips whose id matches this shell pattern; repeatable."),
     ] = None,
+    flow: Annotated[
+        Flow | None,
+        _what("--flow", help="Optical flow to compute; default: what the paper uses."),
+    ] = None,
+    raft_weights: Annotated[
+        Path | None, _what("--raft-weights", help="For --flow raft: torchvision's weights.")
+    ] = None,
+    short_side: Annotated[
+        int,
+        _what(
+            "--short-side",
+            min=16,
+            max=256,
+            help="Largest short side of stored frames in pixels: less disk, faster training; below"
+            " 256 the store cannot fill the paper's tables.",
+        ),
+    ] = 256,
     workers: WorkersOption = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Make the store anew, whatever is there.")
-    ] = False,
+    overwrite: OverwriteOption = False,
     skip_unreadable: Annotated[
-        bool, typer.Option("--skip-unreadable", help="Finish without clips that cannot be read.")
+        bool,
+        typer.Option(
+            "--skip-unreadable",
+            help="Finish without clips that cannot be read.",
+            rich_help_panel="Output",
+        ),
     ] = False,
     dry_run: DryRunOption = False,
     list_clips: Annotated[
-        bool, typer.Option("--list", help="With --dry-run: also one line per clip.")
+        bool,
+        typer.Option(
+            "--list", help="As --dry-run, with one line per clip.", rich_help_panel="Output"
+        ),
     ] = False,
 ) -> None:
     """Turn raw recordings into a store; a twin's recordings are generated first. Resumes."""
@@ -88,20 +96,17 @@ def prepare(
     from mtut_preprocess.convert.prepare import prepare as prepare_store
     from mtut_preprocess.convert.survey import (
         FlowChoice,
-        Selection,
         describe_clips,
         describe_survey,
         survey_dataset,
     )
     from mtut_preprocess.synthetic import check_size
 
-    if list_clips and not dry_run:
-        raise UsageError("--list lists without preparing", "Give it with --dry-run.")
     reporter, chosen = Reporter(console), find_dataset(dataset)
-    selection = Selection(limit, tuple(only or ()))
     path = store_path(data, store, dataset, size, table)
-    if selection.is_part and not store:
+    if (limit or only) and not store:
         path = path.with_name(f"{path.stem}-part.zarr")
+    dry_run = dry_run or list_clips
     if dry_run and chosen.twin and not raw and not raw_folder(data, raw, chosen, size).exists():
         check_size(chosen.twin, size.value)
         reporter.line(f"would generate {dataset} ({size.value}), then prepare {path}")
@@ -111,9 +116,10 @@ def prepare(
     opened = open_raw(chosen, folder, colour, table, store)
     survey = survey_dataset(
         opened,
-        selection,
-        FlowChoice(flow.value if flow else None, raft_weights, device),
-        short_side,
+        FlowChoice(flow.value if flow else None, raft_weights),
+        limit=limit,
+        only=only or (),
+        short_side=short_side,
     )
     for text in describe_survey(survey, path):
         reporter.line(text)
@@ -132,14 +138,14 @@ def prepare(
             progress=ticker,
         )
     card = write_card(path)
-    for clip_id, reason in done.set_aside:
+    for clip_id, reason in done.skipped:
         reporter.line(f"not in the store: {clip_id}: {reason}")
     state = "prepared" if done.new else "nothing to do: already prepared,"
     reporter.line(
         f"{state} {done.num_clips} clips, digest {done.digest[:12]} -> {done.path}, {card.name}"
     )
-    if done.set_aside and not skip_unreadable:
-        say("the store lacks these clips; repaired, they get in with --overwrite")
+    if done.skipped and not skip_unreadable:
+        say("the store lacks these clips; repair their files and add them with --overwrite")
         raise typer.Exit(1)
 
 

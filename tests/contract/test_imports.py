@@ -45,7 +45,7 @@ ORDER = {
 }
 # What the other packages may import of the core.
 ALLOWED = {
-    "mtut_preprocess": {"errors", "files", "contract", "store", "benchmarks"},
+    "mtut_preprocess": {"errors", "files", "typed", "contract", "store", "benchmarks"},
     "mtut_baselines": {"errors", "files", "contract", "training"},
 }
 

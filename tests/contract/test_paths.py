@@ -27,7 +27,7 @@ from mtut_bench.store.reader import StoreReader
 from mtut_preprocess import DATASETS, RawChoice
 from mtut_preprocess.derive.stream import Wanted, stream_frames
 from mtut_preprocess.reading.decode import read_timing
-from mtut_preprocess.reading.series import find_series
+from mtut_preprocess.reading.images import find_series
 
 # What a function found and returns, or what only the package itself puts together.
 RESULTS = {
@@ -46,13 +46,14 @@ RESULTS = {
     "mtut_preprocess.derive.raft.Raft",
     "mtut_preprocess.verify.scan.Recording",
     "mtut_preprocess.convert.survey.Survey",
-    "mtut_preprocess.reading.series.Series",
+    "mtut_preprocess.reading.images.Series",
     "mtut_preprocess.synthetic.dataset.SyntheticDataset",
     "mtut_preprocess.verify.raw.RawReport",
 }
 # Their `path` is a Path to whoever reads it; whoever makes one may give text (shown below).
 CONVERTED = {
     "mtut_preprocess.reading.decode.VideoFrames",
+    "mtut_preprocess.reading.frames.FrameSource",
     "mtut_preprocess.reading.images.ImageFrames",
 }
 # What a method's author writes, or the harness gives him: it calls with a Path.

@@ -297,7 +297,12 @@ def test_a_folder_of_images_is_a_recording(trained, predict, tmp_path):
     assert line["frames"] == [0, number + 1]
 
 
-README = (ROOT / "mtut_bench" / "README.md").read_text().split("## Use what you trained")[1].split("\n## ")[0]
+README = (
+    (ROOT / "mtut_bench" / "README.md")
+    .read_text()
+    .split("## Use what you trained")[1]
+    .split("\n## ")[0]
+)
 
 
 def test_the_commands_of_the_readme_run(trained, predict, tmp_path, monkeypatch):
@@ -437,4 +442,3 @@ def test_recordings_of_another_modality_are_refused(trained, predict):
     at = ("--run", run.folder, "--modality")
     assert "is coloured" in predict(run.file("rgb"), *at, "depth", code=1).err
     assert "is grey" in predict(run.file("depth"), *at, "rgb", code=1).err
-    predict(run.file("depth"), *at, "rgb", "--any-kind")

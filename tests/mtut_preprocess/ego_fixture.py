@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import cv2
-from recordings import numbered, write_video
+from recordings import numbered
 
 SPLITS = Path(__file__).parents[3] / "shared" / "reference" / "splits.json"
 LABELS = "labels-final-revised1"
@@ -63,12 +63,6 @@ def write_images(folder, subject, scene, group, count):
         for number, luma in enumerate(pictures(count, subject, scene, group), start=1):
             _, data = cv2.imencode(".jpg", luma if "depth" in kind else cv2.merge([luma] * 3))
             (place / f"{number:06d}.jpg").write_bytes(data.tobytes())
-
-
-def write_images_as_video(folder, subject, scene, group, count):
-    for kind in ("Color/rgb", "Depth/depth"):
-        place = folder / f"Subject{subject:02d}" / f"Scene{scene}" / f"{kind}{group}.avi"
-        write_video(place, pictures(count, subject, scene, group))
 
 
 def write_ego(root, images="images", tree=TREE):

@@ -2,7 +2,7 @@
 
 The unit of work is the store's unit (whole shards), so each worker decodes, compresses and writes
 on its own. A clip's frames depend on its files alone, and its place on the plan alone. A clip that
-cannot be read is set aside with its reason; the rest goes on, and a later call tries only those.
+cannot be read is skipped with its reason; the rest goes on, and a later call tries only those.
 """
 
 import json
@@ -22,7 +22,6 @@ import zarr
 from numpy.typing import NDArray
 
 from mtut_bench import __version__
-from mtut_bench.contract.types import num_channels
 from mtut_bench.errors import ClipError, StoreError
 from mtut_bench.files import StrPath
 from mtut_bench.store.format import Geometry, StorePlan, Unit
@@ -33,7 +32,7 @@ from mtut_preprocess.convert.survey import Survey
 from mtut_preprocess.datasets.adapter import RawClip
 from mtut_preprocess.derive.flow import FlowAlgorithm
 from mtut_preprocess.derive.resize import check_shape, resize_frame
-from mtut_preprocess.reading.frames import COPY_CURE
+from mtut_preprocess.reading.frames import COPY_HINT
 
 __all__ = ["Preparation", "prepare", "read_clip"]
 
@@ -51,14 +50,14 @@ class Preparation:
         digest: its content digest.
         num_clips: clips in it.
         new: False where the store was there already.
-        set_aside: (clip id, reason) of clips that could not be read and are not in it.
+        skipped: (clip id, reason) of clips that could not be read and are not in it.
     """
 
     path: Path
     digest: str
     num_clips: int
     new: bool
-    set_aside: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
 def prepare(
@@ -76,8 +75,8 @@ def prepare(
         survey: of the dataset.
         path: the store, ``.../<name>.zarr``; never seen half-written.
         workers: processes; changes no byte of the frames.
-        overwrite: make the store anew in place of one that is there, whatever its state; a
-            preparation of the same plan that was interrupted is still taken up.
+        overwrite: prepare the store again in place of one that is there, whatever its state; a
+            preparation of the same plan that was interrupted is still resumed.
         skip_unreadable: finish the store without the clips that cannot be read.
         progress: called with (clips done, clips in all).
 
@@ -90,29 +89,29 @@ def prepare(
     """
     path = Path(path)
     plan = survey.plan()
-    stamps = survey.stamps()
-    writer = StoreWriter(path, plan, stamps)
+    signatures = survey.file_signatures()
+    writer = StoreWriter(path, plan, signatures)
     with writer.lock():
         if path.exists() and not overwrite:
-            return _existing(path, plan, stamps)
+            return _existing(path, plan, signatures)
         try:
             writer.begin(restart=overwrite)
-            _write_pending(writer, survey, workers, progress)
-            aside = writer.set_aside()
-            if aside and not skip_unreadable:
-                raise _unreadable(list(aside.values()), len(survey.clips))
+            _write_pending(writer, survey, signatures, workers, progress)
+            skipped = writer.set_aside()
+            if skipped and not skip_unreadable:
+                raise _unreadable(list(skipped.values()), len(survey.clips))
             digest = writer.finish(_versions(), hide=f"{survey.root}{os.sep}")
         except OSError as error:
             raise StoreError(
                 f"cannot write {writer.partial}: {error.strerror or error}",
                 "Free some space or choose a folder that you may write to; what is finished is"
-                " kept, and the same command takes it up again.",
+                " kept, and the same command resumes it.",
             ) from error
-    reasons = tuple((plan.rows[index].clip_id, text) for index, text in aside.items())
-    return Preparation(path, digest, len(plan.rows) - len(aside), True, reasons)
+    reasons = tuple((plan.rows[index].clip_id, text) for index, text in skipped.items())
+    return Preparation(path, digest, len(plan.rows) - len(skipped), True, reasons)
 
 
-def _existing(path: Path, plan: StorePlan, stamps: Sequence[str]) -> Preparation:
+def _existing(path: Path, plan: StorePlan, signatures: Sequence[str]) -> Preparation:
     reader = StoreReader(path)
     attributes = reader.attributes
     if attributes.plan != plan.fingerprint():
@@ -121,14 +120,14 @@ def _existing(path: Path, plan: StorePlan, stamps: Sequence[str]) -> Preparation
             "Give --overwrite to replace it, or another name with --store.",
         )
     reader.check_files()
-    now = dict(zip((row.clip_id for row in plan.rows), stamps, strict=True))
+    now = dict(zip((row.clip_id for row in plan.rows), signatures, strict=True))
     for row, source in zip(reader.table.rows, reader.sources(), strict=True):
         then = json.loads(source).get("bytes")
         if then and then != now[row.clip_id]:
             raise StoreError(
                 f"{path} was made from other files of {row.clip_id}: then {then} bytes, now"
                 f" {now[row.clip_id]}",
-                "Give --overwrite to make it anew, or copy the recordings again.",
+                "Give --overwrite to prepare it again, or restore the recordings.",
             )
     return Preparation(path, attributes.digest, len(reader.table.rows), False, attributes.set_aside)
 
@@ -138,13 +137,17 @@ def _unreadable(reasons: Sequence[str], num_clips: int) -> ClipError:
     more = "\n  ..." if len(reasons) > _LISTED_FAULTS else ""
     return ClipError(
         f"{len(reasons)} of {num_clips} clips cannot be read:{named}{more}",
-        "Copy these files again and run the same command: the rest is done and kept. Or finish"
-        " without these clips: --skip-unreadable.",
+        "Copy these files again and run the same command: finished clips are kept. Or leave these"
+        " out with --skip-unreadable.",
     )
 
 
 def _write_pending(
-    writer: StoreWriter, survey: Survey, workers: int, progress: Progress | None
+    writer: StoreWriter,
+    survey: Survey,
+    signatures: Sequence[str],
+    workers: int,
+    progress: Progress | None,
 ) -> None:
     pending = writer.pending()
     total = len(survey.clips)
@@ -152,9 +155,8 @@ def _write_pending(
     if progress:
         progress(done, total)
     convert = partial(_convert_unit, writer.partial, writer.plan.geometry, survey.flow)
-    stamps = writer.stamps or [""] * total
     tasks = [
-        (unit, {i: (survey.clips[i], stamps[i]) for i in indices}) for unit, indices in pending
+        (unit, {i: (survey.clips[i], signatures[i]) for i in indices}) for unit, indices in pending
     ]
     with closing(run_parallel(convert, tasks, workers)) as results:
         for (_, clips), _ in results:
@@ -179,12 +181,12 @@ def _convert_unit(
             try:
                 yield index, read_clip(clip, geometry, flow)
             except ClipError as error:
-                # The common hint, a new copy, is said once for all.
-                other = "" if error.hint == COPY_CURE else f" {error.hint}"
+                # The usual hint, a new copy, is given once for all clips.
+                other = "" if error.hint == COPY_HINT else f" {error.hint}"
                 yield index, f"{error.what}{other}"
 
-    stamps = {index: stamp for index, (_, stamp) in clips.items()}
-    write_unit(folder, geometry, unit, frames(), stamps)
+    signatures = {index: signature for index, (_, signature) in clips.items()}
+    write_unit(folder, geometry, unit, frames(), signatures)
 
 
 def read_clip(
@@ -198,25 +200,17 @@ def read_clip(
     Raises:
         ClipError: a file is unreadable, too short or of another shape than the first clip's.
     """
-    frames: dict[str, NDArray[np.uint8]] = {}
-    for modality, source in clip.sources.items():
-        fit = partial(_fit_frame, geometry, source.path, num_channels(modality))
-        frames[modality] = source.read(fit)
+    size = geometry.height, geometry.width
+
+    def fit(path: Path, frame_HWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        height, width, _ = frame_HWC.shape
+        check_shape(path, (height, width), size)
+        return resize_frame(frame_HWC, *size)
+
+    frames = {m: source.read(partial(fit, source.path)) for m, source in clip.sources.items()}
     if flow:
         frames[flow.modality] = flow.compute(frames["rgb"])
     return frames
-
-
-def _fit_frame(
-    geometry: Geometry, path: Path, channels: int, frame_HWC: NDArray[np.uint8]
-) -> NDArray[np.uint8]:
-    """Return a frame at the store's size."""
-    height, width, found = frame_HWC.shape
-    wanted = geometry.height, geometry.width
-    check_shape(path, (height, width), wanted)
-    if found != channels:
-        raise ClipError(f"{path} has {found} channels instead of {channels}")
-    return resize_frame(frame_HWC, *wanted)
 
 
 def _versions() -> dict[str, str]:

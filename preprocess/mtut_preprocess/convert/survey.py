@@ -4,7 +4,7 @@ import math
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -18,11 +18,10 @@ from mtut_bench.store.writer import StoreWriter
 from mtut_preprocess.datasets.adapter import DatasetFacts, RawClip, RawDataset
 from mtut_preprocess.derive.flow import FlowAlgorithm, build_flow
 from mtut_preprocess.derive.resize import check_shape
-from mtut_preprocess.reading.frames import missing_files, stamp
+from mtut_preprocess.reading.frames import file_signature, missing_files
 
 __all__ = [
     "FlowChoice",
-    "Selection",
     "Survey",
     "describe_clips",
     "describe_survey",
@@ -47,64 +46,15 @@ class FlowChoice:
         name: one of :data:`mtut_preprocess.derive.flow.FLOW_NAMES`; 'none'; None: the dataset's
             default.
         weights: file of RAFT's weights.
-        device: of RAFT: 'auto', 'cpu', 'cuda'.
     """
 
     name: str | None = None
     weights: StrPath | None = None
-    device: str = "auto"
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which clips of a dataset are prepared; a part is never complete.
-
-    Attributes:
-        limit: this many clips, spread evenly over the dataset's order so that both sides of a
-            split and many classes are among them; None: all.
-        only: shell patterns of clip ids ('class_01/*'), any of which must fit; empty: all.
-    """
-
-    limit: int | None = None
-    only: tuple[str, ...] = ()
-
-    @property
-    def is_part(self) -> bool:
-        """Whether it may leave clips out."""
-        return self.limit is not None or bool(self.only)
-
-    def choose(self, clips: Sequence[RawClip]) -> list[RawClip]:
-        """Return the chosen clips in their order.
-
-        Raises:
-            UsageError: there are none, or the limit is no positive number.
-        """
-        if self.limit is not None and self.limit < 1:
-            raise UsageError(f"--limit {self.limit} leaves no clip", "Give a positive number.")
-        chosen = [
-            clip
-            for clip in clips
-            if not self.only or any(fnmatchcase(clip.row.clip_id, p) for p in self.only)
-        ]
-        if not chosen:
-            first = f"the first is {clips[0].row.clip_id!r}" if clips else "the dataset has none"
-            raise UsageError(
-                f"no clip fits {' or '.join(map(repr, self.only))}",
-                f"Patterns are those of a shell, on clip ids; {first}.",
-            )
-        count = min(self.limit or len(chosen), len(chosen))
-        return [chosen[i * len(chosen) // count] for i in range(count)]
 
 
 @dataclass
 class Missing:
-    """Files that are not there.
-
-    Attributes:
-        num_files: of all clips.
-        first: some of them.
-        clips: how many clips lack files, by modality.
-    """
+    """Files that are not there: how many, some of them, and clips that lack some by modality."""
 
     num_files: int = 0
     first: list[Path] = field(default_factory=list)
@@ -131,7 +81,7 @@ class Survey:
         root: its folder.
         facts: of the dataset.
         clips: in the order of the store.
-        missing: how many files are not there, the first of them, and how many clips lack some.
+        missing: files of these clips.
         flow: optical flow to derive; None: none.
         short_side: largest short side of the stored frames, pixels.
     """
@@ -149,10 +99,12 @@ class Survey:
         derived = (self.flow.modality,) if self.flow else ()
         return sort_modalities((*self.facts.modalities, *derived))
 
-    def stamps(self) -> list[str]:
+    def file_signatures(self) -> list[str]:
         """Return what each clip's files are now, to notice those that were exchanged."""
         return [
-            "; ".join(f"{m}: {stamp(clip.sources[m])}" for m in sort_modalities(clip.sources))
+            "; ".join(
+                f"{m}: {file_signature(clip.sources[m])}" for m in sort_modalities(clip.sources)
+            )
             for clip in self.clips
         ]
 
@@ -188,71 +140,79 @@ class Survey:
                 )
 
     def _store_facts(self, *, whole: bool) -> StoreFacts:
-        facts = self.facts
-        return StoreFacts(
-            dataset=facts.dataset,
-            origin=facts.origin,
-            complete=whole and len(self.clips) == facts.expected_clips,
-            expected_clips=facts.expected_clips,
-            classes=facts.class_names,
-            mirror=facts.mirror,
-            fold_rule=facts.fold_rule,
-            subject_unit=facts.subject_unit,
-            fps=facts.fps,
-            depth_polarity=facts.depth_polarity,
-            flow={self.flow.modality: self.flow.attributes(facts.colour)} if self.flow else {},
-            colour=facts.colour,
-            alignment=dict(facts.alignment),
-            assumptions=facts.assumptions,
-            source=facts.source,
-            licence=facts.licence,
-        )
+        facts = {one.name: getattr(self.facts, one.name) for one in fields(self.facts)}
+        facts |= {
+            "complete": whole and len(self.clips) == self.facts.expected_clips,
+            "classes": self.facts.class_names,
+            "flow": {self.flow.modality: self.flow.attributes(self.facts.colour)}
+            if self.flow
+            else {},
+            "alignment": dict(self.facts.alignment),
+        }
+        return StoreFacts(**{name: facts[name] for name in StoreFacts.__struct_fields__})
 
 
 def survey_dataset(
     dataset: RawDataset,
-    selection: Selection | None = None,
     flow: FlowChoice | None = None,
+    *,
+    limit: int | None = None,
+    only: Sequence[str] = (),
     short_side: int = MAX_SHORT_SIDE_PX,
 ) -> Survey:
     """Return what is there; decodes nothing.
 
     Args:
         dataset: adapter of the raw folder.
-        selection: which clips; None: all.
         flow: optical flow to derive; None: the dataset's default.
+        limit: this many clips, spread evenly over the dataset's order so that both sides of a
+            split and many classes are among them; None: all.
+        only: shell patterns of clip ids ('class_01/*'), any of which must fit; empty: all.
         short_side: largest short side of the stored frames, pixels.
 
     Raises:
         DatasetError: the folder or one of its tables is missing or malformed.
-        UsageError: the selection leaves no clip, or the flow cannot be computed.
+        UsageError: no clip is left, or the flow cannot be computed.
     """
     facts, found = dataset.read()
     choice = flow or FlowChoice()
-    name = facts.flow if choice.name is None else choice.name
-    algorithm = (
-        build_flow(name, weights=choice.weights, device=choice.device)
-        if name not in ("", "none")
-        else None
-    )
-    if choice.weights and name != "raft":
-        raise UsageError(f"--raft-weights with {name or 'no'} flow", "Add --flow raft.")
+    name = choice.name or facts.flow or "none"
+    algorithm = None if name == "none" else build_flow(name, weights=choice.weights)
+    if choice.weights and not algorithm:
+        raise UsageError("--raft-weights without optical flow", "Add --flow raft.")
     if algorithm and "rgb" not in facts.modalities:
         raise UsageError(
             f"{name} flow needs the modality rgb; there is {'+'.join(facts.modalities)}",
             "Leave --flow out.",
         )
-    clips = tuple(selection.choose(found) if selection else found)
+    clips = _choose(found, limit, only)
     if len(clips) < len(found):
         part = f"a part: {len(clips):,} of the {len(found):,} clips that are there"
         facts = replace(facts, notes=(part, *(f"of all clips: {note}" for note in facts.notes)))
     return Survey(dataset.root, facts, clips, Missing.among(clips), algorithm, short_side)
 
 
+def _choose(
+    clips: Sequence[RawClip], limit: int | None, only: Sequence[str]
+) -> tuple[RawClip, ...]:
+    """Return the chosen clips in their order."""
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit {limit} leaves no clip", "Give a positive number.")
+    chosen = [c for c in clips if not only or any(fnmatchcase(c.row.clip_id, p) for p in only)]
+    if only and not chosen:
+        raise UsageError(
+            f"no clip fits {' or '.join(map(repr, only))}",
+            "Patterns are those of a shell, on clip ids"
+            + (f"; the first is {clips[0].row.clip_id!r}." if clips else "."),
+        )
+    count = min(limit or len(chosen), len(chosen))
+    return tuple(chosen[i * len(chosen) // count] for i in range(count))
+
+
 def _first_sizes(clips: Sequence[RawClip]) -> tuple[int, int]:
     """Return the native (height, width) of colour, after a look into every modality.
 
-    One bad file does not stop the rest; a modality of which no file of the first clips is of use
+    One bad file does not stop the rest; a modality of which no file of the first clips can be used
     (16 bits, another shape of picture) stops all, before hours are spent.
 
     Raises:
@@ -280,14 +240,8 @@ def _first_sizes(clips: Sequence[RawClip]) -> tuple[int, int]:
 
 
 def describe_survey(survey: Survey, path: StrPath) -> list[str]:
-    """Return what prepare would do, one line each: clips, frames, bytes, free space.
-
-    Args:
-        survey: of the dataset.
-        path: where the store would be.
-    """
-    path = Path(path)
-    facts, rows = survey.facts, [clip.row for clip in survey.clips]
+    """Return what prepare would do, one line each: clips, frames, bytes, free space at the path."""
+    facts, rows, missing = survey.facts, [clip.row for clip in survey.clips], survey.missing
     frames = sum(row.num_frames for row in rows)
     splits = Counter(row.split for row in rows if row.split)
     sides = ", ".join(f"{count:,} {name}" for name, count in splits.items())
@@ -296,17 +250,15 @@ def describe_survey(survey: Survey, path: StrPath) -> list[str]:
         + (f" ({sides})" if sides else "")
         + f", {frames:,} frames, {'+'.join(survey.modalities)}"
     ]
-    if survey.missing.num_files:
-        lines.append(
-            f"{survey.missing.num_files:,} files are missing, first {survey.missing.first[0]}"
-        )
+    if missing.num_files:
+        lines.append(f"{missing.num_files:,} files are missing, first {missing.first[0]}")
     try:
         plan = survey.plan()
     except (DatasetError, ClipError) as error:
         lines.append(f"cannot be prepared yet: {error.what.splitlines()[0].rstrip(':')}")
         lines += [error.hint] if error.hint else []
     else:
-        lines += _describe_store(survey, plan, frames, path)
+        lines += _describe_store(survey, plan, frames, Path(path))
     return lines + [f"note: {text}" for text in (*facts.notes, *facts.assumptions)]
 
 
@@ -314,25 +266,23 @@ def _describe_store(survey: Survey, plan: StorePlan, frames: int, path: Path) ->
     size = plan.geometry
     raw = {m: math.prod(size.shape(m, frames)) for m in size.modalities}
     packed = sum(count * _PACKED_SHARE[num_channels(m)] for m, count in raw.items())
-    folder = path.parent
-    while not folder.exists():
-        folder = folder.parent
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
     lines = [
         f"{path}: frames of {size.width}x{size.height}, up to about {_bytes(packed)}"
         f" ({_bytes(sum(raw.values()))} unpacked),"
         f" {_bytes(shutil.disk_usage(folder).free)} free there"
     ]
-    writer = StoreWriter(path, plan, survey.stamps())
+    writer = StoreWriter(path, plan, survey.file_signatures())
     if path.exists():
-        lines.append(_describe_existing(writer))
+        lines.append(_describe_existing(path, plan))
     resumes = writer.resumes()
     if resumes is False:
         lines.append(f"{writer.partial} was begun with other settings: needs --overwrite")
     elif resumes:
         left = sum(len(clips) for _, clips in writer.pending())
         lines.append(
-            f"{writer.partial} is taken up: {len(plan.rows) - left:,} of {len(plan.rows):,} clips"
-            " are done"
+            f"resumes {writer.partial}: {len(plan.rows) - left:,} of {len(plan.rows):,} clips are"
+            " done"
         )
     return lines
 
@@ -341,15 +291,13 @@ def _bytes(count: float) -> str:
     return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
 
 
-def _describe_existing(writer: StoreWriter) -> str:
-    """Return what stands under the store's final name."""
+def _describe_existing(path: Path, plan: StorePlan) -> str:
     try:
-        same = StoreReader(writer.path).attributes.plan == writer.plan.fingerprint()
+        if StoreReader(path).attributes.plan == plan.fingerprint():
+            return f"{path} is prepared already"
     except StoreError:
-        return f"{writer.path} exists and is no readable store: needs --overwrite"
-    if same:
-        return f"{writer.path} is this store already"
-    return f"{writer.path} exists and was made from other recordings or settings: needs --overwrite"
+        return f"{path} exists and is not a readable store: needs --overwrite"
+    return f"{path} exists and was made from other recordings or settings: needs --overwrite"
 
 
 def describe_clips(survey: Survey) -> list[str]:

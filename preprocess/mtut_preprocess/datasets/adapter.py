@@ -8,23 +8,23 @@ from typing import Any, Protocol
 from mtut_bench.contract.types import ClipRow, Origin
 from mtut_bench.errors import DatasetError
 from mtut_bench.files import StrPath, read_json
+from mtut_preprocess.datasets.settings import DatasetTable
 from mtut_preprocess.reading.frames import FrameSource
 
 __all__ = [
     "SYNTHETIC_MARKER",
-    "TWIN_LICENCE",
-    "TWIN_SOURCE",
     "DatasetFacts",
     "RawClip",
     "RawDataset",
     "recording_origin",
+    "table_facts",
 ]
 
 SYNTHETIC_MARKER = "synthetic.json"
-"""Written by the generator at the root of a twin's raw folder."""
+"""Written by the generator at the root of a synthetic dataset's raw folder."""
 
-TWIN_SOURCE = "drawn by mtut-bench's generator; no person was recorded"
-TWIN_LICENCE = "that of mtut-bench, Apache-2.0"
+_SYNTHETIC_SOURCE = "drawn by mtut-bench's generator; no person was recorded"
+_SYNTHETIC_LICENCE = "that of mtut-bench, Apache-2.0"
 
 _UNFINISHED_MARKER = "synthetic.partial.json"
 
@@ -48,24 +48,13 @@ class RawClip:
 class DatasetFacts:
     """What holds for a whole raw dataset; becomes the attributes of the store.
 
+    Those that are not listed here are of :class:`mtut_bench.store.attributes.StoreFacts`.
+
     Attributes:
-        dataset: name as users type it ('viva', 'viva-synthetic').
         origin: 'recorded' or 'synthetic', read off the folder, not off the name.
-        expected_clips: number of clips of the complete dataset.
         modalities: what is recorded, in the project's order.
         flow: name of the optical flow that is prepared unless the user says otherwise; "" none.
         class_names: one per class.
-        mirror: class that each class becomes when mirrored, -1 for no legal mirror; None where
-            the classes' mirrors are unknown.
-        fold_rule: 'split' (the dataset's own split) or 'subject' (leave one out).
-        subject_unit: 'person', or 'user' where one person may have several subject names.
-        fps: frames per second.
-        depth_polarity: which way depth values go.
-        colour: which colour stream is used.
-        alignment: how modalities were aligned.
-        assumptions: doubts that a user should know, one sentence each.
-        source: who published the recordings, where and how to cite them.
-        licence: terms, in one sentence; "" where unknown.
         published: clips per value of 'split', 'subject' and 'label' (class index as text) as
             published for the complete dataset; what is unknown is left out.
         findings: lists of clips that a careful reader wants to see ('other label than its folder'),
@@ -128,6 +117,39 @@ def recording_origin(root: StrPath, dataset: str) -> tuple[str, Origin]:
         if marker.exists():
             record = read_json(marker, DatasetError, hint)
             if not isinstance(record, dict) or not isinstance(record.get("twin"), str):
-                raise DatasetError(f"{marker} does not name a twin", hint)
+                raise DatasetError(f"{marker} names no synthetic dataset", hint)
             return record["twin"], "synthetic"
     return dataset, "recorded"
+
+
+def table_facts(
+    root: StrPath,
+    dataset: str,
+    table: DatasetTable,
+    **facts: Any,  # noqa: ANN401 - fields of DatasetFacts
+) -> DatasetFacts:
+    """Return the facts of a folder of recordings, or of a synthetic one in their layout.
+
+    Args:
+        root: raw folder.
+        dataset: name of the layout.
+        table: of the dataset.
+        facts: what else a :class:`DatasetFacts` needs; source and licence of recordings.
+
+    Raises:
+        DatasetError: as :func:`recording_origin`.
+    """
+    name, origin = recording_origin(root, dataset)
+    if origin == "synthetic":
+        facts |= {"source": _SYNTHETIC_SOURCE, "licence": _SYNTHETIC_LICENCE}
+    return DatasetFacts(
+        dataset=name,
+        origin=origin,
+        expected_clips=table.expected_clips,
+        modalities=("rgb", "depth"),
+        class_names=table.names,
+        mirror=table.mirror,
+        fps=table.fps,
+        published=table.published if origin == "recorded" else {},
+        **facts,
+    )

@@ -25,34 +25,19 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 
 from mtut_bench.contract.types import ClipRow, Split
 from mtut_bench.errors import DatasetError
 from mtut_bench.files import StrPath
-from mtut_preprocess.datasets.adapter import (
-    TWIN_LICENCE,
-    TWIN_SOURCE,
-    DatasetFacts,
-    RawClip,
-    recording_origin,
-)
-from mtut_preprocess.datasets.settings import (
-    CLASS_FORMS,
-    Form,
-    are,
-    check_class_tables,
-    doubts,
-    load_settings,
-)
+from mtut_preprocess.datasets.adapter import DatasetFacts, RawClip, table_facts
+from mtut_preprocess.datasets.settings import DatasetTable, load_table
 from mtut_preprocess.reading.decode import MAX_OVERSHOOT_FRAMES, VideoFrames
 from mtut_preprocess.reading.pairing import Log, Pairing, pair_frames, read_log
 
-__all__ = ["Colour", "NvGesture", "load_nvgesture_settings", "parse_list"]
+__all__ = ["Colour", "NvGesture", "NvGestureTable", "parse_list"]
 
 Colour = Literal["sk_color", "sk_wrapped"]
-
-_SETTINGS = "nvgesture.json"
 
 _SOURCE = (
     "nvGesture_v1, NVIDIA Research. Cite P. Molchanov, X. Yang, S. Gupta, K. Kim, S. Tyree,"
@@ -64,12 +49,22 @@ _LICENCE = "NVIDIA's terms for research, accepted in the form by which one asks 
 _RELABELLED = "label of the list differs from the folder's class (the list decides)"
 _APART = "colour and depth are a whole frame apart (paired by time)"
 _STARTS = "colour and depth windows start at different frames"
-_HELD = "window passes the end of its stream (the last frame is held)"
+_REPEATED = "window passes the end of its stream (the last frame is repeated)"
 _ONE_LOG = "one of the two logs is missing (paired by position)"
 _NO_LOG = "both logs are missing (paired by position)"
 
+_LINE_HINT = (
+    "Restore the line of the dataset's own list; one reads: path:./Video_data/class_01/subject1_r0"
+    " depth:sk_depth:1:81 color:sk_color:1:81 label:1"
+)
 _FOLDER = re.compile(r"subject(?P<subject>\d+)_r(?P<repetition>\d+)$")
 _LISTS = ("nvgesture_{split}_correct_cvpr2016_v2.lst", "nvgesture_{split}_correct.lst")
+
+
+class NvGestureTable(DatasetTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """NVGesture's table; the classes are known."""
+
+    class_names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -103,18 +98,18 @@ class NvGesture:
         """
         if not self.root.is_dir():
             raise DatasetError(
-                f"there is no folder {self.root}",
+                f"{self.root} is not a folder",
                 "Give the folder that holds the two .lst files with --raw, or try"
                 " `mtut-bench prepare nvgesture-synthetic`.",
             )
-        settings = load_nvgesture_settings(self.root)
+        table, assumptions = load_table("nvgesture.json", self.root, NvGestureTable)
         clips: list[RawClip] = []
         findings: defaultdict[str, list[str]] = defaultdict(list)
         seen: dict[str, str] = {}
         splits: tuple[Split, ...] = ("train", "test")
         for split in splits:
-            path = find_list(self.root, split)
-            for line in parse_list(path, self.root, len(settings["class_names"])):
+            path = _find_list(self.root, split)
+            for line in parse_list(path, self.root, table.num_classes):
                 clip = self._clip(line, split, findings)
                 if clip.row.clip_id in seen:
                     raise DatasetError(
@@ -124,7 +119,7 @@ class NvGesture:
                     )
                 seen[clip.row.clip_id] = line.where
                 clips.append(clip)
-        return self._facts(settings, clips, findings), clips
+        return self._facts(table, assumptions, clips, findings), clips
 
     def _clip(self, line: ListLine, split: Split, findings: defaultdict[str, list[str]]) -> RawClip:
         folder = self.root / line.folder
@@ -132,7 +127,7 @@ class NvGesture:
         if match is None:
             raise DatasetError(
                 f"{line.where}: the folder {line.folder} does not end in subjectY_rZ",
-                "Restore the line of the dataset's own list.",
+                _LINE_HINT,
             )
         clip_id = "/".join(part for part in line.folder.parts if part != "Video_data")
         depth_window = self._window(line, "depth")
@@ -149,55 +144,49 @@ class NvGesture:
             split=split,
             num_frames=len(pairing.colour),
         )
-        names = {"rgb": f"{self.colour}.avi", "depth": "sk_depth.avi"}
+        rgb, depth = f"{self.colour}.avi", "sk_depth.avi"
         sources = {
-            "rgb": VideoFrames(folder / names["rgb"], pairing.colour, "rgb"),
-            "depth": VideoFrames(folder / names["depth"], tuple(range(*depth_window)), "luma"),
+            "rgb": VideoFrames(folder / rgb, pairing.colour, "rgb"),
+            "depth": VideoFrames(folder / depth, tuple(range(*depth_window)), "luma"),
         }
         origin = {
-            "rgb": f"{line.folder}/{names['rgb']}",
-            "depth": f"{line.folder}/{names['depth']}",
+            "rgb": f"{line.folder}/{rgb}",
+            "depth": f"{line.folder}/{depth}",
             "window": list(depth_window),
             "pairing": pairing.found_by,
             "colour_lag_frames": pairing.lag,
         }
-        folder_class = _folder_class(line.folder)
-        if folder_class not in (None, line.label + 1):
-            findings[_RELABELLED].append(f"{clip_id}: list {line.label + 1}, folder {folder_class}")
+        stated = re.search(r"class_(\d+)", str(line.folder))
+        if stated and int(stated[1]) != line.label + 1:
+            findings[_RELABELLED].append(
+                f"{clip_id}: list {line.label + 1}, folder {int(stated[1])}"
+            )
         for title, text in _oddities(pairing, depth_window, colour_window, logs):
             findings[title].append(f"{clip_id}: {text}")
         return RawClip(row, sources, origin)
 
     def _window(self, line: ListLine, stream: str) -> tuple[int, int]:
         if stream not in line.windows:
-            raise DatasetError(
-                f"{line.where}: the line has no '{stream}:' field",
-                "Restore the line of the dataset's own list.",
-            )
+            raise DatasetError(f"{line.where}: the line has no '{stream}:' field", _LINE_HINT)
         return line.windows[stream]
 
     def _facts(
         self,
-        settings: Mapping[str, Any],
+        table: NvGestureTable,
+        assumptions: tuple[str, ...],
         clips: Sequence[RawClip],
         findings: Mapping[str, Sequence[str]],
     ) -> DatasetFacts:
-        dataset, origin = recording_origin(self.root, "nvgesture")
-        recorded = origin == "recorded"
         pairings = Counter(str(clip.origin["pairing"]) for clip in clips)
-        titles = (_RELABELLED, _APART, _STARTS, _HELD, _ONE_LOG, _NO_LOG)
-        # A folder without any log is as it is; one clip among others without them stands out.
+        titles = (_RELABELLED, _APART, _STARTS, _REPEATED, _ONE_LOG, _NO_LOG)
+        # Clips without logs matter only where others have them.
         shown = [t for t in titles if findings.get(t) and (t != _NO_LOG or pairings["timestamps"])]
-        return DatasetFacts(
-            dataset=dataset,
-            origin=origin,
-            expected_clips=int(settings["expected_clips"]),
-            modalities=("rgb", "depth"),
-            class_names=tuple(settings["class_names"]),
-            mirror=None if settings["mirror"] is None else tuple(settings["mirror"]),
+        return table_facts(
+            self.root,
+            "nvgesture",
+            table,
             fold_rule="split",
             subject_unit="person",
-            fps=float(settings["fps"]),
             depth_polarity="nearer is brighter, 0 is no depth, full-range luma",
             colour=self.colour,
             flow="farneback",
@@ -207,50 +196,15 @@ class NvGesture:
                 if self.colour == "sk_wrapped"
                 else "none: the colour camera sees a part of the depth camera's field",
             },
-            assumptions=doubts(settings, ("class_names", "mirror")),
-            source=_SOURCE if recorded else TWIN_SOURCE,
-            licence=_LICENCE if recorded else TWIN_LICENCE,
-            published=settings["published"] if recorded else {},
+            assumptions=assumptions,
+            source=_SOURCE,
+            licence=_LICENCE,
             findings={title: tuple(findings[title]) for title in shown},
             notes=tuple(f"{len(findings[title])} clips: {title}" for title in shown),
         )
 
 
-def load_nvgesture_settings(root: StrPath) -> dict[str, Any]:
-    """Return the table of the package, overlaid with the raw folder's ``nvgesture.json``.
-
-    Raises:
-        DatasetError: the file is malformed, has unknown keys, a value of another form or a table
-            of the wrong length.
-    """
-    root = Path(root)
-    settings = load_settings(_SETTINGS, root, _FORMS)
-    check_class_tables(settings, len(settings["class_names"]), root / _SETTINGS)
-    return settings
-
-
-def _is_published(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    return (
-        isinstance(value, dict)
-        and value.keys() <= {"split", "subject", "label"}
-        and all(isinstance(part, dict) for part in value.values())
-        and all(type(n) is int and n >= 0 for part in value.values() for n in part.values())
-    )
-
-
-_FORMS: Mapping[str, Form] = {
-    **CLASS_FORMS,
-    "class_names": ("a list of strings", lambda v: are(str, v) and len(v) > 0),
-    "published": ("an object of split, subject, label: counts of clips by name", _is_published),
-}
-
-
-def find_list(root: Path, split: str) -> Path:
-    """Return the list file of a split.
-
-    Raises:
-        DatasetError: there is none.
-    """
+def _find_list(root: Path, split: str) -> Path:
     for name in _LISTS:
         path = root / name.format(split=split)
         if path.is_file():
@@ -282,38 +236,31 @@ def parse_list(path: StrPath, root: StrPath, num_classes: int) -> list[ListLine]
 
 
 def _parse_line(fields: Sequence[str], where: str, root: Path, num_classes: int) -> ListLine:
-    hint = (
-        "A line reads: path:./Video_data/class_01/subject1_r0 depth:sk_depth:1:81"
-        " color:sk_color:1:81 label:1"
-    )
-    folder: PurePosixPath | None = None
-    label: int | None = None
+    values: dict[str, str] = {}
     windows: dict[str, tuple[int, int]] = {}
+    label = 0
     try:
         for text in fields:
             key, _, value = text.partition(":")
-            if key == "path" and folder is None:
-                folder = PurePosixPath(value)
-            elif key == "label" and label is None:
+            if key in values:
+                raise DatasetError(f"{where}: the line has two '{key}:' fields", _LINE_HINT)
+            values[key] = value
+            if key == "label":
                 label = _number(value)
-            elif key not in ("path", "label") and key not in windows:
+            elif key != "path":
                 _stem, start, stop = value.split(":")
                 windows[key] = (_number(start), _number(stop))
-            else:
-                raise DatasetError(f"{where}: the line has two '{key}:' fields", hint)
     except ValueError:
-        raise DatasetError(f"{where}: cannot parse {text!r}", hint) from None
-    if folder is None or label is None:
-        missing = "path" if folder is None else "label"
-        raise DatasetError(f"{where}: the line has no '{missing}:' field", hint)
+        raise DatasetError(f"{where}: cannot parse {text!r}", _LINE_HINT) from None
+    for key in ("path", "label"):
+        if key not in values:
+            raise DatasetError(f"{where}: the line has no '{key}:' field", _LINE_HINT)
     if not 1 <= label <= num_classes:
-        raise DatasetError(
-            f"{where}: label {label} is outside 1..{num_classes}",
-            "Restore the line of the dataset's own list.",
-        )
+        raise DatasetError(f"{where}: label {label} is outside 1..{num_classes}", _LINE_HINT)
     for stream, (first, last) in windows.items():
         if first >= last:
-            raise DatasetError(f"{where}: the {stream} window {first}:{last} is empty", hint)
+            raise DatasetError(f"{where}: the {stream} window {first}:{last} is empty", _LINE_HINT)
+    folder = PurePosixPath(values["path"])
     if folder.is_absolute() or ".." in folder.parts:
         raise DatasetError(
             f"{where}: the path {folder} leaves the dataset folder {root}",
@@ -323,10 +270,10 @@ def _parse_line(fields: Sequence[str], where: str, root: Path, num_classes: int)
 
 
 def _number(text: str) -> int:
-    """Return a plain decimal number; at most six digits, or a slip of the pen fills the memory.
+    """Return a decimal number of at most six digits: a typing error must not fill the memory.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not one.
     """
     if not re.fullmatch(r"[0-9]{1,6}", text):
         raise ValueError(text)
@@ -339,14 +286,7 @@ def _oddities(
     colour_window: tuple[int, int],
     logs: Mapping[str, Log],
 ) -> Iterator[tuple[str, str]]:
-    """Yield (title, text) of what is odd in the time of a clip.
-
-    Args:
-        pairing: of the clip.
-        depth_window: half-open.
-        colour_window: half-open.
-        logs: of the depth and the colour stream.
-    """
+    """Yield (title, text) of what is odd in the time of a clip; logs of depth, then colour."""
     if pairing.apart_ms and pairing.lag:
         same, paired = pairing.apart_ms
         yield (
@@ -359,12 +299,7 @@ def _oddities(
     ends = (depth_window[1], pairing.colour[-1] + 1)
     for (stream, log), end in zip(logs.items(), ends, strict=True):
         if log is not None and 0 < end - len(log) <= MAX_OVERSHOOT_FRAMES:
-            yield _HELD, f"{stream} has {len(log)} frames, the window ends at {end}"
+            yield _REPEATED, f"{stream} has {len(log)} frames, the window ends at {end}"
     absent = [f"no {stream}_log.txt" for stream, log in logs.items() if log is None]
     if absent:
         yield (_ONE_LOG if len(absent) == 1 else _NO_LOG), ", ".join(absent)
-
-
-def _folder_class(folder: PurePosixPath) -> int | None:
-    match = re.search(r"class_(\d+)", str(folder))
-    return int(match[1]) if match else None

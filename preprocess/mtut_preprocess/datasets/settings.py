@@ -1,40 +1,77 @@
-"""Editable tables of a dataset: the package's best evidence, overlaid with the raw folder's file.
+"""A dataset's table: the package's values, overlaid with those of a file in the raw folder.
 
-A table ``<dataset>.json`` is one JSON object. Keys that begin with ``_`` are remarks;
-``_<key>_doubt`` says why a default may be wrong, and no longer holds for a value that the raw
-folder's file gives.
+A table ``<dataset>.json`` is one JSON object. Keys that begin with ``_`` are remarks; the package's
+``_<key>_assumption`` says why its value may be wrong, and is dropped where the file gives another.
 """
 
 import json
-import sys
-from collections.abc import Callable, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
+
+from msgspec import Meta, Struct
 
 from mtut_bench.errors import DatasetError
 from mtut_bench.files import StrPath, read_json
+from mtut_bench.typed import MisfitError, typed
 
-__all__ = [
-    "CLASS_FORMS",
-    "Form",
-    "are",
-    "check_class_tables",
-    "doubts",
-    "is_count",
-    "is_number",
-    "is_table",
-    "load_settings",
-    "package_table",
-    "read_checked",
-]
+__all__ = ["DatasetTable", "Text", "load_table", "package_table", "read_typed"]
 
-Form = tuple[str, Callable[[Any], bool]]
-"""Form of a value in words ('a positive number'), and the test of it."""
+Text = Annotated[str, Meta(min_length=1)]
+_Kind = TypeVar("_Kind")
+
+
+class DatasetTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the table of every recorded dataset has.
+
+    Attributes:
+        expected_clips: of the complete dataset.
+        fps: frames per second.
+        mirror: position from 0 of the class that each class becomes in a mirror; -1: no legal
+            mirror; None: unknown.
+        class_names: in the order of the labels; None: not known.
+        published: clips per value of 'split', 'subject' and 'label' of the complete dataset.
+    """
+
+    expected_clips: Annotated[int, Meta(gt=0)]
+    fps: Annotated[float, Meta(gt=0, le=1000)]
+    mirror: tuple[Annotated[int, Meta(ge=-1)], ...] | None
+    class_names: tuple[str, ...] | None
+    published: dict[str, dict[str, Annotated[int, Meta(ge=0)]]] = {}
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name per class."""
+        return self.class_names or ()
+
+    def __post_init__(self) -> None:
+        """Check the classes.
+
+        Raises:
+            ValueError: lists of other lengths, a class that is not there, or a mirror of a mirror
+                that is another class.
+        """
+        count = self.num_classes
+        for key, values in (("class_names", self.class_names), ("mirror", self.mirror)):
+            if values is not None and len(values) != count:
+                raise ValueError(f"{key!r} has {len(values)} entries for {count} classes")
+        mirror = self.mirror or ()
+        for a, b in enumerate(mirror):
+            if b >= count:
+                raise ValueError(f"'mirror' names class {b}")
+            if b != -1 and mirror[b] != a:
+                raise ValueError(f"'mirror' turns class {a} into {b}, but {b} into {mirror[b]}")
+        if not self.published.keys() <= {"split", "subject", "label"}:
+            raise ValueError("'published' counts by split, subject and label")
 
 
 def package_table(name: str) -> dict[str, Any]:
-    """Return a table of the package.
+    """Return a table of the package, with its remarks.
 
     Args:
         name: file name in ``mtut_preprocess/data`` ('viva.json').
@@ -44,125 +81,57 @@ def package_table(name: str) -> dict[str, Any]:
     return table
 
 
-def load_settings(name: str, folder: StrPath, forms: Mapping[str, Form]) -> dict[str, Any]:
-    """Return the package's table, overlaid with the raw folder's file of the same name.
+def load_table(name: str, folder: StrPath, kind: type[_Kind]) -> tuple[_Kind, tuple[str, ...]]:
+    """Return the package's table, overlaid with the raw folder's file, and what it assumes.
 
     Args:
         name: file name in ``mtut_preprocess/data`` and in the raw folder ('viva.json').
         folder: raw folder; may lack the file.
-        forms: form of each key of the table.
+        kind: a :class:`DatasetTable`.
+
+    Returns:
+        The table, and 'key: why its value may be wrong' for each such value of the package.
 
     Raises:
-        DatasetError: the folder's file is malformed, has an unknown key or a value of another form.
+        DatasetError: the folder's file is malformed, has an unknown key or a wrong value.
     """
-    folder = Path(folder)
-    settings = package_table(name)
-    path = folder / name
-    if not path.exists():
-        return settings
-    for key, value in read_checked(path, forms, _hint(name)).items():
-        settings[key] = value
-        settings.pop(f"_{key}_doubt", None)
-    return settings
+    path = Path(folder) / name
+    table = package_table(name)
+    hint = f"See {name} in mtut_preprocess/data for the keys and their form."
+    given = _read_object(path, hint) if path.exists() else {}
+    assumptions = tuple(
+        f"{key}: {table[f'_{key}_assumption']}"
+        for key in table
+        if f"_{key}_assumption" in table and key not in given
+    )
+    return _typed(path, {**_plain(table), **given}, kind, hint), assumptions
 
 
-def read_checked(path: StrPath, forms: Mapping[str, Form], hint: str) -> dict[str, Any]:
-    """Return the object of a JSON file without its remarks.
-
-    Args:
-        path: the file.
-        forms: form of each key that it may have.
-        hint: for the message.
+def read_typed(path: StrPath, kind: type[_Kind], hint: str) -> _Kind:
+    """Return the object of a JSON file, without remarks, as a struct.
 
     Raises:
-        DatasetError: malformed, an unknown key or a value of another form.
+        DatasetError: malformed, an unknown key or a wrong value.
     """
+    return _typed(Path(path), _read_object(Path(path), hint), kind, hint)
+
+
+def _read_object(path: Path, hint: str) -> dict[str, Any]:
     content = read_json(path, DatasetError, hint)
     if not isinstance(content, dict):
         raise DatasetError(f"{path} holds no JSON object", hint)
-    own = {key: value for key, value in content.items() if not key.startswith("_")}
-    for key, value in own.items():
-        if key not in forms:
-            raise DatasetError(f"{path}: unknown key {key!r}", hint)
-        form, fits = forms[key]
-        if not fits(value):
-            raise DatasetError(f"{path}: {key!r} must be {form}, not {value!r}", hint)
-    return own
+    return _plain(content)
 
 
-def check_class_tables(settings: Mapping[str, Any], num_classes: int, path: StrPath) -> None:
-    """Check 'class_names' and 'mirror', where they are not null, against the number of classes.
-
-    Args:
-        settings: a loaded table.
-        num_classes: of the dataset.
-        path: the raw folder's file, for the message.
-
-    Raises:
-        DatasetError: wrong length, a class that is not there, or a mirror of a mirror that is
-            another class.
-    """
-    path = Path(path)
-    hint = _hint(path.name)
-    for key in ("class_names", "mirror"):
-        if settings[key] is not None and len(settings[key]) != num_classes:
-            raise DatasetError(
-                f"{path}: {key!r} has {len(settings[key])} entries for {num_classes} classes", hint
-            )
-    mirror = settings["mirror"]
-    if mirror is None:
-        return
-    if max(mirror) >= num_classes:
-        raise DatasetError(f"{path}: 'mirror' names class {max(mirror)}", hint)
-    for a, b in enumerate(mirror):
-        if b != -1 and mirror[b] != a:
-            raise DatasetError(
-                f"{path}: 'mirror' turns class {a} into {b}, but {b} into {mirror[b]}",
-                "Mirrors come in pairs: positions count from 0, a class that stays itself has its"
-                " own position, one without a legal mirror -1.",
-            )
+def _plain(table: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if not key.startswith("_")}
 
 
-def doubts(settings: Mapping[str, Any], keys: Iterable[str]) -> tuple[str, ...]:
-    """Return 'key: why its default may be wrong' for those keys that are still in doubt."""
-    return tuple(
-        f"{key}: {settings[f'_{key}_doubt']}" for key in keys if f"_{key}_doubt" in settings
-    )
-
-
-def is_number(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    """Return whether a JSON value is a positive, finite number."""
-    is_numeric = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_numeric and 0 < value <= sys.float_info.max
-
-
-def is_count(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    """Return whether a JSON value is a positive whole number."""
-    return is_number(value) and value == int(value)
-
-
-def are(kind: type, values: Any) -> bool:  # noqa: ANN401 - any JSON value
-    """Return whether a JSON value is a list of one kind."""
-    return isinstance(values, list) and all(type(value) is kind for value in values)
-
-
-def is_table(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    """Return whether a JSON value is an object of strings."""
-    return isinstance(value, dict) and are(str, list(value.values()))
-
-
-def _is_mirror(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    return value is None or (are(int, value) and min(value, default=0) >= -1)
-
-
-def _hint(name: str) -> str:
-    return f"See {name} in mtut_preprocess/data for the keys and their form."
-
-
-CLASS_FORMS: Mapping[str, Form] = {
-    "class_names": ("null or a list of strings", lambda v: v is None or are(str, v)),
-    "mirror": ("null or a list of class positions or -1", _is_mirror),
-    "expected_clips": ("a positive whole number", is_count),
-    "fps": ("a positive number", is_number),
-}
-"""Keys that the table of every dataset has."""
+def _typed(path: Path, content: dict[str, Any], kind: type[_Kind], hint: str) -> _Kind:
+    try:
+        return typed(content, kind)
+    except MisfitError as misfit:
+        if misfit.fault == "unknown":
+            raise DatasetError(f"{path}: unknown key {misfit.field!r}", hint) from None
+        what = f"{misfit.field!r} = {misfit.value!r}: " if misfit.place else ""
+        raise DatasetError(f"{path}: {what}{misfit.reason}", hint) from None

@@ -5,7 +5,7 @@ Ohn-Bar, Trivedi: Hand Gesture Recognition in Real Time for Automotive Interface
 Format: ``LISA_HG_Data/dynamic_gestures/data/<user>_<gesture>_<repetition>.avi`` in colour and
 ``.../data/depth/`` with files of the same names in depth. No recording could be seen when this was
 written: pattern, class ids, aliases, persons and mirrors are a table (``data/viva.json``) with the
-best public evidence as default and each doubt beside it; a ``viva.json`` in the raw folder
+best public evidence as default and what it assumes beside it; a ``viva.json`` in the raw folder
 overrides it.
 
 Protocol: leave one person out, 8 folds. A person was recorded as driver and as passenger under two
@@ -17,43 +17,76 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mtut_bench.contract.types import ClipRow
 from mtut_bench.errors import ClipError, DatasetError
 from mtut_bench.files import StrPath
-from mtut_preprocess.datasets.adapter import (
-    TWIN_LICENCE,
-    TWIN_SOURCE,
-    DatasetFacts,
-    RawClip,
-    recording_origin,
-)
-from mtut_preprocess.datasets.settings import (
-    CLASS_FORMS,
-    Form,
-    are,
-    check_class_tables,
-    doubts,
-    is_table,
-    load_settings,
-)
+from mtut_preprocess.datasets.adapter import DatasetFacts, RawClip, table_facts
+from mtut_preprocess.datasets.settings import DatasetTable, load_table
 from mtut_preprocess.reading.decode import VideoFrames, count_packets, stated_frames
 
-__all__ = ["Viva", "load_viva_settings"]
+__all__ = ["Viva", "VivaTable"]
 
 _FOLDERS = ("LISA_HG_Data/dynamic_gestures/data", "dynamic_gestures/data", "data", ".")
-_SETTINGS = "viva.json"
+_TABLE = "viva.json"
 
 _SOURCE = (
     "VIVA hand gesture challenge, Laboratory for Intelligent and Safe Automobiles, UC San Diego."
     " Cite E. Ohn-Bar, M. M. Trivedi, IEEE Transactions on Intelligent Transportation Systems, 2014"
 )
-_LICENCE = "ask its authors"
 
 _UNFIT = "names that do not fit the pattern"
 _ALIAS = "gesture id is counted as another one"
 _UNEQUAL = "colour and depth differ in length (cut to the shorter)"
+
+
+class VivaTable(DatasetTable, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """VIVA's table, ``viva.json``.
+
+    Attributes:
+        pattern: regular expression of file names with the groups user, gesture, repetition.
+        gesture_ids: in the order of the classes.
+        aliases: id of a class by another id that stands for it.
+        persons: name of the person by user number; None: unknown.
+    """
+
+    pattern: str
+    gesture_ids: tuple[str, ...]
+    aliases: dict[str, str]
+    persons: dict[str, str] | None
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.gesture_ids)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name per class."""
+        return self.class_names or tuple(f"gesture {g}" for g in self.gesture_ids)
+
+    def __post_init__(self) -> None:
+        """Check what refers to each other.
+
+        Raises:
+            ValueError: classes as of any table; no or equal ids; another pattern; one person under
+                two spellings, who would be on both sides of a fold.
+        """
+        ids = self.gesture_ids
+        if not ids or len(set(ids)) < len(ids):
+            raise ValueError("'gesture_ids' must be different")
+        super().__post_init__()
+        try:
+            groups = re.compile(self.pattern).groupindex
+        except re.error as error:
+            raise ValueError(f"'pattern' is not a regular expression: {error}") from error
+        if not groups.keys() >= {"user", "gesture", "repetition"}:
+            raise ValueError("'pattern' needs the groups user, gesture, repetition")
+        spelt: dict[str, str] = {}
+        for name in (name.strip() for name in (self.persons or {}).values()):
+            other = spelt.setdefault(" ".join(name.casefold().split()), name)
+            if other != name:
+                raise ValueError(f"'persons' {other!r} and {name!r} look like one")
 
 
 class Viva:
@@ -71,56 +104,65 @@ class Viva:
         """Return the facts and the clips in the order of (subject, gesture, repetition) names.
 
         Raises:
-            DatasetError: folder missing, a malformed settings file, a user without a person.
+            DatasetError: folder missing, a malformed table, a user without a person.
         """
         folder = _find_folder(self.root)
-        settings = load_viva_settings(self.root)
-        ids = list(settings["gesture_ids"])
-        names = settings["class_names"] or [f"gesture {g}" for g in ids]
+        table, assumptions = load_table(_TABLE, self.root, VivaTable)
+        ids = table.gesture_ids
         clips: list[RawClip] = []
         outside = f"gestures outside the {len(ids)} classes"
-        other: dict[str, list[str]] = {_UNFIT: [], outside: []}
+        left_out: dict[str, list[str]] = {_UNFIT: [], outside: []}
         aliased: list[str] = []
         for path in sorted(folder.glob("*.avi")):
-            match = re.match(settings["pattern"], path.name)
+            match = re.match(table.pattern, path.name)
             if match is None:
-                other[_UNFIT].append(path.name)
+                left_out[_UNFIT].append(path.name)
                 continue
-            gesture = settings["aliases"].get(match["gesture"], match["gesture"])
+            gesture = table.aliases.get(match["gesture"], match["gesture"])
             if gesture not in ids:
-                other[outside].append(path.name)
+                left_out[outside].append(path.name)
                 continue
-            clips.append(self._clip(path, match, ids.index(gesture), settings["persons"]))
+            clips.append(self._clip(path, match, ids.index(gesture), table.persons))
             if gesture != match["gesture"]:
                 aliased.append(f"{path.stem}: {match['gesture']} is {gesture}")
         if not clips:
             raise DatasetError(
-                f"{folder} holds no clip of the {len(ids)} classes whose name fits"
-                f" {settings['pattern']}",
-                f"Correct 'pattern' or 'gesture_ids' in {self.root / _SETTINGS}.",
+                f"{folder} holds no clip of the {len(ids)} classes whose name fits {table.pattern}",
+                f"Correct 'pattern' or 'gesture_ids' in {self.root / _TABLE}.",
             )
-        found = _Found(clips, {k: tuple(v) for k, v in other.items()}, tuple(aliased))
-        return self._facts(settings, names, found), clips
+        found = _Found(table, clips, left_out, aliased)
+        facts = table_facts(
+            self.root,
+            "viva",
+            table,
+            fold_rule="subject",
+            subject_unit="user" if table.persons is None else "person",
+            depth_polarity="as recorded; unknown for VIVA",
+            colour="data/*.avi",
+            flow="",
+            alignment={"time": "frame by frame, cut to the shorter", "space": "as recorded"},
+            assumptions=assumptions,
+            source=_SOURCE,
+            licence="ask its authors",
+            findings=found.findings(),
+            notes=found.notes(),
+        )
+        return facts, clips
 
     def _clip(
         self, path: Path, match: re.Match[str], label: int, persons: Mapping[str, str] | None
     ) -> RawClip:
-        depth = path.parent / "depth" / path.name
         user = match["user"]
-        if persons is not None and user not in persons:
-            raise DatasetError(
-                f"{path}: user {user} is not in the table of persons",
-                f"Add it to 'persons' in {self.root / _SETTINGS}.",
-            )
-        person = persons[user].strip() if persons else user
+        person = user if persons is None else persons.get(user, "").strip()
         if not person:
             raise DatasetError(
-                f"user {user} has no person yet",
-                f"Fill in 'persons' in {self.root / _SETTINGS}: one name for all users that are one"
+                f"user {user} has no person",
+                f"Fill in 'persons' in {self.root / _TABLE}: one name for all users that are one"
                 " person.",
             )
+        depth = path.parent / "depth" / path.name
         counts = _num_frames(path), _num_frames(depth)
-        # A file that says nothing of its length is set aside by prepare, with its clip.
+        # A file that says nothing of its length is skipped by prepare, with its clip.
         num_frames = min((count for count in counts if count), default=1)
         frames = tuple(range(num_frames))
         take = match["repetition"] or ""
@@ -144,33 +186,6 @@ class Viva:
         }
         return RawClip(row, sources, origin)
 
-    def _facts(
-        self, settings: Mapping[str, Any], names: Sequence[str], found: "_Found"
-    ) -> DatasetFacts:
-        dataset, origin = recording_origin(self.root, "viva")
-        keys = ("pattern", "gesture_ids", "aliases", "class_names", "persons", "mirror")
-        expected = int(settings["expected_clips"])
-        return DatasetFacts(
-            dataset=dataset,
-            origin=origin,
-            expected_clips=expected,
-            modalities=("rgb", "depth"),
-            class_names=tuple(names),
-            mirror=None if settings["mirror"] is None else tuple(settings["mirror"]),
-            fold_rule="subject",
-            subject_unit="user" if settings["persons"] is None else "person",
-            fps=float(settings["fps"]),
-            depth_polarity="as recorded; unknown for VIVA",
-            colour="data/*.avi",
-            flow="",
-            alignment={"time": "frame by frame, cut to the shorter", "space": "as recorded"},
-            assumptions=doubts(settings, keys),
-            source=_SOURCE if origin == "recorded" else TWIN_SOURCE,
-            licence=_LICENCE if origin == "recorded" else TWIN_LICENCE,
-            findings=found.findings(settings["gesture_ids"]),
-            notes=found.notes(settings["gesture_ids"], names, expected),
-        )
-
 
 def _num_frames(path: Path) -> int | None:
     """Return the number of frames of a file; as its header states where it is cut, else None."""
@@ -182,62 +197,42 @@ def _num_frames(path: Path) -> int | None:
 
 @dataclass(frozen=True)
 class _Found:
-    """What the folder held.
+    """What the folder held: clips, file names that are left out by reason, clips by an alias."""
 
-    Attributes:
-        clips: that are taken.
-        left_out: file names by reason.
-        aliased: sentences on clips whose gesture id is another name of a class.
-    """
-
+    table: VivaTable
     clips: Sequence[RawClip]
-    left_out: Mapping[str, tuple[str, ...]]
-    aliased: tuple[str, ...]
+    left_out: Mapping[str, Sequence[str]]
+    aliased: Sequence[str]
 
-    def findings(self, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    def findings(self) -> dict[str, tuple[str, ...]]:
         """Return what a careful reader wants to see clip by clip."""
-        unequal = tuple(
+        unequal = [
             "{}: colour {}, depth {} frames".format(clip.row.clip_id, *clip.origin["frames"])
             for clip in self.clips
             if len({count for count in clip.origin["frames"] if count}) > 1
-        )
-        found = {_ALIAS: self.aliased, _UNEQUAL: unequal, **self._holes(ids)}
-        found |= {f"left out: {reason}": names for reason, names in self.left_out.items()}
-        return {title: texts for title, texts in found.items() if texts}
-
-    def _holes(self, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """Return pairs of user and class with another number of clips than most, if most agree."""
-        users = sorted({str(clip.origin["user"]) for clip in self.clips})
-        there = Counter((str(clip.origin["user"]), clip.row.label) for clip in self.clips)
-        pairs = {(user, label): there[user, label] for user in users for label in range(len(ids))}
-        usual, agree = Counter(pairs.values()).most_common(1)[0]
-        if 2 * agree <= len(pairs):
-            return {}
-        return {
-            f"user and class with other than {usual} clips": tuple(
-                f"user {user}, class {ids[label]}: {count}"
-                for (user, label), count in pairs.items()
-                if count != usual
-            )
-        }
-
-    def notes(self, ids: Sequence[str], names: Sequence[str], expected: int) -> tuple[str, ...]:
-        """Return what was found and assumed, for the terminal."""
-        clips = self.clips
-        labels = Counter(clip.row.label for clip in clips)
-        users = Counter(str(clip.origin["user"]) for clip in clips)
-        people = len({clip.row.subject for clip in clips})
-        who = f"{len(users)} users" + (f" ({people} persons)" if people < len(users) else "")
-        findings = self.findings(ids)
-        odd = [f"{len(findings[t])} clips: {t}" for t in (_ALIAS, _UNEQUAL) if t in findings]
-        odd += [
-            f"{len(files)} files left out: {why}" for why, files in self.left_out.items() if files
         ]
+        found = {_ALIAS: self.aliased, _UNEQUAL: unequal}
+        found |= {f"left out: {reason}": names for reason, names in self.left_out.items()}
+        return {title: tuple(texts) for title, texts in found.items() if texts}
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what was found and assumed, for the terminal."""
+        labels = Counter(clip.row.label for clip in self.clips)
+        users = Counter(clip.origin["user"] for clip in self.clips)
+        people = len({clip.row.subject for clip in self.clips})
+        who = f"{len(users)} users" + (f" ({people} persons)" if people < len(users) else "")
+        classes = {name: labels[k] for k, name in enumerate(self.table.names)}
+        findings = self.findings()
         return (
-            f"{len(clips):,} clips found, {expected:,} published",
-            f"{len(ids)} classes, {_spread({name: labels[k] for k, name in enumerate(names)})}",
+            f"{len(self.clips):,} clips found, {self.table.expected_clips:,} published",
+            f"{len(classes)} classes, {_spread(classes)}",
             f"{who}, {_spread(dict(sorted(users.items())))}",
-            *odd,
+            *(f"{len(findings[t])} clips: {t}" for t in (_ALIAS, _UNEQUAL) if t in findings),
+            *(
+                f"{len(files)} files left out: {why}"
+                for why, files in self.left_out.items()
+                if files
+            ),
         )
 
 
@@ -248,54 +243,6 @@ def _spread(counts: Mapping[str, int]) -> str:
     if low == high:
         return some
     return f"{low} to {some} ({', '.join(f'{name}: {n}' for name, n in counts.items())})"
-
-
-def _check_persons(persons: Mapping[str, str], path: Path) -> None:
-    """Refuse one person under two spellings, who would be on both sides of a fold.
-
-    Raises:
-        DatasetError: names both.
-    """
-    spelt: dict[str, str] = {}
-    for name in (name.strip() for name in persons.values()):
-        other = spelt.setdefault(" ".join(name.casefold().split()), name)
-        if other != name:
-            raise DatasetError(
-                f"{path}: persons {other!r} and {name!r} look like one", "Write a name in one way."
-            )
-
-
-def load_viva_settings(root: StrPath) -> dict[str, Any]:
-    """Return the table of the package, overlaid with the raw folder's ``viva.json``.
-
-    Raises:
-        DatasetError: the file is malformed, has unknown keys, a value of another form or a table
-            of the wrong length.
-    """
-    root = Path(root)
-    table = load_settings(_SETTINGS, root, _FORMS)
-    check_class_tables(table, len(table["gesture_ids"]), root / _SETTINGS)
-    _check_persons(table["persons"] or {}, root / _SETTINGS)
-    return table
-
-
-def _is_pattern(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    try:
-        return {"user", "gesture", "repetition"} <= re.compile(value).groupindex.keys()
-    except (re.error, TypeError):
-        return False
-
-
-_FORMS: Mapping[str, Form] = {
-    **CLASS_FORMS,
-    "pattern": ("a regular expression with the groups user, gesture, repetition", _is_pattern),
-    "gesture_ids": (
-        "a list of different strings",
-        lambda v: are(str, v) and len(set(v)) == len(v) > 0,
-    ),
-    "aliases": ("an object of strings", is_table),
-    "persons": ("null or an object of strings", lambda v: v is None or is_table(v)),
-}
 
 
 def _find_folder(root: Path) -> Path:

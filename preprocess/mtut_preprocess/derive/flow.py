@@ -1,8 +1,8 @@
 """Optical flow as a derived modality: from each frame of a clip to the next, the last repeated.
 
 The paper (section 4.3) names Farneback; its parameters are not published. Ours are OpenCV's
-documented example values. Each algorithm fills a modality of its own and every store records it
-with its parameters, so that flows of two algorithms are never taken for one another.
+documented example values. Each algorithm has its own modality, and every store records
+it with its parameters, so flows of two algorithms are never mixed.
 """
 
 import re
@@ -65,17 +65,16 @@ class FlowAlgorithm(Protocol):
         ...
 
     def compute(self, rgb_THWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the coded flow from each frame to the next; the last flow is repeated.
+        """Return the flow from each stored frame to the next, the last repeated.
 
         It depends on the frames alone, not on clips computed before or on the number of threads.
 
         Args:
-            rgb_THWC: uint8 (T, H, W, 3), the stored frames.
+            rgb_THWC: uint8 (T, H, W, 3).
 
         Returns:
-            uint8 (T, H, W, 2), channels (x, y), code of
-            :func:`mtut_bench.store.format.encode_flow`; all
-            128 (no motion) for a clip of one frame.
+            uint8 (T, H, W, 2), (x, y) by :func:`mtut_bench.store.format.encode_flow`; all 128 (no
+            motion) for a clip of one frame.
         """
         ...
 
@@ -85,11 +84,11 @@ def build_flow(name: str, *, weights: StrPath | None = None, device: str = "auto
 
     Args:
         name: one of FLOW_NAMES.
-        weights: file with the weights of torchvision's raft_small or raft_large; 'raft' alone.
-        device: where RAFT runs: 'auto' (a GPU where there is one), 'cpu', 'cuda' or 'cuda:N'.
+        weights: for 'raft': file with the weights of torchvision's raft_small or raft_large.
+        device: for 'raft': 'auto' (a GPU where there is one), or a device of torch.
 
     Raises:
-        UsageError: there is no such algorithm or device, or it and the weights do not fit.
+        UsageError: there is no such algorithm, or it and the weights do not fit.
         MtutBenchError: the weight file is missing, unreadable or of another network.
     """
     if name not in FLOW_NAMES:
@@ -97,17 +96,13 @@ def build_flow(name: str, *, weights: StrPath | None = None, device: str = "auto
             f"there is no optical flow {name!r}", f"Choose one of {', '.join(FLOW_NAMES)}."
         )
     if name == "raft":
-        # Here, so that nothing else waits for it, and it in turn may use this module.
+        # Imported here: it imports this module.
         from mtut_preprocess.derive.raft import open_raft
 
         return open_raft(weights, device)
     if weights is not None:
         raise UsageError(
             f"{name} flow has no weights: {weights}", "Leave them out, or choose raft."
-        )
-    if device not in ("auto", "cpu"):
-        raise UsageError(
-            f"{name} flow does not run on device {device!r}", "Use auto or cpu, or choose raft."
         )
     return Farneback() if name == "farneback" else Dis()
 

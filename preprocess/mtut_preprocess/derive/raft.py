@@ -37,7 +37,7 @@ _PAIRS_AT_ONCE = 8
 _SHORTEST_PX = 128
 """torchvision refuses less: of the last of four correlation levels less than 2 x 2 is left."""
 
-_CURE = (
+_HINT = (
     "Give the state_dict of torchvision's raft_small or raft_large (.pth or .safetensors), for"
     " instance https://download.pytorch.org/models/raft_small_C_T_V2-01064c6d.pth (4 MB); files of"
     " RAFT's authors name their tensors otherwise."
@@ -98,7 +98,7 @@ class Raft:
             raise MtutBenchError(
                 f"{self.network} flow of frames of {rgb_THWC.shape[2]}x{rgb_THWC.shape[1]} does not"
                 f" fit into the memory of device {self.device}",
-                "Run with fewer --workers, end what else uses the GPU, or use the device cpu.",
+                "Run with fewer --workers, or set CUDA_VISIBLE_DEVICES= to run on the CPU.",
             ) from error
 
     def _flows(self, rgb_THWC: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
@@ -154,41 +154,17 @@ def _plain_arithmetic() -> Iterator[None]:
 
 
 def open_raft(weights: StrPath | None, device: str) -> Raft:
-    """Return RAFT with the weights of a file, read and checked.
-
-    Args:
-        weights: state_dict of torchvision's raft_small or raft_large.
-        device: 'auto', 'cpu', 'cuda' or 'cuda:N'.
-
-    Raises:
-        UsageError: no file is given, or there is no such device.
-        MtutBenchError: the file is missing, unreadable or of another network.
-    """
-    if weights is None:
-        raise UsageError("raft flow needs a file of weights, and none is given", _CURE)
-    weights = Path(weights)
-    device = _choose_device(device)
-    sha256, tensors = _read(weights)
-    return Raft(weights, sha256, _recognise(weights, tensors), device)
-
-
-def _choose_device(name: str) -> str:
+    """Return RAFT with the weights of a file, read and checked; as :func:`build_flow`."""
     import torch
 
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"raft flow has no device {name!r}", "Use auto, cpu, cuda or cuda:N.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(
-            f"device {name!r} is not there: torch sees {torch.cuda.device_count()} GPUs",
-            "Use the device cpu, or install a torch that fits the GPU's driver.",
-        )
-    return name
+    if weights is None:
+        raise UsageError("raft flow needs a file of weights, and none is given", _HINT)
+    weights = Path(weights)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    sha256, tensors = _read(weights)
+    name, _ = _recognise(weights, tensors)
+    return Raft(weights, sha256, name, device)
 
 
 def _read(path: Path) -> tuple[str, "dict[str, Tensor]"]:
@@ -199,7 +175,7 @@ def _read(path: Path) -> tuple[str, "dict[str, Tensor]"]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise MtutBenchError(f"{path} cannot be read: {error.strerror or error}", _CURE) from error
+        raise MtutBenchError(f"{path} cannot be read: {error.strerror or error}", _HINT) from error
     try:
         # safetensors: eight bytes of length, then a JSON object.
         if data[8:9] == b"{":
@@ -214,59 +190,41 @@ def _read(path: Path) -> tuple[str, "dict[str, Tensor]"]:
         # torch.load raises whatever its zip and pickle readers meet, and advises to run the code
         # in the file: its words are not passed on.
         raise MtutBenchError(
-            f"{path} is no file of weights, or a damaged one ({type(error).__name__})", _CURE
+            f"{path} is not a file of weights, or damaged ({type(error).__name__})", _HINT
         ) from error
-    if not isinstance(tensors, Mapping) or not all(
-        isinstance(name, str) and torch.is_tensor(value) for name, value in tensors.items()
-    ):
-        raise MtutBenchError(f"{path} holds something else than named tensors", _CURE)
-    return hashlib.sha256(data).hexdigest(), dict(tensors)
+    if not isinstance(tensors, Mapping) or not all(map(torch.is_tensor, tensors.values())):
+        raise MtutBenchError(f"{path} is not a mapping of names to tensors", _HINT)
+    return hashlib.sha256(data).hexdigest(), {str(key): value for key, value in tensors.items()}
 
 
-def _recognise(path: Path, tensors: "Mapping[str, Tensor]") -> str:
-    """Return which of NETWORKS has tensors of these names and shapes."""
-    import torch
-
-    for name in NETWORKS:
-        with torch.device("meta"):
-            expected = _build(name).state_dict()
-        if _shapes(tensors) == _shapes(expected):
-            break
-    else:
-        raise MtutBenchError(
-            f"{path} fits neither raft_small nor raft_large: {len(tensors)} tensors, the first is"
-            f" {next(iter(tensors), 'missing')!r}",
-            _CURE,
-        )
-    bad = [key for key, tensor in tensors.items() if not tensor.isfinite().all()]
-    if bad:
-        raise MtutBenchError(f"{path} has values in {bad[0]} that are not finite", _CURE)
-    return name
-
-
-def _shapes(tensors: "Mapping[str, Tensor]") -> dict[str, tuple[int, ...]]:
-    """Return names and shapes without the counters of batches, which old files lack."""
-    return {
-        name: tuple(tensor.shape)
-        for name, tensor in tensors.items()
-        if not name.endswith("num_batches_tracked")
-    }
-
-
-def _build(name: str) -> Any:  # noqa: ANN401 - torchvision has no types
+def _recognise(path: Path, tensors: "Mapping[str, Tensor]") -> tuple[str, Any]:
+    """Return which of NETWORKS the tensors are of, and it with them."""
     from torchvision.models import optical_flow
 
-    return getattr(optical_flow, name)(weights=None)
+    for name in NETWORKS:
+        network = getattr(optical_flow, name)(weights=None)
+        try:
+            missing, unexpected = network.load_state_dict(tensors, strict=False)
+        except RuntimeError:  # other shapes
+            continue
+        # Old files lack the counters of batches.
+        if not unexpected and all(key.endswith("num_batches_tracked") for key in missing):
+            break
+    else:
+        raise MtutBenchError(f"{path} fits neither raft_small nor raft_large", _HINT)
+    bad = next((key for key, tensor in tensors.items() if not tensor.isfinite().all()), None)
+    if bad:
+        raise MtutBenchError(f"{path} has values in {bad} that are not finite", _HINT)
+    return name, network
 
 
 @cache
-def _load(raft: Raft) -> Any:  # noqa: ANN401
+def _load(raft: Raft) -> Any:  # noqa: ANN401 - torchvision has no types
     """Return the network on its device, for evaluation."""
     sha256, tensors = _read(raft.weights)
     if sha256 != raft.sha256:
         raise MtutBenchError(
             f"{raft.weights} has changed since it was opened", "Run the command again."
         )
-    network = _build(raft.network)
-    network.load_state_dict(tensors, strict=False)  # all but the counters are there: _recognise
+    _, network = _recognise(raft.weights, tensors)
     return network.requires_grad_(False).eval().to(raft.device)

@@ -15,12 +15,7 @@ _ASPECT_TOLERANCE = 0.02
 
 
 def check_shape(path: StrPath, size: tuple[int, int], stored: tuple[int, int]) -> None:
-    """Refuse frames of another aspect ratio than the store's.
-
-    Args:
-        path: of the frames, for the message.
-        size: (height, width) as recorded.
-        stored: (height, width) of the store.
+    """Refuse frames of another aspect ratio than the store's; sizes are (height, width).
 
     Raises:
         ClipError: the shapes differ.
@@ -33,12 +28,7 @@ def check_shape(path: StrPath, size: tuple[int, int], stored: tuple[int, int]) -
 
 
 def fits_shape(size: tuple[int, int], stored: tuple[int, int]) -> bool:
-    """Return whether frames have the store's aspect ratio, to within 2 % or the rounding of sizes.
-
-    Args:
-        size: (height, width) as recorded.
-        stored: (height, width) of the store.
-    """
+    """Return whether a (height, width) has the store's aspect ratio, to 2 % or to rounding."""
     aspect = (size[1] * stored[0]) / (size[0] * stored[1])
     return abs(aspect - 1) <= _ASPECT_TOLERANCE or stored_size(*size) == stored
 
@@ -57,13 +47,7 @@ def largest_box(size: tuple[int, int], stored: tuple[int, int]) -> tuple[slice, 
 
 
 def resize_frame(frame_HWC: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Return a frame at another size, by area averaging; unchanged where the size is the same.
-
-    Args:
-        frame_HWC: uint8 (H, W, C), C = 1 or 3.
-        height: of the result, pixels.
-        width: of the result, pixels.
-    """
+    """Return a uint8 frame of 1 or 3 channels at another size in pixels, by area averaging."""
     if frame_HWC.shape[:2] == (height, width):
         return frame_HWC
     resized = cv2.resize(frame_HWC, (width, height), interpolation=cv2.INTER_AREA)

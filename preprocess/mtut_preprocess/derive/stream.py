@@ -1,17 +1,17 @@
 """Any recording as a stream of the frames that a store would keep, with few of them in memory.
 
 A recording of a dataset gives the very frames of its store. Others are brought to the store's
-shape and rate, and each such step is said: pictures of another aspect ratio are cut to the middle
-(or stretched), recordings of another frame rate are read at the store's by nearest time, and
-pictures that a telephone marked as turned are turned.
+shape and rate, and each such step is reported: pictures of another aspect ratio are cropped to the
+middle, recordings of another frame rate are read at the store's by nearest time, and pictures that
+a telephone marked as turned are turned.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -34,16 +34,14 @@ from mtut_preprocess.reading.decode import (
     to_array,
 )
 from mtut_preprocess.reading.frames import Plane
-from mtut_preprocess.reading.images import is_image_pattern, read_image
-from mtut_preprocess.reading.series import IMAGE_SUFFIXES, find_series
+from mtut_preprocess.reading.images import IMAGE_SUFFIXES, find_series, is_image_pattern, read_image
 
-__all__ = ["Fit", "Wanted", "stream_frames"]
+__all__ = ["Wanted", "stream_frames"]
 
-Fit = Literal["crop", "stretch"]
 Say = Callable[[str], None]
 
 _FLOWS_AT_ONCE = 8
-"""As many frame pairs as RAFT takes at once, so that a stream rounds as a whole clip does."""
+"""As many frame pairs as RAFT takes at once: a stream then rounds as a whole clip does."""
 
 _LOOKED_AT = range(0, 64, 8)
 """Frames that are looked at to tell colour from grey."""
@@ -67,8 +65,6 @@ class Wanted:
         first, stop: half-open range of frames; those of a video count from 0, images by the number
             in their names; None: from the beginning, to the end.
         rate: frames per second of the recording, where its file is wrong or says nothing.
-        fit: what happens to pictures of another aspect ratio.
-        any_kind: take grey pictures for colour, and coloured ones for depth.
     """
 
     modality: str
@@ -78,8 +74,6 @@ class Wanted:
     first: int | None = None
     stop: int | None = None
     rate: float | None = None
-    fit: Fit = "crop"
-    any_kind: bool = False
 
     @property
     def plane(self) -> Plane:
@@ -96,7 +90,7 @@ class _Native(NamedTuple):
 
 
 _Fitted = tuple[Frame, Callable[[Plane], NDArray[np.uint8]]]
-"""A frame at the store's size, and how to see it as it was."""
+"""A frame at the store's size, and how to load it as recorded."""
 
 
 def stream_frames(path: StrPath, wanted: Wanted, say: Say) -> Iterator[Frame]:
@@ -105,7 +99,7 @@ def stream_frames(path: StrPath, wanted: Wanted, say: Say) -> Iterator[Frame]:
     Args:
         path: video file, folder of numbered images, or their pattern (``frames/%06d.jpg``).
         wanted: what they must become.
-        say: called with each remark on what had to be done.
+        say: called with a sentence on each thing that had to be done.
 
     Raises:
         ClipError: nothing is there, it cannot be read, is damaged, has no frame, ends before the
@@ -119,21 +113,20 @@ def stream_frames(path: StrPath, wanted: Wanted, say: Say) -> Iterator[Frame]:
     if not is_images and path.suffix.lower() in IMAGE_SUFFIXES:
         raise ClipError(f"{path} is one image", "Give the folder of all frames, or a video.")
     frames = _images(path, wanted) if is_images else _video(path, wanted, say)
-    moments = _check_kind(_fit(frames, path, wanted, say), path, wanted)
-    return _flow(moments, wanted.flow) if wanted.flow else moments
+    fitted = _check_kind(_fit(frames, path, wanted, say), path, wanted)
+    return _flow(fitted, wanted.flow) if wanted.flow else fitted
 
 
 def _images(path: Path, wanted: Wanted) -> Iterator[_Native]:
     series = find_series(path)
     first = series.numbers[0] if wanted.first is None else wanted.first
     stop = series.numbers[-1] + 1 if wanted.stop is None else wanted.stop
-    known = set(series.numbers)
-    lacking = [number for number in range(first, stop) if number not in known]
-    if lacking:
-        name = series.pattern.name % lacking[0]
+    known = {number for number in series.numbers if first <= number < stop}
+    if len(known) < stop - first:
+        missing = next(number for number in range(first, stop) if number not in known)
         raise ClipError(
-            f"{len(lacking)} of {stop - first} images are missing in {series.pattern.parent}, the"
-            f" first is {name}",
+            f"{stop - first - len(known)} of {stop - first} images are missing in"
+            f" {series.pattern.parent}, the first is {series.pattern.name % missing}",
             f"Copy them, or give a range without them; there are {series.numbers[0]} to"
             f" {series.numbers[-1]}.",
         )
@@ -168,14 +161,7 @@ def _video(path: Path, wanted: Wanted, say: Say) -> Iterator[_Native]:
 
 
 def _decoded(path: Path, rate: float, timed: bool, say: Say) -> Iterator[_Native]:
-    """Yield the frames of a video, unconverted.
-
-    Args:
-        path: of the file.
-        rate: frames per second, where their times do not count.
-        timed: whether they do.
-        say: called with a remark.
-    """
+    """Yield the frames of a video, unconverted; by their own times or at a rate."""
     reformatter = VideoReformatter()
     start: float | None = None
     latest = 0.0
@@ -211,13 +197,13 @@ def _range(frames: Iterable[_Native], path: Path, wanted: Wanted, say: Say) -> I
             yield native
     if not found:
         raise ClipError(f"{path} holds no frame", "Record it again.")
-    if latest is None or (stop is not None and stop - found > MAX_OVERSHOOT_FRAMES):
-        end = "begins at" if latest is None else "ends before"
-        at = first if latest is None else stop
+    end = found if stop is None else stop
+    if latest is None or end - found > MAX_OVERSHOOT_FRAMES:
+        missed = f"begins at frame {first}" if latest is None else f"ends before frame {stop}"
         raise ClipError(
-            f"{path} has {found} frames; the range {end} frame {at}", "Give frames that it has."
+            f"{path} has {found} frames; the range {missed}", "Give frames that it has."
         )
-    for number in range(found, stop or found):
+    for number in range(found, end):
         yield latest._replace(number=number)
     stated = stated_frames(path)
     if stop is None and stated and found < stated - MAX_OVERSHOOT_FRAMES:
@@ -225,13 +211,7 @@ def _range(frames: Iterable[_Native], path: Path, wanted: Wanted, say: Say) -> I
 
 
 def _resample(frames: Iterable[_Native], fps: float, rate: float) -> Iterator[_Native]:
-    """Yield for each instant of another rate the frame that is nearest in time.
-
-    Args:
-        frames: in order of time.
-        fps: of the result, from the time of the first frame on.
-        rate: of the frames, for how long the last one lasts.
-    """
+    """Yield for each instant of ``fps`` the frame nearest in time; the last lasts 1 / ``rate``."""
     before: _Native | None = None
     start, instant = 0.0, 0
     for native in frames:
@@ -251,17 +231,18 @@ def _resample(frames: Iterable[_Native], fps: float, rate: float) -> Iterator[_N
 
 def _fit(frames: Iterable[_Native], path: Path, wanted: Wanted, say: Say) -> Iterator[_Fitted]:
     """Yield the frames at the store's size."""
-    size: tuple[int, ...] = ()
+    size: tuple[int, int] | None = None
     box = slice(None), slice(None)
     for number, time_s, load in frames:
         pixels = load(wanted.plane)
-        if not size:
-            size = pixels.shape[:2]
-            box = _box(pixels.shape[:2], wanted, say)
-        if pixels.shape[:2] != size:
+        height, width, _ = pixels.shape
+        if size is None:
+            size = height, width
+            box = _box(size, wanted, say)
+        if (height, width) != size:
             raise ClipError(
-                f"{path}: frame {number} has {pixels.shape[1]}x{pixels.shape[0]} pixels; the frames"
-                f" before it have {size[1]}x{size[0]}",
+                f"{path}: frame {number} has {width}x{height} pixels; the frames before it have"
+                f" {size[1]}x{size[0]}",
                 "Convert it to one size, or give --frames of one size.",
             )
         fitted = resize_frame(pixels[box], *wanted.size)
@@ -270,18 +251,15 @@ def _fit(frames: Iterable[_Native], path: Path, wanted: Wanted, say: Say) -> Ite
 
 
 def _box(size: tuple[int, int], wanted: Wanted, say: Say) -> tuple[slice, slice]:
-    """Return which part of the pictures is used; says so where it is not all."""
-    height, width = size
-    whole = slice(None), slice(None)
-    if fits_shape((height, width), wanted.size):
-        return whole
-    sizes = f"pictures of {width}x{height}, the store's are {wanted.size[1]}x{wanted.size[0]}"
-    if wanted.fit == "stretch":
-        say(f"{sizes}: stretched")
-        return whole
-    rows, columns = largest_box((height, width), wanted.size)
-    share = (rows.stop - rows.start) * (columns.stop - columns.start) / (height * width)
-    say(f"{sizes}: cut to the middle, {share:.0%} of the picture (--fit stretch keeps all of it)")
+    """Return which part of the pictures is used; reports it where it is not all."""
+    if fits_shape(size, wanted.size):
+        return slice(None), slice(None)
+    rows, columns = largest_box(size, wanted.size)
+    share = (rows.stop - rows.start) * (columns.stop - columns.start) / (size[0] * size[1])
+    say(
+        f"pictures of {size[1]}x{size[0]}, the store's are {wanted.size[1]}x{wanted.size[0]}:"
+        f" cropped to the middle, {share:.0%} of the picture"
+    )
     return rows, columns
 
 
@@ -289,61 +267,51 @@ def _check_kind(fitted: Iterable[_Fitted], path: Path, wanted: Wanted) -> Iterat
     """Yield the frames, after a look into the first of them whether they show what is wanted.
 
     Raises:
-        ClipError: they do not; then none is yielded.
+        ClipError: they are coloured and grey is wanted, or grey and colour is; then none is
+            yielded.
     """
     frames = iter(fitted)
-    held: list[Frame] = []
-    looks: list[NDArray[np.uint8]] = []
+    waiting: list[Frame] = []
+    spreads: list[NDArray[np.uint8]] = []  # difference between the channels of each pixel
     fault: ClipError | None = None
     try:
-        for moment, load in islice(frames, _LOOKED_AT.stop):
-            if len(held) in _LOOKED_AT and not wanted.any_kind:
+        for frame, load in islice(frames, _LOOKED_AT.stop):
+            if len(waiting) in _LOOKED_AT:
                 rgb = load("rgb")
-                looks.append(rgb.max(axis=2) - rgb.min(axis=2))
-            held.append(moment)
+                spreads.append(rgb.max(axis=2) - rgb.min(axis=2))
+            waiting.append(frame)
     except ClipError as error:
         # What came before is sound.
         fault = error
-    _judge(looks, path, wanted)
-    yield from held
-    held.clear()
+    coloured = any((spread > _COLOURED_PX).mean() > _COLOURED_SHARE for spread in spreads)
+    grey = bool(spreads) and all((spread <= _GREY_PX).all() for spread in spreads)
+    if (coloured and wanted.plane == "luma") or (grey and wanted.plane == "rgb"):
+        raise ClipError(
+            f"{path} is {'coloured' if coloured else 'grey'}; {wanted.modality} is not",
+            "Give another file, or another --modality.",
+        )
+    yield from waiting
+    waiting.clear()
     if fault:
         raise fault
-    for moment, _ in frames:
-        yield moment
+    for frame, _ in frames:
+        yield frame
 
 
-def _judge(looks: Sequence[NDArray[np.uint8]], path: Path, wanted: Wanted) -> None:
-    """Refuse colour for grey, and grey for colour.
-
-    Args:
-        looks: of some frames, the difference between the channels of each pixel.
-        path: of the recording.
-        wanted: which of both is wanted.
-    """
-    hint = "Give another file or --modality; --any-kind takes it as it is."
-    coloured = any((spread > _COLOURED_PX).mean() > _COLOURED_SHARE for spread in looks)
-    if wanted.plane == "luma" and coloured:
-        raise ClipError(f"{path} is coloured; {wanted.modality} has one grey channel", hint)
-    grey = bool(looks) and all((spread <= _GREY_PX).all() for spread in looks)
-    if wanted.plane == "rgb" and grey:
-        raise ClipError(f"{path} is grey; {wanted.modality} needs a recording in colour", hint)
-
-
-def _flow(moments: Iterable[Frame], algorithm: FlowAlgorithm) -> Iterator[Frame]:
+def _flow(frames: Iterable[Frame], algorithm: FlowAlgorithm) -> Iterator[Frame]:
     """Yield the flow from each frame to the next, the last repeated; as of a whole clip."""
-    held: list[Frame] = []
+    waiting: list[Frame] = []
     latest: NDArray[np.uint8] | None = None
-    for moment in moments:
-        held.append(moment)
-        if len(held) == _FLOWS_AT_ONCE + 1:
-            flows = algorithm.compute(np.stack([m.frame_HWC for m in held]))
-            for before, flow in zip(held[:-1], flows, strict=False):
+    for frame in frames:
+        waiting.append(frame)
+        if len(waiting) == _FLOWS_AT_ONCE + 1:
+            flows = algorithm.compute(np.stack([f.frame_HWC for f in waiting]))
+            for before, flow in zip(waiting[:-1], flows, strict=False):
                 yield before._replace(frame_HWC=flow.copy())
-            latest, held = flows[-1].copy(), held[-1:]
-    if len(held) == 1 and latest is not None:
-        yield held[0]._replace(frame_HWC=latest)
-    elif held:
-        flows = algorithm.compute(np.stack([m.frame_HWC for m in held]))
-        for moment, flow in zip(held, flows, strict=True):
-            yield moment._replace(frame_HWC=flow)
+            latest, waiting = flows[-1].copy(), waiting[-1:]
+    if len(waiting) == 1 and latest is not None:
+        yield waiting[0]._replace(frame_HWC=latest)
+    elif waiting:
+        flows = algorithm.compute(np.stack([f.frame_HWC for f in waiting]))
+        for frame, flow in zip(waiting, flows, strict=True):
+            yield frame._replace(frame_HWC=flow)

@@ -5,7 +5,8 @@ conversion changes 9 % of the pixels of real depth files). Seeking is never used
 was off by 1-3 frames in every window tried; linear decoding is always exact.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,14 +22,13 @@ from numpy.typing import NDArray
 
 from mtut_bench.errors import ClipError
 from mtut_bench.files import StrPath
-from mtut_preprocess.reading.frames import COPY_CURE, Plane, Shape
+from mtut_preprocess.reading.frames import COPY_HINT, FrameSource, Plane, Shape
 
 __all__ = [
     "MAX_OVERSHOOT_FRAMES",
     "Timing",
     "VideoFrames",
     "check_bits",
-    "count_frames",
     "count_packets",
     "decode_frames",
     "quarter_turns",
@@ -43,7 +43,7 @@ MAX_OVERSHOOT_FRAMES = 2
 by up to two or three frames. The last frame is then repeated; beyond it the file is short."""
 
 _RATE_TOLERANCE = 0.05
-"""Frame rates that differ by no more are taken for one: 29.97 and 30, 24 and 25."""
+"""Frame rates that differ by no more count as the same: 29.97 and 30, 24 and 25."""
 
 _STATED_TOLERANCE = 0.005
 """A stated rate counts where the frames' times, rounded to milliseconds at worst, bear it out:
@@ -54,7 +54,7 @@ _MAX_RATE = 500.0
 """Browsers that record write their clock, 1000 a second, in place of a rate."""
 
 _MAX_DRIFT_FRAMES = 3
-"""So far from its place at an even rate a frame may lie before it is worth a word: cameras' clocks
+"""So far from its place at an even rate a frame may lie before it is reported: cameras' clocks
 jitter by less than a frame, and drop one or two."""
 
 _CLOCK_RESET_S = 1.0
@@ -62,33 +62,15 @@ _CLOCK_RESET_S = 1.0
 
 
 @dataclass(frozen=True)
-class VideoFrames:
-    """Frames of one video file.
-
-    Attributes:
-        path: video file.
-        indices: 0-based frame numbers, not decreasing; a repeated number repeats the frame.
-        plane: 'rgb' converts to RGB; 'luma' takes the stored luma plane as it is.
-    """
-
-    path: Path
-    indices: Sequence[int]
-    plane: Plane
-
-    def __post_init__(self) -> None:
-        # Whoever writes an adapter may give it as text.
-        object.__setattr__(self, "path", Path(self.path))
+class VideoFrames(FrameSource):
+    """Frames of one video file."""
 
     def files(self) -> tuple[Path, list[str]]:
-        """Return the folder and the name of the file."""
+        """See FrameSource."""
         return self.path.parent, [self.path.name]
 
     def size(self) -> tuple[int, int]:
-        """Return the (height, width) in pixels that the file states, as it is to be shown.
-
-        Raises:
-            ClipError: the file is missing or no video.
-        """
+        """See FrameSource."""
         with _open(self.path) as container:
             stream = container.streams.video[0]
             size = stream.height, stream.width
@@ -99,18 +81,7 @@ class VideoFrames:
         return size[::-1] if turned else size
 
     def read(self, shape: Shape | None = None) -> NDArray[np.uint8]:
-        """Return the frames.
-
-        Args:
-            shape: applied to each frame.
-
-        Returns:
-            uint8 (T, H, W, C), C = 3 for 'rgb', 1 for 'luma'; values as stored.
-
-        Raises:
-            ClipError: the file is missing or unreadable, ends more than two frames too early or
-                changes its frame size.
-        """
+        """See FrameSource."""
         count, last = len(self.indices), self.indices[-1]
         frames: NDArray[np.uint8] | None = None
         latest: NDArray[np.uint8] | None = None
@@ -126,7 +97,7 @@ class VideoFrames:
                 size = size or pixels.shape
                 if pixels.shape != size:
                     what = f"{self.path} changes its frame size within the window"
-                    raise ClipError(what, COPY_CURE)
+                    raise ClipError(what, COPY_HINT)
                 latest = shape(pixels) if shape else pixels
                 if frames is None:
                     frames = np.empty((count, *latest.shape), np.uint8)
@@ -139,19 +110,10 @@ class VideoFrames:
         found = decoder.next_index
         if frames is None or latest is None or found <= last - MAX_OVERSHOOT_FRAMES:
             raise ClipError(
-                f"{self.path} has {found} frames; its window ends at frame {last + 1}", COPY_CURE
+                f"{self.path} has {found} frames; its window ends at frame {last + 1}", COPY_HINT
             )
         frames[filled:] = latest
         return frames
-
-
-def count_frames(path: StrPath) -> int:
-    """Return how many frames a file decodes to.
-
-    Raises:
-        ClipError: the file is missing or unreadable.
-    """
-    return sum(1 for _ in decode_frames(path))
 
 
 def count_packets(path: StrPath) -> int:
@@ -165,7 +127,7 @@ def count_packets(path: StrPath) -> int:
         try:
             return sum(1 for packet in container.demux(video=0) if packet.size)
         except FFmpegError as error:
-            raise ClipError(f"{path} cannot be read: {error}", COPY_CURE) from error
+            raise ClipError(f"{path} cannot be read: {error}", COPY_HINT) from error
 
 
 def stated_frames(path: StrPath) -> int | None:
@@ -200,7 +162,7 @@ class Timing(NamedTuple):
 
 
 def same_rate(rate: float, other: float) -> bool:
-    """Return whether two frame rates are taken for one: they differ by at most 5 % of the other."""
+    """Return whether two frame rates count as the same: they differ by at most 5 % of the other."""
     return abs(rate / other - 1) <= _RATE_TOLERANCE
 
 
@@ -223,28 +185,24 @@ def read_timing(path: StrPath) -> Timing:
 
 def _shown_times(container: InputContainer) -> NDArray[np.float64]:
     """Return when frames are shown, float64 (T,), seconds ascending; empty if they do not say."""
-    stamps: list[int] = []
-    try:
-        for packet in container.demux(video=0):
-            if packet.size:
-                if packet.pts is None:
-                    return np.empty(0)
-                stamps.append(packet.pts)
-    except FFmpegError:
-        # Whoever decodes the file is told; the times up to there are sound.
-        pass
-    times_N = np.array(stamps, np.float64) * float(container.streams.video[0].time_base or 0)
+    times: list[int | None] = []
+    # Whoever decodes a damaged file is told; the times up to there are sound.
+    with suppress(FFmpegError):
+        times += (packet.pts for packet in container.demux(video=0) if packet.size)
+    if None in times:
+        return np.empty(0)
+    times_N = np.array(times, np.float64) * float(container.streams.video[0].time_base or 0)
     reset = bool((np.diff(times_N) < -_CLOCK_RESET_S).any())
     return np.empty(0) if reset else np.sort(times_N)
 
 
 def _even_rate(times_N: NDArray[np.float64]) -> tuple[float, float]:
     """Return frames per second (0: unknown) and the largest distance from that rate, seconds."""
-    span_s = float(times_N[-1] - times_N[0]) if len(times_N) > 1 else 0.0
-    if span_s <= 0:
+    if len(times_N) < 2 or times_N[0] == times_N[-1]:
         return 0.0, 0.0
     even_N = np.linspace(times_N[0], times_N[-1], len(times_N))
-    return (len(times_N) - 1) / span_s, float(np.abs(times_N - even_N).max())
+    rate = (len(times_N) - 1) / float(times_N[-1] - times_N[0])
+    return rate, float(np.abs(times_N - even_N).max())
 
 
 def check_bits(path: StrPath, frame: VideoFrame, plane: Plane) -> None:
@@ -254,7 +212,7 @@ def check_bits(path: StrPath, frame: VideoFrame, plane: Plane) -> None:
         ClipError: it has.
     """
     if plane == "luma" and frame.format.components[0].bits != 8:
-        raise ClipError(f"{path} has values of other than 8 bits", COPY_CURE)
+        raise ClipError(f"{path} has values of other than 8 bits", COPY_HINT)
 
 
 def quarter_turns(frame: VideoFrame) -> int:
@@ -265,20 +223,20 @@ def quarter_turns(frame: VideoFrame) -> int:
 def _open(path: Path, *, whole: bool = True) -> InputContainer:
     if not path.is_file():
         state = "is a folder" if path.is_dir() else "does not exist"
-        raise ClipError(f"{path} {state}", COPY_CURE)
+        raise ClipError(f"{path} {state}", COPY_HINT)
     if whole:
         _check_length(path)
     try:
         container = av.open(str(path))
     except (FFmpegError, OSError) as error:
-        raise ClipError(f"{path} is not a readable video: {error}", COPY_CURE) from error
+        raise ClipError(f"{path} is not a readable video: {error}", COPY_HINT) from error
     if path.suffix.lower() == ".avi" and container.format.name != "avi":
         # Without its header the coded frames alone may still be recognised; what is cut is not.
         container.close()
-        raise ClipError(f"{path} has lost its header: it is no AVI file", COPY_CURE)
+        raise ClipError(f"{path} has lost its AVI header", COPY_HINT)
     if not container.streams.video:
         container.close()
-        raise ClipError(f"{path} holds no video stream", COPY_CURE)
+        raise ClipError(f"{path} holds no video stream", COPY_HINT)
     return container
 
 
@@ -289,12 +247,12 @@ def _check_length(path: Path) -> None:
             head = file.read(8)
         found = path.stat().st_size
     except OSError as error:
-        raise ClipError(f"{path} cannot be read: {error.strerror or error}", COPY_CURE) from error
+        raise ClipError(f"{path} cannot be read: {error.strerror or error}", COPY_HINT) from error
     if not found:
-        raise ClipError(f"{path} is empty (0 bytes)", COPY_CURE)
+        raise ClipError(f"{path} is empty (0 bytes)", COPY_HINT)
     stated = 8 + int.from_bytes(head[4:], "little") if head[:4] == b"RIFF" else 0
     if found < stated:
-        raise ClipError(f"{path} is cut short: {found:,} of {stated:,} bytes are there", COPY_CURE)
+        raise ClipError(f"{path} is cut short: {found:,} of {stated:,} bytes are there", COPY_HINT)
 
 
 class _Decoder:
@@ -353,10 +311,10 @@ def decode_frames(path: StrPath) -> Iterator[VideoFrame]:
         try:
             for number, frame in enumerate(container.decode(video=0)):
                 if frame.is_corrupt:
-                    raise ClipError(f"{path} is damaged at frame {number}", COPY_CURE)
+                    raise ClipError(f"{path} is damaged at frame {number}", COPY_HINT)
                 yield frame
         except FFmpegError as error:
-            raise ClipError(f"{path} is damaged: {error}", COPY_CURE) from error
+            raise ClipError(f"{path} is damaged: {error}", COPY_HINT) from error
 
 
 def to_array(frame: VideoFrame, plane: Plane, reformatter: VideoReformatter) -> NDArray[np.uint8]:

@@ -48,10 +48,8 @@ class Pairing:
     Attributes:
         colour: frame numbers of the colour stream, one per depth frame, not decreasing.
         found_by: 'timestamps' or 'position'.
-        lag: median over the window of colour number minus depth number, a half counting as none;
-            positive: colour began earlier, so its numbers run ahead. Numbers count from the
-            start of each stream, not of each window: where the list starts the two windows apart,
-            a lag by window would differ by that.
+        lag: median over the window of colour number minus depth number, both counted from the
+            start of their streams, a half counting as none; positive: colour began earlier.
         apart_ms: median of colour time minus depth time, of frames of the same number and of the
             frames as paired; None unless found by timestamps.
     """
@@ -77,8 +75,8 @@ def pair_frames(
     Args:
         depth_window: half-open, frames of the depth stream.
         colour_window: half-open, frames of the colour stream.
-        depth_times: ns per depth frame, or None.
-        colour_times: ns per colour frame, or None.
+        depth_times: log of the depth stream.
+        colour_times: log of the colour stream.
         where: list and line, for the message.
 
     Raises:

@@ -1,7 +1,6 @@
 import io
 import json
 import pickle
-import time
 from collections import Counter
 
 import numpy as np
@@ -14,21 +13,17 @@ from ego_fixture import (
     label_file,
     rebuild_labels,
     write_ego,
-    write_images_as_video,
     write_labels,
 )
 from PIL import Image
 from recordings import numbers
 
-from mtut_bench.contract.folds import make_folds
 from mtut_bench.errors import DatasetError
 from mtut_bench.store.reader import StoreReader
 from mtut_preprocess.convert.prepare import prepare
 from mtut_preprocess.convert.survey import describe_survey, survey_dataset
-from mtut_preprocess.datasets.egogesture import EgoGesture, load_egogesture_settings
+from mtut_preprocess.datasets.egogesture import EgoGesture
 from mtut_preprocess.reading import frames
-from mtut_preprocess.reading.decode import VideoFrames
-from mtut_preprocess.reading.images import ImageFrames
 
 
 def read(root):
@@ -83,9 +78,7 @@ def whole(tmp_path_factory):
         pytest.skip(f"no lists in {SPLITS}")
     root = tmp_path_factory.mktemp("whole")
     rows = rebuild_labels(root)
-    began = time.perf_counter()
     facts, clips = read(root)
-    print(f"{len(clips):,} clips read in {time.perf_counter() - began:.2f} s")
     return rows, facts, clips
 
 
@@ -106,13 +99,6 @@ def test_whole_counts_are_the_published_ones(whole):
     assert Counter(str(row.label) for row in rows) == facts.published["label"]
 
 
-def test_whole_dataset_is_one_official_fold(whole):
-    _, facts, clips = whole
-    (fold,) = make_folds([c.row for c in clips], facts.fold_rule, facts.subject_unit)
-    assert fold.name == "official"
-    assert (len(fold.train), len(fold.val), len(fold.test)) == (14416, 4768, 4977)
-
-
 def test_whole_warts_are_counted(whole):
     _, facts, _ = whole
     assert {what: len(items) for what, items in facts.findings.items()} == {
@@ -131,7 +117,8 @@ def test_whole_warts_are_counted(whole):
 def test_order_is_split_then_subject_scene_group_row(dataset):
     _, clips = dataset
     assert list(dict.fromkeys(map(video_of, clips))) == ORDER
-    assert [c.origin["window"] for c in clips[:2]] == [[5, 14], [15, 24]]
+    expected = [row for video in ORDER for row in TREE[video]]
+    assert [(c.row.label + 1, *c.origin["window"]) for c in clips] == expected
 
 
 def test_rows_keep_the_order_of_their_file(labels):
@@ -150,12 +137,6 @@ def test_golden_clip(dataset):
         "depth": "images/Subject33/Scene5/Depth/depth1/%06d.jpg",
         "window": [2, 10],
     }
-
-
-def test_every_row_is_a_clip(dataset):
-    _, clips = dataset
-    expected = [row for video in ORDER for row in TREE[video]]
-    assert [(c.row.label + 1, *c.origin["window"]) for c in clips] == expected
 
 
 def test_clips_are_small_enough_to_send_to_a_worker(dataset):
@@ -204,78 +185,50 @@ def test_rows_with_an_empty_field_are_left_out_and_counted(labels, row):
     assert facts.findings["rows with an empty field, left out"][0].endswith("Group1.csv:2")
 
 
-def test_a_file_without_a_clip_is_found(labels):
-    labels("7,2,9\n")
-    facts, clips = read(labels("", (3, 1, 2)))
-    assert len(clips) == 1
-    assert facts.findings["label files without a clip"] == (
-        f"{LABELS}/subject03/Scene1/Group2.csv",
-    )
-
-
-def test_a_clip_that_begins_before_another_ends_is_found(labels):
-    facts, clips = read(labels("7,10,20\n6,1,10\n5,21,30\n4,2,3\n"))
-    assert len(clips) == 4
-    assert facts.findings["clips that begin before another ends"] == (
-        "Subject03/Scene1/rgb1/000002-000003",
-        "Subject03/Scene1/rgb1/000010-000020",
-    )
-
-
 def test_a_single_frame_is_a_clip(labels):
     assert read(labels("7,9,9\n"))[1][0].row.num_frames == 1
 
 
-def test_other_names_are_passed_over_and_listed(labels, tmp_path):
+def test_other_names_are_ignored(labels):
     root = labels("7,2,9\n")
-    for name in ("readme.txt", "subject03/notes", "subject03/Scene1/Group1.csv.bak"):
+    labels("", (3, 1, 2))
+    for name in ("readme.txt", "subject03/notes", "subject03/Scene1/Group1.csv.bak", ".DS_Store"):
         (root / LABELS / name).write_text("")
-    for name in (".DS_Store", "subject03/Scene1/._Group1.csv"):
-        (root / LABELS / name).write_bytes(b"\xff\0")
-    facts, clips = read(root)
-    assert len(clips) == 1
-    assert facts.findings["names in the label folder that are passed over"] == (
-        f"{LABELS}/readme.txt",
-        f"{LABELS}/subject03/Scene1/Group1.csv.bak",
-        f"{LABELS}/subject03/notes",
-    )
+    assert len(read(root)[1]) == 1
 
 
 BAD_TEXTS = {
-    "header": ("class,start,end\n7,2,9\n", ":1: cannot parse 'class,start,end'"),
-    "two fields": ("7,2,9\n7,12\n", ":2: cannot parse '7,12'"),
-    "four fields": ("7,2,9,1\n", ":1: cannot parse '7,2,9,1'"),
-    "half a frame": ("7,2.5,9\n", ":1: cannot parse '7,2.5,9'"),
-    "not a number": ("7,nan,9\n", ":1: cannot parse '7,nan,9'"),
-    "too many digits": ("7,2,9999999\n", ":1: cannot parse"),
-    "no text at all": ("\ufffd\ufffd\n", ":1: cannot parse"),
-    "class 0": ("0,2,9\n", ":1: class 0 is outside 1..83"),
-    "class 84": ("7,2,9\n84,12,19\n", ":2: class 84 is outside 1..83"),
-    "negative class": ("-7,2,9\n", ":1: class -7 is outside 1..83"),
-    "frame 0": ("7,0,9\n", ":1: frames 0..9 are no window"),
-    "ends before it starts": ("7,9,2\n", ":1: frames 9..2 are no window"),
-    "twice": ("7,2,9\n7,2,9\n", ":2: frames 2..9 of Subject03/Scene1/rgb1 stand already at"),
-    "two classes": ("7,2,9\n6,2,9\n", ":2: frames 2..9 of Subject03/Scene1/rgb1 stand already at"),
+    "header": ("class,start,end\n7,2,9\n", 1, "'class,start,end'"),
+    "two fields": ("7,2,9\n7,12\n", 2, "'7,12'"),
+    "four fields": ("7,2,9,1\n", 1, "'7,2,9,1'"),
+    "half a frame": ("7,2.5,9\n", 1, "'7,2.5,9'"),
+    "not a number": ("7,nan,9\n", 1, "'7,nan,9'"),
+    "too many digits": ("7,2,9999999\n", 1, "'7,2,9999999'"),
+    "class 0": ("0,2,9\n", 1, "class 0"),
+    "class 84": ("7,2,9\n84,12,19\n", 2, "class 84"),
+    "negative class": ("-7,2,9\n", 1, "class -7"),
+    "frame 0": ("7,0,9\n", 1, "0..9"),
+    "ends before it starts": ("7,9,2\n", 1, "9..2"),
+    "twice": ("7,2,9\n7,2,9\n", 2, "2..9"),
+    "two classes": ("7,2,9\n6,2,9\n", 2, "2..9"),
 }
 
 
 @pytest.mark.parametrize("name", BAD_TEXTS)
 def test_a_malformed_row_is_named(labels, name):
-    text, message = BAD_TEXTS[name]
+    text, line, value = BAD_TEXTS[name]
     root = labels(text)
-    assert refused(root).startswith(f"{label_file(root, 3, 1, 1)}{message}")
+    what = refused(root)
+    assert what.startswith(f"{label_file(root, 3, 1, 1)}:{line}: ")
+    assert value in what
 
 
-def test_an_unreadable_label_file_is_named(labels):
+def test_what_is_no_label_file_or_folder_is_named(labels):
     root = labels("7,2,9\n")
     label_file(root, 3, 1, 2).mkdir()
-    assert refused(root).startswith(f"{label_file(root, 3, 1, 2)} cannot be read")
-
-
-def test_a_file_in_place_of_a_folder_is_named(labels):
-    root = labels("7,2,9\n")
-    (root / LABELS / "subject04").write_text("")
-    assert refused(root).startswith(f"{root / LABELS / 'subject04'} cannot be listed")
+    assert str(label_file(root, 3, 1, 2)) in refused(root)
+    (root / LABELS / "subject02").write_text("")
+    assert str(root / LABELS / "subject02") in refused(root)
 
 
 def test_two_label_files_of_one_recording_are_named(labels):
@@ -283,13 +236,13 @@ def test_two_label_files_of_one_recording_are_named(labels):
     second = root / LABELS / "subject3" / "Scene1" / "Group1.csv"
     second.parent.mkdir(parents=True)
     second.write_text("7,2,9\n")
-    assert refused(root) == (
-        f"{label_file(root, 3, 1, 1)} and {second} are labels of one recording"
-    )
+    what = refused(root)
+    assert str(second) in what
+    assert str(label_file(root, 3, 1, 1)) in what
 
 
 def test_a_subject_in_no_split_is_named(labels):
-    assert "subject 51 is in no split" in refused(labels("7,2,9\n", (51, 1, 1)))
+    assert "subject 51" in refused(labels("7,2,9\n", (51, 1, 1)))
 
 
 @pytest.mark.parametrize("name", ["none", "file", "empty", "labels", "subject"])
@@ -351,8 +304,9 @@ def missing_files(sources):
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
-@pytest.mark.parametrize("archive", [".", "RS_v1_50"])
-def test_images_are_found_in_any_layout(tmp_path, name, archive):
+def test_images_are_found_in_any_layout(tmp_path, name):
+    # One of them below the folder of the archive.
+    archive = "RS_v1_50" if name == "merged" else "."
     write_ego(tmp_path / archive, LAYOUTS[name])
     _, clips = read(tmp_path)
     sources = [source for clip in clips for source in clip.sources.values()]
@@ -392,26 +346,6 @@ def test_one_missing_frame_is_named(tmp_path):
     gone = tmp_path / "images/Subject03/Scene1/Depth/depth1/000008.jpg"
     gone.unlink()
     assert missing_files(read(tmp_path)[1][0].sources.values()) == [gone]
-
-
-@pytest.mark.parametrize("first", [1, 0])
-def test_a_video_stands_in_for_a_missing_folder(labels, first):
-    root = labels("7,2,9\n")
-    write_images_as_video(root / "images", 3, 1, 1, 12)
-    settle(root, first_video_frame=first)
-    (clip,) = read(root)[1]
-    assert clip.origin["depth"] == "images/Subject03/Scene1/Depth/depth1.avi"
-    for source in clip.sources.values():
-        assert isinstance(source, VideoFrames)
-        # The video's first picture says 1.
-        assert numbers(source.read()) == [*range(3 - first, 11 - first)]
-
-
-def test_images_are_preferred_to_a_video(tmp_path):
-    write_ego(tmp_path, tree={(3, 1, 1): [(7, 1, 8)]})
-    write_images_as_video(tmp_path / "images", 3, 1, 1, 12)
-    (clip,) = read(tmp_path)[1]
-    assert all(isinstance(source, ImageFrames) for source in clip.sources.values())
 
 
 def test_store_of_the_small_tree(ego, dataset, tmp_path):
@@ -454,15 +388,15 @@ def test_mirror_pairs_and_classes_without_one(dataset):
 
 
 def test_what_is_inferred_is_said(dataset):
-    doubted = {text.partition(":")[0] for text in dataset[0].assumptions}
-    assert doubted == {"mirror", "window", "depth_polarity", "space", "first_video_frame"}
+    keys = {text.partition(":")[0] for text in dataset[0].assumptions}
+    assert keys == {"mirror", "window", "depth_polarity", "space"}
 
 
-def test_a_twin_has_no_published_counts(tmp_path):
+def test_synthetic_recordings_have_no_published_counts(tmp_path):
     write_ego(tmp_path, None)
-    (tmp_path / "synthetic.json").write_text('{"twin": "egogesture-synthetic"}')
+    (tmp_path / "synthetic.json").write_text('{"twin": "mine"}')
     facts, _ = read(tmp_path)
-    assert (facts.dataset, facts.origin) == ("egogesture-synthetic", "synthetic")
+    assert (facts.dataset, facts.origin) == ("mine", "synthetic")
     assert facts.published == {}
 
 
@@ -475,13 +409,14 @@ def test_the_last_two_frames_may_be_dropped(tmp_path):
     assert clips[-1].row.num_frames == 1
     assert numbers(clips[-1].sources["depth"].read()) == [9]
     assert facts.alignment["window"] == "drop-last-two"
-    assert not any(text.startswith("window: ") for text in facts.assumptions)
 
 
 def test_a_clip_of_which_nothing_is_left_is_named(labels):
     root = labels("7,2,3\n")
     settle(root, window="drop-last-two")
-    assert "Group1.csv:1: nothing is left of frames 2..3" in refused(root)
+    what = refused(root)
+    assert "Group1.csv:1: " in what
+    assert "2..3" in what
 
 
 def test_other_folders_and_splits_are_used(tmp_path):
@@ -499,31 +434,3 @@ def test_other_folders_and_splits_are_used(tmp_path):
         ("3", "test"),
     ]
     assert missing_files(source for clip in clips for source in clip.sources.values()) == []
-
-
-BAD_SETTINGS = {
-    "unknown key": ({"persons": {}}, "unknown key 'persons'"),
-    "short names": ({"class_names": ["a"]}, "'class_names' has 1 entries for 83 classes"),
-    "no names": ({"class_names": None}, "'class_names' must be"),
-    "short mirror": ({"mirror": [0] * 82}, "'mirror' has 82 entries for 83 classes"),
-    "window": ({"window": "exclusive"}, "'window' must be 'inclusive' or 'drop-last-two'"),
-    "two sides only": ({"splits": {"train": [1], "test": [2]}}, "'splits' must be"),
-    "a side of words": ({"splits": {"train": ["1"], "val": [], "test": [2]}}, "'splits' must be"),
-    "on two sides": ({"splits": {"train": [1], "val": [], "test": [1]}}, "'splits' must be"),
-    "no folder": ({"image_folders": []}, "'image_folders' must be"),
-    "absolute folder": ({"label_folders": ["/x"]}, "'label_folders' must be"),
-    "folder above": ({"archive_folders": ["../x"]}, "'archive_folders' must be"),
-    "second picture": ({"first_video_frame": 2}, "'first_video_frame' must be 0 or 1"),
-    "scenes": ({"unreleased_scenes": {"3": 5}}, "'unreleased_scenes' must be"),
-    "published": ({"published": {"person": {}}}, "'published' must be"),
-    "polarity": ({"depth_polarity": 1}, "'depth_polarity' must be a text"),
-}
-
-
-@pytest.mark.parametrize("name", BAD_SETTINGS)
-def test_bad_settings_name_file_and_key(tmp_path, name):
-    settings, message = BAD_SETTINGS[name]
-    settle(tmp_path, **settings)
-    with pytest.raises(DatasetError) as caught:
-        load_egogesture_settings(tmp_path)
-    assert caught.value.what.startswith(f"{tmp_path / 'egogesture.json'}: {message}")

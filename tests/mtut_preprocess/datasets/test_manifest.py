@@ -18,7 +18,7 @@ from mtut_preprocess.convert.prepare import prepare
 from mtut_preprocess.convert.survey import FlowChoice, survey_dataset
 from mtut_preprocess.datasets import manifest
 from mtut_preprocess.datasets.manifest import Manifest, recordings
-from mtut_preprocess.verify.raw import verify_raw
+from mtut_preprocess.reading import frames
 
 PATTERN = "%05d.png"
 
@@ -125,13 +125,6 @@ def test_columns_that_begin_with_an_underscore_are_remarks(root):
     assert set(clips[0].sources) == {"rgb"}
 
 
-def test_subject_and_clip_may_be_numbers(root):
-    assert {c.row.subject for c in clips_of(root, [row("1", "1"), row("2", "2")]).values()} == {
-        "1",
-        "2",
-    }
-
-
 # Modalities and windows
 
 
@@ -202,25 +195,21 @@ def test_a_window_may_pass_the_end_of_a_video_by_two_frames(root):
     }
 
 
-@pytest.mark.parametrize(("start", "end"), [("5", "11"), ("8", "9"), ("100", "101")])
-def test_a_window_past_the_end_of_a_video_is_refused(root, start, end):
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [("5", "11"), ("8", "9"), ("100", "101"), ("4", "4"), ("5", "3"), ("", "0")],
+)
+def test_a_window_past_the_end_or_without_frames_is_refused(root, start, end):
     what = refused(root, [*rows(), row("3", rgb_start=start, rgb_end=end)])
-    assert what == (
-        f"{root / 'clips.csv'}:4: rgb: the window [{start}, {end}) passes the end: a.avi has frames"
-        " 0 to 7"
-    )
-
-
-@pytest.mark.parametrize(("start", "end"), [("4", "4"), ("5", "3"), ("", "0")])
-def test_an_empty_window_is_refused(root, start, end):
-    what = refused(root, [*rows(), row("3", rgb_start=start, rgb_end=end)])
-    assert f"clips.csv:4: rgb: the window [{start or 0}, {end}) is empty" in what
+    assert what.startswith(f"{root / 'clips.csv'}:4: rgb: ")
+    assert f"[{start or 0}, {end})" in what
+    assert "a.avi has frames 0 to 7" in what
 
 
 @pytest.mark.parametrize("text", ["-1", "two", "1.5", "1e3", "0x2", "1234567890", "٣"])
 def test_a_window_of_no_number_is_refused(root, text):
     what = refused(root, [*rows(), row("3", rgb_start=text, rgb_end="8")])
-    assert what.endswith(f"clips.csv:4: rgb: rgb_start {text!r} is no frame number")
+    assert f"clips.csv:4: rgb: rgb_start {text!r}" in what
 
 
 @pytest.mark.parametrize(("rgb", "ir"), [(8, 5), (5, 8), (8, 7)])
@@ -238,15 +227,15 @@ def test_whole_files_up_to_three_frames_apart_are_cut_to_the_shortest(tmp_path, 
 def test_whole_files_further_apart_are_refused(root):
     write_images(root / "ir", 4)
     table = [row("1", ir=f"ir/{PATTERN}"), row("2", "bob", ir="a.avi")]
-    assert refused(root, table) == (
-        f"{root / 'clips.csv'}:2: modalities differ in their number of frames: rgb 8, ir 4"
-    )
+    what = refused(root, table)
+    assert what.startswith(f"{root / 'clips.csv'}:2: ")
+    assert what.endswith("rgb 8, ir 4")
 
 
 @pytest.mark.parametrize("windows", [{"ir_end": "7"}, {"rgb_end": "8", "ir_end": "7"}])
 def test_windows_of_different_lengths_are_refused(root, windows):
     what = refused(root, [row("1", ir="a.avi", **windows), row("2", "bob", ir="a.avi")])
-    assert what.endswith("clips.csv:2: modalities differ in their number of frames: rgb 8, ir 7")
+    assert what.endswith("rgb 8, ir 7")
 
 
 # Files
@@ -282,24 +271,25 @@ def test_a_table_in_the_working_directory(root, monkeypatch):
 def test_a_path_that_leaves_the_root_is_refused(root, path):
     path = path.format(above=root.parent)
     what = refused(root, [*rows(), row("3", rgb=path)])
-    assert what == f"{root / 'clips.csv'}:4: rgb: {path} lies outside {root}"
+    assert what.startswith(f"{root / 'clips.csv'}:4: rgb: {path} ")
+    assert str(root) in what
 
 
 def test_missing_files_are_counted_and_the_first_ten_named(root):
     table = [row("0"), *(row(f"c{n}", "bob", rgb=f"gone/{n}.avi") for n in range(12))]
     what = refused(root, table)
     first, *named = what.split("\n  ")
-    assert first == f"{root / 'clips.csv'} has 12 faults:"
-    assert named[0] == f"clips.csv:3: rgb: {root}/gone/0.avi does not exist"
+    assert str(root / "clips.csv") in first
+    assert "12" in first
+    assert named[0].startswith(f"clips.csv:3: rgb: {root}/gone/0.avi")
     assert len(named) == 11
     assert named[-1] == "..."
 
 
 def test_every_modality_of_a_row_is_named(root):
     what = refused(root, [*rows(ir="a.avi"), row("3", rgb="x.avi", ir="y.avi")])
-    assert "has 2 faults" in what
-    assert f"clips.csv:4: rgb: {root}/x.avi does not exist" in what
-    assert f"clips.csv:4: ir: {root}/y.avi does not exist" in what
+    assert f"clips.csv:4: rgb: {root}/x.avi" in what
+    assert f"clips.csv:4: ir: {root}/y.avi" in what
 
 
 def test_a_gap_in_images_names_the_missing_file(root):
@@ -324,17 +314,17 @@ def test_windows_outside_the_images_are_refused(root):
 
 
 WRONG_PATHS = {
-    "folder": ("seq", "seq is a folder"),
-    "one image": ("seq/00001.png", "seq/00001.png is one image"),
-    "no such padding": ("seq/%04d.png", "no file fits {root}/seq/%04d.png; there: 00000.png"),
-    "no such folder": ("sec/%05d.png", "{root}/sec: No such file or directory"),
-    "two numbers": ("seq/%02d%03d.png", "{root}/seq/%02d%03d.png does not exist"),
-    "spaces for zeros": ("seq/%5d.avi", "{root}/seq/%5d.avi does not exist"),
-    "backslash": ("seq\\a.avi", "{root}/seq\\a.avi does not exist"),
-    "no video": ("clips.csv", "{root}/clips.csv is not a readable video"),
-    "sound": ("empty.avi", "{root}/empty.avi is empty (0 bytes)"),
-    "cut": ("cut.avi", "{root}/cut.avi is cut short"),
-    "long": ("x" * 300, "x: File name too long"),
+    "folder": ("seq", "folder"),
+    "one image": ("seq/00001.png", "one image"),
+    "no such padding": ("seq/%04d.png", "there: 00000.png"),
+    "no such folder": ("sec/%05d.png", "No such file"),
+    "two numbers": ("seq/%02d%03d.png", "does not exist"),
+    "spaces for zeros": ("seq/%5d.avi", "does not exist"),
+    "backslash": ("seq\\a.avi", "does not exist"),
+    "no video": ("clips.csv", "not a readable video"),
+    "empty": ("empty.avi", "0 bytes"),
+    "cut": ("cut.avi", "cut short"),
+    "long": ("x" * 300, "too long"),
 }
 
 
@@ -343,17 +333,18 @@ def test_a_path_to_no_recording_is_refused(root, name):
     write_images(root / "seq", 2)
     (root / "empty.avi").touch()
     cut_in_half(write_video(root / "cut.avi", numbered(8)))
-    path, message = WRONG_PATHS[name]
+    path, reason = WRONG_PATHS[name]
     what = refused(root, [*rows(), row("3", rgb=path)])
     assert what.startswith(f"{root / 'clips.csv'}:4: rgb: ")
-    assert message.format(root=root) in what
+    assert path in what
+    assert reason in what
 
 
 def test_each_folder_is_listed_once_and_each_video_counted_once(root, monkeypatch):
     write_images(root / "seq", 8)
     calls = []
-    listdir, count = os.listdir, recordings.count_packets
-    monkeypatch.setattr(recordings.os, "listdir", lambda path: calls.append(path) or listdir(path))
+    scandir, count = os.scandir, recordings.count_packets
+    monkeypatch.setattr(frames.os, "scandir", lambda path: calls.append(path) or scandir(path))
     monkeypatch.setattr(recordings, "count_packets", lambda path: calls.append(path) or count(path))
     table = [
         row(f"c{n}", f"s{n}", ir=f"seq/{PATTERN}", rgb_end=str(n), ir_end=str(n))
@@ -371,44 +362,36 @@ def test_sources_cross_process_borders(root):
 # Columns
 
 
-def test_a_typing_error_in_an_optional_column_is_no_modality(root):
-    table = [row("1", "ann", splt="train"), row("2", "bob", splt="test")]
-    write_table(root, table)
-    with pytest.raises(DatasetError) as caught:
+@pytest.mark.parametrize(("column", "meant"), [("splt", "split"), ("rgb_stat", "rgb_start")])
+def test_a_typing_error_in_an_optional_column_is_no_modality(root, column, meant):
+    write_table(root, [row("1", "ann", **{column: "train"}), row("2", "bob", **{column: "test"})])
+    with pytest.raises(DatasetError, match=rf"clips\.csv: .*'{column}'.*line 2: 'train'") as caught:
         Manifest(root / "clips.csv").read()
-    assert "column 'splt' is taken for a modality" in caught.value.what
-    assert "line 2: 'train'" in caught.value.what
-    assert caught.value.hint.startswith("Is it 'split'?")
-
-
-def test_a_typing_error_in_a_window_is_no_modality(root):
-    write_table(root, rows(rgb_stat="2"))
-    with pytest.raises(DatasetError, match="Is it 'rgb_start'"):
-        Manifest(root / "clips.csv").read()
+    assert meant in caught.value.hint
 
 
 def test_a_wrong_root_is_named(root):
     with pytest.raises(DatasetError) as caught:
         Manifest(write_table(root, rows()), root=root / "elsewhere").read()
-    assert f"none of its values leads to a file in {root / 'elsewhere'}" in caught.value.what
+    assert str(root / "elsewhere") in caught.value.what
     assert "--raw" in caught.value.hint
 
 
 HEADERS = {
-    "required": ("clip,subject,lable,rgb", "column 'label' is missing; is it 'lable'?"),
-    "capitals": ("Clip,subject,label,rgb", "column 'clip' is missing; is it 'Clip'?"),
-    "no subject": ("clip,label,rgb", "column 'subject' is missing"),
-    "twice": ("clip,subject,label,rgb,rgb", "column 'rgb' is there 2 times"),
-    "nameless": ("clip,subject,label,,rgb", "column 4 has no name"),
-    "no modality": ("clip,subject,label,fps", "no column names recordings"),
-    "only remarks": ("clip,subject,label,_rgb", "no column names recordings"),
+    "required": (
+        "clip,subject,lable,rgb",
+        "'label' is missing; there are 'clip', ",
+    ),
+    "capitals": ("Clip,subject,label,rgb", "'clip' is missing; there are 'Clip'"),
+    "no subject": ("clip,label,rgb", "'subject' is missing"),
+    "twice": ("clip,subject,label,rgb,rgb", "'rgb' is there 2 times"),
+    "nameless": ("clip,subject,label,,rgb", "column 4"),
+    "no modality": ("clip,subject,label,fps,_rgb", "no column names recordings"),
     "window of none": ("clip,subject,label,rgb,ir_start", "'ir_start' is a window of 'ir'"),
     "window of split": ("clip,subject,label,rgb,split_end", "'split_end' is a window of 'split'"),
-    "no name": ("clip,subject,label,IR Left", "column 'IR Left' cannot name a modality"),
-    "flow": ("clip,subject,label,rgb,flow", "column 'flow': optical flow is computed"),
-    "a flow": ("clip,subject,label,rgb,flow_tvl1", "column 'flow_tvl1': optical flow is"),
-    "semicolons": ("clip;subject;label;rgb", "there is one column, 'clip;subject;label;rgb'"),
-    "tabs": ("clip\tsubject\tlabel\trgb", "there is one column"),
+    "no name": ("clip,subject,label,IR Left", "'IR Left'"),
+    "flow": ("clip,subject,label,rgb,flow_tvl1", "'flow_tvl1': optical flow"),
+    "semicolons": ("clip;subject;label;rgb", "'clip;subject;label;rgb'"),
 }
 
 
@@ -425,19 +408,17 @@ def test_a_malformed_header_is_refused(root, name):
 
 
 def test_a_missing_table_is_named(tmp_path):
-    assert (
-        refused(tmp_path) == f"{tmp_path / 'clips.csv'} cannot be read: No such file or directory"
-    )
+    assert str(tmp_path / "clips.csv") in refused(tmp_path)
 
 
 TEXTS = {
     "nothing": (b"", " is empty"),
     "blank": (b"\n,,\n", " is empty"),
     "header alone": (b"clip,subject,label,rgb\n", " lists no clip"),
-    "another encoding": ("clip,subject\n1,ö\n".encode("latin-1"), ":2: this is not UTF-8 text"),
-    "utf-16": ("clip,subject".encode("utf-16"), ":1: this is not UTF-8 text"),
-    "open quote": (b'clip,subject\n1,2\n3,"x\n4,y\n', ":3: this is no CSV: unexpected end of data"),
-    "quote inside": (b'clip,subject\n1,"x"y\n', ":2: this is no CSV: ',' expected"),
+    "another encoding": ("clip,subject\n1,ö\n".encode("latin-1"), ":2: "),
+    "utf-16": ("clip,subject".encode("utf-16"), ":1: "),
+    "open quote": (b'clip,subject\n1,2\n3,"x\n4,y\n', ":3: "),
+    "quote inside": (b'clip,subject\n1,"x"y\n', ":2: "),
     "few cells": (b"clip,subject,label,rgb\n1,ann,wave\n", ":2: 3 cells for 4 columns"),
     "many cells": (
         b"clip,subject,label,rgb\n\n1,ann,push, pull,a.avi\n",
@@ -453,25 +434,25 @@ def test_a_malformed_table_is_refused(root, name):
 
 
 CELLS = {
-    "no clip": (row(""), "clip is empty"),
-    "no subject": (row("3", ""), "subject is empty"),
-    "no label": (row("3", label=" "), "label is empty"),
-    "no file": (row("3", rgb=""), "rgb is empty"),
+    "no clip": (row(""), "clip "),
+    "no subject": (row("3", ""), "subject "),
+    "no label": (row("3", label=" "), "label "),
+    "no file": (row("3", rgb=""), "rgb "),
     "clip twice": (row("2"), "clip '2' is in line 3 already"),
-    "line break": (row("a\nb"), r"clip: 'a\nb' has a control character"),
-    "zero": (row("a\0"), r"clip: 'a\x00' has a control character"),
+    "line break": (row("a\nb"), r"clip: 'a\nb'"),
+    "zero": (row("a\0"), r"clip: 'a\x00'"),
 }
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_a_malformed_cell_is_refused(root, name):
-    bad, message = CELLS[name]
-    assert refused(root, [*rows(), bad]) == f"{root / 'clips.csv'}:4: {message}"
+    bad, what = CELLS[name]
+    assert refused(root, [*rows(), bad]).startswith(f"{root / 'clips.csv'}:4: {what}")
 
 
 def test_line_numbers_are_those_of_the_file(root):
     table = [row("1", _note="two\nlines"), row("2", "bob", _note=""), row("2", "bob", _note="")]
-    assert "clips.csv:5: clip '2' is in line 4 already" in refused(root, table)
+    assert "clips.csv:5: clip '2' is in line 4" in refused(root, table)
 
 
 @pytest.mark.parametrize(
@@ -487,9 +468,8 @@ def test_line_numbers_are_those_of_the_file(root):
 )
 def test_one_name_written_in_two_ways_is_refused(root, column, first, second):
     table = [row("1", "x") | {column: first}, row("2", "y"), row("3", "z") | {column: second}]
-    assert refused(root, table) == (
-        f"{root / 'clips.csv'}:4: {column}s {first!r} (line 2) and {second!r} look like one"
-    )
+    what = refused(root, table)
+    assert what.startswith(f"{root / 'clips.csv'}:4: {column}s {first!r} (line 2) and {second!r}")
 
 
 # Classes
@@ -511,10 +491,10 @@ def test_classes_of_the_settings_keep_their_order_and_may_lack_clips(root):
 
 def test_a_label_that_is_no_class_is_refused(root):
     settle(root, classes=["wave", "push"])
-    what = refused(root, [row("1", "a", "push"), row("2", "b", "wvae")])
-    assert what.endswith(
-        "clips.csv:3: label 'wvae' is not in 'classes' of the .json file; is it 'wave'?"
-    )
+    write_table(root, [row("1", "a", "push"), row("2", "b", "wvae")])
+    with pytest.raises(DatasetError, match=r"clips\.csv:3: label 'wvae'") as caught:
+        Manifest(root / "clips.csv").read()
+    assert "wave" in caught.value.hint
 
 
 def test_without_settings_mirrors_are_unknown(root):
@@ -538,48 +518,27 @@ def test_a_class_without_a_stated_mirror_is_never_flipped_and_is_named(root):
     assert facts.assumptions == ("mirror: not stated for circle, push: these are never flipped",)
 
 
-def test_facts_in_words(root):
-    settle(root, _remark=1, depth_polarity="near is dark", source="us", licence="CC0")
-    facts, _ = read(root, rows())
-    assert (facts.depth_polarity, facts.source, facts.licence) == ("near is dark", "us", "CC0")
-
-
 SETTINGS = {
-    "unknown key": ({"class": ["wave"]}, "unknown key 'class'"),
-    "class twice": ({"classes": ["wave", "wave"]}, "'classes' must be a list of different names"),
-    "no class": ({"classes": []}, "'classes' must be a list of different names"),
-    "class without a name": ({"classes": ["wave", ""]}, "'classes' must be a list"),
-    "classes is a word": ({"classes": "wave"}, "'classes' must be"),
-    "mirror is a list": ({"mirror": ["wave"]}, "'mirror' must be an object of class names"),
-    "mirror is a number": ({"mirror": {"wave": 0}}, "'mirror' must be an object of class names"),
-    "no_mirror is a word": ({"no_mirror": "wave"}, "'no_mirror' must be a list"),
-    "licence is null": ({"licence": None}, "'licence' must be a text, not None"),
-    "other unit": ({"subjects_are": "people"}, "'subjects_are' must be 'person' or 'user'"),
-    "mirror of no class": ({"mirror": {"wave": "wove"}}, "the mirror of 'wove', which is no class"),
-    "no_mirror of no class": ({"no_mirror": ["wove"]}, "the mirror of 'wove', which is no class"),
-    "two mirrors": (
-        {"mirror": {"wave": "push", "push": "push"}},
-        "'push' has two mirrors, 'push' and 'wave'",
-    ),
-    "both": (
-        {"mirror": {"wave": "wave"}, "no_mirror": ["wave"]},
-        "'wave' has two mirrors, 'wave' and 'none'",
-    ),
+    "unknown key": ({"class": ["wave"]}, "'class'"),
+    "class twice": ({"classes": ["wave", "wave"]}, "'classes'"),
+    "no class": ({"classes": []}, "'classes'"),
+    "class without a name": ({"classes": ["wave", ""]}, "'classes"),
+    "mirror of a number": ({"mirror": {"wave": 0}}, "'mirror'"),
+    "other unit": ({"subjects_are": "people"}, "'people'"),
+    "mirror of no class": ({"mirror": {"wave": "wove"}}, "'wove'"),
+    "no_mirror of no class": ({"no_mirror": ["wove"]}, "'wove'"),
+    "two mirrors": ({"mirror": {"wave": "push", "push": "push"}}, "'push' and 'wave'"),
+    "both": ({"mirror": {"wave": "wave"}, "no_mirror": ["wave"]}, "'wave' and 'none'"),
 }
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_bad_settings_name_file_and_key(root, name):
-    settings, message = SETTINGS[name]
+def test_bad_settings_name_file_and_value(root, name):
+    settings, value = SETTINGS[name]
     settle(root, **settings)
     what = refused(root, [row("1", "a", "wave"), row("2", "b", "push")])
-    assert what.startswith(f"{root / 'clips.json'}: {message}")
-
-
-@pytest.mark.parametrize(("text", "message"), [("{", "as JSON"), ("[]", "holds no JSON object")])
-def test_malformed_settings_are_refused(root, text, message):
-    (root / "clips.json").write_text(text)
-    assert message in refused(root, rows())
+    assert what.startswith(f"{root / 'clips.json'}: ")
+    assert value in what
 
 
 # Folds
@@ -612,15 +571,9 @@ def test_users_are_not_taken_for_persons(root):
 
 
 SPLITS = {
-    "another value": (
-        ["train", "test", "Train"],
-        ":4: split 'Train' is not one of train, val, test",
-    ),
-    "partly filled": (["train", "test", ""], ":4: split '' is not one of train, val, test"),
-    "a person twice": (
-        ["train", "test", "test"],
-        ":4: subject 'a' is in test, and in train (line 2)",
-    ),
+    "another value": (["train", "test", "Train"], ":4: split 'Train'"),
+    "partly filled": (["train", "test", ""], ":4: split ''"),
+    "a person twice": (["train", "test", "test"], ":4: subject 'a' is in test, and in train"),
     "no test": (["train", "train", "train"], ": no clip has the split 'test'"),
     "no train": (["test", "test", "test"], ": no clip has the split 'train'"),
 }
@@ -630,7 +583,7 @@ SPLITS = {
 def test_a_split_that_makes_no_fold_is_refused(root, name):
     splits, message = SPLITS[name]
     table = [row(str(i), x, split=s) for i, (x, s) in enumerate(zip("aba", splits, strict=True))]
-    assert refused(root, table) == f"{root / 'clips.csv'}{message}"
+    assert refused(root, table).startswith(f"{root / 'clips.csv'}{message}")
 
 
 def test_subjects_that_make_no_fold_are_refused(root):
@@ -649,7 +602,7 @@ def test_dataset_is_named_after_the_store_or_the_table(root):
 @pytest.mark.parametrize("name", ["viva", "NVGesture", "viva-synthetic"])
 def test_the_name_of_a_published_dataset_is_refused(root, name):
     choice = RawChoice(root, table=root / "clips.csv", name=name)
-    with pytest.raises(DatasetError, match=f"cannot be called {name!r}"):
+    with pytest.raises(DatasetError, match=repr(name)):
         DATASETS["manifest"].open_raw(choice)
 
 
@@ -668,20 +621,16 @@ def test_without_fps_in_the_table_the_files_rate_counts(root, cells):
 def test_several_rates_of_files_are_refused_with_both_names(root):
     write_video(root / "b.avi", numbered(8), rate=15)
     table = [row("1"), row("2"), row("3", "bob"), row("4", "bob", rgb="b.avi")]
-    write_table(root, table)
-    with pytest.raises(DatasetError) as caught:
-        Manifest(root / "clips.csv").read()
     # Two recordings, one of each rate: the lower counts as the usual one.
-    assert caught.value.what == (
-        f"{root / 'clips.csv'}:2: rgb: a.avi has 30 frames a second, b.avi (line 5) has 15"
-    )
-    assert "a column 'fps'" in caught.value.hint
-    # The hint: the number of the table counts for all, and says so.
+    what = refused(root, table)
+    assert what.startswith(f"{root / 'clips.csv'}:2: rgb: a.avi has 30 ")
+    assert what.endswith("b.avi (line 5) has 15")
+    # With a column of its own the number of the table counts for all.
     facts, clips = read(root, [line | {"fps": "30"} for line in table])
     assert facts.fps == 30
-    (doubt,) = facts.assumptions
-    assert doubt.startswith("fps: the table says 30, b.avi 15;")
-    assert "--fps 30" in doubt
+    (assumption,) = facts.assumptions
+    assert assumption.startswith("fps: the table says 30, b.avi 15;")
+    assert "--fps 30" in assumption
     assert shown(clips[3]) == [*range(8)]
 
 
@@ -689,8 +638,7 @@ def test_every_recording_of_another_rate_is_named_once(root):
     for name, rate in (("b", 15), ("c", 60), ("d", 30), ("e", 29), ("f", 30)):
         write_video(root / f"{name}.avi", numbered(8), rate=rate)
     table = [row(f"{n} {name}", f"s{n}", rgb=f"{name}.avi") for n in range(2) for name in "abcdef"]
-    head, *named = refused(root, table).split("\n  ")
-    assert head == f"{root / 'clips.csv'} has 2 faults:"
+    _, *named = refused(root, table).split("\n  ")
     assert [text.partition(" frames")[0] for text in named] == [
         "clips.csv:3: rgb: b.avi has 15",
         "clips.csv:4: rgb: c.avi has 60",
@@ -707,13 +655,6 @@ def test_rates_that_predict_takes_for_one_are_one(root):
     assert (
         read(root, [row(name, name, rgb=f"{name}.avi", fps="30") for name in "abc"])[0].assumptions
         == ()
-    )
-
-
-def test_modalities_of_two_rates_are_refused(root):
-    write_video(root / "d.avi", numbered(8), rate=15)
-    assert "clips.csv:2: rgb: a.avi has 30 frames a second, d.avi (line 2) has 15" in refused(
-        root, rows(depth="d.avi")
     )
 
 
@@ -737,20 +678,22 @@ def test_uneven_times_are_said(root, cells):
     film(root / "u.mkv", numbered(20), times=times, codec="libx264")
     facts, clips = read(root, rows(rgb="u.mkv", **cells))
     assert facts.fps == pytest.approx(19 / 1.95 if not cells else 10)
-    (doubt,) = facts.assumptions
+    (assumption,) = facts.assumptions
     # Frame 9 of 19 steps: due at 0.92 s, there at 0.45 s.
-    assert doubt.startswith("time: the frames of u.mkv come unevenly, up to 0.47 s from 9.744 a")
+    assert assumption.startswith(
+        "time: the frames of u.mkv come unevenly, up to 0.47 s from 9.744 a"
+    )
     assert shown(clips[0]) == [*range(20)]
 
 
 @pytest.mark.parametrize("text", ["0", "-5", "fast", "nan", "inf"])
 def test_fps_that_is_no_rate_is_refused(root, text):
-    assert refused(root, rows(fps=text)).endswith(f"clips.csv:2: fps {text!r} is no frame rate")
+    assert f"clips.csv:2: fps {text!r}" in refused(root, rows(fps=text))
 
 
 def test_two_frame_rates_are_refused(root):
     what = refused(root, [row("1", fps="30"), row("2", "bob", fps="25")])
-    assert what.endswith("clips.csv:3: fps '25' differs from '30' in line 2")
+    assert "clips.csv:3: fps '25' differs from '30'" in what
 
 
 def test_recordings_of_a_generator_are_synthetic(root):
@@ -781,7 +724,7 @@ def mixed(tmp_path):
 
 def test_store_holds_the_frames_that_were_written(mixed):
     root, table = mixed
-    settle(root, mirror={"left": "right"}, licence="ours")
+    settle(root, _remark=1, mirror={"left": "right"}, licence="ours", depth_polarity="near is dark")
     survey = survey_dataset(Manifest(write_table(root, table)), flow=FlowChoice("farneback"))
     path = root / "stores" / "mine.zarr"
     assert prepare(survey, path).num_clips == 4
@@ -790,6 +733,8 @@ def test_store_holds_the_frames_that_were_written(mixed):
     assert reader.modalities == ("rgb", "depth", "flow", "ir")
     assert reader.attributes.classes == ("left", "right")
     assert (reader.attributes.mirror, reader.attributes.complete) == ((1, 0), True)
+    assert reader.attributes.licence == "ours"
+    assert reader.attributes.depth_polarity == "near is dark"
     for n in range(4):
         grey = {"depth": numbered(6, 10 * n), "ir": numbered(6, 100 + n)}
         for modality, wanted in grey.items():
@@ -797,16 +742,6 @@ def test_store_holds_the_frames_that_were_written(mixed):
         luma = numbered(6, n)
         wanted = np.stack([255 - luma, luma, luma], axis=-1)
         assert (reader.read(n, "rgb") == wanted).all()
-
-
-def test_raw_recordings_are_verified(mixed):
-    root, table = mixed
-    report = verify_raw(Manifest(write_table(root, table)))
-    assert not report.faults
-    (root / "ir3" / "104.png").write_bytes(b"none")
-    assert any(
-        "ir3/104.png" in str(fault) for fault in verify_raw(Manifest(root / "clips.csv")).faults
-    )
 
 
 def test_digest_does_not_depend_on_where_recordings_lie(mixed, tmp_path_factory):

@@ -7,7 +7,8 @@ import pytest
 from recordings import TEST_LIST, TRAIN_LIST, list_line, log_text, write_lists
 
 from mtut_bench.errors import DatasetError
-from mtut_preprocess.datasets.nvgesture import NvGesture, load_nvgesture_settings, parse_list
+from mtut_preprocess.datasets.nvgesture import NvGesture, parse_list
+from mtut_preprocess.reading.decode import VideoFrames
 from mtut_preprocess.reading.pairing import pair_frames, read_log
 
 SPLITS = Path(__file__).parents[4] / "shared" / "reference" / "splits.json"
@@ -70,37 +71,36 @@ def test_a_line_of_the_dataset_is_parsed(tmp_path):
     assert (line.label, line.where) == (0, f"{tmp_path}/some.lst:1")
 
 
-@pytest.mark.parametrize("end", ["\r\n", "\n", "\n\n", " \n\t\n"])
-def test_line_ends_and_blank_lines_do_not_matter(tmp_path, end):
+@pytest.mark.parametrize("end", ["\r\n", "\n\n", " \n\t\n"])
+def test_line_ends_blank_lines_and_a_byte_order_mark_do_not_matter(tmp_path, end):
     text = GOOD.strip() + end + list_line("class_02/subject1_r1").strip()
-    assert [line.folder.name for line in parse(tmp_path, text)] == ["subject1_r0", "subject1_r1"]
-
-
-def test_a_byte_order_mark_does_not_matter(tmp_path):
-    assert parse(tmp_path, GOOD, encoding="utf-8-sig")[0].label == 0
+    lines = parse(tmp_path, text, encoding="utf-8-sig")
+    assert [line.folder.name for line in lines] == ["subject1_r0", "subject1_r1"]
 
 
 BAD_LINES = {
-    "no field": ("hello world", "cannot parse 'hello'"),
-    "label is a word": (GOOD.replace("label:1", "label:one"), "cannot parse 'label:one'"),
-    "label is a fraction": (GOOD.replace("label:1", "label:1.5"), "cannot parse 'label:1.5'"),
-    "label with underscore": (GOOD.replace("label:1", "label:1_0"), "cannot parse 'label:1_0'"),
-    "label 0": (GOOD.replace("label:1", "label:0"), "label 0 is outside 1..25"),
-    "label 26": (GOOD.replace("label:1", "label:26"), "label 26 is outside 1..25"),
-    "no label": (GOOD.replace("label:1", ""), "the line has no 'label:' field"),
-    "two labels": (GOOD.strip() + " label:2", "the line has two 'label:' fields"),
-    "no path": (GOOD.partition(" ")[2], "the line has no 'path:' field"),
-    "window without end": (GOOD.replace("sk_depth:0:8", "sk_depth:0"), "cannot parse 'depth:"),
-    "negative window": (GOOD.replace("sk_depth:0:8", "sk_depth:-3:8"), "cannot parse 'depth:"),
-    "absurd window": (GOOD.replace("sk_depth:0:8", "sk_depth:0:9999999999"), "cannot parse"),
-    "empty window": (GOOD.replace("sk_depth:0:8", "sk_depth:8:8"), "depth window 8:8 is empty"),
-    "backward window": (GOOD.replace("color:0:8", "color:9:8"), "color window 9:8 is empty"),
+    "no field": ("hello world", "'hello'"),
+    "label is a fraction": (GOOD.replace("label:1", "label:1.5"), "'label:1.5'"),
+    "label with underscore": (GOOD.replace("label:1", "label:1_0"), "'label:1_0'"),
+    "label 0": (GOOD.replace("label:1", "label:0"), "label 0"),
+    "label 26": (GOOD.replace("label:1", "label:26"), "label 26"),
+    "no label": (GOOD.replace("label:1", ""), "no 'label:'"),
+    "two labels": (GOOD.strip() + " label:2", "two 'label:'"),
+    "no path": (GOOD.partition(" ")[2], "no 'path:'"),
+    "window without end": (GOOD.replace("sk_depth:0:8", "sk_depth:0"), "'depth:sk_depth:0'"),
+    "negative window": (GOOD.replace("sk_depth:0:8", "sk_depth:-3:8"), "'depth:sk_depth:-3:8'"),
+    "absurd window": (GOOD.replace("sk_depth:0:8", "sk_depth:0:9999999999"), "9999999999"),
+    "empty window": (GOOD.replace("sk_depth:0:8", "sk_depth:8:8"), "depth window 8:8"),
+    "backward window": (GOOD.replace("color:0:8", "color:9:8"), "color window 9:8"),
     "parent folder": (
         GOOD.replace("./Video_data", "../other/Video_data"),
-        "the path ../other/Video_data/class_01/subject1_r0 leaves the dataset folder",
+        "../other/Video_data/class_01/subject1_r0",
     ),
-    "hidden parent": (GOOD.replace("class_01", "../../.."), "leaves the dataset folder"),
-    "absolute path": (GOOD.replace("./Video_data", "/etc"), "leaves the dataset folder"),
+    "hidden parent": (GOOD.replace("class_01", "../../.."), "Video_data/../../.."),
+    "absolute path": (GOOD.replace("./Video_data", "/etc"), "/etc"),
+    "folder of no clip": (list_line("class_01"), "class_01"),
+    "no depth": (GOOD.replace("depth:sk_depth:0:8 ", ""), "no 'depth:'"),
+    "no colour": (GOOD.replace("color:sk_color:0:8 ", ""), "no 'color:'"),
 }
 
 
@@ -113,35 +113,21 @@ def test_bad_line_names_file_line_and_value(root, name):
     assert message in what
 
 
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        (list_line("class_01"), "does not end in subjectY_rZ"),
-        (GOOD.replace("depth:sk_depth:0:8 ", ""), "the line has no 'depth:' field"),
-        (GOOD.replace("color:sk_color:0:8 ", ""), "the line has no 'color:' field"),
-    ],
-)
-def test_line_that_makes_no_clip_is_refused(root, line, message):
-    (root / TRAIN_LIST).write_text(line)
-    assert refused(root).startswith(f"{root / TRAIN_LIST}:1: ")
-    assert message in refused(root)
-
-
 def test_bytes_that_are_no_text_are_one_error(root):
     (root / TRAIN_LIST).write_bytes(b"\xff\xfe\x00\x9d nonsense")
-    assert "cannot parse" in refused(root)
+    assert refused(root).startswith(f"{root / TRAIN_LIST}:1: ")
 
 
 @pytest.mark.parametrize("name", [TRAIN_LIST, TEST_LIST])
 def test_missing_list_is_named(root, name):
     (root / name).unlink()
-    assert refused(root) == f"{root} has no {name}"
+    assert name in refused(root)
 
 
 @pytest.mark.parametrize("content", ["", "\n \n"])
 def test_empty_list_is_refused(root, content):
     (root / TEST_LIST).write_text(content)
-    assert refused(root) == f"{root / TEST_LIST} lists no clip"
+    assert str(root / TEST_LIST) in refused(root)
 
 
 def test_older_names_of_the_lists_are_read(root):
@@ -151,47 +137,32 @@ def test_older_names_of_the_lists_are_read(root):
 
 
 @pytest.mark.parametrize("again", [FOLDER, GOOD.replace("./Video_data/", "")])
-def test_clip_in_both_lists_is_refused(root, again):
+def test_clip_in_both_lists_is_refused_with_both_places(root, again):
     write_lists(root, [FOLDER], [again])
     what = refused(root)
-    assert what.startswith(f"{root / TEST_LIST}:1: ")
-    assert what.endswith(f"is listed already at {root / TRAIN_LIST}:1")
+    assert f"{root / TEST_LIST}:1" in what
+    assert f"{root / TRAIN_LIST}:1" in what
 
 
-def test_missing_folder_offers_the_synthetic_way(tmp_path):
-    with pytest.raises(DatasetError, match="there is no folder") as caught:
-        NvGesture(tmp_path / "none").read()
-    assert "nvgesture-synthetic" in caught.value.hint
-
-
-def test_file_in_place_of_the_folder(tmp_path):
+@pytest.mark.parametrize("name", ["none", "file"])
+def test_missing_folder_offers_the_synthetic_way(tmp_path, name):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DatasetError, match="there is no folder"):
-        NvGesture(tmp_path / "file").read()
+    with pytest.raises(DatasetError, match=name) as caught:
+        NvGesture(tmp_path / name).read()
+    assert "nvgesture-synthetic" in caught.value.hint
 
 
 # Clips
 
 
-def test_row_of_a_clip(root):
-    write_lists(root, [list_line("class_07/subject12_r3", (5, 85), (5, 85), label=7)])
-    row = only_clip(root).row
-    assert (row.clip_id, row.subject, row.label) == ("class_07/subject12_r3", "12", 6)
-    assert (row.repetition, row.split, row.num_frames) == (3, "train", 80)
-
-
-def test_label_of_the_list_overrides_the_folder(root):
-    write_lists(root, [list_line("class_01/subject4_r2", label=2)])
-    assert only_clip(root).row.label == 1
-
-
-def test_relabelled_clips_are_found_by_name(root):
+def test_label_of_the_list_overrides_the_folder_and_is_found_by_name(root):
     write_lists(
         root,
         [list_line("class_01/subject4_r2", label=2), list_line("class_10/subject4_r0", label=10)],
         [list_line("class_20/subject5_r1", label=21)],
     )
-    facts, _ = NvGesture(root).read()
+    facts, clips = NvGesture(root).read()
+    assert [clip.row.label for clip in clips] == [1, 9, 20]
     assert found(root, "label of the list differs") == [
         "class_01/subject4_r2: list 2, folder 1",
         "class_20/subject5_r1: list 21, folder 20",
@@ -199,40 +170,35 @@ def test_relabelled_clips_are_found_by_name(root):
     assert facts.notes[0].startswith("2 clips: label of the list differs")
 
 
-def test_windows_are_zero_based_and_half_open(root):
-    write_lists(root, [list_line(FOLDER, (3, 8), (4, 9))])
+def test_golden_clip(root):
+    """Windows are 0-based and half open, each stream has its own; paths are relative."""
+    name = "class_07/subject12_r3"
+    write_lists(root, [list_line(name, (3, 8), (4, 9), label=7)])
     clip = only_clip(root)
-    assert clip.sources["depth"].indices == (3, 4, 5, 6, 7)
-    assert clip.sources["rgb"].indices == (4, 5, 6, 7, 8)
-
-
-def test_planes_and_files(root):
-    sources = only_clip(root).sources
-    folder = root / "Video_data" / FOLDER
-    assert (sources["rgb"].path, sources["rgb"].plane) == (folder / "sk_color.avi", "rgb")
-    assert (sources["depth"].path, sources["depth"].plane) == (folder / "sk_depth.avi", "luma")
-
-
-def test_origin_is_relative_and_json(root):
-    origin = only_clip(root).origin
-    assert json.loads(json.dumps(origin)) == {
-        "rgb": f"Video_data/{FOLDER}/sk_color.avi",
-        "depth": f"Video_data/{FOLDER}/sk_depth.avi",
-        "window": [0, 8],
+    row = clip.row
+    assert (row.clip_id, row.subject, row.label) == (name, "12", 6)
+    assert (row.repetition, row.split, row.num_frames) == (3, "train", 5)
+    folder = root / "Video_data" / name
+    assert clip.sources == {
+        "rgb": VideoFrames(folder / "sk_color.avi", (4, 5, 6, 7, 8), "rgb"),
+        "depth": VideoFrames(folder / "sk_depth.avi", (3, 4, 5, 6, 7), "luma"),
+    }
+    assert json.loads(json.dumps(clip.origin)) == {
+        "rgb": f"Video_data/{name}/sk_color.avi",
+        "depth": f"Video_data/{name}/sk_depth.avi",
+        "window": [3, 8],
         "pairing": "position",
-        "colour_lag_frames": 0,
+        "colour_lag_frames": 1,
     }
 
 
-def test_wrapped_colour_uses_the_window_of_depth(root):
-    write_lists(root, [list_line(FOLDER, (3, 8), (400, 401))])
+@pytest.mark.parametrize(
+    "line", [GOOD.replace("color:0:8", "color:400:401"), GOOD.replace("color:sk_color:0:8 ", "")]
+)
+def test_wrapped_colour_uses_the_window_of_depth_and_needs_no_field(root, line):
+    write_lists(root, [line])
     source = only_clip(root, "sk_wrapped").sources["rgb"]
-    assert (source.path.name, source.indices) == ("sk_wrapped.avi", (3, 4, 5, 6, 7))
-
-
-def test_wrapped_colour_needs_no_colour_field(root):
-    write_lists(root, [GOOD.replace("color:sk_color:0:8 ", "")])
-    assert only_clip(root, "sk_wrapped").row.num_frames == 8
+    assert (source.path.name, source.indices) == ("sk_wrapped.avi", tuple(range(8)))
 
 
 # Pairing
@@ -245,7 +211,7 @@ def test_without_logs_frames_pair_by_position():
 
 
 def test_without_logs_windows_of_two_lengths_are_refused():
-    with pytest.raises(DatasetError, match="depth window has 3 frames, the colour window 4"):
+    with pytest.raises(DatasetError, match=r"list:1: .*3 .*4"):
         pair_frames((2, 5), (1, 5), None, None, "list:1")
 
 
@@ -303,11 +269,11 @@ def test_window_past_the_end_of_the_log_holds_the_last_time():
 
 
 def test_logs_of_two_recordings_are_refused():
-    with pytest.raises(DatasetError, match=r"list:4: .* is 60\.0 s away; the logs are of two"):
+    with pytest.raises(DatasetError, match=r"list:4: .*60\.0 s"):
         pair_frames((0, 5), (0, 5), times(9), times(9, 60 * 10**9), "list:4")
 
 
-def test_lag_is_recorded_and_counted(root):
+def test_lag_is_recorded(root):
     write_log(root, "sk_depth", times(9))
     write_log(root, "sk_color", times(9, -PERIOD))
     facts, clips = NvGesture(root).read()
@@ -393,27 +359,22 @@ def test_missing_and_empty_logs_are_none(tmp_path):
 
 
 BAD_LOGS = {
-    "gap": (log_text(times(3)).replace("img00001", "img00002"), ":2: expected 'img00001.png"),
-    "starts at 1": (log_text(times(3)).partition("\n")[2], ":1: expected 'img00000.png"),
-    "no time": ("img00000.png\n", ":1: expected"),
-    "beyond 64 bits": ("img00000.png 99999999999999999999\n", ":1: expected"),
+    "gap": (log_text(times(3)).replace("img00001", "img00002").encode(), ":2: "),
+    "starts at 1": (log_text(times(3)).partition("\n")[2].encode(), ":1: "),
+    "no time": (b"img00000.png\n", ":1: "),
+    "beyond 64 bits": (b"img00000.png 99999999999999999999\n", ":1: "),
+    "no text": (b"\xff\xfe\x80 \x00", ":1: "),
 }
 
 
 @pytest.mark.parametrize("name", BAD_LOGS)
 def test_bad_log_names_file_line_and_hint(tmp_path, name):
-    text, message = BAD_LOGS[name]
-    (tmp_path / "log.txt").write_text(text)
+    data, place = BAD_LOGS[name]
+    (tmp_path / "log.txt").write_bytes(data)
     with pytest.raises(DatasetError) as caught:
         read_log(tmp_path / "log.txt")
-    assert caught.value.what.startswith(f"{tmp_path / 'log.txt'}{message}")
-    assert "paired by number" in caught.value.hint
-
-
-def test_log_that_is_no_text_is_one_error(tmp_path):
-    (tmp_path / "log.txt").write_bytes(b"\xff\xfe\x80 \x00")
-    with pytest.raises(DatasetError, match=r"log\.txt:1: expected"):
-        read_log(tmp_path / "log.txt")
+    assert caught.value.what.startswith(f"{tmp_path / 'log.txt'}{place}")
+    assert caught.value.hint
 
 
 # Facts
@@ -443,7 +404,7 @@ def test_published_counts_add_up_to_the_dataset(root):
     assert (published["label"]["18"], published["label"]["1"]) == (36 + 19, 50 + 22)
 
 
-def test_published_counts_are_not_those_of_a_twin(root):
+def test_published_counts_are_not_those_of_synthetic_recordings(root):
     (root / "synthetic.json").write_text(json.dumps({"twin": "nvgesture-synthetic"}))
     facts, _ = NvGesture(root).read()
     assert facts.published == {}
@@ -463,14 +424,6 @@ def test_classes_and_mirror(root):
         assert names[b].split() == [*start, words[last]]
 
 
-def test_table_in_the_raw_folder_overrides_mirror_and_its_doubt(root):
-    assert [text.partition(":")[0] for text in NvGesture(root).read()[0].assumptions] == ["mirror"]
-    mirror = [-1, *range(1, 25)]
-    (root / "nvgesture.json").write_text(json.dumps({"mirror": mirror}))
-    facts, _ = NvGesture(root).read()
-    assert (facts.mirror, facts.assumptions) == (tuple(mirror), ())
-
-
 def test_labels_may_be_as_many_as_the_table_has_classes(root):
     settings = {"class_names": ["a", "b"], "mirror": [1, 0]}
     (root / "nvgesture.json").write_text(json.dumps(settings))
@@ -479,35 +432,10 @@ def test_labels_may_be_as_many_as_the_table_has_classes(root):
     assert "label 3 is outside 1..2" in refused(root)
 
 
-BAD_SETTINGS = {
-    "no names": ({"class_names": None}, "'class_names' must be a list of strings"),
-    "names without mirror": ({"class_names": ["a"]}, "'mirror' has 25 entries for 1 classes"),
-    "published is a list": ({"published": [1]}, "'published' must be"),
-    "published of something else": ({"published": {"class": {"0": 1}}}, "'published' must be"),
-    "published no count": ({"published": {"label": {"0": "many"}}}, "'published' must be"),
-}
-
-
-@pytest.mark.parametrize("name", BAD_SETTINGS)
-def test_bad_settings_name_file_and_key(root, name):
-    settings, message = BAD_SETTINGS[name]
-    (root / "nvgesture.json").write_text(json.dumps(settings))
-    with pytest.raises(DatasetError) as caught:
-        load_nvgesture_settings(root)
-    assert caught.value.what.startswith(f"{root / 'nvgesture.json'}: {message}")
-
-
 def test_train_comes_first_in_the_order_of_the_lists(root):
     write_lists(root, ["class_09/subject1_r0", "class_03/subject2_r1"], ["class_01/subject5_r0"])
     ids = [clip.row.clip_id for clip in NvGesture(root).read()[1]]
     assert ids == ["class_09/subject1_r0", "class_03/subject2_r1", "class_01/subject5_r0"]
-
-
-def test_clips_of_the_whole_dataset_are_all_listed(root):
-    every = [f"class_{k:02d}/subject1_r{i}" for k in range(1, 26) for i in range(42)]
-    write_lists(root, every, [f"class_01/subject5_r{i}" for i in range(482)])
-    facts, clips = NvGesture(root).read()
-    assert len(clips) == facts.expected_clips
 
 
 @pytest.fixture(scope="module")

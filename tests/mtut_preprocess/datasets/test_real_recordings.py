@@ -12,7 +12,6 @@ from mtut_bench.store.verify import verify_store
 from mtut_preprocess.convert.prepare import prepare
 from mtut_preprocess.convert.survey import survey_dataset
 from mtut_preprocess.datasets.nvgesture import NvGesture
-from mtut_preprocess.reading.decode import VideoFrames
 from mtut_preprocess.verify.raw import verify_raw
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
@@ -160,9 +159,3 @@ def test_sample_is_read(sample):
     assert (rgb.shape, depth.shape) == ((17, 240, 320, 3), (17, 240, 320, 1))
     assert rgb.std() > 20
     assert depth.max() > 100
-
-
-def test_window_of_the_sample_past_its_end_is_held(sample):
-    source = sample.sources["depth"]
-    frames = VideoFrames(source.path, range(15, 22), "luma").read()
-    np.testing.assert_array_equal(frames[-1], frames[-3])

@@ -33,8 +33,8 @@ RGB = Wanted("rgb", (24, 32), 30.0)
 
 
 def read(path, wanted, said=None):
-    moments = list(stream_frames(path, wanted, (said if said is not None else []).append))
-    return moments, np.stack([moment.frame_HWC for moment in moments])
+    found = list(stream_frames(path, wanted, (said if said is not None else []).append))
+    return found, np.stack([frame.frame_HWC for frame in found])
 
 
 def images(folder, count=6, first=1, size=(24, 32), **pixels):
@@ -56,10 +56,10 @@ def test_a_video_is_read_as_its_store_was(tmp_path, plane, size):
     path = film(tmp_path / "a.avi", numbered(70), chroma=chroma)
     wanted = Wanted("rgb" if plane == "rgb" else "depth", size, 30.0)
     said = []
-    moments, frames = read(path, wanted, said)
+    found, frames = read(path, wanted, said)
     source = VideoFrames(path, range(70), plane)
     np.testing.assert_array_equal(frames, source.read(lambda f: resize_frame(f, *size)))
-    assert [moment.number for moment in moments] == list(range(70))
+    assert [frame.number for frame in found] == list(range(70))
     assert said == []
 
 
@@ -68,10 +68,10 @@ def test_images_are_read_as_their_store_was(tmp_path, modality):
     grey = {f"n{n}": np.full((24, 32, 3), 9 * n, np.uint8) for n in range(1, 7)}
     images(tmp_path, **(grey if modality == "depth" else {}))
     wanted = Wanted(modality, (12, 16), 30.0)
-    moments, frames = read(tmp_path, wanted)
+    found, frames = read(tmp_path, wanted)
     source = ImageFrames(tmp_path / "%05d.png", range(1, 7), wanted.plane)
     np.testing.assert_array_equal(frames, source.read(lambda f: resize_frame(f, 12, 16)))
-    assert [moment.number for moment in moments] == list(range(1, 7))
+    assert [frame.number for frame in found] == list(range(1, 7))
     np.testing.assert_array_equal(read(tmp_path / "%05d.png", wanted)[1], frames)
 
 
@@ -85,20 +85,21 @@ def test_flow_is_that_of_the_whole_clip(tmp_path, name, count):
     algorithm = build_flow(name)
     wanted = Wanted(algorithm.modality, (48, 64), 30.0, flow=algorithm)
     colour = VideoFrames(path, range(count), "rgb").read()
-    moments, frames = read(path, wanted)
+    found, frames = read(path, wanted)
     np.testing.assert_array_equal(frames, algorithm.compute(colour))
-    assert [moment.number for moment in moments] == list(range(count))
+    assert [frame.number for frame in found] == list(range(count))
 
 
 def test_the_window_of_a_list_gives_the_clip_of_the_store(tmp_path):
     root = write_lists(tmp_path, [list_line("class_01/subject1_r0", (50, 130), (50, 130))])
     for folder in ("class_01/subject1_r0", "class_02/subject5_r0"):
         write_nvgesture_clip(root, folder, count=240)
+        film(root / "Video_data" / folder / "sk_color.avi", numbered(240), chroma=(60, 190))
     clip = next(c for c in NvGesture(root).read()[1] if c.row.num_frames == 80)
     geometry = type("Geometry", (), {"height": 24, "width": 32})
     kept = read_clip(clip, geometry, None)
     for modality, source in clip.sources.items():
-        wanted = Wanted(modality, (24, 32), 30.0, first=50, stop=130, any_kind=True)
+        wanted = Wanted(modality, (24, 32), 30.0, first=50, stop=130)
         np.testing.assert_array_equal(read(source.path, wanted)[1], kept[modality])
 
 
@@ -120,12 +121,12 @@ def test_another_rate_is_read_by_nearest_time(tmp_path, rate, fps, wanted, suffi
     codec = "mjpeg" if suffix == ".avi" else "libx264"
     path = film(tmp_path / f"a{suffix}", numbered(12), rate=rate, codec=codec)
     said = []
-    moments, frames = read(path, replace(DEPTH, fps=float(fps)), said)
+    found, frames = read(path, replace(DEPTH, fps=float(fps)), said)
     assert numbers(frames) == wanted
-    assert [moment.number for moment in moments] == wanted
+    assert [frame.number for frame in found] == wanted
     assert len(said) == (rate != 29)
     assert all(f"{rate} frames a second, the store has {fps}" in text for text in said)
-    steps = np.diff([moment.time_s for moment in moments])
+    steps = np.diff([frame.time_s for frame in found])
     np.testing.assert_allclose(steps, 1 / (rate if rate == 29 else fps), atol=1e-4)
 
 
@@ -175,9 +176,9 @@ def test_frames_that_come_unevenly_at_the_stores_rate_are_taken_and_said(tmp_pat
 def test_images_have_the_rate_that_is_stated(tmp_path):
     images(tmp_path, 8)
     assert [m.number for m in read(tmp_path, replace(RGB, rate=60.0))[0]] == [1, 3, 5, 7]
-    moments, _ = read(tmp_path, RGB)
-    assert [m.number for m in moments] == list(range(1, 9))
-    assert moments[-1].time_s == pytest.approx(8 / 30)
+    found, _ = read(tmp_path, RGB)
+    assert [m.number for m in found] == list(range(1, 9))
+    assert found[-1].time_s == pytest.approx(8 / 30)
 
 
 # Range
@@ -185,9 +186,9 @@ def test_images_have_the_rate_that_is_stated(tmp_path):
 
 def test_a_range_is_half_open(tmp_path):
     path = film(tmp_path / "a.avi", numbered(20))
-    moments, frames = read(path, replace(DEPTH, first=5, stop=9))
+    found, frames = read(path, replace(DEPTH, first=5, stop=9))
     assert numbers(frames) == [5, 6, 7, 8]
-    assert [moment.time_s for moment in moments] == pytest.approx([n / 30 for n in (5, 6, 7, 8)])
+    assert [frame.time_s for frame in found] == pytest.approx([n / 30 for n in (5, 6, 7, 8)])
     assert numbers(read(path, replace(DEPTH, first=17))[1]) == [17, 18, 19]
 
 
@@ -197,9 +198,9 @@ def test_a_range_may_pass_the_end_by_two_frames_as_in_a_store(tmp_path):
     assert numbers(frames) == [16, 17, 18, 19, 19, 19]
     source = VideoFrames(path, range(16, 22), "luma")
     np.testing.assert_array_equal(frames, source.read())
-    with pytest.raises(ClipError, match="has 20 frames; the range ends before frame 23"):
+    with pytest.raises(ClipError, match=r"20 frames.* 23"):
         read(path, replace(DEPTH, first=16, stop=23))
-    with pytest.raises(ClipError, match="has 20 frames; the range begins at frame 20"):
+    with pytest.raises(ClipError, match="begins at frame 20"):
         read(path, replace(DEPTH, first=20, stop=22))
 
 
@@ -210,8 +211,9 @@ def test_frames_before_the_range_are_not_converted(tmp_path, monkeypatch):
     monkeypatch.setattr(
         stream_module, "to_array", lambda *a: (converted.append(a[0].pts), real(*a))[1]
     )
-    read(path, replace(DEPTH, first=50, stop=53, any_kind=True))
-    assert converted == [50, 51, 52]
+    read(path, replace(DEPTH, first=50, stop=53))
+    # The first once more, in colour, for the look at what kind of recording it is.
+    assert converted == [50, 50, 51, 52]
 
 
 # Shape
@@ -223,7 +225,7 @@ def test_boxes_are_the_largest_in_the_centre():
     assert largest_box((240, 320), (115, 250)) == (slice(46, 193), slice(0, 320))
 
 
-def test_wide_pictures_are_cut_to_the_middle_or_stretched(tmp_path):
+def test_wide_pictures_are_cropped_to_the_middle(tmp_path):
     # Black, white, black: the middle 32 of 48 columns are 8 black, 16 white, 8 black.
     luma = np.zeros((3, 24, 48), np.uint8)
     luma[:, :, 16:32] = 255
@@ -231,14 +233,8 @@ def test_wide_pictures_are_cut_to_the_middle_or_stretched(tmp_path):
     said = []
     white = read(path, DEPTH, said)[1][0, 12, :, 0] > 128
     assert np.flatnonzero(white).tolist() == list(range(8, 24))
-    assert said == [
-        "pictures of 48x24, the store's are 32x24: cut to the middle, 67% of the picture"
-        " (--fit stretch keeps all of it)"
-    ]
-    said.clear()
-    white = read(path, replace(DEPTH, fit="stretch"), said)[1][0, 12, :, 0] > 128
-    assert 10 <= white.sum() <= 12
-    assert said[0].endswith("stretched")
+    (text,) = said
+    assert all(words in text for words in ("48x24", "32x24", "67%"))
 
 
 def test_a_turned_video_is_turned_in_stream_and_store(tmp_path):
@@ -270,14 +266,15 @@ def test_few_frames_are_held_and_each_is_decoded_once(tmp_path, monkeypatch):
     real = stream_module.to_array
     monkeypatch.setattr(stream_module, "to_array", lambda *a: (calls.append(1), real(*a))[1])
     algorithm = build_flow("farneback")
-    wanted = Wanted("flow", (24, 32), 30.0, flow=algorithm, any_kind=True)
+    wanted = Wanted("flow", (24, 32), 30.0, flow=algorithm)
     tracemalloc.start()
     try:
         count = sum(1 for _ in stream_frames(path, wanted, [].append))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert count == len(calls) == 3000
+    # Eight of them once more, for the look at what kind of recording it is.
+    assert (count, len(calls)) == (3000, 3008)
     # All of colour would be 3000 * 24 * 32 * 3 = 6.9 MB; ten frames with their flow are 46 kB.
     assert peak < 1_000_000
 
@@ -322,26 +319,15 @@ def test_other_files_are_refused(tmp_path, name, content, message):
 def test_a_video_without_frames_is_refused(tmp_path, monkeypatch):
     path = film(tmp_path / "a.avi", numbered(3))
     monkeypatch.setattr(stream_module, "decode_frames", lambda path: iter(()))
-    with pytest.raises(ClipError, match="holds no frame"):
+    with pytest.raises(ClipError, match=str(path)):
         read(path, DEPTH)
-
-
-def test_other_kinds_are_refused_unless_told(tmp_path):
-    grey = film(tmp_path / "grey.avi", numbered(20))
-    colour = film(tmp_path / "colour.avi", numbered(20), chroma=(60, 190))
-    with pytest.raises(ClipError, match=r"grey\.avi is grey; rgb needs"):
-        read(grey, RGB)
-    with pytest.raises(ClipError, match=r"colour\.avi is coloured; depth has"):
-        read(colour, DEPTH)
-    assert read(grey, replace(RGB, any_kind=True))[1].shape[3] == 3
-    assert read(colour, replace(DEPTH, any_kind=True))[1].shape[3] == 1
 
 
 def test_nothing_is_yielded_of_another_kind(tmp_path):
     colour = film(tmp_path / "colour.avi", numbered(200), chroma=(60, 190))
     grey = film(tmp_path / "grey.avi", numbered(200))
     for path, wanted in ((colour, DEPTH), (grey, RGB)):
-        with pytest.raises(ClipError, match=r"is (coloured|grey)"):
+        with pytest.raises(ClipError, match=str(path)):
             next(stream_frames(path, wanted, [].append))
 
 
@@ -352,24 +338,16 @@ def test_a_grey_beginning_is_no_grey_video(tmp_path):
 
 def test_images_of_two_sizes_are_refused(tmp_path):
     images(tmp_path, n4=np.full((12, 16, 3), (4, 90, 200), np.uint8))
-    with pytest.raises(ClipError, match="frame 4 has 16x12 pixels; the frames before it have 32x2"):
+    with pytest.raises(ClipError, match="frame 4 has 16x12"):
         read(tmp_path, RGB)
-
-
-def test_images_of_16_bits_are_refused(tmp_path):
-    images(tmp_path, n1=np.full((24, 32), 9000, np.uint16))
-    with pytest.raises(ClipError, match="has 16 bits a value"):
-        read(tmp_path, DEPTH)
 
 
 def test_a_missing_image_is_named(tmp_path):
     images(tmp_path)
     (tmp_path / "00003.png").unlink()
-    with pytest.raises(
-        ClipError, match=r"1 of 6 images are missing in .*, the first is 00003\.png"
-    ):
+    with pytest.raises(ClipError, match=r"1 of 6 .* 00003\.png"):
         read(tmp_path, RGB)
     assert len(read(tmp_path, replace(RGB, first=4))[0]) == 3
-    with pytest.raises(ClipError, match=r"the first is 00007\.png") as error:
+    with pytest.raises(ClipError, match=r"00007\.png") as error:
         read(tmp_path, replace(RGB, first=4, stop=9))
     assert "there are 1 to 6" in error.value.hint

@@ -7,7 +7,7 @@ with an optional window ``<modality>_start``, ``<modality>_end``: half open; fra
 from 0, images by the number in their names. A column whose name begins with ``_`` is a remark.
 
 ``<table>.json`` beside ``<table>.csv``, where it is there, gives the order of the classes, their
-mirrors and facts in words; :mod:`mtut_preprocess.datasets.manifest.settings` has its keys.
+mirrors and facts in words; :class:`mtut_preprocess.datasets.manifest.table.Settings` has its keys.
 
 Protocol: the table's split where it is filled, else leave one subject out.
 """
@@ -21,16 +21,16 @@ from mtut_bench.contract.types import ClipRow, Origin, Split, behaves_like
 from mtut_bench.errors import ClipError, DatasetError
 from mtut_bench.files import StrPath
 from mtut_preprocess.datasets.adapter import DatasetFacts, RawClip, recording_origin
-from mtut_preprocess.datasets.manifest.rates import find_rate
-from mtut_preprocess.datasets.manifest.recordings import Recordings, check_columns
-from mtut_preprocess.datasets.manifest.settings import find_mirror, read_settings
+from mtut_preprocess.datasets.manifest.recordings import Recordings, check_columns, find_rate
 from mtut_preprocess.datasets.manifest.table import (
     Fault,
     Line,
     alike_faults,
     cell_faults,
+    find_mirror,
     fold_rule,
     natural_order,
+    read_settings,
     read_table,
     refuse,
 )
@@ -73,14 +73,14 @@ class Manifest:
         modalities, lines = read_table(self.table)
         settings = read_settings(self.table.with_suffix(".json"))
         labels = {line.cells["label"] for line in lines}
-        classes = tuple(settings.get("classes", sorted(labels, key=natural_order)))
+        classes = settings.classes or tuple(sorted(labels, key=natural_order))
         faults = [*cell_faults(lines, modalities, classes), *alike_faults(lines)]
         refuse(self.table, faults)
         rule = fold_rule(lines, self.table)
         mirror, unsaid = find_mirror(settings, classes, self.table.with_suffix(".json"))
         recordings = Recordings(self.root)
         clips, findings = self._find_clips(modalities, lines, classes, recordings)
-        fps, doubts = find_rate(lines, modalities, recordings, self.table)
+        fps, assumptions = find_rate(lines, modalities, recordings, self.table)
         facts = DatasetFacts(
             dataset=self.name,
             origin=_origin(clips),
@@ -89,15 +89,15 @@ class Manifest:
             class_names=classes,
             mirror=mirror,
             fold_rule=rule,
-            subject_unit=settings.get("subjects_are", "person"),
+            subject_unit=settings.subjects_are,
             fps=fps,
-            depth_polarity=settings.get("depth_polarity", "not stated"),
+            depth_polarity=settings.depth_polarity,
             colour=", ".join(m for m in modalities if behaves_like(m) == "rgb") or "none",
             flow="",
             alignment={"time": "frame by frame, by position in the windows", "space": "not stated"},
-            assumptions=(*doubts, *_about_mirrors(unsaid)),
-            source=settings.get("source", ""),
-            licence=settings.get("licence", ""),
+            assumptions=(*assumptions, *_about_mirrors(unsaid)),
+            source=settings.source,
+            licence=settings.licence,
             findings=findings,
             notes=tuple(f"{len(ids)} clips with {what}" for what, ids in findings.items()),
         )
@@ -138,9 +138,7 @@ class Manifest:
         return clips, {what: tuple(ids) for what, ids in findings.items()}
 
 
-def _clip(
-    line: Line, label: int, windows: Mapping[str, range], recordings: "Recordings"
-) -> RawClip:
+def _clip(line: Line, label: int, windows: Mapping[str, range], recordings: Recordings) -> RawClip:
     sources: dict[str, FrameSource] = {}
     origin: dict[str, Any] = {}
     for modality, window in windows.items():
@@ -166,7 +164,7 @@ def _length_faults(line: Line, windows: Mapping[str, range]) -> Iterator[Fault]:
     windowed = any(line.cells.get(f"{modality}_end") for modality in windows)
     if max(lengths) - min(lengths) > (0 if windowed else MAX_UNEQUAL_FRAMES):
         counts = ", ".join(f"{name} {len(window)}" for name, window in windows.items())
-        hint = "Give _start and _end of every modality: the same moments, so the same length."
+        hint = "Give _start and _end of every modality: the same time, so the same length."
         yield line, f"modalities differ in their number of frames: {counts}", hint
 
 

@@ -1,25 +1,46 @@
-"""The recordings that a table names: each video counted once, each folder listed once."""
+"""The recordings that a table names: each opened once; what frames and which rate they have.
+
+Frames are stored as they are recorded, whatever the rate, so the rate must be the recordings' own:
+``predict`` reads what has another rate at the store's, and would then see other frames than the
+test did.
+"""
 
 import os
 import re
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median_low
+from typing import NamedTuple
 
-from mtut_bench.errors import ClipError, DatasetError
+from mtut_bench.errors import ClipError, DatasetError, did_you_mean
 from mtut_bench.files import StrPath
-from mtut_preprocess.datasets.manifest.table import FIXED_COLUMNS, WINDOW_ENDS, Line, nearest_name
-from mtut_preprocess.reading.decode import MAX_OVERSHOOT_FRAMES, Timing, count_packets, read_timing
-from mtut_preprocess.reading.images import is_image_pattern
+from mtut_preprocess.datasets.manifest.table import (
+    FIXED_COLUMNS,
+    WINDOW_ENDS,
+    Fault,
+    Line,
+    refuse,
+)
+from mtut_preprocess.reading.decode import (
+    MAX_OVERSHOOT_FRAMES,
+    Timing,
+    count_packets,
+    read_timing,
+    same_rate,
+)
+from mtut_preprocess.reading.frames import names_in
+from mtut_preprocess.reading.images import IMAGE_SUFFIXES, image_numbers, is_image_pattern
 
-__all__ = ["Recording", "Recordings", "check_columns"]
+__all__ = ["DEFAULT_FPS", "Recording", "Recordings", "check_columns", "find_rate"]
 
-_ONE_IMAGE = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+DEFAULT_FPS = 30.0
+"""Where neither the table nor a recording says: images alone."""
 
 
 class _MissingError(DatasetError):
-    """Nothing is there: a file is missing, or the text is no path."""
+    """Nothing is there: a file is missing, or the text is not a path."""
 
 
 @dataclass(frozen=True)
@@ -30,31 +51,37 @@ class Recording:
         path: file or pattern.
         name: the same, relative to the root.
         numbers: of its frames, ascending; at least one.
-        is_images: whether the numbers are those of image files.
         timing: what a video says about its rate; None of images.
     """
 
     path: Path
     name: str
     numbers: Sequence[int]
-    is_images: bool
     timing: Timing | None = None
+
+    @property
+    def is_images(self) -> bool:
+        """Whether the numbers are those of image files."""
+        return self.timing is None
 
 
 class Recordings:
-    """The recordings that a table names: each video counted once, each folder listed once."""
+    """The recordings that a table names, each opened once.
+
+    Args:
+        root: folder that their paths are relative to and stay in.
+    """
 
     def __init__(self, root: StrPath) -> None:
         self.root = Path(root)
         self._found: dict[str, Recording | DatasetError | ClipError] = {}
-        self._listed: dict[Path, list[str]] = {}
 
     def find(self, text: str) -> Recording:
         """Return the recording that a cell names.
 
         Raises:
             DatasetError: it leaves the root, is missing, or neither a file nor a pattern.
-            ClipError: it is no readable video.
+            ClipError: it is not a readable video.
         """
         if text not in self._found:
             try:
@@ -62,7 +89,7 @@ class Recordings:
             except (DatasetError, ClipError) as error:
                 self._found[text] = error
             except OSError as error:
-                # A remark as long as a text is no file name.
+                # Too long for a file name: a remark, say.
                 self._found[text] = _MissingError(f"{text}: {error.strerror}", "Correct it.")
         found = self._found[text]
         if isinstance(found, Exception):
@@ -81,8 +108,8 @@ class Recordings:
         """Return the frame numbers of a clip in one modality.
 
         Raises:
-            DatasetError: the recording or frames are missing, or the window is none.
-            ClipError: the recording is no readable video.
+            DatasetError: the recording or frames are missing, or the window is empty or too long.
+            ClipError: the recording is not a readable video.
         """
         start, stop = (_frame_number(line, modality + end) for end in WINDOW_ENDS)
         recording = self.find(line.cells[modality])
@@ -115,24 +142,24 @@ class Recordings:
 
     def _open(self, text: str) -> Recording:
         path, name = self._locate(text)
-        if is_image_pattern(path.name):
-            return Recording(path, name, self._image_numbers(path), is_images=True)
         pattern = "A series of images is given by a pattern, %d.png for 1, 2, ... or %05d.png."
+        if is_image_pattern(path.name):
+            numbers = image_numbers(path)
+            if not numbers:
+                there = ", ".join(sorted(names_in(path.parent))[:2]) or "nothing"
+                raise _MissingError(f"no file fits {path}; there: {there}", pattern)
+            return Recording(path, name, numbers)
         if path.is_dir():
             raise DatasetError(f"{name} is a folder", pattern)
         if not path.is_file():
-            hint = (
-                "Write / between folders, not \\."
-                if "\\" in text
-                else "Correct the path, or copy the file."
-            )
+            hint = "Correct the path (/ between folders, not \\), or copy the file."
             raise _MissingError(f"{path} does not exist", pattern if "%" in name else hint)
-        if path.suffix.lower() in _ONE_IMAGE:
+        if path.suffix.lower() in IMAGE_SUFFIXES:
             raise DatasetError(f"{name} is one image", pattern)
         count = count_packets(path)
         if not count:
             raise ClipError(f"{path} holds no frame", "Copy it again, or take the clip away.")
-        return Recording(path, name, range(count), is_images=False, timing=read_timing(path))
+        return Recording(path, name, range(count), read_timing(path))
 
     def _locate(self, text: str) -> tuple[Path, str]:
         """Return the path below the root, and its name relative to the root."""
@@ -149,55 +176,123 @@ class Recordings:
         relative = wanted.relative_to(root)
         return self.root / relative, relative.as_posix()
 
-    def _image_numbers(self, path: Path) -> Sequence[int]:
-        folder = path.parent
-        if folder not in self._listed:
-            try:
-                self._listed[folder] = sorted(os.listdir(folder))  # noqa: PTH208 - names are enough
-            except OSError as error:
-                raise _MissingError(f"{folder}: {error.strerror}", "Correct the path.") from None
-        head, tail = re.split(r"%\d*d", path.name)
-        form = re.compile(f"{re.escape(head)}([0-9]{{1,9}}){re.escape(tail)}")
-        matches = filter(None, map(form.fullmatch, self._listed[folder]))
-        numbers = sorted(int(m[1]) for m in matches if path.name % int(m[1]) == m[0])
-        if not numbers:
-            there = ", ".join(self._listed[folder][:2]) or "nothing"
-            raise _MissingError(
-                f"no file fits {path}; there: {there}",
-                "In a pattern %d is 1, 2, ... and %05d is 00001, 00002, ...",
-            )
-        return numbers
-
 
 def _frame_number(line: Line, column: str) -> int | None:
     """Return the number in a cell of a window, None where it is empty.
 
     Raises:
-        DatasetError: it is no frame number.
+        DatasetError: it is not a frame number.
     """
     text = line.cells.get(column, "")
     # Programs that keep empty cells among numbers write 12 as 12.0.
     match = re.fullmatch(r"([0-9]{1,9})(\.0*)?", text)
     if text and match is None:
         raise DatasetError(
-            f"{column} {text!r} is no frame number",
+            f"{column} {text!r} is not a frame number",
             "Videos count from 0, images have the number in their names.",
         )
     return int(match[1]) if match else None
 
 
 def check_columns(
-    modalities: Sequence[str], lines: Sequence[Line], recordings: "Recordings", table: StrPath
+    modalities: Sequence[str], lines: Sequence[Line], recordings: Recordings, table: StrPath
 ) -> None:
-    """Refuse a column that leads to no file at all: it may be no modality but a slip."""
+    """Refuse a column that leads to no file at all: it may be a typing error.
+
+    Raises:
+        DatasetError: there is one.
+    """
     for name in modalities:
         if not any(recordings.exists(line.cells[name]) for line in lines):
             windows = [other + end for other in modalities if other != name for end in WINDOW_ENDS]
-            near = nearest_name(name, [*FIXED_COLUMNS, *windows])
             raise DatasetError(
-                f"{table}: column {name!r} is taken for a modality, and none of its values leads to"
+                f"{table}: column {name!r} is read as a modality, and none of its values leads to"
                 f" a file in {recordings.root}; line {lines[0].number}: {lines[0].cells[name]!r}",
-                (f"Is it {near!r}? " if near else "")
-                + "Paths are relative to the table's folder, or to --raw. A column whose name"
-                " begins with '_' is passed over.",
+                f"{did_you_mean(name, [*FIXED_COLUMNS, *windows])}Paths are relative to the table's"
+                " folder, or to --raw. A column whose name begins with '_' is ignored.",
             )
+
+
+class _Use(NamedTuple):
+    """A recording, and where the table names it first."""
+
+    line: Line
+    modality: str
+    recording: Recording
+    rate: float | None
+
+
+def find_rate(
+    lines: Sequence[Line], modalities: Sequence[str], recordings: Recordings, table: StrPath
+) -> tuple[float, tuple[str, ...]]:
+    """Return the frames per second of a table's recordings, and what is assumed about them.
+
+    The table's ``fps`` counts even against the files: the header of a file may say what its writer
+    was told and not what the camera did. Without it the files count: the median of their rates, of
+    which none may differ by more than ``predict`` takes for the same rate (5 %).
+
+    Raises:
+        DatasetError: the table says nothing and the files have several rates.
+    """
+    uses: dict[str, _Use] = {}
+    for line in lines:
+        for modality in modalities:
+            found = recordings.find(line.cells[modality])
+            rate = found.timing.rate if found.timing else None
+            uses.setdefault(found.name, _Use(line, modality, found, rate))
+    rates = {name: use.rate for name, use in uses.items() if use.rate is not None}
+    text = lines[0].cells.get("fps")
+    if text:
+        fps = float(text)
+    elif rates:
+        fps = median_low(rates.values())
+        refuse(Path(table), list(_other_rates(uses, fps)))
+    else:
+        fps = DEFAULT_FPS
+    return fps, tuple(_assumptions(uses, rates, fps, stated=bool(text)))
+
+
+def _other_rates(uses: Mapping[str, _Use], fps: float) -> Iterator[Fault]:
+    usual = next(use for use in uses.values() if use.rate == fps)
+    for name, use in uses.items():
+        if use.rate is not None and not same_rate(use.rate, fps):
+            yield (
+                use.line,
+                f"{use.modality}: {name} has {use.rate:.4g} frames a second,"
+                f" {usual.recording.name} (line {usual.line.number}) has {fps:.4g}",
+                "Bring the files to one rate, or add a column 'fps': its number then counts for all"
+                " of them, and frames are taken as they are.",
+            )
+
+
+def _assumptions(
+    uses: Mapping[str, _Use], rates: Mapping[str, float], fps: float, *, stated: bool
+) -> Iterator[str]:
+    odd = [name for name, rate in rates.items() if not same_rate(rate, fps)]
+    silent = [name for name in uses if name not in rates]
+    if stated and odd:
+        yield (
+            f"fps: the table says {fps:g}, {_some(odd)} {rates[odd[0]]:.4g}; the table counts, so"
+            f" predict wants --fps {fps:g} for such files"
+        )
+    elif not stated and not rates:
+        yield f"fps: neither the table nor the recordings say; {fps:g} is assumed"
+    elif not stated and silent:
+        yield f"fps: not stated by {_some(silent)}; {fps:.4g}, as the others have, is assumed"
+    low, high = min(rates.values(), default=fps), max(rates.values(), default=fps)
+    if not stated and f"{low:.4g}" != f"{high:.4g}":
+        yield f"fps: the recordings have {low:.4g} to {high:.4g}; {fps:.4g} is taken"
+    timings = {name: use.recording.timing for name, use in uses.items()}
+    uneven = [(name, timing) for name, timing in timings.items() if timing and timing.is_uneven]
+    if uneven:
+        timing = uneven[0][1]
+        yield (
+            f"time: the frames of {_some([name for name, _ in uneven])} come unevenly, up to"
+            f" {timing.drift_s:.2g} s from {timing.rate:.4g} a second; they are taken one after the"
+            " other"
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first name and how many more there are."""
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")

@@ -1,4 +1,4 @@
-"""The CSV file: its rows, and all that can be wrong with it before a recording is opened."""
+"""The CSV file and the JSON file beside it: what can be checked before a recording is opened."""
 
 import csv
 import io
@@ -7,25 +7,29 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
 
 from mtut_bench.contract.types import behaves_like, is_modality_name, sort_modalities
-from mtut_bench.errors import DatasetError
+from mtut_bench.errors import DatasetError, did_you_mean
 from mtut_bench.files import StrPath
+from mtut_preprocess.datasets.settings import Text, read_typed
 
 __all__ = [
     "FIXED_COLUMNS",
     "WINDOW_ENDS",
     "Fault",
     "Line",
+    "Settings",
     "alike_faults",
     "cell_faults",
+    "find_mirror",
     "fold_rule",
     "natural_order",
-    "nearest_name",
+    "read_settings",
     "read_table",
     "refuse",
 ]
@@ -47,6 +51,74 @@ class Line:
 
 Fault = tuple[Line, str, str]
 """Where, what, hint."""
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The JSON file beside a table.
+
+    Attributes:
+        classes: in their order; None: the labels, sorted.
+        mirror: class that each becomes in a mirror, each pair once; a class that stays itself is
+            its own.
+        no_mirror: classes that must not be flipped.
+        depth_polarity, source, licence: in words.
+        subjects_are: 'user' if one person may have several names.
+    """
+
+    classes: Annotated[tuple[Text, ...], Meta(min_length=1)] | None = None
+    mirror: dict[str, str] | None = None
+    no_mirror: tuple[Text, ...] | None = None
+    depth_polarity: str = "not stated"
+    source: str = ""
+    licence: str = ""
+    subjects_are: Literal["person", "user"] = "person"
+
+    def __post_init__(self) -> None:
+        """Check the classes.
+
+        Raises:
+            ValueError: one is there twice.
+        """
+        if self.classes and len(set(self.classes)) < len(self.classes):
+            raise ValueError("'classes' must be different")
+
+
+def read_settings(path: StrPath) -> Settings:
+    """Return the settings beside a table; the defaults where there are none.
+
+    Raises:
+        DatasetError: malformed, an unknown key or a wrong value.
+    """
+    path = Path(path)
+    if not path.exists():
+        return Settings()
+    keys = ", ".join(Settings.__struct_fields__)
+    return read_typed(path, Settings, f"Keys are {keys}; one that begins with '_' is a remark.")
+
+
+def find_mirror(
+    settings: Settings, classes: Sequence[str], path: StrPath
+) -> tuple[tuple[int, ...] | None, tuple[str, ...]]:
+    """Return the class that each becomes in a mirror (None: unknown), and classes left unsaid.
+
+    Raises:
+        DatasetError: a name that is not a class, or a class with two mirrors.
+    """
+    if settings.mirror is None and settings.no_mirror is None:
+        return None, ()
+    hint = "Name each pair once; a class that looks the same in a mirror is its own mirror."
+    pairs = (settings.mirror or {}).items()
+    apart = ((name, "") for name in settings.no_mirror or ())
+    said: dict[str, str] = {}
+    for name, other in (*pairs, *((b, a) for a, b in pairs), *apart):
+        if name not in classes:
+            raise DatasetError(f"{path}: the mirror of {name!r}, which is not a class", hint)
+        if (first := said.setdefault(name, other)) != other:
+            both = f"{first or 'none'!r} and {other or 'none'!r}"
+            raise DatasetError(f"{path}: {name!r} has two mirrors, {both}", hint)
+    positions = {name: index for index, name in enumerate(classes)}
+    mirror = tuple(positions.get(said.get(name, ""), -1) for name in classes)
+    return mirror, tuple(name for name in classes if name not in said)
 
 
 def refuse(table: StrPath, faults: Sequence[Fault]) -> None:
@@ -84,7 +156,7 @@ def read_table(path: StrPath) -> tuple[tuple[str, ...], list[Line]]:
     if not records:
         raise DatasetError(f"{path} lists no clip", "Add a row for each clip.")
     lines = [Line(n, dict(zip(header, cells, strict=False))) for n, cells in records]
-    hint = 'A cell that holds a comma stands in quotes: "push, then pull".'
+    hint = 'Put a cell that holds a comma in quotes: "push, then pull".'
     faults = [
         (line, f"{len(cells)} cells for {len(header)} columns", hint)
         for line, (_, cells) in zip(lines, records, strict=True)
@@ -110,7 +182,7 @@ def _read_records(path: Path) -> list[tuple[int, list[str]]]:
         ) from error
     except UnicodeDecodeError as error:
         number = data.count(b"\n", 0, error.start) + 1
-        raise DatasetError(f"{path}:{number}: this is not UTF-8 text", hint) from error
+        raise DatasetError(f"{path}:{number}: not UTF-8 text", hint) from error
     records: list[tuple[int, list[str]]] = []
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
     start = 1
@@ -121,7 +193,7 @@ def _read_records(path: Path) -> list[tuple[int, list[str]]]:
                 records.append((start, cells))
             start = reader.line_num + 1
     except csv.Error as error:
-        raise DatasetError(f"{path}:{start}: this is no CSV: {error}", hint) from error
+        raise DatasetError(f"{path}:{start}: invalid CSV: {error}", hint) from error
     if not records:
         raise DatasetError(f"{path} is empty", "Write a header and a row for each clip.")
     return records
@@ -137,48 +209,41 @@ def _modalities(header: Iterable[str]) -> list[str]:
 
 def _header_faults(header: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield (what, hint) for columns that are missing, doubled, nameless or stand for nothing."""
-    if len(header) == 1:
-        hint = "Save the table as CSV, separated by commas."
-        yield f"there is one column, {header[0]!r}", hint
-    if "" in header:
-        yield f"column {header.index('') + 1} has no name", "Name it, or take it away."
     for name, count in Counter(header).items():
-        if count > 1:
+        if not name:
+            yield f"column {header.index(name) + 1} has no name", "Name it, or remove it."
+        elif count > 1:
             yield f"column {name!r} is there {count} times", "Keep one of them."
     for name in _REQUIRED:
         if name not in header:
-            called = nearest_name(name, [other for other in header if other not in FIXED_COLUMNS])
-            hint = f"A table has {', '.join(_REQUIRED)} and a column for each modality."
-            yield f"column {name!r} is missing" + (f"; is it {called!r}?" if called else ""), hint
+            others = [other for other in header if other not in FIXED_COLUMNS]
+            yield (
+                f"column {name!r} is missing; there are {', '.join(map(repr, header))}",
+                f"{did_you_mean(name, others)}A table has {', '.join(_REQUIRED)} and a column for"
+                " each modality, separated by commas.",
+            )
     modalities = _modalities(header)
     for name in header:
         owner = name.rpartition("_")[0]
         if name.endswith(WINDOW_ENDS) and not name.startswith("_") and owner not in modalities:
             yield (
-                f"column {name!r} is a window of {owner!r}, and that is no column",
-                f"Add {owner!r} with its files, or take {name!r} away.",
+                f"column {name!r} is a window of {owner!r}, which is not a modality",
+                f"Add {owner!r} with its files, or remove {name!r}.",
             )
     for name in modalities:
-        if not is_modality_name(name):
+        if behaves_like(name) == "flow":
+            yield (
+                f"column {name!r}: optical flow is computed from rgb, not read from files",
+                "Remove the column and give --flow farneback.",
+            )
+        elif not is_modality_name(name):
             yield (
                 f"column {name!r} cannot name a modality",
                 "Use small letters, digits and single underscores (rgb, ir_left); begin the name"
                 " of a remark with '_'.",
             )
-        if behaves_like(name) == "flow":
-            yield (
-                f"column {name!r}: optical flow is computed from rgb, not read from files",
-                "Take the column away and give --flow farneback.",
-            )
     if not modalities:
         yield "no column names recordings", "Add a column for each modality, such as rgb or depth."
-
-
-def nearest_name(name: str, names: Iterable[str]) -> str:
-    """Return the name that is spelt most alike, "" if none is."""
-    spelt = {other.lower(): other for other in names}
-    near = get_close_matches(name.lower(), spelt, 1)
-    return spelt[near[0]] if near else ""
 
 
 def cell_faults(
@@ -192,19 +257,18 @@ def cell_faults(
         cells = line.cells
         for column in (*_REQUIRED, *modalities):
             if not cells[column]:
-                yield line, f"{column} is empty", "Fill it in, or take the row or column away."
+                yield line, f"{column} is empty", "Fill it in, or remove the row or column."
         for column, text in cells.items():
             # Line breaks in quotes; zeros, which numpy drops at the end of a text.
             if not column.startswith("_") and any(unicodedata.category(c) == "Cc" for c in text):
-                yield line, f"{column}: {text!r} has a control character", "Take it away."
+                yield line, f"{column}: {text!r} has a control character", "Remove it."
         earlier = first.setdefault(cells["clip"], line)
         if cells["clip"] and earlier is not line:
             what = f"clip {cells['clip']!r} is in line {earlier.number} already"
-            yield line, what, "Give each clip an id of its own."
+            yield line, what, "Give each clip its own id."
         if cells["label"] and cells["label"] not in classes:
-            near = nearest_name(cells["label"], classes)
             what = f"label {cells['label']!r} is not in 'classes' of the .json file"
-            yield line, what + (f"; is it {near!r}?" if near else ""), "Correct one of them."
+            yield line, what, f"{did_you_mean(cells['label'], classes)}Correct one of them."
         if with_split and cells["split"] not in _SPLITS:
             what = f"split {cells['split']!r} is not one of {', '.join(_SPLITS)}"
             yield line, what, "Fill in every row, or leave the whole column empty."
@@ -212,7 +276,7 @@ def cell_faults(
             what = f"fps {cells['fps']!r} differs from {fps!r} in line {lines[0].number}"
             yield line, what, "A dataset has one frame rate: convert the other recordings."
         elif line is lines[0] and fps and not _is_rate(fps):
-            yield line, f"fps {fps!r} is no frame rate", "Write a number, such as 30 or 29.97."
+            yield line, f"fps {fps!r} is not a frame rate", "Write a number, such as 30 or 29.97."
 
 
 def _is_rate(text: str) -> bool:
@@ -223,7 +287,7 @@ def _is_rate(text: str) -> bool:
 
 
 def alike_faults(lines: Sequence[Line]) -> Iterator[Fault]:
-    """Yield names written in two ways: one person would be on both sides, one class be two."""
+    """Yield names spelt in two ways: one person on both sides, or one class that counts as two."""
     for column in ("subject", "label"):
         first: dict[str, Line] = {}
         for line in lines:
@@ -253,24 +317,30 @@ def fold_rule(lines: Sequence[Line], table: StrPath) -> str:
     Raises:
         DatasetError: a person on two sides, or a side without clips.
     """
-    subjects = {line.cells["subject"]: line for line in reversed(lines)}
+    first = {line.cells["subject"]: line for line in reversed(lines)}
     splits = {line.cells.get("split", "") for line in lines}
     what, hint = "", "A person is either trained on or tested: name persons in 'subject'."
     if splits != {""}:
-        faults: list[Fault] = []
-        for line in lines:
-            subject, split = line.cells["subject"], line.cells["split"]
-            first = subjects[subject]
-            if split != (other := first.cells["split"]):
-                text = f"subject {subject!r} is in {split}, and in {other} (line {first.number})"
-                faults.append((line, text, f"{hint} With an empty 'split' one is left out."))
-        refuse(table, faults)
+        both = [(line, first[line.cells["subject"]]) for line in lines]
+        refuse(
+            table,
+            [
+                (
+                    line,
+                    f"subject {line.cells['subject']!r} is in {line.cells['split']}, and in"
+                    f" {other.cells['split']} (line {other.number})",
+                    f"{hint} With an empty 'split' one is left out.",
+                )
+                for line, other in both
+                if line.cells["split"] != other.cells["split"]
+            ],
+        )
         lacking = [split for split in ("train", "test") if split not in splits]
         what = f"no clip has the split {lacking[0]!r}" if lacking else ""
-    elif "all" in subjects:
-        what = "no subject may be called 'all', which stands for all folds"
-    elif len(subjects) == 1:
-        what = f"all clips are of subject {min(subjects)!r}, so none can be left out"
+    elif "all" in first:
+        what = "a subject is called 'all', the word for all folds"
+    elif len(first) == 1:
+        what = f"all clips are of subject {min(first)!r}, so none can be left out"
     if what:
         raise DatasetError(f"{table}: {what}", hint)
     return "subject" if splits == {""} else "split"
