@@ -82,8 +82,8 @@ def card_text(reader: StoreReader) -> str:
         _table(*_class_table(attributes, rows)),
         _table(*_subject_table(attributes, rows)),
         ["## Processing", "", *_table(("what", "value"), _processing(reader))],
-        _listing("Doubts", ("assumption",), ([text] for text in attributes.assumptions)),
-        _listing("Clips set aside", ("clip", "reason"), _set_aside(attributes)),
+        _listing("Assumptions", ("assumption",), ([text] for text in attributes.assumptions)),
+        _listing("Skipped clips", ("clip", "reason"), _skipped(attributes)),
         ["## Digests and versions", "", *_table(("what", "value"), _digests(attributes))],
         _usage(reader),
     ]
@@ -180,8 +180,8 @@ def _processing(reader: StoreReader) -> Iterator[tuple[str, str]]:
     )
 
 
-def _set_aside(attributes: StoreAttributes) -> Iterator[tuple[str, str]]:
-    for clip_id, reason in attributes.set_aside:
+def _skipped(attributes: StoreAttributes) -> Iterator[tuple[str, str]]:
+    for clip_id, reason in attributes.skipped:
         # A reason names the file where it lay on the machine that prepared the store.
         yield clip_id, _FOLDERS.sub("", reason)
 

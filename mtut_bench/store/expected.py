@@ -77,7 +77,7 @@ class UnmadeStore(StoreReader):
             source="",
             licence="",
             format_version=FORMAT_VERSION,
-            set_aside=(),
+            skipped=(),
             modalities=sort_modalities({*expected.modalities, *believed}),
             plan="",
             digest=f"{UNMADE}{self.path.stem}",

@@ -27,7 +27,7 @@ class StoreFindings:
         lengths: frames per clip.
         histograms: clips per split, subject and label.
         subject_unit: 'person' or 'user'.
-        set_aside: (clip id, reason) of clips that could not be read and are not in the table.
+        skipped: (clip id, reason) of clips that could not be read and are not in the table.
         digest: as recorded.
         faults: what is wrong; empty where all is well.
     """
@@ -40,7 +40,7 @@ class StoreFindings:
     lengths: Spread
     histograms: tuple[Histogram, ...]
     subject_unit: str
-    set_aside: tuple[tuple[str, str], ...]
+    skipped: tuple[tuple[str, str], ...]
     digest: str
     faults: tuple[Fault, ...]
 
@@ -53,9 +53,9 @@ class StoreFindings:
             f"clips: {self.lengths.describe('frames')}",
         ]
         lines += [h.describe(units.get(h.column, h.column)) for h in self.histograms if h.found]
-        if self.set_aside:
-            lines.append(f"set aside, not in the table ({len(self.set_aside)}):")
-            lines += [f"  {clip_id}: {reason}" for clip_id, reason in self.set_aside]
+        if self.skipped:
+            lines.append(f"skipped, not in the table ({len(self.skipped)}):")
+            lines += [f"  {clip_id}: {reason}" for clip_id, reason in self.skipped]
         return [*lines, f"digest {self.digest}"]
 
     def to_json(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class StoreFindings:
             "modalities": list(self.modalities),
             "frames_per_clip": asdict(self.lengths),
             "histograms": {h.column: h.to_json() for h in self.histograms},
-            "set_aside": [list(pair) for pair in self.set_aside],
+            "set_aside": [list(pair) for pair in self.skipped],
             "digest": self.digest,
             "faults": [fault.to_json() for fault in self.faults],
         }
@@ -96,9 +96,9 @@ def verify_store(
     if attributes.complete and len(rows) != attributes.expected_clips:
         what = f"the store claims to be complete with {len(rows):,} of"
         faults.append(Fault("clips", (), f"{what} {attributes.expected_clips:,} clips"))
-    aside = {clip_id for clip_id, _ in attributes.set_aside}
-    for clip_id in sorted(aside & {row.clip_id for row in rows}):
-        what = f"{clip_id} was set aside and is in the table all the same"
+    skipped = {clip_id for clip_id, _ in attributes.skipped}
+    for clip_id in sorted(skipped & {row.clip_id for row in rows}):
+        what = f"{clip_id} was skipped and is in the table all the same"
         faults.append(Fault("row", (clip_id,), what))
     for index in range(len(rows)):
         faults += _check_frames(reader, index)
@@ -116,7 +116,7 @@ def verify_store(
             for name, found in count_clips(rows, num_classes).items()
         ),
         subject_unit=attributes.subject_unit,
-        set_aside=attributes.set_aside,
+        skipped=attributes.skipped,
         digest=attributes.digest,
         faults=tuple(faults),
     )

@@ -95,21 +95,14 @@ def prepare(
     with writer.lock():
         if path.exists() and not overwrite:
             return _existing(path, plan, stamps)
-        try:
-            writer.begin(restart=overwrite)
-            _write_pending(writer, survey, workers, progress)
-            aside = writer.set_aside()
-            if aside and not skip_unreadable:
-                raise _unreadable(list(aside.values()), len(survey.clips))
-            digest = writer.finish(_versions(), hide=f"{survey.root}{os.sep}")
-        except OSError as error:
-            raise StoreError(
-                f"cannot write {writer.partial}: {error.strerror or error}",
-                "Free some space or choose a folder that you may write to; what is finished is"
-                " kept, and the same command takes it up again.",
-            ) from error
-    reasons = tuple((plan.rows[index].clip_id, text) for index, text in aside.items())
-    return Preparation(path, digest, len(plan.rows) - len(aside), True, reasons)
+        writer.begin(restart=overwrite)
+        _write_pending(writer, survey, workers, progress)
+        skipped = writer.skipped()
+        if skipped and not skip_unreadable:
+            raise _unreadable(list(skipped.values()), len(survey.clips))
+        digest = writer.finish(_versions(), hide=f"{survey.root}{os.sep}")
+    reasons = tuple((plan.rows[index].clip_id, text) for index, text in skipped.items())
+    return Preparation(path, digest, len(plan.rows) - len(skipped), True, reasons)
 
 
 def _existing(path: Path, plan: StorePlan, stamps: Sequence[str]) -> Preparation:
@@ -130,7 +123,7 @@ def _existing(path: Path, plan: StorePlan, stamps: Sequence[str]) -> Preparation
                 f" {now[row.clip_id]}",
                 "Give --overwrite to make it anew, or copy the recordings again.",
             )
-    return Preparation(path, attributes.digest, len(reader.table.rows), False, attributes.set_aside)
+    return Preparation(path, attributes.digest, len(reader.table.rows), False, attributes.skipped)
 
 
 def _unreadable(reasons: Sequence[str], num_clips: int) -> ClipError:
@@ -152,7 +145,7 @@ def _write_pending(
     if progress:
         progress(done, total)
     convert = partial(_convert_unit, writer.partial, writer.plan.geometry, survey.flow)
-    stamps = writer.stamps or [""] * total
+    stamps = writer.signatures or [""] * total
     tasks = [
         (unit, {i: (survey.clips[i], stamps[i]) for i in indices}) for unit, indices in pending
     ]

@@ -149,7 +149,7 @@ def test_clips_that_were_set_aside_are_listed(tmp_path):
     write_store(tmp_path / "a.zarr", plan, [frames[0], "a.avi is cut short", frames[2]])
     found = verify_store(tmp_path / "a.zarr")
     assert (found.faults, found.num_clips) == ((), 2)
-    assert found.set_aside == (("clip1", "a.avi is cut short"),)
+    assert found.skipped == (("clip1", "a.avi is cut short"),)
     assert "  clip1: a.avi is cut short" in found.describe()
     assert found.to_json()["set_aside"] == [["clip1", "a.avi is cut short"]]
 
