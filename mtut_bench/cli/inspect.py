@@ -30,7 +30,7 @@ def inspect(
         typer.Option("--by-user", help="Draw each user and write a table of persons to fill in."),
     ] = False,
 ) -> None:
-    """Summarise a store; draw eight moments of each class, or the users that are its persons."""
+    """Summarise a store; draw eight frames of each class, or its users."""
     from mtut_bench.store.inspect import contact_sheet as draw_classes
     from mtut_bench.store.inspect import summarise, user_sheet, write_person_table
 
