@@ -1,7 +1,7 @@
 """A data card beside every store: what it holds, where that comes from, how it was made.
 
-The card is Markdown made from the store's attributes and table alone: no frame is read, no time and
-no folder of a machine stands in it, so the same store always has the same card.
+The card is made from attributes and table alone, without time or folders of a machine, so the same
+store always has the same card.
 """
 
 import html
@@ -74,27 +74,37 @@ def card_text(reader: StoreReader) -> str:
         StoreError: the clip table is damaged.
     """
     attributes, rows = reader.attributes, reader.table.rows
-    synthetic = attributes.origin == "synthetic"
+    skipped = [
+        # A reason names the file where it lay on the machine that prepared the store.
+        (clip_id, _FOLDERS.sub("", reason))
+        for clip_id, reason in attributes.skipped
+    ]
+    origin = {
+        "dataset": attributes.dataset,
+        "origin": attributes.origin,
+        "source": attributes.source or "unknown",
+        "licence": attributes.licence or "unknown",
+    }
+    digests = {
+        "content digest": attributes.digest,
+        "plan": attributes.plan,
+        "store format version": attributes.format_version,
+        **attributes.versions,
+    }
+    kind = _SYNTHETIC if attributes.origin == "synthetic" else _RECORDED
     parts = [
-        [f"{_TITLE}{_cell(reader.name)}", "", _SYNTHETIC if synthetic else _RECORDED],
-        ["## Origin", "", *_table(("what", "value"), _origin(attributes))],
+        [f"{_TITLE}{_cell(reader.name)}", "", kind],
+        ["## Origin", "", *_table(("what", "value"), origin.items())],
         ["## Counts", "", *_table(("what", "value"), _counts(reader))],
         _table(*_class_table(attributes, rows)),
         _table(*_subject_table(attributes, rows)),
         ["## Processing", "", *_table(("what", "value"), _processing(reader))],
-        _listing("Assumptions", ("assumption",), ([text] for text in attributes.assumptions)),
-        _listing("Skipped clips", ("clip", "reason"), _skipped(attributes)),
-        ["## Digests and versions", "", *_table(("what", "value"), _digests(attributes))],
+        _listing("Assumptions", ("assumption",), [[text] for text in attributes.assumptions]),
+        _listing("Skipped clips", ("clip", "reason"), skipped),
+        ["## Digests and versions", "", *_table(("what", "value"), digests.items())],
         _usage(reader),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
-
-
-def _origin(attributes: StoreAttributes) -> Iterator[tuple[str, str]]:
-    yield "dataset", attributes.dataset
-    yield "origin", attributes.origin
-    yield "source", attributes.source or "unknown"
-    yield "licence", attributes.licence or "unknown"
 
 
 def _counts(reader: StoreReader) -> Iterator[tuple[str, str]]:
@@ -180,19 +190,6 @@ def _processing(reader: StoreReader) -> Iterator[tuple[str, str]]:
     )
 
 
-def _skipped(attributes: StoreAttributes) -> Iterator[tuple[str, str]]:
-    for clip_id, reason in attributes.skipped:
-        # A reason names the file where it lay on the machine that prepared the store.
-        yield clip_id, _FOLDERS.sub("", reason)
-
-
-def _digests(attributes: StoreAttributes) -> Iterator[tuple[str, str]]:
-    yield "content digest", attributes.digest
-    yield "plan", attributes.plan
-    yield "store format version", str(attributes.format_version)
-    yield from attributes.versions.items()
-
-
 def _usage(reader: StoreReader) -> list[str]:
     path = json.dumps(f"{reader.name}.zarr", ensure_ascii=False)
     return [
@@ -226,9 +223,8 @@ def _flatten(name: str, value: object) -> Iterator[tuple[str, str]]:
         yield name, str(value)
 
 
-def _listing(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    body = [list(row) for row in rows]
-    return [f"### {title}", "", *_table(head, body)] if body else []
+def _listing(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"### {title}", "", *_table(head, rows)] if rows else []
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:

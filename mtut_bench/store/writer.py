@@ -111,7 +111,7 @@ class StoreWriter:
                 ) from error
 
     def begin(self, *, restart: bool = False) -> None:
-        """Create the partial store, or take up one that was begun with the same plan.
+        """Create the partial store, or resume one that was begun with the same plan.
 
         Args:
             restart: discard a partial store that was begun with another plan.

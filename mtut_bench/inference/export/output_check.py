@@ -1,5 +1,6 @@
-"""An exported network against the one that it came from: every number, on inputs of many shapes."""
+"""An exported network compared with the run's, on inputs of many shapes."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -148,4 +149,4 @@ def _largest(a: Tensor, b: Tensor) -> float:
     if a.shape != b.shape:
         return float("inf")
     difference = float((a.double() - b.double()).abs().max())
-    return difference if difference == difference else float("inf")
+    return float("inf") if math.isnan(difference) else difference

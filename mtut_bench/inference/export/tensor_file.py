@@ -1,4 +1,4 @@
-"""A network as safetensors: parameters, buffers, and a string map that says what they are."""
+"""A network as safetensors: parameters, buffers, and texts that describe them."""
 
 from collections.abc import Callable, Mapping
 
@@ -40,8 +40,7 @@ def run_tensors(
     """
     tensors, wanted = load(content), network.state_dict()
     for name in sorted(wanted.keys() | tensors.keys()):
-        pair = (tensors.get(name), wanted.get(name))
-        if any(tensor is None for tensor in pair) or not _same_bits(*map(_bytes, pair)):
+        if not _same_bits(tensors.get(name), wanted.get(name)):
             raise ExportError(
                 f"the exported tensor {name} is not that of the run",
                 "Nothing was written. Another release of safetensors may do it rightly.",
@@ -51,10 +50,10 @@ def run_tensors(
     return lambda clip_NCTHW: scores(clip_NCTHW)
 
 
-def _bytes(tensor: Tensor | None) -> Tensor:
-    assert tensor is not None
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-
-
-def _same_bits(a: Tensor, b: Tensor) -> bool:
-    return torch.equal(a, b)
+def _same_bits(a: Tensor | None, b: Tensor | None) -> bool:
+    if a is None or b is None or a.dtype != b.dtype:
+        return False
+    first, second = (
+        tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8) for tensor in (a, b)
+    )
+    return torch.equal(first, second)

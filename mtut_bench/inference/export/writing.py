@@ -38,8 +38,8 @@ def export_networks(
 ) -> list[Path]:
     """Write networks of a finished run, each with a model card beside it.
 
-    ``<store>-<method>-<modality>-<id12>.<format>`` and the same name with ``.md`` behind it. All
-    networks are converted and compared with the run's before the first file is written.
+    The files are ``<store>-<method>-<modality>-<id12>.<format>`` and ``.md`` appended for the card.
+    All networks are converted and compared with the run's before the first file is written.
 
     Args:
         run: the run.
@@ -62,9 +62,7 @@ def export_networks(
     """
     out = Path(out)
     if file_format not in FORMATS:
-        raise UsageError(
-            f"there is no format {file_format!r}", f"Choose one of: {', '.join(FORMATS)}."
-        )
+        raise UsageError(f"unknown format {file_format!r}", f"Choose one of: {', '.join(FORMATS)}.")
     chosen = _modalities(run, modalities)
     paths = {m: out / f"{_stem(run, m)}.{file_format}" for m in chosen}
     _check_folder(out, [file for path in paths.values() for file in (path, _card(path))], overwrite)

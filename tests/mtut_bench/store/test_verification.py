@@ -31,7 +31,7 @@ def edit_column(path, name, index, value):
 def test_sound_store_has_no_fault(tmp_path):
     path, digest = make(tmp_path)
     found = verify_store(path)
-    assert (found.faults, found.num_clips, found.digest) == ((), 4, digest)
+    assert (found.faults, found.num_clips, found.attributes.digest) == ((), 4, digest)
     assert found.describe() == [
         "handmade, synthetic: 4 of 99 clips, rgb+depth",
         "clips: 5 to 640 frames, median 25, 695 in all",
@@ -143,13 +143,13 @@ def test_claim_of_completeness_is_checked(tmp_path):
     assert faults(path) == [("clips", (), what)]
 
 
-def test_clips_that_were_set_aside_are_listed(tmp_path):
+def test_skipped_clips_are_listed(tmp_path):
     plan = make_plan([20, 30, 8])
     frames = make_frames(plan)
     write_store(tmp_path / "a.zarr", plan, [frames[0], "a.avi is cut short", frames[2]])
     found = verify_store(tmp_path / "a.zarr")
     assert (found.faults, found.num_clips) == ((), 2)
-    assert found.skipped == (("clip1", "a.avi is cut short"),)
+    assert found.attributes.skipped == (("clip1", "a.avi is cut short"),)
     assert "  clip1: a.avi is cut short" in found.describe()
     assert found.to_json()["set_aside"] == [["clip1", "a.avi is cut short"]]
 
