@@ -79,19 +79,19 @@ def test_a_derived_store_is_never_complete_and_says_what_it_is(reader):
 
 
 @pytest.mark.parametrize(
-    ("derivation", "words"),
+    ("derivation", "named"),
     [
-        (Derivation(("rgb",), {"rgb_copy": "flow"}), "holds no 'flow'"),
-        (Derivation(("rgb",), {}, ("flow",)), "holds no 'flow'"),
-        (Derivation(("rgb",), {}, ("depth",)), "'depth' is not kept"),
-        (Derivation(("rgb",), {"depth": "rgb"}), "'depth' cannot name a copy"),
-        (Derivation(("rgb",), {"Copy!": "rgb"}), "'Copy!' cannot name a copy"),
-        (Derivation(("rgb",), {"again": "rgb"}), "would be taken for pictures of 1 channels"),
-        (Derivation(("rgb",), {}), "nothing to derive"),
+        (Derivation(("rgb",), {"rgb_copy": "flow"}), "'flow'"),
+        (Derivation(("rgb",), {}, ("flow",)), "'flow'"),
+        (Derivation(("rgb",), {}, ("depth",)), "'depth'"),
+        (Derivation(("rgb",), {"depth": "rgb"}), "'depth'"),
+        (Derivation(("rgb",), {"Copy!": "rgb"}), "'Copy!'"),
+        (Derivation(("rgb",), {"again": "rgb"}), "'again' .* 1 channels"),
+        (Derivation(("rgb",), {}), "nothing"),
     ],
 )
-def test_what_cannot_be_derived_is_refused(reader, derivation, words):
-    with pytest.raises(UsageError, match=words):
+def test_what_cannot_be_derived_is_refused(reader, derivation, named):
+    with pytest.raises(UsageError, match=named):
         derived(reader, derivation)
     assert not reader.path.with_name("new.zarr").exists()
 
