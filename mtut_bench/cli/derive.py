@@ -27,7 +27,7 @@ def derive(
         str,
         typer.Option(
             "--modalities",
-            help="Which to keep, such as rgb,depth; default all.",
+            help="Which to keep, such as rgb,depth; default: all.",
             autocompletion=completing.modalities,
         ),
     ] = "",

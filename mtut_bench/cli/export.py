@@ -50,7 +50,7 @@ def export(
         list[str] | None,
         typer.Option(
             "--modality",
-            help="Network of a run; repeatable. Default: every one.",
+            help="Which networks of a run; repeatable. Default: all.",
             autocompletion=completing.runs_modality,
         ),
     ] = None,
@@ -60,7 +60,9 @@ def export(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="hdf5: the file, default <store>.h5. Networks: a folder, default here."
+            "--out",
+            help="hdf5: the file, default <store>.h5. Networks: a folder, default here.",
+            rich_help_panel="Output",
         ),
     ] = None,
     overwrite: OverwriteOption = False,

@@ -1,4 +1,4 @@
-"""How predictions are made and shown: a table for each recording, or lines of JSON."""
+"""Make and print predictions: a table for each recording, or lines of JSON."""
 
 import json
 import os
@@ -35,7 +35,7 @@ class Work:
     """What is done with each recording.
 
     Attributes:
-        run: whose network it is.
+        run: of the network.
         predictor: the network.
         wanted: what recordings must become for it.
         windowing: how long ones are cut.
@@ -266,5 +266,5 @@ def _clock(seconds: float) -> str:
 
 
 def _shown(path: Path) -> str:
-    """Return a path that any output can print; bytes that are no text are replaced."""
+    """Return a path as printable text; bytes that are not text are replaced."""
     return os.fsencode(path).decode("utf-8", "replace")

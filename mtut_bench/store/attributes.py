@@ -17,7 +17,7 @@ HOW_TO_MAKE_ONE = "How to make one: `mtut-bench prepare --help`."
 
 
 class StoreFacts(Struct, frozen=True, kw_only=True):
-    """What is known of a store before its first frame is written.
+    """What is known of a store before its frames.
 
     Attributes:
         dataset: name as users type it ('viva', 'viva-synthetic').

@@ -1,4 +1,4 @@
-"""The store on disk: format version 1. Writer and reader are the two clients of this file.
+"""The store on disk, format version 1, for writer and reader.
 
 A store is one Zarr v3 group ``<name>.zarr``::
 

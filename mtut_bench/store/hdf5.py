@@ -48,11 +48,11 @@ from mtut_bench.store.format import (
 from mtut_bench.store.reader import StoreReader
 from mtut_bench.store.writer import write_store
 
-__all__ = ["LAYOUT_VERSION", "export_hdf5", "import_hdf5"]
+__all__ = ["export_hdf5", "import_hdf5"]
 
 Progress = Callable[[int, int], None]
 
-LAYOUT_VERSION = 1
+_LAYOUT_VERSION = 1
 _FORMAT = "mtut-bench store"
 _OWN = ("format", "format_version", "about", "card", "checksum", "json_attributes")
 _COLUMNS = ("id", "subject", "label", "repetition", "split", "num_frames", "source", "offset")
@@ -173,7 +173,7 @@ def _write(file: h5py.File, reader: StoreReader, sink: _Sink, progress: Progress
         **stored,
         "store_format_version": stored["format_version"],
         "format": _FORMAT,
-        "format_version": LAYOUT_VERSION,
+        "format_version": _LAYOUT_VERSION,
         "about": _ABOUT.format(modality=reader.modalities[0]),
         "card": card_text(reader),
         "checksum": sha256_of_json([stored, rows, sources, offsets, _hex(hashes), shapes]),
@@ -301,10 +301,10 @@ def _read_all_but_frames(
 ) -> tuple[dict[str, Any], list[list[Any]], dict[str, h5py.Dataset]]:
     """Return the store's attributes, the columns of its clips, and its frames, not read yet."""
     form, version = opened.attrs.get("format"), opened.attrs.get("format_version", 0)
-    if form != _FORMAT or version > LAYOUT_VERSION:
+    if form != _FORMAT or version > _LAYOUT_VERSION:
         raise StoreError(
             f"{file} has the format {form!r}, layout version {version}; this mtut-bench reads"
-            f" {_FORMAT!r} up to {LAYOUT_VERSION}",
+            f" {_FORMAT!r} up to {_LAYOUT_VERSION}",
             "Write it with `mtut-bench export`, or install a newer mtut-bench.",
         )
     packed = set(opened.attrs["json_attributes"])

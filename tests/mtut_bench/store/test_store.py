@@ -98,37 +98,21 @@ def digest_of(path):
 
 
 @given(LENGTHS)
-def test_clips_start_on_chunk_boundaries_in_order(lengths):
-    offsets = layout_clips(lengths).offsets
+def test_clips_lie_in_order_in_units_of_whole_shards(lengths):
+    layout = layout_clips(lengths)
+    offsets, units = layout.offsets, layout.units
     assert all(offset % CHUNK_FRAMES == 0 for offset in offsets)
     assert all(a + n <= b for (a, b), n in zip(pairwise(offsets), lengths, strict=False))
-
-
-@given(LENGTHS)
-def test_every_clip_lies_inside_its_unit(lengths):
-    layout = layout_clips(lengths)
-    for unit in layout.units:
-        for index in unit.places:
-            assert unit.start <= layout.offsets[index]
-            assert layout.offsets[index] + lengths[index] <= unit.stop
-
-
-@given(LENGTHS)
-def test_units_are_whole_shards_without_gap_or_overlap(lengths):
-    layout = layout_clips(lengths)
-    assert layout.units[0].start == 0
-    assert [index for unit in layout.units for index in unit.places] == [*range(len(lengths))]
-    for before, after in pairwise(layout.units):
+    assert [index for unit in units for index in unit.places] == [*range(len(lengths))]
+    assert (units[0].start, units[-1].stop) == (0, layout.num_frames)
+    for before, after in pairwise(units):
         assert before.stop == after.start
         assert after.start % SHARD_FRAMES == 0
-    last = layout.units[-1]
-    assert last.stop == layout.num_frames
-
-
-@given(LENGTHS)
-def test_a_unit_is_one_shard_or_one_clip(lengths):
-    for unit in layout_clips(lengths).units:
+    for unit in units:
         assert unit.stop - unit.start <= SHARD_FRAMES or len(unit.places) == 1
+        for index in unit.places:
+            assert unit.start <= offsets[index]
+            assert offsets[index] + lengths[index] <= unit.stop
 
 
 def test_no_clip_has_an_empty_layout():
