@@ -22,7 +22,7 @@ from mtut_bench.store.attributes import StoreAttributes
 from mtut_bench.store.format import CHUNK_FRAMES, FLOW_LIMIT_PX, MAX_SHORT_SIDE_PX, SHARD_FRAMES
 from mtut_bench.store.reader import StoreReader
 
-__all__ = ["card_text", "check_card", "write_card"]
+__all__ = ["card_text", "check_card", "store_facts", "write_card"]
 
 _TITLE = "# Data card: "
 _SYNTHETIC = (
@@ -79,32 +79,49 @@ def card_text(reader: StoreReader) -> str:
         (clip_id, _FOLDERS.sub("", reason))
         for clip_id, reason in attributes.skipped
     ]
-    origin = {
-        "dataset": attributes.dataset,
-        "origin": attributes.origin,
-        "source": attributes.source or "unknown",
-        "licence": attributes.licence or "unknown",
-    }
-    digests = {
-        "content digest": attributes.digest,
-        "plan": attributes.plan,
-        "store format version": attributes.format_version,
-        **attributes.versions,
-    }
     kind = _SYNTHETIC if attributes.origin == "synthetic" else _RECORDED
+    facts = {
+        title: [f"## {title}", "", *_table(("what", "value"), pairs.items())]
+        for title, pairs in store_facts(reader).items()
+    }
     parts = [
         [f"{_TITLE}{_cell(reader.name)}", "", kind],
-        ["## Origin", "", *_table(("what", "value"), origin.items())],
-        ["## Counts", "", *_table(("what", "value"), _counts(reader))],
+        facts["Origin"],
+        facts["Counts"],
         _table(*_class_table(attributes, rows)),
         _table(*_subject_table(attributes, rows)),
-        ["## Processing", "", *_table(("what", "value"), _processing(reader))],
+        facts["Processing"],
         _listing("Assumptions", ("assumption",), [[text] for text in attributes.assumptions]),
         _listing("Skipped clips", ("clip", "reason"), skipped),
-        ["## Digests and versions", "", *_table(("what", "value"), digests.items())],
+        facts["Digests and versions"],
         _usage(reader),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def store_facts(reader: StoreReader) -> dict[str, dict[str, str]]:
+    """Return what a store is, by section: 'Origin', 'Counts', 'Processing', 'Digests and versions'.
+
+    Raises:
+        StoreError: the clip table is damaged.
+    """
+    attributes = reader.attributes
+    return {
+        "Origin": {
+            "dataset": attributes.dataset,
+            "origin": attributes.origin,
+            "source": attributes.source or "unknown",
+            "licence": attributes.licence or "unknown",
+        },
+        "Counts": dict(_counts(reader)),
+        "Processing": dict(_processing(reader)),
+        "Digests and versions": {
+            "content digest": attributes.digest,
+            "plan": attributes.plan,
+            "store format version": str(attributes.format_version),
+            **attributes.versions,
+        },
+    }
 
 
 def _counts(reader: StoreReader) -> Iterator[tuple[str, str]]:

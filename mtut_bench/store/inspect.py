@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench.contract.folds import natural_order
-from mtut_bench.contract.types import behaves_like, name_recordings
+from mtut_bench.contract.types import behaves_like
 from mtut_bench.errors import MtutBenchError, StoreError, UsageError
 from mtut_bench.files import StrPath, read_json, write_atomic, write_json
 from mtut_bench.progress import counted
+from mtut_bench.store.data_card import store_facts
 from mtut_bench.store.findings import Spread
 from mtut_bench.store.format import decode_flow
 from mtut_bench.store.reader import StoreReader
@@ -45,74 +46,30 @@ SheetRow = tuple[tuple[str, ...], Mapping[str, NDArray[np.uint8]]]
 
 
 def summarise(reader: StoreReader) -> list[tuple[str, str]]:
-    """Return (what, value) pairs that describe a store.
+    """Return (what, value) pairs that describe a store: its data card and what only frames tell.
 
     Raises:
         StoreError: the store is damaged.
     """
     attributes, rows = reader.attributes, reader.table.rows
     classes, mirror = attributes.classes, attributes.mirror
-    height, width = reader.frame_size
-    labels = Counter(row.label for row in rows)
-    low, high = min(labels.values()), max(labels.values())
-    subjects = {row.subject for row in rows}
-    splits = Counter(row.split for row in rows)
-    official = ", ".join(f"{count} {name}" for name, count in splits.items())
     pairs = [f"{classes[a]} / {classes[b]}" for a, b in enumerate(mirror or []) if a < b]
-    flows = [
-        f"{m} by {flow['algorithm']} from {flow['source']}" for m, flow in attributes.flow.items()
-    ]
-    return [
-        (
-            "dataset",
-            f"{attributes.dataset}, {name_recordings(attributes.origin)},"
-            f" {'complete' if attributes.complete else 'partial'}",
-        ),
-        ("clips", f"{len(rows):,} of {attributes.expected_clips:,}"),
-        ("digest", attributes.digest),
-        ("modalities", ", ".join(reader.modalities)),
-        ("frames", f"{width}x{height}, {attributes.fps:g} per second"),
-        ("frames per clip", Spread.of([row.num_frames for row in rows]).describe("frames")),
-        (
-            "classes",
-            f"{len(classes)}, {len(labels)} with clips,"
-            f" {'' if low == high else f'{low:,} to '}{counted(high, 'clip')} each",
-        ),
-        ("class names", "; ".join(classes)),
-        (f"{attributes.subject_unit}s", str(len(subjects))),
-        (
-            "folds",
-            f"official: {official}"
-            if attributes.fold_rule == "split"
-            else f"leave one out, {len(subjects)}",
-        ),
-        (
-            "mirror pairs",
-            "unknown: clips are never flipped" if mirror is None else "; ".join(pairs),
-        ),
-        ("depth", attributes.depth_polarity),
-        ("colour", attributes.colour),
-        ("alignment", _words(attributes.alignment)),
-        ("optical flow", ", ".join(flows) or "none"),
-        (
-            "motion inside the centre crop",
-            f"{motion_in_centre(reader):.0%} (224 of short side 256)",
-        ),
-        (
-            "on disk",
-            f"{reader.num_bytes() / 1e6:,.1f} MB in {counted(reader.num_shards(), 'shard')}",
-        ),
-        *(("assumption", text) for text in attributes.assumptions),
-    ]
-
-
-def _words(facts: Mapping[str, Any]) -> str:
-    """Return nested facts as text: names without underscores, inner facts in brackets."""
-    parts = []
-    for name, value in facts.items():
-        text = f"({_words(value)})" if isinstance(value, Mapping) else str(value)
-        parts.append(f"{name.replace('_', ' ')}: {text}")
-    return "; ".join(parts)
+    labels = Counter(row.label for row in rows)
+    splits = Counter(row.split for row in rows if row.split)
+    shards = counted(reader.num_shards(), "shard")
+    facts: dict[str, str] = {}
+    for section in store_facts(reader).values():
+        facts |= section
+    facts |= {
+        "clips per class": Spread.of(list(labels.values())).describe("clips"),
+        "class names": "; ".join(classes),
+        "mirror pairs": "unknown: clips are never flipped" if mirror is None else "; ".join(pairs),
+        "motion inside the centre crop": f"{motion_in_centre(reader):.0%} (224 of short side 256)",
+        "on disk": f"{reader.num_bytes() / 1e6:,.1f} MB in {shards}",
+    }
+    if splits:
+        facts["split"] = ", ".join(f"{count} {name}" for name, count in splits.items())
+    return [*facts.items(), *(("assumption", text) for text in attributes.assumptions)]
 
 
 def motion_in_centre(reader: StoreReader) -> float:
