@@ -43,13 +43,13 @@ def check_card(store: StrPath) -> Path:
     """Return where the card of a store goes, unless something else is there.
 
     Raises:
-        StoreError: a folder, or a text that is no data card.
+        StoreError: a folder, or a file that is not a data card.
     """
     store = Path(store)
     path = store.with_suffix(".md")
     if path.is_dir() or (path.exists() and not path.read_bytes().startswith(_TITLE.encode())):
         raise StoreError(
-            f"{path} is in the way: the data card of the store goes there",
+            f"{path} is in the way: it is not the data card of the store",
             "Move it away, or give the store another name with --store.",
         )
     return path

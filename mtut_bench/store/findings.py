@@ -160,7 +160,7 @@ def count_clips(rows: Sequence[ClipRow], num_classes: int) -> dict[str, dict[str
 
 
 def check_rows(rows: Sequence[ClipRow], num_classes: int, fold_rule: str) -> list[Fault]:
-    """Return what is wrong with a clip table whatever the recordings are.
+    """Return what is wrong with a clip table by itself.
 
     Args:
         rows: the clip table.

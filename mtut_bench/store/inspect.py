@@ -160,7 +160,7 @@ def write_person_table(reader: StoreReader, path: StrPath) -> None:
 
     Raises:
         UsageError: the file names persons already, or the store names persons, not users.
-        StoreError: the file is no JSON object, or the clip table is damaged.
+        StoreError: the file is not a JSON object, or the clip table is damaged.
     """
     path = Path(path)
     unit, clips = _clips_by_user(reader)
@@ -178,7 +178,7 @@ def write_person_table(reader: StoreReader, path: StrPath) -> None:
         known = read_json(path, StoreError, hint)
         persons = known.get("persons") or {} if isinstance(known, dict) else None
         if not isinstance(persons, dict):
-            raise StoreError(f"{path} holds no JSON object with a table 'persons'", hint)
+            raise StoreError(f"{path} is not a JSON object with a table 'persons'", hint)
         if any(persons.values()):
             raise UsageError(f"{path} names persons already; it is unchanged", hint)
         table |= {**known, "persons": persons | table["persons"]}

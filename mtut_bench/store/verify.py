@@ -94,7 +94,7 @@ def verify_store(
         faults.append(Fault("clips", (), f"{what} {attributes.expected_clips:,} clips"))
     skipped = {clip_id for clip_id, _ in attributes.skipped}
     for clip_id in sorted(skipped & reader.table.index.keys()):
-        what = f"{clip_id} was skipped and is in the table all the same"
+        what = f"{clip_id} was skipped but is in the table"
         faults.append(Fault("row", (clip_id,), what))
     for index in range(len(rows)):
         faults += _check_frames(reader, index)

@@ -75,7 +75,7 @@ def convert(network: nn.Module, spec: InputSpec, metadata: Mapping[str, str]) ->
     except Exception as error:
         # What a user's network may raise here has no common type.
         reason = _first_line(error)
-    # torch may fix an axis that was to stay open without a word.
+    # torch may silently fix an axis that was to stay open.
     dynamic = model is not None and not (
         model.graph.input[0].type.tensor_type.shape.dim[2].HasField("dim_value")
     )
@@ -124,7 +124,7 @@ def run_onnx(content: bytes) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
             shape = tuple(clip_NCTHW.shape)
             raise ExportError(
                 f"the exported network fails on an input of {shape}: {error}",
-                "Nothing was written. Another release of torch may convert it rightly.",
+                "Nothing was written. Try another release of torch.",
             ) from error
         return torch.from_numpy(logits_NK), torch.from_numpy(logits_NKT)
 
@@ -135,7 +135,7 @@ def _export(network: nn.Module, spec: InputSpec, *, dynamic: bool) -> Any:  # no
     shapes: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
     if dynamic:
         least = spec.min_frames
-        # A network that names no shortest clip may have one all the same: torch finds it.
+        # A network that states no shortest clip may still have one: torch finds it.
         shapes[2] = torch.export.Dim("frames", min=least) if least > 1 else torch.export.Dim.DYNAMIC
     # Two clips, and a clip of several time steps: torch takes an axis of length 1 for a constant.
     length = max(spec.clip_length, spec.min_frames * (4 if dynamic else 1))

@@ -44,7 +44,7 @@ def run_tensors(
         if not there or not torch.equal(tensors[name], wanted[name].cpu()):
             raise ExportError(
                 f"the exported tensor {name} is not that of the run",
-                "Nothing was written. Another release of safetensors may write it correctly.",
+                "Nothing was written. Try another release of safetensors.",
             )
     blank.load_state_dict(tensors)
     scores = ClipScores(blank).eval()
