@@ -94,7 +94,7 @@ study-cpu: $(READY)
 	$(BENCH) prepare $(VIVA) --flow farneback --store study-flow
 	test -d $(STUDY)/data/stores/study-cpu.zarr || $(BENCH) derive $(VIVA) --store study-flow \
 	  --as study-cpu --modalities depth,flow --copy depth_copy=depth \
-	  --copy flow_partner=flow --partner flow_partner
+	  --copy flow_partner=flow --same-class flow_partner
 	for part in cpu-tuning cpu; do \
 	  $(CPU_RUN)$$part --study results/studies/$$part.toml --fold 1,2,3,4 & first=$$!; \
 	  $(CPU_RUN)$$part --study results/studies/$$part.toml --fold 5,6,7,8; second=$$?; \
@@ -107,7 +107,7 @@ study-cpu: $(READY)
 study-stores: $(READY)
 	$(BENCH) prepare $(VIVA) --store study-whole
 	test -d $(STUDY)/data/stores/study.zarr || $(BENCH) derive $(VIVA) --store study-whole \
-	  --as study --copy rgb_copy=rgb --copy depth_partner=depth --partner depth_partner
+	  --as study --copy rgb_copy=rgb --copy depth_partner=depth --same-class depth_partner
 	set -e; while read name options; do \
 	  $(BENCH) synth $(VIVA) --raw $(STUDY)/data/raw/$$name $$options; \
 	  $(BENCH) prepare $(VIVA) --raw $(STUDY)/data/raw/$$name --store $$name; \

@@ -68,7 +68,7 @@ app.command(
 app.command(
     epilog=examples(
         "derive viva-synthetic --as copied --copy rgb_copy=rgb",
-        "derive viva-synthetic --as partnered --partner depth",
+        "derive viva-synthetic --as control --same-class depth",
     )
 )(derive.derive)
 app.command(name="import", epilog=examples("import viva.h5 --store viva"))(import_.import_)

@@ -1,4 +1,4 @@
-"""The command that makes a store for controls of another one: derive."""
+"""The command that derives a store for controls from another one: derive."""
 
 from typing import Annotated
 
@@ -27,7 +27,7 @@ def derive(
         str,
         typer.Option(
             "--modalities",
-            help="Which to keep, such as rgb,depth; default all.",
+            help="Which to keep, such as rgb,depth; default: all.",
             autocompletion=completing.modalities,
         ),
     ] = "",
@@ -35,17 +35,17 @@ def derive(
         list[str] | None,
         typer.Option("--copy", help="NEW=OLD: a modality that shows another one; repeatable."),
     ] = None,
-    partnered: Annotated[
+    same_class: Annotated[
         list[str] | None,
         typer.Option(
-            "--partner",
-            help="Show another clip of the class and person; repeatable.",
+            "--same-class",
+            help="A modality that shows another clip of the same class and person; repeatable.",
             autocompletion=completing.modality,
         ),
     ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Make a store for controls of another one: a copied modality, or partner clips."""
+    """Derive a store for controls: a copied modality, or one of same-class clips."""
     from mtut_bench.store.data_card import check_card, write_card
     from mtut_bench.store.derive import Derivation, derive_store
 
@@ -59,7 +59,7 @@ def derive(
     derivation = Derivation(
         tuple(modalities.split(",")) if modalities else reader.modalities,
         {name: old for name, _, old in pairs},
-        tuple(partnered or ()),
+        tuple(same_class or ()),
     )
     with reporter.ticker(f"derive {new}", unit="clips") as ticker:
         digest = derive_store(reader, path, derivation, overwrite=overwrite, progress=ticker)

@@ -50,7 +50,7 @@ def export(
         list[str] | None,
         typer.Option(
             "--modality",
-            help="Network of a run; repeatable. Default: every one.",
+            help="Which networks of a run; repeatable. Default: all.",
             autocompletion=completing.runs_modality,
         ),
     ] = None,
@@ -60,7 +60,9 @@ def export(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="hdf5: the file, default <store>.h5. Networks: a folder, default here."
+            "--out",
+            help="hdf5: the file, default <store>.h5. Networks: a folder, default here.",
+            rich_help_panel="Output",
         ),
     ] = None,
     overwrite: OverwriteOption = False,
@@ -78,23 +80,16 @@ def export(
         _export_networks(run, file_format, out, tuple(modality or ()), overwrite=overwrite)
 
 
-_FOREIGN = {
-    ExportFormat.HDF5: {"modality": "--modality", "method": "--method"},
-    ExportFormat.SAFETENSORS: {"store": "--store", "size": "--size"},
-    ExportFormat.ONNX: {"store": "--store", "size": "--size"},
-}
-"""Options that mean nothing to a format."""
-
-
 def _refuse_foreign(context: typer.Context, file_format: ExportFormat) -> None:
-    for name, option in _FOREIGN[file_format].items():
+    """Refuse options that mean nothing to a format."""
+    is_store = file_format is ExportFormat.HDF5
+    for name in ("modality", "method") if is_store else ("store", "size"):
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            stores = file_format is ExportFormat.HDF5
             raise UsageError(
-                f"{option} does not fit --format {file_format.value}",
+                f"--{name} does not fit --format {file_format.value}",
                 "hdf5 writes a store; networks of a run: --format safetensors or onnx."
-                if stores
+                if is_store
                 else "Name a run by its id or folder; a store: --format hdf5.",
             )
 

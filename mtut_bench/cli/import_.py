@@ -1,4 +1,4 @@
-"""The command that makes a store of an exported file: import."""
+"""The command that turns an exported file back into a store: import."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,7 @@ def import_(
     store: StoreOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Make a store of an exported file; its digest is that of the store that was exported."""
+    """Turn an exported file back into a store with the same digest."""
     from mtut_bench.store.data_card import check_card, write_card
     from mtut_bench.store.hdf5 import import_hdf5
 

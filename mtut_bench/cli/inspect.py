@@ -23,14 +23,21 @@ def inspect(
     store: StoreOption = None,
     size: SizeOption = Size.TINY,
     contact_sheet: Annotated[
-        bool, typer.Option("--contact-sheet", help="Also draw one row per class as a PNG.")
+        bool,
+        typer.Option(
+            "--contact-sheet", help="Also draw a PNG, one row per class.", rich_help_panel="Output"
+        ),
     ] = False,
     by_user: Annotated[
         bool,
-        typer.Option("--by-user", help="Draw each user and write a table of persons to fill in."),
+        typer.Option(
+            "--by-user",
+            help="Also draw each user, and write a table of persons to fill in.",
+            rich_help_panel="Output",
+        ),
     ] = False,
 ) -> None:
-    """Summarise a store; draw eight moments of each class, or the users that are its persons."""
+    """Summarise a store; draw eight frames of each class, or its users."""
     from mtut_bench.store.inspect import contact_sheet as draw_classes
     from mtut_bench.store.inspect import summarise, user_sheet, write_person_table
 

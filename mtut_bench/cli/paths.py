@@ -42,7 +42,7 @@ def store_path(
         )
     if store == "" or not plain:
         raise UsageError(
-            f"{name!r} is no name of a store", "Give a plain name; see `mtut-bench list stores`."
+            f"invalid store name {name!r}", "Give a plain name; see `mtut-bench list stores`."
         )
     return data / "stores" / f"{name}.zarr"
 

@@ -41,30 +41,31 @@ def predict(
         ),
     ] = "",
     runs: RunsOption = RUNS,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One line of JSON per clip or window.")
-    ] = False,
-    picture: Annotated[
-        Path | None,
-        typer.Option(
-            "--picture", help="Also draw a PNG: moments of each clip or window, and its class."
-        ),
-    ] = None,
-    top: Annotated[int, typer.Option("--top", min=0, help="How many classes; 0: all of them.")] = 5,
     frames: Annotated[
-        str, typer.Option("--frames", help="A:B, half open, such as 50:130; of videos from 0.")
+        str,
+        typer.Option(
+            "--frames",
+            help="A:B, half open, such as 50:130; of videos from 0.",
+            rich_help_panel="Recording",
+        ),
     ] = "",
     window: Annotated[
         str,
         typer.Option(
             "--window",
             help="auto: cut what is longer than the run's longest test clip (at least two training"
-            " clips) into training clips; or frames; or whole.",
+            " clips) into training clips; a number of frames; or whole.",
+            rich_help_panel="Recording",
         ),
     ] = "auto",
     stride: Annotated[
         int | None,
-        typer.Option("--stride", min=1, help="Frames between windows; default half a window."),
+        typer.Option(
+            "--stride",
+            min=1,
+            help="Frames between windows; default half a window.",
+            rich_help_panel="Recording",
+        ),
     ] = None,
     fps: Annotated[
         float | None,
@@ -72,10 +73,31 @@ def predict(
             "--fps",
             min=1.0,
             max=1000.0,
-            help="Frame rate of the recordings, if their files are wrong or say nothing; that of"
+            help="Frame rate of the recordings, if their files are wrong or state none; that of"
             " the store takes each frame as it is.",
+            rich_help_panel="Recording",
         ),
     ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="One line of JSON per clip or window.", rich_help_panel="Output"
+        ),
+    ] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--picture",
+            help="Also draw a PNG: frames of each clip or window, and its class.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    top: Annotated[
+        int,
+        typer.Option(
+            "--top", min=0, help="How many classes; 0: all of them.", rich_help_panel="Output"
+        ),
+    ] = 5,
     raft_weights: Annotated[
         Path | None, typer.Option("--raft-weights", help="Of a run with RAFT flow: its file.")
     ] = None,
@@ -84,7 +106,7 @@ def predict(
     ] = "",
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N.")] = "auto",
 ) -> None:
-    """Say what a trained network sees in any recordings; long ones get a timeline."""
+    """Predict the gestures of any recordings with a trained network; long ones get a timeline."""
     trained = open_trained(run, runs, method)
     chosen = _modality(trained, modality)
     first, stop = _frame_range(frames)
@@ -108,7 +130,7 @@ def predict(
 
 
 def _modality(run: "TrainedRun", text: str) -> str:
-    """Return the modality that is meant; a run of one network needs no word."""
+    """Return the modality; a run of one network needs none."""
     names = ", ".join(run.modalities)
     if not text and len(run.modalities) == 1:
         return run.modalities[0]
@@ -127,7 +149,7 @@ def _modality(run: "TrainedRun", text: str) -> str:
 def _frame_range(text: str) -> tuple[int | None, int | None]:
     match = re.fullmatch(r"(\d{0,9}):(\d{0,9})", text)
     if text and match is None:
-        raise UsageError(f"--frames {text} is no range", "Write A:B, half open, such as 50:130.")
+        raise UsageError(f"invalid --frames {text}", "Write A:B, half open, such as 50:130.")
     first, stop = (int(part) if part else None for part in match.groups()) if match else (None,) * 2
     if stop is not None and stop <= (first or 0):
         raise UsageError(f"--frames {text} holds no frame", "Write A:B with A smaller than B.")
@@ -143,9 +165,7 @@ def _windowing(run: "TrainedRun", window: str, stride: int | None) -> "Windowing
         longest = None
     elif window != "auto":
         if not re.fullmatch(r"[1-9]\d{0,6}", window):
-            raise UsageError(
-                f"--window {window!r} is no number of frames", "Give auto, whole or a number."
-            )
+            raise UsageError(f"invalid --window {window!r}", "Give auto, whole or a number.")
         longest = length = int(window)
     step = stride or max(1, length // 2)
     if stride and window == "whole":

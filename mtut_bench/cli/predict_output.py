@@ -1,9 +1,9 @@
-"""How predictions are made and shown: a table for each recording, or lines of JSON."""
+"""Make and print predictions: a table for each recording, or lines of JSON."""
 
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from rich.table import Table
 from mtut_bench.cli.printing import console, show_error
 from mtut_bench.contract.types import name_recordings
 from mtut_bench.errors import MtutBenchError
-from mtut_bench.progress import Reporter
+from mtut_bench.progress import Reporter, counted
 
 if TYPE_CHECKING:
     from mtut_bench.inference.recordings import Prediction, Predictor, Segment, Windowing
@@ -35,7 +35,7 @@ class Work:
     """What is done with each recording.
 
     Attributes:
-        run: whose network it is.
+        run: of the network.
         predictor: the network.
         wanted: what recordings must become for it.
         windowing: how long ones are cut.
@@ -48,10 +48,8 @@ class Work:
     windowing: "Windowing"
     top: int
 
-    def remarks(self) -> Iterator[str]:
+    def notes(self) -> Iterator[str]:
         """Yield what holds for all recordings."""
-        from mtut_bench.inference.recordings import run_precision
-
         record = self.run.record
         store = record.store
         yield (
@@ -65,14 +63,14 @@ class Work:
             then = self.run.flow[self.wanted.modality]["library"]
             if now != then:
                 yield f"optical flow by {now}; the store's is by {then}"
-        if self.predictor.precision != run_precision(self.run):
-            yield f"computed in {self.predictor.precision}; the test was {run_precision(self.run)}"
+        if self.predictor.precision != record.identity.precision:
+            yield f"computed in {self.predictor.precision}; the test: {record.identity.precision}"
 
-    def classes(self, verdict: "Prediction") -> list[tuple[int, str, float]]:
+    def classes(self, prediction: "Prediction") -> list[tuple[int, str, float]]:
         """Return (index, name, probability) of the most probable classes."""
         return [
-            (k, self.run.classes[k], float(verdict.probabilities_K[k]))
-            for k in verdict.ranking()[: self.top or None]
+            (k, self.run.classes[k], float(prediction.probabilities_K[k]))
+            for k in prediction.ranking()[: self.top or None]
         ]
 
 
@@ -84,21 +82,21 @@ def predict_all(
     Args:
         videos: recordings.
         work: what is done with each.
-        as_json: a line of JSON per verdict instead of tables.
-        picture: PNG to draw, one row per verdict; None: none.
+        as_json: a line of JSON per prediction instead of tables.
+        picture: PNG to draw, one row per prediction; None: none.
 
     Raises:
-        typer.Exit: some failed; the code is that of the gravest.
+        typer.Exit: some failed; with the highest exit code.
     """
-    # Lines of JSON stand alone on the output; remarks and faults go to the other one.
-    aside = Reporter(Console(stderr=True))
-    for text in work.remarks():
-        aside.line(text)
-    code, shown = 0, _Shown() if picture else None
+    # Lines of JSON stand alone on the output; notes and errors go to the other one.
+    notes = Reporter(Console(stderr=True))
+    for text in work.notes():
+        notes.line(text)
+    code, drawn = 0, _Picture() if picture else None
     try:
         for path in videos:
             try:
-                (_print_lines if as_json else _print_table)(path, work, aside, shown)
+                (_print_lines if as_json else _print_table)(path, work, notes, drawn)
             except MtutBenchError as error:
                 show_error(_curable(error))
                 code = max(code, error.exit_code)
@@ -106,8 +104,8 @@ def predict_all(
         # `| head` has seen enough. What Python still wants to write at its end goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
-    if shown and picture:
-        shown.draw(picture, aside)
+    if drawn and picture:
+        drawn.draw(picture, notes)
     if code:
         raise typer.Exit(code)
 
@@ -119,62 +117,61 @@ def _curable(error: MtutBenchError) -> MtutBenchError:
     return MtutBenchError(error.what, _NEW_COPY if error.hint == COPY_HINT else error.hint)
 
 
-class _Shown:
-    """Rows of a picture, one per verdict, as they are made."""
+class _Picture:
+    """Rows of a picture, one per prediction, as they are made."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[tuple[str, ...], dict[str, Any]]] = []
         self.total = 0
 
-    def add(self, path: Path, work: Work, verdict: "Prediction") -> None:
+    def add(self, path: Path, work: Work, prediction: "Prediction") -> None:
         self.total += 1
         if len(self.rows) < _PICTURE_ROWS:
-            label = verdict.ranking()[0]
+            label = prediction.ranking()[0]
             lines = (
-                f"{work.run.classes[label]}, {verdict.probabilities_K[label]:.0%}",
+                f"{work.run.classes[label]}, {prediction.probabilities_K[label]:.0%}",
                 _shown(Path(path.name)),
-                f"frames {verdict.first} to {verdict.stop - 1}",
+                f"frames {prediction.first} to {prediction.stop - 1}",
             )
-            self.rows.append((lines, {work.wanted.modality: verdict.shown_THWC}))
+            self.rows.append((lines, {work.wanted.modality: prediction.shown_THWC}))
 
-    def draw(self, path: Path, aside: Reporter) -> None:
+    def draw(self, path: Path, notes: Reporter) -> None:
         from mtut_bench.store.inspect import draw_sheet
 
         if self.rows:
             draw_sheet(self.rows, path)
-            first = f", the first {len(self.rows)} of {self.total} windows" * (
-                self.total > len(self.rows)
-            )
-            aside.line(f"wrote {path}{first}")
+            cut = self.total > len(self.rows)
+            first = f", the first {len(self.rows)} of {self.total} windows" if cut else ""
+            notes.line(f"wrote {path}{first}")
 
 
-def _verdicts(
-    path: Path, work: Work, aside: Reporter, shown: _Shown | None
+def _predict(
+    path: Path, work: Work, notes: Reporter, picture: _Picture | None
 ) -> Iterator["Prediction"]:
-    """Yield the verdicts on a recording; remarks on it go to the side."""
+    """Yield the predictions on a recording; print notes on it."""
     from mtut_preprocess.derive.stream import stream_frames
 
     def say(text: str) -> None:
-        aside.line(f"{_shown(path)}: {text}")
+        notes.line(f"{_shown(path)}: {text}")
 
-    moments = stream_frames(path, work.wanted, say)
-    for verdict in work.predictor.verdicts(moments, work.windowing):
+    frames = stream_frames(path, work.wanted, say)
+    for prediction in work.predictor.predict(frames, work.windowing):
         shortest = work.predictor.min_frames
-        if verdict.num_frames < shortest:
-            frames = f"{verdict.num_frames} frame{'' if verdict.num_frames == 1 else 's'}"
-            say(f"{frames}: the network pads to {shortest}, as in the test")
-        if shown:
-            shown.add(path, work, verdict)
-        yield verdict
+        if prediction.num_frames < shortest:
+            length = counted(prediction.num_frames, "frame")
+            say(f"{length}: the network pads to {shortest}, as in the test")
+        if picture:
+            picture.add(path, work, prediction)
+        yield prediction
 
 
-def _print_lines(path: Path, work: Work, aside: Reporter, shown: _Shown | None) -> None:
-    for verdict in _verdicts(path, work, aside, shown):
+def _print_lines(path: Path, work: Work, notes: Reporter, picture: _Picture | None) -> None:
+    for prediction in _predict(path, work, notes, picture):
         # ASCII, so that a name in any encoding is a valid line.
-        print(json.dumps(_record(path, work, verdict)), flush=True)
+        print(json.dumps(_record(path, work, prediction)), flush=True)
 
 
-def _record(path: Path, work: Work, verdict: "Prediction") -> dict[str, Any]:
+def _record(path: Path, work: Work, prediction: "Prediction") -> dict[str, Any]:
     record = work.run.record
     return {
         "path": _shown(path),
@@ -183,55 +180,43 @@ def _record(path: Path, work: Work, verdict: "Prediction") -> dict[str, Any]:
         "modality": work.wanted.modality,
         "dataset": record.store.dataset,
         "origin": record.store.origin,
-        "frames": [verdict.first, verdict.stop],
-        "seconds": [round(verdict.start_s, 6), round(verdict.end_s, 6)],
-        "num_frames": verdict.num_frames,
-        "window": verdict.is_window,
+        "frames": [prediction.first, prediction.stop],
+        "seconds": [round(prediction.start_s, 6), round(prediction.end_s, 6)],
+        "num_frames": prediction.num_frames,
+        "window": prediction.is_window,
         "top": [
             {"class": name, "index": k, "probability": probability}
-            for k, name, probability in work.classes(verdict)
+            for k, name, probability in work.classes(prediction)
         ],
     }
 
 
-class _Watch:
-    """Verdicts on their way to a timeline.
-
-    Attributes:
-        first: the first of them.
-        fault: what broke them off; a long recording's timeline is shown up to there.
-    """
-
-    def __init__(self) -> None:
-        self.first: Prediction | None = None
-        self.fault: MtutBenchError | None = None
-
-    def watch(
-        self, verdicts: Iterable["Prediction"], status: Status, name: str
-    ) -> Iterator["Prediction"]:
-        try:
-            for verdict in verdicts:
-                self.first = self.first or verdict
-                status.update(f"{escape(name)} {_clock(verdict.end_s)}")
-                yield verdict
-        except MtutBenchError as error:
-            self.fault = error
-
-
-def _print_table(path: Path, work: Work, aside: Reporter, shown: _Shown | None) -> None:
+def _print_table(path: Path, work: Work, notes: Reporter, picture: _Picture | None) -> None:
     from mtut_bench.inference.recordings import merge_predictions
 
-    watch, name = _Watch(), _shown(path)
-    with aside.console.status(escape(name)) as status:
-        segments = list(
-            merge_predictions(watch.watch(_verdicts(path, work, aside, shown), status, name))
-        )
-    if watch.first and watch.first.is_window:
+    name = _shown(path)
+    first: list[Prediction] = []
+    faults: list[MtutBenchError] = []
+
+    def watched(status: Status) -> Iterator["Prediction"]:
+        try:
+            for prediction in _predict(path, work, notes, picture):
+                if not first:
+                    first.append(prediction)
+                status.update(f"{escape(name)} {_clock(prediction.end_s)}")
+                yield prediction
+        except MtutBenchError as error:
+            # The timeline is shown up to here.
+            faults.append(error)
+
+    with notes.console.status(escape(name)) as status:
+        segments = list(merge_predictions(watched(status)))
+    if first and first[0].is_window:
         _print_timeline(name, work, segments)
-    elif watch.first:
-        _print_clip(name, work, watch.first)
-    if watch.fault:
-        raise watch.fault
+    elif first:
+        _print_clip(name, work, first[0])
+    if faults:
+        raise faults[0]
 
 
 def _print_clip(name: str, work: Work, clip: "Prediction") -> None:
@@ -273,7 +258,7 @@ def _print(title: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]]) 
 
 
 def _clock(seconds: float) -> str:
-    """Return a time as it stands beside a player's bar: 1:02:03.4."""
+    """Return a time as media players show it: 1:02:03.4."""
     minutes, tenths = divmod(round(seconds * 10), 600)
     hours, minutes = divmod(minutes, 60)
     head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
@@ -281,5 +266,5 @@ def _clock(seconds: float) -> str:
 
 
 def _shown(path: Path) -> str:
-    """Return a path that any output can print; bytes that are no text are replaced."""
+    """Return a path as printable text; bytes that are not text are replaced."""
     return os.fsencode(path).decode("utf-8", "replace")

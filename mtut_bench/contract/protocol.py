@@ -161,8 +161,8 @@ PROTOCOLS: dict[str, Protocol] = {
     "demo": Protocol(
         name="demo",
         version=4,
-        summary="CPU, minutes: an eighth of the channels, 32 x 48 x 48, 16 + 2 epochs, each place less its"
-        " median over the clip; shows the path, ranks nothing",
+        summary="CPU, minutes: an eighth of the channels, 32 x 48 x 48, 16 + 2 epochs, each place"
+        " less its median over the clip; shows the path, ranks nothing",
         tables=(),
         initialisation="scratch",
         recipe=replace(

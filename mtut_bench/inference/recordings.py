@@ -1,4 +1,4 @@
-"""What a trained network says about recordings that no store holds; long ones in windows.
+"""Predictions of a trained network on any recording; long ones in windows.
 
 A clip is convolved whole, as in the test. A recording that is longer than any clip of its run is
 cut into windows of the training length, of which few frames are ever in memory.
@@ -7,7 +7,8 @@ cut into windows of the training length, of which few frames are ever in memory.
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
+from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,6 @@ __all__ = [
     "longest_clip",
     "merge_predictions",
     "open_predictor",
-    "run_precision",
 ]
 
 
@@ -53,7 +53,7 @@ class Windowing:
 
 
 class Prediction(NamedTuple):
-    """What a network says about a clip or a window.
+    """Probabilities of a clip or a window.
 
     Attributes:
         first, stop: half-open range of the recording's frames.
@@ -127,7 +127,7 @@ class Predictor:
         one clip; a batch of several sums in another order, which changes the last digits.
 
         Args:
-            frames_THWC: uint8, as the run's store keeps them.
+            frames_THWC: uint8, as in the run's store.
 
         Raises:
             MtutBenchError: the clip does not fit into the device's memory.
@@ -148,16 +148,18 @@ class Predictor:
             ) from error
         return to_probabilities(logits_NK)[0]
 
-    def verdicts(self, moments: Iterable[Frame], windowing: Windowing) -> Iterator[Prediction]:
-        """Yield a verdict on a recording, or one for each window of a long one.
+    def predict(self, frames: Iterable[Frame], windowing: Windowing) -> Iterator[Prediction]:
+        """Yield the prediction on a recording, or one for each window of a long one.
 
         Args:
-            moments: frames of the recording, as a store keeps them; read once, as they are needed.
+            frames: of the recording, as in a store; read once, as they are needed.
             windowing: how it is cut.
         """
-        for window, is_window in cut_windows(moments, windowing):
+        for window, is_window in cut_windows(frames, windowing):
             first, last = window[0], window[-1]
-            frames_THWC = np.stack([moment.frame_HWC for moment in window])
+            frames_THWC = np.stack([frame.frame_HWC for frame in window])
+            count = min(_NUM_SHOWN, len(window))
+            shown = np.linspace(0, len(window) - 1, count).round().astype(np.int64)
             yield Prediction(
                 first=first.number,
                 stop=last.number + 1,
@@ -166,14 +168,8 @@ class Predictor:
                 num_frames=len(window),
                 probabilities_K=self.probabilities(frames_THWC),
                 is_window=is_window,
-                shown_THWC=frames_THWC[_spread(len(window))],
+                shown_THWC=frames_THWC[shown],
             )
-
-
-def _spread(num_frames: int) -> NDArray[np.int64]:
-    """Return the indices of the frames that are shown."""
-    count = min(_NUM_SHOWN, num_frames)
-    return np.linspace(0, num_frames - 1, count).round().astype(np.int64)
 
 
 def open_predictor(run: TrainedRun, modality: str, device: torch.device) -> Predictor:
@@ -189,13 +185,9 @@ def open_predictor(run: TrainedRun, modality: str, device: torch.device) -> Pred
         recipe=run.recipe,
         fps=run.fps,
         device=device,
-        precision=run_precision(run) if device.type == "cuda" else "fp32",
+        # On a CPU fp32 takes the place of bf16.
+        precision=run.record.identity.precision if device.type == "cuda" else "fp32",
     )
-
-
-def run_precision(run: TrainedRun) -> str:
-    """Return the precision that a run was tested with; on a CPU fp32 takes its place."""
-    return run.record.identity.precision
 
 
 def longest_clip(run: TrainedRun) -> int:
@@ -207,56 +199,44 @@ def longest_clip(run: TrainedRun) -> int:
 
 
 def cut_windows(
-    moments: Iterable[Frame], windowing: Windowing
+    frames: Iterable[Frame], windowing: Windowing
 ) -> Iterator[tuple[Sequence[Frame], bool]]:
     """Yield the clips of a recording, and whether each is a window of it.
 
     The last window ends with the recording, whatever the stride, so that each has its full length.
-    No more frames are held than a clip of ``windowing.longest`` or two windows have.
+    At most a clip of ``windowing.longest`` frames or two windows are in memory.
 
     Args:
-        moments: read once.
+        frames: read once.
         windowing: how to cut.
     """
-    frames = iter(moments)
-    if windowing.longest is None:
-        whole = list(frames)
-        if whole:
-            yield whole, False
+    frames = iter(frames)
+    longest, length, stride = windowing.longest, windowing.length, windowing.stride
+    ahead = deque(frames if longest is None else islice(frames, longest + 1))
+    if longest is None or len(ahead) <= longest:
+        if ahead:
+            yield list(ahead), False
         return
-    held = deque(islice(frames, windowing.longest + 1))
-    if len(held) <= windowing.longest:
-        if held:
-            yield list(held), False
-        return
-    length, stride = windowing.length, windowing.stride
     window: list[Frame] = []
     while True:
-        held.extend(islice(frames, max(0, length - len(held))))
-        if len(held) < length:
+        ahead.extend(islice(frames, max(0, length - len(ahead))))
+        if len(ahead) < length:
             break
-        window = list(islice(held, length))
+        window = list(islice(ahead, length))
         yield window, True
         for _ in range(stride):
-            held.popleft()
-    rest = list(held)[length - stride :]
+            ahead.popleft()
+    rest = list(ahead)[length - stride :]
     if rest:
         yield (window + rest)[-length:], True
 
 
-def merge_predictions(verdicts: Iterable[Prediction]) -> Iterator[Segment]:
+def merge_predictions(predictions: Iterable[Prediction]) -> Iterator[Segment]:
     """Yield neighbouring windows of one class as one segment, in order."""
-    latest: Segment | None = None
-    for verdict in verdicts:
-        label = verdict.ranking()[0]
-        probability = float(verdict.probabilities_K[label])
-        if latest is not None and latest.label == label:
-            count = latest.num_windows + 1
-            mean = latest.probability + (probability - latest.probability) / count
-            latest = latest._replace(end_s=verdict.end_s, probability=mean, num_windows=count)
-            continue
-        if latest is not None:
-            yield latest
-        latest = Segment(verdict.start_s, verdict.end_s, label, probability, 1)
-    if latest is not None:
-        yield latest
+    for label, group in groupby(predictions, lambda prediction: prediction.ranking()[0]):
+        times: list[float] = []
+        probabilities: list[float] = []
+        for prediction in group:
+            times += (prediction.start_s, prediction.end_s)
+            probabilities.append(float(prediction.probabilities_K[label]))
+        yield Segment(times[0], times[-1], label, fmean(probabilities), len(probabilities))

@@ -1,15 +1,11 @@
-"""The attributes of a store: what a reader must know that is not in its arrays.
-
-They are written by :meth:`mtut_bench.store.writer.StoreWriter.finish` alone and read by
-:func:`read_attributes` alone, from Zarr and from HDF5.
-"""
+"""The attributes of a store: what a reader must know that is not in its arrays."""
 
 import re
 from collections.abc import Mapping
 from reprlib import repr as short_repr
 from typing import Any
 
-from msgspec import Struct, ValidationError, convert, structs
+from msgspec import Struct, ValidationError, convert, to_builtins
 
 from mtut_bench.contract.types import Origin
 from mtut_bench.errors import StoreError
@@ -21,7 +17,7 @@ HOW_TO_MAKE_ONE = "How to make one: `mtut-bench prepare --help`."
 
 
 class StoreFacts(Struct, frozen=True, kw_only=True):
-    """What is known of a store before its first frame is written.
+    """What is known of a store before its frames.
 
     Attributes:
         dataset: name as users type it ('viva', 'viva-synthetic').
@@ -37,7 +33,7 @@ class StoreFacts(Struct, frozen=True, kw_only=True):
         flow: algorithm and parameters of each modality that is optical flow.
         colour: which colour stream the frames are from.
         alignment: how the modalities were aligned.
-        assumptions: doubts that a user should know, one sentence each.
+        assumptions: what was assumed of the recordings, one sentence each.
         source, licence: where the recordings come from and on what terms; "" where unknown.
     """
 
@@ -59,12 +55,13 @@ class StoreFacts(Struct, frozen=True, kw_only=True):
     licence: str
 
 
-class StoreAttributes(StoreFacts, frozen=True, kw_only=True):
+class StoreAttributes(StoreFacts, frozen=True, kw_only=True, rename={"skipped": "set_aside"}):
     """What a finished store says of itself.
 
     Attributes:
         format_version: of the store.
-        set_aside: (clip id, reason) of clips that could not be read and are not in the table.
+        skipped: (clip id, reason) of clips that could not be read and are not in the table; under
+            ``set_aside`` in a store.
         modalities: what it holds, in the project's order.
         plan: fingerprint of its :class:`mtut_bench.store.format.StorePlan`.
         digest: of its content, see :func:`mtut_bench.store.format.content_digest`.
@@ -72,7 +69,7 @@ class StoreAttributes(StoreFacts, frozen=True, kw_only=True):
     """
 
     format_version: int
-    set_aside: tuple[tuple[str, str], ...]
+    skipped: tuple[tuple[str, str], ...]
     modalities: tuple[str, ...]
     plan: str
     digest: str
@@ -84,19 +81,19 @@ class StoreAttributes(StoreFacts, frozen=True, kw_only=True):
 
     def to_json(self) -> dict[str, Any]:
         """Return them ready for JSON, in the order in which a store has them."""
-        return {"format_version": self.format_version, **structs.asdict(self)}
+        return {"format_version": self.format_version, **to_builtins(self)}
 
 
 def read_attributes(stored: Mapping[str, Any], where: str, hint: str) -> StoreAttributes:
-    """Return the attributes of a store, checked; those that this version does not know are left.
+    """Return the attributes of a store, checked; unknown ones are ignored.
 
     Args:
         stored: as :meth:`StoreAttributes.to_json` gave them.
-        where: what holds them, for the message.
-        hint: of a damaged one.
+        where: the store or file, for messages.
+        hint: for a damaged one.
 
     Raises:
-        StoreError: they are not a store's, of a newer format, lacking or of another kind.
+        StoreError: they are not a store's, of a newer format, missing or of another type.
     """
     version = stored.get("format_version")
     if not isinstance(version, int):
@@ -108,9 +105,9 @@ def read_attributes(stored: Mapping[str, Any], where: str, hint: str) -> StoreAt
             f"{where} has format version {version}; this mtut-bench reads up to {FORMAT_VERSION}",
             "Install a newer mtut-bench, or prepare the store again with this one (--overwrite).",
         )
-    absent = sorted(set(StoreAttributes.__struct_fields__) - stored.keys())
+    absent = sorted(set(StoreAttributes.__struct_encode_fields__) - stored.keys())
     if absent:
-        raise StoreError(f"{where} lacks the attributes {', '.join(absent)}", hint)
+        raise StoreError(f"{where} has no attribute {', '.join(absent)}", hint)
     try:
         return convert(stored, StoreAttributes)
     except ValidationError as error:

@@ -1,7 +1,7 @@
 """A data card beside every store: what it holds, where that comes from, how it was made.
 
-The card is Markdown made from the store's attributes and table alone: no frame is read, no time and
-no folder of a machine stands in it, so the same store always has the same card.
+The card is made from attributes and table alone, without time or folders of a machine, so the same
+store always has the same card.
 """
 
 import html
@@ -22,7 +22,7 @@ from mtut_bench.store.attributes import StoreAttributes
 from mtut_bench.store.format import CHUNK_FRAMES, FLOW_LIMIT_PX, MAX_SHORT_SIDE_PX, SHARD_FRAMES
 from mtut_bench.store.reader import StoreReader
 
-__all__ = ["card_text", "check_card", "write_card"]
+__all__ = ["card_text", "check_card", "store_facts", "write_card"]
 
 _TITLE = "# Data card: "
 _SYNTHETIC = (
@@ -43,13 +43,13 @@ def check_card(store: StrPath) -> Path:
     """Return where the card of a store goes, unless something else is there.
 
     Raises:
-        StoreError: a folder, or a text that is no data card.
+        StoreError: a folder, or a file that is not a data card.
     """
     store = Path(store)
     path = store.with_suffix(".md")
     if path.is_dir() or (path.exists() and not path.read_bytes().startswith(_TITLE.encode())):
         raise StoreError(
-            f"{path} is in the way: the data card of the store goes there",
+            f"{path} is in the way: it is not the data card of the store",
             "Move it away, or give the store another name with --store.",
         )
     return path
@@ -74,27 +74,54 @@ def card_text(reader: StoreReader) -> str:
         StoreError: the clip table is damaged.
     """
     attributes, rows = reader.attributes, reader.table.rows
-    synthetic = attributes.origin == "synthetic"
+    skipped = [
+        # A reason names the file where it lay on the machine that prepared the store.
+        (clip_id, _FOLDERS.sub("", reason))
+        for clip_id, reason in attributes.skipped
+    ]
+    kind = _SYNTHETIC if attributes.origin == "synthetic" else _RECORDED
+    facts = {
+        title: [f"## {title}", "", *_table(("what", "value"), pairs.items())]
+        for title, pairs in store_facts(reader).items()
+    }
     parts = [
-        [f"{_TITLE}{_cell(reader.name)}", "", _SYNTHETIC if synthetic else _RECORDED],
-        ["## Origin", "", *_table(("what", "value"), _origin(attributes))],
-        ["## Counts", "", *_table(("what", "value"), _counts(reader))],
+        [f"{_TITLE}{_cell(reader.name)}", "", kind],
+        facts["Origin"],
+        facts["Counts"],
         _table(*_class_table(attributes, rows)),
         _table(*_subject_table(attributes, rows)),
-        ["## Processing", "", *_table(("what", "value"), _processing(reader))],
-        _listing("Doubts", ("assumption",), ([text] for text in attributes.assumptions)),
-        _listing("Clips set aside", ("clip", "reason"), _set_aside(attributes)),
-        ["## Digests and versions", "", *_table(("what", "value"), _digests(attributes))],
+        facts["Processing"],
+        _listing("Assumptions", ("assumption",), [[text] for text in attributes.assumptions]),
+        _listing("Skipped clips", ("clip", "reason"), skipped),
+        facts["Digests and versions"],
         _usage(reader),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
-def _origin(attributes: StoreAttributes) -> Iterator[tuple[str, str]]:
-    yield "dataset", attributes.dataset
-    yield "origin", attributes.origin
-    yield "source", attributes.source or "unknown"
-    yield "licence", attributes.licence or "unknown"
+def store_facts(reader: StoreReader) -> dict[str, dict[str, str]]:
+    """Return what a store is, by section: 'Origin', 'Counts', 'Processing', 'Digests and versions'.
+
+    Raises:
+        StoreError: the clip table is damaged.
+    """
+    attributes = reader.attributes
+    return {
+        "Origin": {
+            "dataset": attributes.dataset,
+            "origin": attributes.origin,
+            "source": attributes.source or "unknown",
+            "licence": attributes.licence or "unknown",
+        },
+        "Counts": dict(_counts(reader)),
+        "Processing": dict(_processing(reader)),
+        "Digests and versions": {
+            "content digest": attributes.digest,
+            "plan": attributes.plan,
+            "store format version": str(attributes.format_version),
+            **attributes.versions,
+        },
+    }
 
 
 def _counts(reader: StoreReader) -> Iterator[tuple[str, str]]:
@@ -180,19 +207,6 @@ def _processing(reader: StoreReader) -> Iterator[tuple[str, str]]:
     )
 
 
-def _set_aside(attributes: StoreAttributes) -> Iterator[tuple[str, str]]:
-    for clip_id, reason in attributes.set_aside:
-        # A reason names the file where it lay on the machine that prepared the store.
-        yield clip_id, _FOLDERS.sub("", reason)
-
-
-def _digests(attributes: StoreAttributes) -> Iterator[tuple[str, str]]:
-    yield "content digest", attributes.digest
-    yield "plan", attributes.plan
-    yield "store format version", str(attributes.format_version)
-    yield from attributes.versions.items()
-
-
 def _usage(reader: StoreReader) -> list[str]:
     path = json.dumps(f"{reader.name}.zarr", ensure_ascii=False)
     return [
@@ -226,9 +240,8 @@ def _flatten(name: str, value: object) -> Iterator[tuple[str, str]]:
         yield name, str(value)
 
 
-def _listing(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    body = [list(row) for row in rows]
-    return [f"### {title}", "", *_table(head, body)] if body else []
+def _listing(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"### {title}", "", *_table(head, rows)] if rows else []
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:

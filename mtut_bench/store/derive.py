@@ -1,8 +1,8 @@
-"""Stores made of another store's frames: what controls need that no recording has.
+"""Stores made of another store's frames: controls, for which there are no recordings.
 
-A *copied* modality shows what another one shows; a *partnered* modality shows another clip of the
-same class and subject, at the length of the clip that it stands with. Labels, folds and clip ids
-stay those of the store, which is never complete: no published cell can be filled from it.
+A *copied* modality shows what another one shows; a *same-class* modality shows another clip of the
+same class and subject, at the length of the clip that it replaces. Labels, folds and clip ids stay
+those of the store, which is never complete: no published cell can be filled from it.
 """
 
 import json
@@ -21,11 +21,9 @@ from mtut_bench.errors import StoreError, UsageError, did_you_mean
 from mtut_bench.files import StrPath, canonical_json
 from mtut_bench.store.format import Geometry, StorePlan
 from mtut_bench.store.reader import StoreReader
-from mtut_bench.store.writer import StoreWriter, write_unit
+from mtut_bench.store.writer import write_store
 
-__all__ = ["Derivation", "derive_store", "partners"]
-
-Progress = Callable[[int, int], None]
+__all__ = ["Derivation", "derive_store", "same_class_clips"]
 
 
 @dataclass(frozen=True)
@@ -35,28 +33,24 @@ class Derivation:
     Attributes:
         modalities: which of the store's are kept.
         copies: new modality -> the store's modality that it shows.
-        partnered: of these and of ``modalities``, those that show the clip's partner, see
-            :func:`partners`.
+        same_class: of these and of ``modalities``, those that show a same-class clip, see
+            :func:`same_class_clips`.
     """
 
     modalities: tuple[str, ...]
     copies: Mapping[str, str]
-    partnered: tuple[str, ...] = ()
+    same_class: tuple[str, ...] = ()
 
     def names(self) -> tuple[str, ...]:
         """Return the modalities of the new store, in the project's order."""
         return sort_modalities((*self.modalities, *self.copies))
 
-    def record(self) -> dict[str, Any]:
-        """Return it ready for JSON."""
-        return {"copies": dict(self.copies), "partnered": list(self.partnered)}
 
-
-def partners(rows: Sequence[ClipRow]) -> list[int]:
+def same_class_clips(rows: Sequence[ClipRow]) -> list[int]:
     """Return for each clip the position of another one of its class and subject.
 
-    Cyclically the next in the table, so that every clip is somebody's partner once and no subject
-    is on both sides of a fold; a clip that is alone is its own.
+    Cyclically the next in the table, so that every clip is chosen once and no subject is on both
+    sides of a fold; the only clip of its class and subject stands for itself.
 
     Args:
         rows: clip table of a store.
@@ -78,7 +72,7 @@ def derive_store(
     derivation: Derivation,
     *,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> str:
     """Write a store of another store's frames; resumes after a kill.
 
@@ -103,34 +97,41 @@ def derive_store(
     _check(reader, derivation)
     if path.resolve() == reader.path.resolve():
         raise StoreError(f"{path} cannot be derived from itself", "Give it another name.")
-    if path.exists() and not overwrite:
-        hint = "Give --overwrite to replace it, or another name."
-        raise StoreError(f"the store {path} exists already", hint)
-    writer = StoreWriter(path, _plan(reader, derivation))
-    with writer.lock():
-        try:
-            writer.begin(restart=overwrite)
-            _copy(reader, derivation, writer, progress)
-            return writer.finish(reader.attributes.versions)
-        except OSError as error:
-            raise StoreError(
-                f"cannot write {writer.partial}: {error.strerror or error}",
-                "Free some space or choose a folder that you may write to; what is finished is"
-                " kept, and the same command takes it up again.",
-            ) from error
+    other = same_class_clips(reader.table.rows)
+
+    def read(index: int) -> dict[str, NDArray[np.uint8]]:
+        length = reader.table.rows[index].num_frames
+        frames = {}
+        for name in derivation.names():
+            source = derivation.copies.get(name, name)
+            if name in derivation.same_class:
+                shown = reader.read(other[index], source)
+                # The whole gesture in the time of the other one: nearest frames, none invented.
+                spread = np.rint(np.linspace(0, len(shown) - 1, length)).astype(int)
+                frames[name] = shown[spread]
+            else:
+                frames[name] = reader.read(index, source)
+        return frames
+
+    return write_store(
+        path,
+        _plan(reader, derivation, other),
+        read,
+        reader.attributes.versions,
+        overwrite=overwrite,
+        progress=progress,
+    )
 
 
 def _check(reader: StoreReader, derivation: Derivation) -> None:
-    wanted = [*derivation.modalities, *derivation.copies.values()]
-    wanted += [name for name in derivation.partnered if name not in derivation.names()]
-    strange = [name for name in wanted if name not in reader.modalities]
-    if strange:
-        raise UsageError(
-            f"the store {reader.name} holds no {strange[0]!r}",
-            f"{did_you_mean(strange[0], reader.modalities)}Choose among:"
-            f" {', '.join(reader.modalities)}.",
-        )
-    lost = [name for name in derivation.partnered if name not in derivation.names()]
+    lost = [name for name in derivation.same_class if name not in derivation.names()]
+    for name in (*derivation.modalities, *derivation.copies.values(), *lost):
+        if name not in reader.modalities:
+            raise UsageError(
+                f"the store {reader.name} holds no {name!r}",
+                f"{did_you_mean(name, reader.modalities)}Choose among:"
+                f" {', '.join(reader.modalities)}.",
+            )
     if lost:
         raise UsageError(f"{lost[0]!r} is not kept", f"Keep it too: --modalities ...,{lost[0]}.")
     for name, source in derivation.copies.items():
@@ -142,60 +143,28 @@ def _check(reader: StoreReader, derivation: Derivation) -> None:
                 f" has {num_channels(source)}",
                 f"Let its name begin with that of its kind, such as {source}_copy.",
             )
-    if not derivation.copies and not derivation.partnered:
-        raise UsageError("nothing to derive", "Name a copy or a partnered modality.")
+    if not derivation.copies and not derivation.same_class:
+        raise UsageError("nothing to derive", "Give --copy or --same-class.")
 
 
-def _plan(reader: StoreReader, derivation: Derivation) -> StorePlan:
-    rows = tuple(reader.table.rows)
-    attributes = reader.attributes
-    derived = {"from": attributes.digest, **derivation.record()}
-    other = partners(rows)
+def _plan(reader: StoreReader, derivation: Derivation, other: Sequence[int]) -> StorePlan:
+    rows, attributes = reader.table.rows, reader.attributes
+    derived: dict[str, Any] = {
+        "from": attributes.digest,
+        "copies": dict(derivation.copies),
+        "partnered": list(derivation.same_class),
+    }
     sources = [
         canonical_json({**json.loads(source), "partner": rows[other[index]].clip_id})
         for index, source in enumerate(reader.sources())
     ]
-    height, width = reader.frame_size
     return StorePlan(
         rows=rows,
         sources=tuple(sources),
-        geometry=Geometry(derivation.names(), height, width),
+        geometry=Geometry(derivation.names(), *reader.frame_size),
         facts=structs.replace(
             attributes.facts(),
             complete=False,
             alignment={**attributes.alignment, "derived": derived},
         ),
     )
-
-
-def _copy(
-    reader: StoreReader, derivation: Derivation, writer: StoreWriter, progress: Progress | None
-) -> None:
-    other = partners(reader.table.rows)
-    total, pending = len(other), writer.pending()
-    done = total - sum(len(indices) for _, indices in pending)
-    for unit, indices in pending:
-        if progress:
-            progress(done, total)
-        clips = ((index, _clip(reader, derivation, index, other[index])) for index in indices)
-        write_unit(writer.partial, writer.plan.geometry, unit, clips)
-        done += len(indices)
-    if progress:
-        progress(done, total)
-
-
-def _clip(
-    reader: StoreReader, derivation: Derivation, index: int, partner: int
-) -> dict[str, NDArray[np.uint8]]:
-    """Return the frames of a clip of the new store."""
-    length = reader.table.rows[index].num_frames
-    frames = {}
-    for name in derivation.names():
-        source = derivation.copies.get(name, name)
-        if name not in derivation.partnered:
-            frames[name] = reader.read(index, source)
-            continue
-        shown = reader.read(partner, source)
-        # The whole gesture in the time of the other one: nearest frames, none invented.
-        frames[name] = shown[np.rint(np.linspace(0, len(shown) - 1, length)).astype(int)]
-    return frames

@@ -1,4 +1,4 @@
-"""A store that is not there yet, as far as its dataset's counts tell: enough to plan runs on it."""
+"""A store that does not exist yet, as its dataset's counts tell: enough to plan runs on it."""
 
 import os
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from mtut_bench.store.reader import ClipTable, StoreReader
 __all__ = ["UNMADE", "ExpectedStore", "UnmadeStore"]
 
 UNMADE = "not made: "
-"""Begins what stands in the place of an unmade store's digest, before its name."""
+"""Prefix of an unmade store's digest; its name follows."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class UnmadeStore(StoreReader):
         path: where the store will be.
         expected: what it will hold.
         asked: modalities that a run wants. Optical flow and derived modalities ('rgb_copy') are
-            believed to get in, since `prepare` and `derive` can put them there.
+            accepted, since `prepare` and `derive` can add them.
 
     Attributes:
-        added: those of ``asked`` that it holds only if somebody puts them there.
+        added: those of ``asked`` that have to be added.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class UnmadeStore(StoreReader):
             source="",
             licence="",
             format_version=FORMAT_VERSION,
-            set_aside=(),
+            skipped=(),
             modalities=sort_modalities({*expected.modalities, *believed}),
             plan="",
             digest=f"{UNMADE}{self.path.stem}",

@@ -1,4 +1,4 @@
-"""What checks of raw folders and of stores have in common: faults, histograms, clip tables."""
+"""Shared by the checks of raw folders and of stores: faults, histograms, clip tables."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -160,7 +160,7 @@ def count_clips(rows: Sequence[ClipRow], num_classes: int) -> dict[str, dict[str
 
 
 def check_rows(rows: Sequence[ClipRow], num_classes: int, fold_rule: str) -> list[Fault]:
-    """Return what is wrong with a clip table whatever the recordings are.
+    """Return what is wrong with a clip table by itself.
 
     Args:
         rows: the clip table.
@@ -170,14 +170,14 @@ def check_rows(rows: Sequence[ClipRow], num_classes: int, fold_rule: str) -> lis
     faults = []
     for clip_id, count in Counter(row.clip_id for row in rows).items():
         if count > 1:
-            faults.append(Fault("row", (clip_id,), f"the clip id {clip_id} stands {count} times"))
+            faults.append(Fault("row", (clip_id,), f"the clip id {clip_id} occurs {count} times"))
     for row in rows:
+        wrong = []
         if not 0 <= row.label < num_classes:
-            what = f"{row.clip_id} has label {row.label}; there are {num_classes} classes from 0"
-            faults.append(Fault("row", (row.clip_id,), what))
+            wrong.append(f"has label {row.label}; there are {num_classes} classes from 0")
         if row.num_frames < 1:
-            what = f"{row.clip_id} has {row.num_frames} frames"
-            faults.append(Fault("row", (row.clip_id,), what))
+            wrong.append(f"has {row.num_frames} frames")
+        faults += [Fault("row", (row.clip_id,), f"{row.clip_id} {what}") for what in wrong]
     if fold_rule != "split":
         return faults
     sides: defaultdict[str, set[str]] = defaultdict(set)

@@ -1,4 +1,4 @@
-"""The store on disk: format version 1. Writer and reader are the two clients of this file.
+"""The store on disk, format version 1, for writer and reader.
 
 A store is one Zarr v3 group ``<name>.zarr``::
 
@@ -27,6 +27,7 @@ shard of another. All shards exist, black ones too.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from msgspec import structs
@@ -41,7 +42,6 @@ __all__ = [
     "FLOW_LIMIT_PX",
     "MAX_SHORT_SIDE_PX",
     "SHARD_FRAMES",
-    "STRING_COLUMNS",
     "Geometry",
     "Layout",
     "StorePlan",
@@ -51,6 +51,7 @@ __all__ = [
     "decode_flow",
     "encode_flow",
     "layout_clips",
+    "number_columns",
     "stored_size",
 ]
 
@@ -58,7 +59,6 @@ CHUNK_FRAMES = 8
 SHARD_FRAMES = 640
 MAX_SHORT_SIDE_PX = 256
 FLOW_LIMIT_PX = 20.0
-STRING_COLUMNS = ("id", "subject", "split", "source")
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class StorePlan:
             [*_row_values(row), source] for row, source in zip(self.rows, self.sources, strict=True)
         ]
         facts = structs.asdict(self.facts)
-        # A doubt worded anew changes no frame.
+        # Another wording of an assumption changes no frame.
         del facts["assumptions"]
         shape = self.geometry
         text = canonical_json(
@@ -194,6 +194,25 @@ def content_digest(rows: Iterable[ClipRow], hashes: Iterable[bytes]) -> str:
     for row, frames in zip(rows, hashes, strict=True):
         digest.update(canonical_json([*_row_values(row), frames.hex()]).encode() + b"\n")
     return digest.hexdigest()
+
+
+def number_columns(
+    rows: Sequence[ClipRow], offsets: Sequence[int], hashes: Sequence[bytes]
+) -> dict[str, NDArray[Any]]:
+    """Return the columns of a clip table that hold numbers.
+
+    Args:
+        rows: the clips.
+        offsets: first frame of each clip in the frames arrays.
+        hashes: SHA-256 of each clip's frames.
+    """
+    return {
+        "label": np.array([row.label for row in rows], np.int32),
+        "repetition": np.array([row.repetition for row in rows], np.int32),
+        "num_frames": np.array([row.num_frames for row in rows], np.int32),
+        "offset": np.array(offsets, np.int64),
+        "sha256": np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 32),
+    }
 
 
 def _row_values(row: ClipRow) -> list[str | int]:

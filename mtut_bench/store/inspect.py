@@ -1,8 +1,8 @@
-"""Look at a store: a summary in words, contact sheets of its classes and of its users."""
+"""A store at a glance: a summary in words, contact sheets of its classes and of its users."""
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench.contract.folds import natural_order
-from mtut_bench.contract.types import behaves_like, name_recordings
+from mtut_bench.contract.types import behaves_like
 from mtut_bench.errors import MtutBenchError, StoreError, UsageError
 from mtut_bench.files import StrPath, read_json, write_atomic, write_json
 from mtut_bench.progress import counted
+from mtut_bench.store.data_card import store_facts
 from mtut_bench.store.findings import Spread
 from mtut_bench.store.format import decode_flow
 from mtut_bench.store.reader import StoreReader
@@ -24,13 +25,12 @@ __all__ = [
     "contact_sheet",
     "draw_sheet",
     "motion_in_centre",
-    "person_table",
     "summarise",
     "user_sheet",
     "write_person_table",
 ]
 
-_MOMENTS = 8
+_NUM_SHOWN = 8
 _THUMB_HEIGHT = 60
 _MARGIN = 4
 _HEAD_HEIGHT = 20
@@ -44,90 +44,32 @@ _WHITE = (255, 255, 255)
 SheetRow = tuple[tuple[str, ...], Mapping[str, NDArray[np.uint8]]]
 """Lines of the label, and frames (T, H, W, C) by modality."""
 
-_PERSONS_REMARK = "Give all users that are one person one name; the sheet of users shows them."
-
 
 def summarise(reader: StoreReader) -> list[tuple[str, str]]:
-    """Return (what, value) pairs that describe a store.
+    """Return (what, value) pairs that describe a store: its data card and what only frames tell.
 
     Raises:
         StoreError: the store is damaged.
     """
     attributes, rows = reader.attributes, reader.table.rows
-    height, width = reader.frame_size
-    lengths = [row.num_frames for row in rows]
-    splits: Counter[str] = Counter(row.split for row in rows if row.split)
+    classes, mirror = attributes.classes, attributes.mirror
+    pairs = [f"{classes[a]} / {classes[b]}" for a, b in enumerate(mirror or []) if a < b]
     labels = Counter(row.label for row in rows)
-    subjects = {row.subject for row in rows}
-    state = "complete" if attributes.complete else "partial"
-    mirror = attributes.mirror
+    splits = Counter(row.split for row in rows if row.split)
     shards = counted(reader.num_shards(), "shard")
-    pairs = [
-        f"{attributes.classes[a]} / {attributes.classes[b]}"
-        for a, b in enumerate(mirror or [])
-        if a < b
-    ]
-    flows = [
-        f"{name} by {flow['algorithm']} from {flow['source']}"
-        for name, flow in attributes.flow.items()
-    ]
-    summary = [
-        (
-            "dataset",
-            f"{attributes.dataset}, {name_recordings(attributes.origin)}, {state}",
-        ),
-        ("clips", f"{len(rows):,} of {attributes.expected_clips:,}"),
-        ("digest", attributes.digest),
-        ("modalities", ", ".join(reader.modalities)),
-        ("frames", f"{width}x{height}, {attributes.fps:g} per second"),
-        (
-            "frames per clip",
-            Spread.of(lengths).describe("frames"),
-        ),
-        (
-            "classes",
-            f"{len(attributes.classes)}, {len(labels)} with clips,"
-            f" {_each(list(labels.values()), 'clip')}",
-        ),
-        ("class names", "; ".join(attributes.classes)),
-        (f"{attributes.subject_unit}s", str(len(subjects))),
-        ("folds", _folds(attributes.fold_rule, dict(splits), len(subjects))),
-        (
-            "mirror pairs",
-            "unknown: clips are never flipped" if mirror is None else "; ".join(pairs),
-        ),
-        ("depth", attributes.depth_polarity),
-        ("colour", attributes.colour),
-        ("alignment", _words(attributes.alignment)),
-        ("optical flow", ", ".join(flows) or "none"),
-        (
-            "motion inside the centre crop",
-            f"{motion_in_centre(reader):.0%} (224 of short side 256)",
-        ),
-        ("on disk", f"{reader.num_bytes() / 1e6:,.1f} MB in {shards}"),
-    ]
-    return summary + [("doubt", text) for text in attributes.assumptions]
-
-
-def _each(counts: Sequence[int], noun: str) -> str:
-    """Return '2 clips each' or '1 to 3 clips each'."""
-    low, high = min(counts), max(counts)
-    return f"{'' if low == high else f'{low:,} to '}{counted(high, noun)} each"
-
-
-def _words(facts: Mapping[str, Any]) -> str:
-    """Return nested facts as text: names without underscores, inner facts in brackets."""
-    parts = []
-    for name, value in facts.items():
-        text = f"({_words(value)})" if isinstance(value, Mapping) else str(value)
-        parts.append(f"{name.replace('_', ' ')}: {text}")
-    return "; ".join(parts)
-
-
-def _folds(rule: str, splits: dict[str, int], num_subjects: int) -> str:
-    if rule == "split":
-        return "official: " + ", ".join(f"{count} {name}" for name, count in splits.items())
-    return f"leave one out, {num_subjects}"
+    facts: dict[str, str] = {}
+    for section in store_facts(reader).values():
+        facts |= section
+    facts |= {
+        "clips per class": Spread.of(list(labels.values())).describe("clips"),
+        "class names": "; ".join(classes),
+        "mirror pairs": "unknown: clips are never flipped" if mirror is None else "; ".join(pairs),
+        "motion inside the centre crop": f"{motion_in_centre(reader):.0%} (224 of short side 256)",
+        "on disk": f"{reader.num_bytes() / 1e6:,.1f} MB in {shards}",
+    }
+    if splits:
+        facts["split"] = ", ".join(f"{count} {name}" for name, count in splits.items())
+    return [*facts.items(), *(("assumption", text) for text in attributes.assumptions)]
 
 
 def motion_in_centre(reader: StoreReader) -> float:
@@ -151,7 +93,7 @@ def motion_in_centre(reader: StoreReader) -> float:
 
 
 def contact_sheet(reader: StoreReader, path: StrPath) -> None:
-    """Write a PNG: one row per class, eight moments of its first clip, every modality.
+    """Write a PNG: one row per class, eight frames of its first clip, every modality.
 
     Args:
         reader: the store.
@@ -160,23 +102,27 @@ def contact_sheet(reader: StoreReader, path: StrPath) -> None:
     Raises:
         StoreError: frames are damaged.
     """
-    draw_sheet(_sheet_rows(reader), path)
+    rows = []
+    for index in _one_per_class(reader):
+        row = reader.table.rows[index]
+        lines = (reader.attributes.classes[row.label], row.clip_id, f"{row.num_frames} frames")
+        rows.append((lines, {m: reader.read(index, m) for m in reader.modalities}))
+    draw_sheet(rows, path)
 
 
 def draw_sheet(rows: Iterable[SheetRow], path: StrPath) -> None:
-    """Write a PNG: eight moments of each row, modality beside modality.
+    """Write a PNG: eight frames of each row, modality beside modality.
 
     Args:
         rows: at least one; all of the same modalities and frame sizes.
         path: picture to write.
     """
-    path = Path(path)
     strips: list[NDArray[np.uint8]] = []
     for lines, frames in rows:
         if not strips:
             strips.append(_sheet_head(frames))
         strips.append(_sheet_row(lines, frames))
-    _write_picture(np.concatenate(strips), path)
+    _write_picture(np.concatenate(strips), Path(path))
 
 
 def user_sheet(reader: StoreReader, path: StrPath) -> None:
@@ -189,58 +135,53 @@ def user_sheet(reader: StoreReader, path: StrPath) -> None:
     Raises:
         StoreError: frames are damaged.
     """
-    path = Path(path)
     unit, clips = _clips_by_user(reader)
     colours = [name for name in reader.modalities if behaves_like(name) == "rgb"]
     modality = (colours or reader.modalities)[0]
     rows = []
     for user, indices in clips.items():
-        spread = np.linspace(0, len(indices) - 1, min(_MOMENTS, len(indices))).round().astype(int)
-        panels = [_user_label(f"{unit} {user}", len(indices))]
+        spread = np.linspace(0, len(indices) - 1, min(_NUM_SHOWN, len(indices))).round().astype(int)
+        label = np.full((_USER_HEIGHT + _CAPTION_HEIGHT, _USER_LABEL_WIDTH, 3), 255, np.uint8)
+        _write_text(label, f"{unit} {user}", (4, 50), 0.6)
+        _write_text(label, counted(len(indices), "clip"), (4, 72), 0.45)
+        panels = [label]
         panels += [_user_panel(reader, indices[i], modality) for i in spread]
-        panels += [np.full_like(panels[1], 255)] * (_MOMENTS - len(spread))
+        panels += [np.full_like(panels[-1], 255)] * (_NUM_SHOWN - len(spread))
         rows.append(np.concatenate(panels, axis=1))
-    _write_picture(np.concatenate(rows), path)
-
-
-def person_table(reader: StoreReader) -> dict[str, dict[str, str]]:
-    """Return ``{"persons": {user: ""}}`` with every user of a store, to be filled in.
-
-    Raises:
-        UsageError: the store has no users, only persons.
-        StoreError: the clip table is damaged.
-    """
-    unit, clips = _clips_by_user(reader)
-    if unit != "user":
-        raise UsageError(
-            f"the store {reader.name} names persons, so there is no table of them to fill in",
-            "Its folds leave out these persons already; nothing is missing.",
-        )
-    return {"persons": dict.fromkeys(clips, "")}
+    _write_picture(np.concatenate(rows), Path(path))
 
 
 def write_person_table(reader: StoreReader, path: StrPath) -> None:
-    """Write the table of persons to fill in; other settings that the file has are kept.
+    """Write ``{"persons": {user: ""}}`` to be filled in; what else the file has is kept.
 
     Args:
         reader: the store.
         path: JSON file, such as ``viva.json`` in the raw folder.
 
     Raises:
-        UsageError: the file names persons already, or the store has none to name.
-        StoreError: the file is no JSON object.
+        UsageError: the file names persons already, or the store names persons, not users.
+        StoreError: the file is not a JSON object, or the clip table is damaged.
     """
     path = Path(path)
-    table: dict[str, Any] = {"_persons": _PERSONS_REMARK, **person_table(reader)}
+    unit, clips = _clips_by_user(reader)
+    if unit != "user":
+        raise UsageError(
+            f"the store {reader.name} names persons: there is no table to fill in",
+            "Its folds leave out these persons already; nothing is missing.",
+        )
+    table: dict[str, Any] = {
+        "_persons": "Give all users that are one person one name; the sheet of users shows them.",
+        "persons": dict.fromkeys(clips, ""),
+    }
     if path.exists():
         hint = "Move it away, or fill it in by hand."
-        own = read_json(path, StoreError, hint)
-        if not isinstance(own, dict) or not isinstance(own.get("persons") or {}, dict):
-            raise StoreError(f"{path} holds no JSON object with a table 'persons'", hint)
-        persons = own.get("persons") or {}
+        known = read_json(path, StoreError, hint)
+        persons = known.get("persons") or {} if isinstance(known, dict) else None
+        if not isinstance(persons, dict):
+            raise StoreError(f"{path} is not a JSON object with a table 'persons'", hint)
         if any(persons.values()):
-            raise UsageError(f"{path} names persons already; it is left as it is", hint)
-        table = {**table, **own, "persons": persons | table["persons"]}
+            raise UsageError(f"{path} names persons already; it is unchanged", hint)
+        table |= {**known, "persons": persons | table["persons"]}
     write_json(path, table)
 
 
@@ -253,14 +194,6 @@ def _clips_by_user(reader: StoreReader) -> tuple[str, dict[str, list[int]]]:
         clips[str(user) if known else row.subject].append(index)
     unit = "user" if known else reader.attributes.subject_unit
     return unit, {user: clips[user] for user in sorted(clips, key=natural_order)}
-
-
-def _user_label(name: str, num_clips: int) -> NDArray[np.uint8]:
-    label = np.full((_USER_HEIGHT + _CAPTION_HEIGHT, _USER_LABEL_WIDTH, 3), 255, np.uint8)
-    clips = counted(num_clips, "clip")
-    for line, (text, size) in enumerate(((name, 0.6), (clips, 0.45))):
-        _write_text(label, text, (4, 50 + 22 * line), size)
-    return label
 
 
 def _user_panel(reader: StoreReader, index: int, modality: str) -> NDArray[np.uint8]:
@@ -291,19 +224,9 @@ def _write_picture(rgb: NDArray[np.uint8], path: Path) -> None:
 
 
 def _one_per_class(reader: StoreReader) -> list[int]:
-    first: dict[int, int] = {}
-    for index, row in enumerate(reader.table.rows):
-        first.setdefault(row.label, index)
-    return [first[label] for label in sorted(first)]
-
-
-def _sheet_rows(reader: StoreReader) -> Iterator[SheetRow]:
-    """Yield the first clip of each class."""
-    for index in _one_per_class(reader):
-        row = reader.table.rows[index]
-        name = reader.attributes.classes[row.label]
-        frames = {modality: reader.read(index, modality) for modality in reader.modalities}
-        yield (name, row.clip_id, f"{row.num_frames} frames"), frames
+    """Return the index of the first clip of each class."""
+    _, first = np.unique([row.label for row in reader.table.rows], return_index=True)
+    return first.tolist()
 
 
 def _thumb_width(frames_THWC: NDArray[np.uint8]) -> int:
@@ -312,7 +235,7 @@ def _thumb_width(frames_THWC: NDArray[np.uint8]) -> int:
 
 def _sheet_head(frames: Mapping[str, NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Return a strip that names each panel."""
-    panels = [_MOMENTS * _thumb_width(frames_THWC) + _MARGIN for frames_THWC in frames.values()]
+    panels = [_NUM_SHOWN * _thumb_width(frames_THWC) + _MARGIN for frames_THWC in frames.values()]
     head = np.full((_HEAD_HEIGHT, _LABEL_WIDTH + sum(panels), 3), 255, np.uint8)
     for number, modality in enumerate(frames):
         place = (_LABEL_WIDTH + sum(panels[:number]), _HEAD_HEIGHT - 6)
@@ -329,8 +252,8 @@ def _sheet_row(
     parts = [label]
     for modality, frames_THWC in frames.items():
         thumb = (_thumb_width(frames_THWC), _THUMB_HEIGHT)
-        moments = np.linspace(0, len(frames_THWC) - 1, _MOMENTS).round().astype(int)
-        pictures = _pictures(frames_THWC[moments], modality)
+        shown = np.linspace(0, len(frames_THWC) - 1, _NUM_SHOWN).round().astype(int)
+        pictures = _pictures(frames_THWC[shown], modality)
         parts += [cv2.resize(p, thumb, interpolation=cv2.INTER_AREA) for p in pictures]
         parts.append(np.full((_THUMB_HEIGHT, _MARGIN, 3), 255, np.uint8))
     strip = np.concatenate(parts, axis=1)

@@ -60,10 +60,7 @@ class StoreReader:
             attributes = dict(self._root.attrs)
         except Exception as error:
             # zarr raises many types for metadata that it cannot use; all mean the same to a user.
-            raise StoreError(
-                f"{path} is not a readable Zarr v3 group: {error}",
-                _COPY,
-            ) from error
+            raise StoreError(f"{path} is not a readable Zarr v3 group: {error}", _COPY) from error
         self.attributes = read_attributes(attributes, str(path), _COPY)
         self._arrays: dict[str, zarr.Array[Any]] = {}
 
@@ -95,32 +92,15 @@ class StoreReader:
         Raises:
             StoreError: a column is missing or damaged.
         """
-        texts = {name: self._column(name).tolist() for name in ("id", "subject", "split")}
-        numbers = {
-            name: self._column(name).tolist()
-            for name in ("label", "repetition", "num_frames", "offset")
-        }
-        packed = self._column("sha256").tobytes()
-        hashes = tuple(packed[i : i + 32] for i in range(0, len(packed), 32))
-        lengths = {len(column) for column in (*texts.values(), *numbers.values(), hashes)}
-        if len(lengths) > 1:
-            raise StoreError(
-                f"{self.path}: the columns of the clip table differ in length",
-                _COPY,
-            )
-        rows = map(
-            ClipRow._make,
-            zip(
-                texts["id"],
-                texts["subject"],
-                numbers["label"],
-                numbers["repetition"],
-                texts["split"],
-                numbers["num_frames"],
-                strict=True,
-            ),
-        )
-        return ClipTable(tuple(rows), tuple(numbers["offset"]), hashes)
+        names = ("id", "subject", "label", "repetition", "split", "num_frames", "offset")
+        columns = [self._column(name).tolist() for name in names]
+        hashes = tuple(row.tobytes() for row in self._column("sha256"))
+        if len({len(column) for column in (*columns, hashes)}) > 1:
+            what = f"{self.path}: the columns of the clip table differ in length"
+            raise StoreError(what, _COPY)
+        *fields, offsets = columns
+        rows = map(ClipRow._make, zip(*fields, strict=True))
+        return ClipTable(tuple(rows), tuple(offsets), hashes)
 
     def sources(self) -> list[str]:
         """Return the JSON text per clip that says where its frames came from."""
@@ -154,32 +134,26 @@ class StoreReader:
             raise StoreError(
                 f"{self.path}: frames of {self.table.rows[index].clip_id} ({modality}) cannot be"
                 f" read: {error}",
-                "The store is damaged: copy it again, or prepare it again with --overwrite.",
+                _COPY,
             ) from error
 
     def check_files(self) -> None:
         """Check the clip table and the size of every shard file; reads no frame.
 
         Raises:
-            StoreError: a shard is missing or truncated (names the first and counts them), or the
-                clip table is not the one that was written.
+            StoreError: with all that :meth:`file_faults` finds.
         """
-        faults = self.file_faults()
-        if faults:
-            raise StoreError(
-                f"the store {self.path} is damaged: {'; '.join(faults)}",
-                _COPY,
-            )
+        if faults := self.file_faults():
+            raise StoreError(f"the store {self.path} is damaged: {'; '.join(faults)}", _COPY)
 
     def file_faults(self) -> list[str]:
-        """Return what :meth:`check_files` finds, one sentence each.
+        """Return what is wrong with shard files and clip table, one sentence each.
 
         Raises:
             StoreError: a column of the clip table cannot be read.
         """
         faults: list[str] = []
-        bad = self._bad_shards()
-        if bad:
+        if bad := self._bad_shards():
             faults.append(f"{len(bad)} shard files are missing or of another size, first {bad[0]}")
         # zarr reads a missing chunk as zeros: a lost column would make every label 0.
         if content_digest(self.table.rows, self.table.hashes) != self.attributes.digest:
@@ -214,16 +188,11 @@ class StoreReader:
         if name not in self._arrays:
             try:
                 array = self._root[name]
+                if not isinstance(array, zarr.Array):
+                    raise TypeError("it is a group")  # noqa: TRY301 - as damaged as any other
             except Exception as error:
-                raise StoreError(
-                    f"the store {self.path} has no readable array {name}: {error}",
-                    _COPY,
-                ) from error
-            if not isinstance(array, zarr.Array):
-                raise StoreError(
-                    f"the store {self.path} has a group in place of the array {name}",
-                    _COPY,
-                )
+                what = f"the store {self.path} has no readable array {name}: {error}"
+                raise StoreError(what, _COPY) from error
             self._arrays[name] = array
         return self._arrays[name]
 
@@ -232,10 +201,7 @@ class StoreReader:
         try:
             return np.asarray(array[...])
         except Exception as error:
-            raise StoreError(
-                f"{self.path}: {name} cannot be read: {error}",
-                "The store is damaged: copy it again, or prepare it again with --overwrite.",
-            ) from error
+            raise StoreError(f"{self.path}: {name} cannot be read: {error}", _COPY) from error
 
     def _column(self, name: str) -> NDArray[Any]:
         return self._read_array(f"clips/{name}")

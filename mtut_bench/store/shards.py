@@ -1,8 +1,9 @@
 """Shard files: what zarr's sharding codec makes of a unit's frames, byte for byte.
 
-zarr takes a shard at once and hands each chunk through its event loop: frames are copied into a
-buffer and out of it, all frames of a unit lie in memory, and a chunk of tiny frames takes 0.2 ms.
-A clip's chunks depend on the clip alone, so that they can be packed as soon as it is there.
+Assigning a whole shard of 8 clips to a zarr array writes the same bytes and takes 1.3 times the CPU
+time of this module at 250 x 115 pixels, 1.55 times at 320 x 240, 4.1 times at 32 x 24 (medians of 9
+on one core, zarr 3.1), and needs all its frames in memory at once, 147 MB at 320 x 240; here a clip
+is packed as soon as it is there.
 """
 
 import os

@@ -7,6 +7,7 @@ from typing import Any
 
 from mtut_bench.errors import StoreError
 from mtut_bench.files import StrPath
+from mtut_bench.store.attributes import StoreAttributes
 from mtut_bench.store.findings import Fault, Histogram, Spread, check_rows, count_clips
 from mtut_bench.store.format import clip_sha256
 from mtut_bench.store.reader import StoreReader
@@ -20,57 +21,49 @@ class StoreFindings:
 
     Attributes:
         path: the store.
-        dataset: name and origin as the store gives them.
+        attributes: of the store.
         num_clips: rows of the clip table.
-        expected_clips: clips of the complete dataset.
-        modalities: what is stored.
         lengths: frames per clip.
         histograms: clips per split, subject and label.
-        subject_unit: 'person' or 'user'.
-        set_aside: (clip id, reason) of clips that could not be read and are not in the table.
-        digest: as recorded.
         faults: what is wrong; empty where all is well.
     """
 
     path: Path
-    dataset: tuple[str, str]
+    attributes: StoreAttributes
     num_clips: int
-    expected_clips: int
-    modalities: tuple[str, ...]
     lengths: Spread
     histograms: tuple[Histogram, ...]
-    subject_unit: str
-    set_aside: tuple[tuple[str, str], ...]
-    digest: str
     faults: tuple[Fault, ...]
 
     def describe(self) -> list[str]:
         """Return lines for a terminal, without the faults."""
-        units = {"subject": self.subject_unit}
-        clips = f"{self.num_clips:,} of {self.expected_clips:,} clips"
+        facts = self.attributes
+        units = {"subject": facts.subject_unit}
+        clips = f"{self.num_clips:,} of {facts.expected_clips:,} clips"
         lines = [
-            f"{', '.join(self.dataset)}: {clips}, {'+'.join(self.modalities)}",
+            f"{facts.dataset}, {facts.origin}: {clips}, {'+'.join(facts.modalities)}",
             f"clips: {self.lengths.describe('frames')}",
         ]
         lines += [h.describe(units.get(h.column, h.column)) for h in self.histograms if h.found]
-        if self.set_aside:
-            lines.append(f"set aside, not in the table ({len(self.set_aside)}):")
-            lines += [f"  {clip_id}: {reason}" for clip_id, reason in self.set_aside]
-        return [*lines, f"digest {self.digest}"]
+        if facts.skipped:
+            lines.append(f"skipped, not in the table ({len(facts.skipped)}):")
+            lines += [f"  {clip_id}: {reason}" for clip_id, reason in facts.skipped]
+        return [*lines, f"digest {facts.digest}"]
 
     def to_json(self) -> dict[str, Any]:
         """Return everything that was found, JSON-ready."""
+        facts = self.attributes
         return {
             "checked": "store",
             "path": str(self.path),
-            "dataset": self.dataset[0],
-            "origin": self.dataset[1],
-            "clips": {"found": self.num_clips, "expected": self.expected_clips},
-            "modalities": list(self.modalities),
+            "dataset": facts.dataset,
+            "origin": facts.origin,
+            "clips": {"found": self.num_clips, "expected": facts.expected_clips},
+            "modalities": list(facts.modalities),
             "frames_per_clip": asdict(self.lengths),
             "histograms": {h.column: h.to_json() for h in self.histograms},
-            "set_aside": [list(pair) for pair in self.set_aside],
-            "digest": self.digest,
+            "set_aside": [list(pair) for pair in facts.skipped],
+            "digest": facts.digest,
             "faults": [fault.to_json() for fault in self.faults],
         }
 
@@ -91,14 +84,17 @@ def verify_store(
     reader = StoreReader(path)
     rows, attributes = reader.table.rows, reader.attributes
     num_classes = len(attributes.classes)
-    faults = _check_files(reader)
+    try:
+        faults = [Fault("store", (), what) for what in reader.file_faults()]
+    except StoreError as error:
+        faults = [Fault("store", (), error.what)]
     faults += check_rows(rows, num_classes, attributes.fold_rule)
     if attributes.complete and len(rows) != attributes.expected_clips:
         what = f"the store claims to be complete with {len(rows):,} of"
         faults.append(Fault("clips", (), f"{what} {attributes.expected_clips:,} clips"))
-    aside = {clip_id for clip_id, _ in attributes.set_aside}
-    for clip_id in sorted(aside & {row.clip_id for row in rows}):
-        what = f"{clip_id} was set aside and is in the table all the same"
+    skipped = {clip_id for clip_id, _ in attributes.skipped}
+    for clip_id in sorted(skipped & reader.table.index.keys()):
+        what = f"{clip_id} was skipped but is in the table"
         faults.append(Fault("row", (clip_id,), what))
     for index in range(len(rows)):
         faults += _check_frames(reader, index)
@@ -106,27 +102,15 @@ def verify_store(
             progress(index + 1, len(rows))
     return StoreFindings(
         path=path,
-        dataset=(attributes.dataset, attributes.origin),
+        attributes=attributes,
         num_clips=len(rows),
-        expected_clips=attributes.expected_clips,
-        modalities=reader.modalities,
         lengths=Spread.of([row.num_frames for row in rows]),
         histograms=tuple(
             Histogram(name, found, classes=attributes.classes if name == "label" else ())
             for name, found in count_clips(rows, num_classes).items()
         ),
-        subject_unit=attributes.subject_unit,
-        set_aside=attributes.set_aside,
-        digest=attributes.digest,
         faults=tuple(faults),
     )
-
-
-def _check_files(reader: StoreReader) -> list[Fault]:
-    try:
-        return [Fault("store", (), what) for what in reader.file_faults()]
-    except StoreError as error:
-        return [Fault("store", (), error.what)]
 
 
 def _check_frames(reader: StoreReader, index: int) -> list[Fault]:

@@ -1,20 +1,19 @@
 """Write a store unit by unit, survive a kill, finish with a rename.
 
 While it grows a store is ``<name>.partial/``: ``plan.json`` (fingerprint of the plan),
-``store.zarr`` (the group) and ``done/<unit>.json`` (a written unit: for each clip the hash of its
-frames, or the reason why it was set aside; bytes of its shards). A unit without its file in
-``done``, or whose shards are not as long as that says, is written again, so a torn shard cannot
-survive. A clip that was set aside keeps its place in the shard, black, until a later call brings
-its frames. ``finish`` adds the clip table and renames the group to ``<name>.zarr``.
+``store.zarr`` (the group) and ``done/<unit>.json`` (a :class:`UnitRecord`). A unit without its
+record, or whose shards are not as long as that says, is written again, so a torn shard cannot
+survive. A skipped clip keeps its place in the shard, black, until a later call brings its frames.
+``finish`` adds the clip table and renames the group to ``<name>.zarr``.
 """
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import zarr
 from msgspec import structs
@@ -35,7 +34,6 @@ from mtut_bench.store.attributes import FORMAT_VERSION, StoreAttributes
 from mtut_bench.store.format import (
     CHUNK_FRAMES,
     SHARD_FRAMES,
-    STRING_COLUMNS,
     Geometry,
     Layout,
     StorePlan,
@@ -43,28 +41,32 @@ from mtut_bench.store.format import (
     clip_sha256,
     content_digest,
     layout_clips,
+    number_columns,
 )
 from mtut_bench.store.shards import pack_frames, write_shard
 
-__all__ = ["Frames", "StoreWriter", "UnitRecord", "read_unit_record", "write_unit"]
-
+__all__ = ["Frames", "StoreWriter", "write_store", "write_unit"]
 
 Frames = Mapping[str, NDArray[np.uint8]]
 """Frames (T, H, W, C) of one clip per modality."""
 
 
-class UnitRecord(NamedTuple):
+class UnitRecord(
+    msgspec.Struct, frozen=True, rename={"skipped": "set_aside", "signatures": "stamps"}
+):
     """What is known of a written unit.
 
     Attributes:
-        hashes: SHA-256 per clip index of the unit in hexadecimal; None where it was set aside.
-        reasons: sentence per clip index that was set aside.
-        stamps: what the clip's files were when they were read, where the writer was told.
+        sha256: of the frames of each clip of the unit, hexadecimal; None where it was skipped.
+        skipped: reason per index of a skipped clip.
+        signatures: of the clip's files when they were read, by clip index, where known.
+        shard_bytes: size of each shard file.
     """
 
-    hashes: dict[int, str | None]
-    reasons: dict[int, str]
-    stamps: dict[int, str]
+    sha256: list[str | None]
+    skipped: dict[int, str]
+    signatures: dict[int, str]
+    shard_bytes: list[int]
 
 
 class StoreWriter:
@@ -73,31 +75,43 @@ class StoreWriter:
     Args:
         path: final path, ``.../<name>.zarr``.
         plan: what the store will hold.
-        stamps: what each clip's files are now (sizes, say); a clip that was written from others is
+        signatures: of each clip's files now (sizes, say); a clip that was written from others is
             written again. None: unknown.
 
     Use :meth:`lock` around everything, then :meth:`begin`, :func:`write_unit` for each of
     :meth:`pending`, :meth:`finish`.
     """
 
-    def __init__(self, path: StrPath, plan: StorePlan, stamps: Sequence[str] | None = None) -> None:
-        path = Path(path)
-        self.path = path
+    def __init__(
+        self, path: StrPath, plan: StorePlan, signatures: Sequence[str] | None = None
+    ) -> None:
+        self.path = Path(path)
         self.plan = plan
-        self.stamps = stamps
-        self.partial = path.with_suffix(".partial")
+        self.signatures = signatures
+        self.partial = self.path.with_suffix(".partial")
         self.layout: Layout = layout_clips([row.num_frames for row in plan.rows])
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Return a context that keeps a second writer of this store out.
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep a second writer of this store out; a disk that fails inside is one error.
 
         Raises:
             BusyError: another process writes it.
+            StoreError: the disk is full, for instance.
         """
-        return hold_lock(self.path.with_name(f".{self.path.stem}.lock"), f"the store {self.path}")
+        lock = self.path.with_name(f".{self.path.stem}.lock")
+        with hold_lock(lock, f"the store {self.path}"):
+            try:
+                yield
+            except OSError as error:
+                raise StoreError(
+                    f"cannot write {self.partial}: {error.strerror or error}",
+                    "Free some space or choose a folder that you may write to; finished clips are"
+                    " kept, and the same command resumes.",
+                ) from error
 
     def begin(self, *, restart: bool = False) -> None:
-        """Create the partial store, or take up one that was begun with the same plan.
+        """Create the partial store, or resume one that was begun with the same plan.
 
         Args:
             restart: discard a partial store that was begun with another plan.
@@ -107,21 +121,23 @@ class StoreWriter:
         """
         marker = self.partial / "plan.json"
         self._discard_replaced()
-        if self.partial.exists():
-            hint = f"Delete the folder {self.partial}; it is begun anew."
-            known = (
-                read_json(marker, StoreError, hint).get("fingerprint") if marker.exists() else ""
+        begun = self.resumes()
+        if begun and (self.partial / "store.zarr").exists():
+            return
+        if begun is False and not restart:
+            raise StoreError(
+                f"{self.partial} holds a preparation that was begun with other settings or"
+                " recordings",
+                "Finish it with those, or give --overwrite to begin anew.",
             )
-            if known == self.plan.fingerprint() and (self.partial / "store.zarr").exists():
-                return
-            if known not in ("", self.plan.fingerprint()) and not restart:
+        if self.partial.exists():
+            names = {path.name for path in self.partial.iterdir() if path.suffix != ".tmp"}
+            foreign = sorted(names - {"done", "store.zarr"})
+            if begun is None and foreign:
                 raise StoreError(
-                    f"{self.partial} holds a preparation that was begun with other settings or"
-                    " other recordings",
-                    "Finish it with those, or give --overwrite to begin anew.",
+                    f"{self.partial} holds {foreign[0]}, which no preparation wrote",
+                    "Move the folder away: its name is where the store grows.",
                 )
-            if known == "":
-                self._check_ours()
             # First: with it, what a kill leaves of the folder could pass for a begun store.
             marker.unlink(missing_ok=True)
             shutil.rmtree(self.partial)
@@ -130,29 +146,23 @@ class StoreWriter:
         # Written last: a folder without it holds nothing worth keeping.
         write_json(marker, {"fingerprint": self.plan.fingerprint()})
 
-    def _check_ours(self) -> None:
-        """Refuse to delete a folder that no writer began."""
-        names = sorted(p.name for p in self.partial.iterdir() if not p.name.endswith(".tmp"))
-        foreign = [name for name in names if name not in ("done", "store.zarr")]
-        if foreign:
-            raise StoreError(
-                f"{self.partial} holds {foreign[0]}, which no preparation wrote",
-                "Move the folder away: its name is where the store grows.",
-            )
+    def _records(self) -> Iterator[tuple[Unit, UnitRecord | None]]:
+        for unit in self.layout.units:
+            yield unit, _read_record(self.partial, self.plan.geometry, unit)
 
     def pending(self) -> list[tuple[Unit, tuple[int, ...]]]:
         """Return the units that lack frames, in order, with the clip indices they lack."""
         found: list[tuple[Unit, tuple[int, ...]]] = []
-        for unit in self.layout.units:
-            record = read_unit_record(self.partial, self.plan.geometry, unit)
-            missing = [i for i in unit.places if not record or not self._is_written(record, i)]
+        for unit, record in self._records():
+            hashes = zip(unit.places, record.sha256, strict=True) if record else ()
+            written = {index for index, text in hashes if text is not None}
+            if record and self.signatures:
+                now, then = self.signatures, record.signatures
+                written = {index for index in written if then.get(index) == now[index]}
+            missing = tuple(index for index in unit.places if index not in written)
             if missing:
-                found.append((unit, tuple(missing)))
+                found.append((unit, missing))
         return found
-
-    def _is_written(self, record: UnitRecord, index: int) -> bool:
-        same = self.stamps is None or record.stamps.get(index) == self.stamps[index]
-        return same and record.hashes[index] is not None
 
     def resumes(self) -> bool | None:
         """Return whether what was begun is of this plan; None where nothing was begun."""
@@ -162,12 +172,11 @@ class StoreWriter:
         known = read_json(marker, StoreError, f"Delete the folder {self.partial}.")
         return bool(known.get("fingerprint") == self.plan.fingerprint())
 
-    def set_aside(self) -> dict[int, str]:
+    def skipped(self) -> dict[int, str]:
         """Return the reason for each clip index that could not be read."""
         reasons: dict[int, str] = {}
-        for unit in self.layout.units:
-            record = read_unit_record(self.partial, self.plan.geometry, unit)
-            reasons.update(record.reasons if record else {})
+        for _, record in self._records():
+            reasons |= record.skipped if record else {}
         return reasons
 
     def _discard_replaced(self) -> None:
@@ -177,60 +186,58 @@ class StoreWriter:
             if not (self.partial / "store.zarr").exists():
                 shutil.rmtree(self.partial, ignore_errors=True)
 
-    def finish(self, versions: Mapping[str, str], hide: str = "") -> str:
+    def finish(
+        self, versions: Mapping[str, str], hide: str = "", attributes: StoreAttributes | None = None
+    ) -> str:
         """Add the clip table and give the store its final name.
 
-        Clips that were set aside are not in the table; a store without them is not complete.
+        Skipped clips are not in the table; a store without them is not complete.
 
         Args:
             versions: software that made the frames, kept beside the digest, not in it.
             hide: text that is left out of the reasons: a folder of this machine.
+            attributes: of the store that this one is a copy of; None: they follow from the plan.
 
         Returns:
             The content digest.
 
         Raises:
-            StoreError: a unit is not written, or no clip could be read.
+            StoreError: a unit is not written, no clip could be read, or the digest is not that of
+                ``attributes``.
         """
-        hashes: dict[int, str | None] = {}
-        reasons: dict[int, str] = {}
-        stamps: dict[int, str] = {}
-        for unit in self.layout.units:
-            record = read_unit_record(self.partial, self.plan.geometry, unit)
+        hashes: dict[int, str] = {}
+        signatures: dict[int, str] = {}
+        for unit, record in self._records():
             if record is None:
                 raise StoreError(f"{self.partial} is not finished", "Run the same command again.")
-            hashes.update(record.hashes)
-            reasons.update(record.reasons)
-            stamps.update(record.stamps)
-        kept = [index for index, text in hashes.items() if text is not None]
-        if not kept:
+            found = zip(unit.places, record.sha256, strict=True)
+            hashes |= {index: text for index, text in found if text is not None}
+            signatures |= record.signatures
+        if not hashes:
             raise StoreError(f"no clip of {self.partial} could be read", "See the reasons above.")
-        digests = [bytes.fromhex(text) for text in hashes.values() if text is not None]
-        digest = content_digest([self.plan.rows[index] for index in kept], digests)
-        root = zarr.open_group(self.partial / "store.zarr", mode="r+")
-        _write_table(root, self.plan, self.layout, kept, digests, stamps)
-        _write_shard_sizes(root, self.partial / "store.zarr", self.plan)
-        aside = tuple(
-            (self.plan.rows[index].clip_id, text.replace(hide, "") if hide else text)
-            for index, text in reasons.items()
-        )
-        facts = structs.asdict(self.plan.facts)
-        facts["complete"] = self.plan.facts.complete and not aside
-        attributes = StoreAttributes(
-            **facts,
-            format_version=FORMAT_VERSION,
-            set_aside=aside,
-            modalities=self.plan.geometry.modalities,
-            plan=self.plan.fingerprint(),
-            digest=digest,
-            versions=dict(versions),
-        )
+        packed = [bytes.fromhex(text) for text in hashes.values()]
+        digest = content_digest([self.plan.rows[index] for index in hashes], packed)
+        if attributes is None:
+            attributes = self._attributes(digest, versions, hide)
+        elif attributes.digest != digest:
+            raise StoreError(
+                f"the frames for {self.path} give the digest {digest} instead of"
+                f" {attributes.digest}",
+                "Copy the file again, or export it again from the store.",
+            )
+        store = self.partial / "store.zarr"
+        root = zarr.open_group(store, mode="r+")
+        _write_table(root, self.plan, self.layout, list(hashes), packed, signatures)
+        for modality in self.plan.geometry.modalities:
+            files = [f for u in self.layout.units for f in _shard_files(store, (modality,), u)]
+            sizes = np.array([file.stat().st_size for file in files], np.int64)
+            root.require_group("shards").create_array(modality, data=sizes, overwrite=True)
         root.update_attributes(attributes.to_json())
-        _settle(self.partial / "store.zarr")
+        _settle(store)
         old = self.path.with_suffix(".old")
         if self.path.exists():
             self.path.rename(old)
-        (self.partial / "store.zarr").rename(self.path)
+        store.rename(self.path)
         sync_folder(self.path.parent)
         for leftover in (old, self.partial):
             if leftover.is_dir():
@@ -239,21 +246,79 @@ class StoreWriter:
                 leftover.unlink(missing_ok=True)
         return digest
 
+    def _attributes(self, digest: str, versions: Mapping[str, str], hide: str) -> StoreAttributes:
+        skipped = tuple(
+            (self.plan.rows[index].clip_id, text.replace(hide, "") if hide else text)
+            for index, text in self.skipped().items()
+        )
+        facts = structs.asdict(self.plan.facts)
+        facts["complete"] = self.plan.facts.complete and not skipped
+        return StoreAttributes(
+            **facts,
+            format_version=FORMAT_VERSION,
+            skipped=skipped,
+            modalities=self.plan.geometry.modalities,
+            plan=self.plan.fingerprint(),
+            digest=digest,
+            versions=dict(versions),
+        )
 
-def read_unit_record(partial: StrPath, geometry: Geometry, unit: Unit) -> UnitRecord | None:
+
+def write_store(
+    path: StrPath,
+    plan: StorePlan,
+    read: Callable[[int], Frames],
+    versions: Mapping[str, str],
+    *,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    attributes: StoreAttributes | None = None,
+) -> str:
+    """Write a store clip by clip, or finish one that was interrupted; return its digest.
+
+    Args:
+        path: the store, ``.../<name>.zarr``; never seen half-written.
+        plan: what it will hold.
+        read: returns the frames of a clip by its index.
+        versions: as :meth:`StoreWriter.finish` takes them.
+        overwrite: replace a store that is there.
+        progress: called with (clips done, clips in all).
+        attributes: as :meth:`StoreWriter.finish` takes them.
+
+    Raises:
+        StoreError: the store exists already, or cannot be written; whatever ``read`` raises.
+        BusyError: another process writes this store.
+    """
+    writer = StoreWriter(path, plan)
+    with writer.lock():
+        if writer.path.exists() and not overwrite:
+            hint = "Give --overwrite to replace it, or another name."
+            raise StoreError(f"the store {writer.path} exists already", hint)
+        writer.begin(restart=overwrite)
+        pending = writer.pending()
+        total = len(plan.rows)
+        done = total - sum(len(indices) for _, indices in pending)
+        for unit, indices in pending:
+            if progress:
+                progress(done, total)
+            clips = ((index, read(index)) for index in indices)
+            write_unit(writer.partial, plan.geometry, unit, clips)
+            done += len(indices)
+        if progress:
+            progress(done, total)
+        return writer.finish(versions, attributes=attributes)
+
+
+def _read_record(partial: Path, geometry: Geometry, unit: Unit) -> UnitRecord | None:
     """Return what is known of a unit; None where it is not written, or not as it was recorded."""
-    partial = Path(partial)
     try:
-        record = read_json(_done_file(partial, unit), StoreError, "")
+        record = msgspec.json.decode(_done_file(partial, unit).read_bytes(), type=UnitRecord)
         files = _shard_files(partial / "store.zarr", geometry.modalities, unit)
-        if [file.stat().st_size for file in files] != record["shard_bytes"]:
-            return None
-        hashes = dict(zip(unit.places, record["sha256"], strict=True))
-        reasons = {int(index): str(text) for index, text in record["set_aside"].items()}
-        stamps = {int(index): str(text) for index, text in record["stamps"].items()}
-        return UnitRecord(hashes, reasons, stamps)
-    except (StoreError, OSError, KeyError, TypeError, ValueError):
+        sizes = [file.stat().st_size for file in files]
+    except (OSError, msgspec.MsgspecError):
         return None
+    sound = sizes == record.shard_bytes and len(record.sha256) == len(unit.places)
+    return record if sound else None
 
 
 def write_unit(
@@ -261,7 +326,7 @@ def write_unit(
     geometry: Geometry,
     unit: Unit,
     clips: Iterable[tuple[int, Frames | str]],
-    stamps: Mapping[int, str] | None = None,
+    signatures: Mapping[int, str] | None = None,
 ) -> None:
     """Write the shards of one unit and mark it written; safe in any process, one per unit.
 
@@ -273,15 +338,14 @@ def write_unit(
         unit: which shards.
         clips: (clip index, frames or the reason why there are none), taken one after the other and
             packed at once; frames are uint8 (T, H, W, C) per modality.
-        stamps: what the files of these clips are, to notice that they were exchanged.
+        signatures: of the files of these clips, to notice that they were exchanged.
     """
     partial = Path(partial)
-    known = read_unit_record(partial, geometry, unit)
+    known = _read_record(partial, geometry, unit)
     hashes: dict[int, str | None] = dict.fromkeys(unit.places)
-    reasons: dict[int, str] = {}
     if known:
-        hashes.update(known.hashes)
-        reasons.update(known.reasons)
+        hashes = dict(zip(unit.places, known.sha256, strict=True))
+    reasons = dict(known.skipped) if known else {}
     lost = False
     packed: dict[int, dict[str, list[bytes]]] = {}
     for index, frames in clips:
@@ -299,29 +363,26 @@ def write_unit(
         packed |= _pack_again(partial, geometry, unit, kept)
         _write_shards(partial, geometry, unit, packed)
     files = _shard_files(partial / "store.zarr", geometry.modalities, unit)
-    record = {
-        "sha256": list(hashes.values()),
-        "set_aside": {str(index): text for index, text in sorted(reasons.items())},
-        "stamps": {**(known.stamps if known else {}), **(stamps or {})},
-        "shard_bytes": [file.stat().st_size for file in files],
-    }
-    write_json(_done_file(partial, unit), record)
+    record = UnitRecord(
+        sha256=list(hashes.values()),
+        skipped=dict(sorted(reasons.items())),
+        signatures={**(known.signatures if known else {}), **(signatures or {})},
+        shard_bytes=[file.stat().st_size for file in files],
+    )
+    write_json(_done_file(partial, unit), msgspec.to_builtins(record, str_keys=True))
 
 
 def _pack_again(
     partial: Path, geometry: Geometry, unit: Unit, clips: Sequence[int]
 ) -> dict[int, dict[str, list[bytes]]]:
     """Return the chunks of clips of a unit that are written already."""
-    if not clips:
-        return {}
-    root = zarr.open_group(partial / "store.zarr", mode="r")
-    arrays = {m: _array(root, f"frames/{m}") for m in geometry.modalities}
-    return {
-        index: {
-            m: pack_frames(np.asarray(a[slice(*unit.places[index])])) for m, a in arrays.items()
-        }
-        for index in clips
-    }
+    packed: dict[int, dict[str, list[bytes]]] = {index: {} for index in clips}
+    for modality in geometry.modalities if clips else ():
+        array = zarr.open_array(partial / "store.zarr" / "frames" / modality, mode="r")
+        for index in clips:
+            frames = np.asarray(array[slice(*unit.places[index])])
+            packed[index][modality] = pack_frames(frames)
+    return packed
 
 
 def _write_shards(
@@ -367,22 +428,15 @@ def _settle(store: Path) -> None:
             sync_file(path)
 
 
-def _array(root: zarr.Group, name: str) -> zarr.Array[Any]:
-    array = root[name]
-    if not isinstance(array, zarr.Array):
-        raise TypeError(f"{name} is not an array")
-    return array
-
-
 def _create_arrays(path: Path, plan: StorePlan, layout: Layout) -> None:
     root = zarr.open_group(path, mode="w", zarr_format=3)
     for modality in plan.geometry.modalities:
-        _, height, width, channels = plan.geometry.shape(modality, 1)
+        _, *size = plan.geometry.shape(modality, 1)
         root.create_array(
             f"frames/{modality}",
-            shape=(layout.num_frames, height, width, channels),
-            chunks=(CHUNK_FRAMES, height, width, channels),
-            shards=(SHARD_FRAMES, height, width, channels),
+            shape=(layout.num_frames, *size),
+            chunks=(CHUNK_FRAMES, *size),
+            shards=(SHARD_FRAMES, *size),
             dtype="uint8",
             compressors=ZstdCodec(level=3, checksum=True),
             fill_value=0,
@@ -395,40 +449,24 @@ def _write_table(
     plan: StorePlan,
     layout: Layout,
     kept: Sequence[int],
-    hashes: list[bytes],
-    stamps: Mapping[int, str],
+    hashes: Sequence[bytes],
+    signatures: Mapping[int, str],
 ) -> None:
     rows = [plan.rows[index] for index in kept]
-    columns: dict[str, NDArray[Any]] = {
-        "label": np.array([row.label for row in rows], np.int32),
-        "repetition": np.array([row.repetition for row in rows], np.int32),
-        "num_frames": np.array([row.num_frames for row in rows], np.int32),
-        "offset": np.array([layout.offsets[index] for index in kept], np.int64),
-        "sha256": np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 32),
-    }
     texts = {
         "id": [row.clip_id for row in rows],
         "subject": [row.subject for row in rows],
         "split": [row.split for row in rows],
-        "source": [_with_stamp(plan.sources[index], stamps.get(index, "")) for index in kept],
+        "source": [_signed(plan.sources[index], signatures.get(index, "")) for index in kept],
     }
     group = root.require_group("clips")
-    for name, values in columns.items():
+    offsets = [layout.offsets[index] for index in kept]
+    for name, values in number_columns(rows, offsets, hashes).items():
         group.create_array(name, data=values, overwrite=True)
-    for name in STRING_COLUMNS:
+    for name, column in texts.items():
         array = group.create_array(name, shape=(len(rows),), dtype="string", overwrite=True)
-        array[:] = np.array(texts[name], dtype=object)
+        array[:] = np.array(column, dtype=object)
 
 
-def _with_stamp(source: str, stamp: str) -> str:
-    return canonical_json({**json.loads(source), "bytes": stamp}) if stamp else source
-
-
-def _write_shard_sizes(root: zarr.Group, path: Path, plan: StorePlan) -> None:
-    group = root.require_group("shards")
-    for modality in plan.geometry.modalities:
-        array = _array(root, f"frames/{modality}")
-        count = -(-array.shape[0] // SHARD_FRAMES)
-        files = [path / "frames" / modality / f"c/{i}/0/0/0" for i in range(count)]
-        sizes = np.array([file.stat().st_size for file in files], np.int64)
-        group.create_array(modality, data=sizes, overwrite=True)
+def _signed(source: str, signature: str) -> str:
+    return canonical_json({**json.loads(source), "bytes": signature}) if signature else source

@@ -88,7 +88,7 @@ OPTIONS = {
         "--size",
         "--modalities",
         "--copy",
-        "--partner",
+        "--same-class",
         "--overwrite",
     },
     "import": {"--data", "--store", "--overwrite"},

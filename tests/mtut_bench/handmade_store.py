@@ -51,7 +51,7 @@ def make_frames(plan, seed=0):
 
 
 def write_units(writer: StoreWriter, frames, pending=None) -> None:
-    """Write pending (unit, clips); a text in place of frames sets a clip aside."""
+    """Write pending (unit, clips); a text in place of frames skips a clip."""
     for unit, indices in writer.pending() if pending is None else pending:
         clips = ((index, frames[index]) for index in indices)
         write_unit(writer.partial, writer.plan.geometry, unit, clips)

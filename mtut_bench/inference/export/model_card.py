@@ -1,4 +1,4 @@
-"""The model card beside an exported network: all that its user must know, as Markdown."""
+"""The model card beside an exported network: all that a user must know, as Markdown."""
 
 import json
 import re
@@ -49,53 +49,48 @@ def card_text(run: TrainedRun, exported: Exported, predictions: Predictions, com
         predictions: of the run on its test clips.
         command: that exported it.
     """
-    title = run.record.method.title
+    origin = run.record.store.origin
+    title = f"{run.record.method.title}, {exported.spec.modality}: {run.record.store.name}"
+    summary = (
+        f"One network of one run: it sees {escape(exported.spec.modality)} alone, was trained with"
+        f" {escape(' + '.join(run.modalities))}, on the training side of fold"
+        f" {escape(run.record.identity.fold)}. It is not the method's mean over folds, and not a"
+        " network trained on all clips."
+    )
+    if origin == "synthetic":
+        summary += (
+            " **Trained on generated drawings, not on recordings: it demonstrates the pipeline"
+            " only.**"
+        )
+    tags = ["gesture-recognition", origin, run.method.name]
+    front_matter = [
+        "---",
+        "library_name: mtut-bench",
+        "pipeline_tag: video-classification",
+        # The terms follow from the recordings and the initial weights: see the last section.
+        "license: other",
+        "license_name: see-licence-section",
+        f"tags: {json.dumps(tags, ensure_ascii=False)}",
+        "---",
+    ]
+    # "batch 1, 8 frames: largest difference ..."
+    partitions = (str(difference).partition(": ") for difference in exported.differences)
     parts = [
-        _front_matter(run),
-        f"# {escape(title)}, {escape(exported.spec.modality)}: {escape(run.record.store.name)}",
-        _summary(run, exported),
+        "\n".join(front_matter),
+        f"# {escape(title)}",
+        summary,
         _section("Accuracy", _accuracy(run, exported, predictions)),
         _section("Data", _data(run)),
         _section("Training", _training(run, exported)),
-        _section("Input", [*_input(exported), *_camera(run, exported)]),
+        _section("Input", _input(run, exported)),
         _section("Output", _output(run)),
         "\n".join(["## Load", "", "```python", *_load(run, exported), "```"]),
-        _section("Exported network against the run's", _differences(exported)),
+        _section("Exported network against the run's", ((a, b) for a, _, b in partitions)),
         _section("Versions", _versions(run, command)),
         "\n\n".join(["## Limits", *_limits(run)]),
         "\n\n".join(["## Licence", *_licence(run, exported)]),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _front_matter(run: TrainedRun) -> str:
-    tags = ["gesture-recognition", run.record.store.origin, run.method.name]
-    return "\n".join(
-        [
-            "---",
-            "library_name: mtut-bench",
-            "pipeline_tag: video-classification",
-            # The terms follow from the recordings and the initial weights: see the last section.
-            "license: other",
-            "license_name: see-licence-section",
-            f"tags: {json.dumps(tags, ensure_ascii=False)}",
-            "---",
-        ]
-    )
-
-
-def _summary(run: TrainedRun, exported: Exported) -> str:
-    fold = escape(run.record.identity.fold)
-    words = (
-        f"One network of one run: it sees {escape(exported.spec.modality)} alone, was trained with"
-        f" {escape(' + '.join(run.modalities))}, on the training side of fold {fold}. It is not the"
-        " method's mean over folds, and not a network trained on all clips."
-    )
-    if run.record.store.origin == "synthetic":
-        words += (
-            " **Trained on generated drawings, not on recordings: it shows the path, no more.**"
-        )
-    return words
 
 
 def _accuracy(
@@ -143,27 +138,26 @@ def _training(run: TrainedRun, exported: Exported) -> Iterator[tuple[str, str]]:
     protocol = f"{record.protocol.name}, version {record.protocol.version}"
     changes = identity.overrides
     yield "protocol", f"{protocol}; changed: {json.dumps(changes)}" if changes else protocol
-    yield "epochs", f"{run.recipe.epochs_alone} alone + {run.recipe.epochs_joint} joint"
+    yield (
+        "epochs",
+        f"{run.recipe.epochs_alone} in stage one, {run.recipe.epochs_joint} in stage two",
+    )
     yield "fold", f"{identity.fold} (of: {', '.join(record.store.folds)})"
     yield "seed", str(identity.seed)
-    yield "initial weights", _initial(run, exported)
+    initial = _initial(run, exported)
+    yield "initial weights", f"published: {initial}" if initial else "random"
     for note in record.weights.get(exported.spec.modality, ()):
         yield "from the weight file", note
 
 
-def _initial(run: TrainedRun, exported: Exported) -> str:
-    if not _pretrained(run):
-        return "random"
-    return (
-        f"published: {(run.loaded.method.weights or {}).get(exported.spec.modality, 'see the run')}"
-    )
+def _initial(run: TrainedRun, exported: Exported) -> str | None:
+    """Return the published weights that the network began with; None for random ones."""
+    if run.record.identity.weights_digest is None:
+        return None
+    return (run.loaded.method.weights or {}).get(exported.spec.modality, "see the run")
 
 
-def _pretrained(run: TrainedRun) -> bool:
-    return run.record.identity.weights_digest is not None
-
-
-def _input(exported: Exported) -> Iterator[tuple[str, str]]:
+def _input(run: TrainedRun, exported: Exported) -> Iterator[tuple[str, str]]:
     spec = exported.spec
     (height, width), (tall, wide), (top, left) = spec.frame_size, spec.resized, spec.corner
     side = f"{spec.crop} x {spec.crop}"
@@ -191,19 +185,14 @@ def _input(exported: Exported) -> Iterator[tuple[str, str]]:
         length = max(spec.clip_length, spec.min_frames)
         yield "length", f"exactly {length} frames: torch could not leave it open"
 
-
-def _camera(run: TrainedRun, exported: Exported) -> Iterator[tuple[str, str]]:
-    modality = exported.spec.modality
-    kind = behaves_like(modality)
-    store = run.record.store
     yield "frames per second", f"{run.fps:g}"
+    kind = behaves_like(spec.modality)
     if kind == "rgb":
-        yield "colour stream", store.colour or "unknown"
+        yield "colour stream", run.record.store.colour or "unknown"
     elif kind == "depth":
-        yield "depth", store.depth_polarity or "unknown"
+        yield "depth", run.record.store.depth_polarity or "unknown"
     else:
-        facts = run.flow.get(modality, {})
-        yield "flow", json.dumps(facts, ensure_ascii=False)
+        yield "flow", json.dumps(run.flow.get(spec.modality, {}), ensure_ascii=False)
 
 
 def _output(run: TrainedRun) -> Iterator[tuple[str, str]]:
@@ -212,12 +201,6 @@ def _output(run: TrainedRun) -> Iterator[tuple[str, str]]:
     yield "logits per step", f"float32 (N, {count}, T'), of the head's time steps"
     for number, name in enumerate(run.classes):
         yield f"class {number}", name
-
-
-def _differences(exported: Exported) -> Iterator[tuple[str, str]]:
-    for difference in exported.differences:
-        shape, _, rest = str(difference).partition(": ")
-        yield shape, rest
 
 
 def _versions(run: TrainedRun, command: str) -> Iterator[tuple[str, str]]:
@@ -239,58 +222,55 @@ def _without_folders(command: str) -> str:
 
 
 def _load(run: TrainedRun, exported: Exported) -> list[str]:
+    """Return Python that loads the network and names the class of a clip."""
     onnx = exported.file_format == "onnx"
     spec, name = exported.spec, json.dumps(exported.name, ensure_ascii=False)
-    height, width = spec.frame_size
-    frames = (
-        f"frames = np.zeros(({max(spec.clip_length, spec.min_frames)}, {height}, {width},"
-        f" {spec.frame_channels}), np.uint8)  # yours"
-    )
-    prepare = ["", "", *spec.code(pad=onnx and exported.dynamic), "", ""]
-    body = _load_onnx(name) if onnx else _load_tensors(run, name)
-    imports = ["import json", "", "import numpy as np"]
-    imports += ["import onnxruntime"] if onnx else []
-    imports += ["import torch"]
-    if not onnx:
-        imports += [
-            _method_import(run),
+    (height, width), length = spec.frame_size, max(spec.clip_length, spec.min_frames)
+    if onnx:
+        imports = ["import onnxruntime", "import torch"]
+        body = [
+            f"session = onnxruntime.InferenceSession({name})",
+            'logits, per_step = session.run(None, {"clip": prepare(frames).numpy()})',
+            'classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])',
+        ]
+    else:
+        method_import, method = "from mtut_baselines import METHODS", 'METHODS[facts["method"]]'
+        if run.loaded.source:
+            path, _, function = run.loaded.file.rpartition(":")
+            stem = Path(path).stem if Path(path).stem.isidentifier() else "method_of_yours"
+            method_import = f"from {stem} import {function or 'build'}  # the file that trained"
+            method = f"{function or 'build'}()"
+        imports = [
+            "import torch",
+            method_import,
             "from mtut_bench.contract.networks import NetworkSpec",
             "from safetensors import safe_open",
             "from safetensors.torch import load_file",
         ]
-    imports += ["from torch.nn import functional"]
-    last = ["print(classes[int(logits[0].argmax())])"]
-    return [*imports, *prepare, frames, *body, *last]
-
-
-def _load_onnx(name: str) -> list[str]:
+        body = [
+            f'with safe_open({name}, framework="pt") as file:',
+            "    facts = file.metadata()",
+            'spec = NetworkSpec(**json.loads(facts["network_spec"]))',
+            f"network = {method}.build_network(spec).eval()",
+            f"network.load_state_dict(load_file({name}))",
+            "with torch.inference_mode():",
+            "    logits = network(prepare(frames)).logits_NKT.mean(dim=2)",
+            'classes = json.loads(facts["classes"])',
+        ]
     return [
-        f"session = onnxruntime.InferenceSession({name})",
-        'logits, per_step = session.run(None, {"clip": prepare(frames).numpy()})',
-        'classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])',
-    ]
-
-
-def _method_import(run: TrainedRun) -> str:
-    if run.loaded.source:
-        path, _, function = run.loaded.file.rpartition(":")
-        name = Path(path).stem if Path(path).stem.isidentifier() else "method_of_yours"
-        return f"from {name} import {function or 'build'}  # the file that trained"
-    return "from mtut_baselines import METHODS"
-
-
-def _load_tensors(run: TrainedRun, name: str) -> list[str]:
-    own = f"{run.loaded.file.rpartition(':')[2] or 'build'}()"
-    method = own if run.loaded.source else 'METHODS[facts["method"]]'
-    return [
-        f'with safe_open({name}, framework="pt") as file:',
-        "    facts = file.metadata()",
-        'spec = NetworkSpec(**json.loads(facts["network_spec"]))',
-        f"network = {method}.build_network(spec).eval()",
-        f"network.load_state_dict(load_file({name}))",
-        "with torch.inference_mode():",
-        "    logits = network(prepare(frames)).logits_NKT.mean(dim=2)",
-        'classes = json.loads(facts["classes"])',
+        "import json",
+        "",
+        "import numpy as np",
+        *imports,
+        "from torch.nn import functional",
+        "",
+        "",
+        *spec.code(pad=onnx and exported.dynamic),
+        "",
+        "",
+        f"frames = np.zeros({(length, height, width, spec.frame_channels)}, np.uint8)  # yours",
+        *body,
+        "print(classes[int(logits[0].argmax())])",
     ]
 
 
@@ -298,17 +278,17 @@ def _limits(run: TrainedRun) -> Iterator[str]:
     count = len(run.classes)
     yield (
         f"For research on hand gestures: one clip that holds one of the {count} gestures above,"
-        " seen by a camera like the one of its training clips. There is no class for anything else:"
-        " a clip without a gesture gets one of these names all the same."
+        " seen by a camera like that of its training clips. There is no class for anything else:"
+        " a clip without a gesture gets one of these names too."
     )
     yield (
         "The interval above is about the test clips of one fold. Other persons, rooms, cameras or"
         " frame rates are not covered by it. Not for decisions about people, and not for safety."
     )
     if run.record.store.origin == "synthetic":
-        yield "Its training clips are drawn by a program: expect nothing of it on recordings."
+        yield "Its training clips are drawn by a program: do not expect it to work on recordings."
     if run.record.identity.precision != "fp32":
-        yield "The run was tested in bfloat16; this file computes in float32: scores differ a bit."
+        yield "The run was tested in bfloat16; this file computes in float32, slightly different."
 
 
 def _licence(run: TrainedRun, exported: Exported) -> Iterator[str]:
@@ -320,12 +300,9 @@ def _licence(run: TrainedRun, exported: Exported) -> Iterator[str]:
             "Weights that were trained on recordings may be bound by the recordings' terms"
             f" ({escape(licence)}): pass them on only if those terms allow it."
         )
-    if _pretrained(run):
-        yield (
-            "They were initialised from published weights"
-            f" ({escape(_initial(run, exported).removeprefix('published: '))}), whose terms they"
-            " carry."
-        )
+    if initial := _initial(run, exported):
+        weights = f"published weights ({escape(initial)})"
+        yield f"They were initialised from {weights}, whose terms they carry."
     yield "The licence of mtut-bench (Apache-2.0) covers its code."
 
 

@@ -29,8 +29,8 @@ class OnnxGraph:
 
     Attributes:
         content: of the file.
-        dynamic: whether it takes clips of any length; else of the training length alone.
-        reason: why not, as torch says it.
+        dynamic: whether it takes clips of any length; else only of the training length.
+        reason: why not, in torch's words.
     """
 
     content: bytes
@@ -68,43 +68,34 @@ def convert(network: nn.Module, spec: InputSpec, metadata: Mapping[str, str]) ->
     Raises:
         ExportError: torch cannot convert it even at a fixed length.
     """
-    model, reason = None, "its graph depends on the length"
+    model: Any = None
+    reason = "its graph depends on the length"
     try:
         model = _export(network, spec, dynamic=True)
     except Exception as error:
         # What a user's network may raise here has no common type.
         reason = _first_line(error)
-    dynamic = model is not None and _length(model) is None
+    # torch may silently fix an axis that was to stay open.
+    dynamic = model is not None and not (
+        model.graph.input[0].type.tensor_type.shape.dim[2].HasField("dim_value")
+    )
     if not dynamic:
-        model = _export_fixed(network, spec)
-    assert model is not None
+        try:
+            model = _export(network, spec, dynamic=False)
+        except Exception as error:
+            raise ExportError(
+                f"torch cannot convert the network of {spec.modality} to ONNX:"
+                f" {_first_line(error)}",
+                "Use --format safetensors, or write the network without what ONNX cannot express.",
+            ) from error
     for key, value in {**metadata, "any_length": json.dumps(dynamic)}.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
     return OnnxGraph(model.SerializeToString(), dynamic, "" if dynamic else reason)
 
 
-def _export_fixed(network: nn.Module, spec: InputSpec) -> Any:  # noqa: ANN401 - ModelProto
-    try:
-        return _export(network, spec, dynamic=False)
-    except Exception as error:
-        raise ExportError(
-            f"torch cannot convert the network of {spec.modality} to ONNX: {_first_line(error)}",
-            "Use --format safetensors, or write the network without what ONNX cannot express.",
-        ) from error
-
-
-def _length(model: Any) -> int | None:  # noqa: ANN401 - ModelProto
-    """Return the number of frames that a graph takes; None for any.
-
-    torch may fix an axis that was to stay open without a word.
-    """
-    frames = model.graph.input[0].type.tensor_type.shape.dim[2]
-    return int(frames.dim_value) if frames.HasField("dim_value") else None
-
-
 def _first_line(error: Exception) -> str:
-    """Return what is at the root of a converter's error, on one line."""
+    """Return the first line of the error that caused a converter's."""
     root: BaseException = error
     while root.__cause__ is not None:
         root = root.__cause__
@@ -121,7 +112,7 @@ def run_onnx(content: bytes) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    # A fault comes back as an exception; a coloured line on the terminal beside it helps nobody.
+    # Faults come as exceptions; no log line beside them.
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
@@ -133,7 +124,7 @@ def run_onnx(content: bytes) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
             shape = tuple(clip_NCTHW.shape)
             raise ExportError(
                 f"the exported network fails on an input of {shape}: {error}",
-                "Nothing was written. Another release of torch may convert it rightly.",
+                "Nothing was written. Try another release of torch.",
             ) from error
         return torch.from_numpy(logits_NK), torch.from_numpy(logits_NKT)
 
@@ -144,7 +135,7 @@ def _export(network: nn.Module, spec: InputSpec, *, dynamic: bool) -> Any:  # no
     shapes: dict[int, Any] = {0: torch.export.Dim("batch", min=1)}
     if dynamic:
         least = spec.min_frames
-        # A network that names no shortest clip may have one all the same: torch finds it.
+        # A network that states no shortest clip may still have one: torch finds it.
         shapes[2] = torch.export.Dim("frames", min=least) if least > 1 else torch.export.Dim.DYNAMIC
     # Two clips, and a clip of several time steps: torch takes an axis of length 1 for a constant.
     length = max(spec.clip_length, spec.min_frames * (4 if dynamic else 1))
@@ -165,7 +156,7 @@ def _export(network: nn.Module, spec: InputSpec, *, dynamic: bool) -> Any:  # no
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the converter's notes about its own inside from a user's terminal."""
+    """Keep the converter's internal notes off the terminal."""
     loggers = [logging.getLogger(name) for name in ("torch", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     try:

@@ -1,4 +1,4 @@
-"""A network as safetensors: parameters, buffers, and a string map that says what they are."""
+"""A network as safetensors: parameters, buffers, and texts that describe them."""
 
 from collections.abc import Callable, Mapping
 
@@ -32,29 +32,20 @@ def run_tensors(
 
     Args:
         content: of a safetensors file.
-        network: what it must hold, bit for bit.
+        network: what it must hold, exactly.
         blank: of the same architecture; is filled from the content.
 
     Raises:
-        ExportError: a tensor is missing, or not equal in every bit.
+        ExportError: a tensor is missing or not equal.
     """
     tensors, wanted = load(content), network.state_dict()
     for name in sorted(wanted.keys() | tensors.keys()):
-        pair = (tensors.get(name), wanted.get(name))
-        if any(tensor is None for tensor in pair) or not _same_bits(*map(_bytes, pair)):
+        there = name in wanted and name in tensors
+        if not there or not torch.equal(tensors[name], wanted[name].cpu()):
             raise ExportError(
                 f"the exported tensor {name} is not that of the run",
-                "Nothing was written. Another release of safetensors may do it rightly.",
+                "Nothing was written. Try another release of safetensors.",
             )
     blank.load_state_dict(tensors)
     scores = ClipScores(blank).eval()
     return lambda clip_NCTHW: scores(clip_NCTHW)
-
-
-def _bytes(tensor: Tensor | None) -> Tensor:
-    assert tensor is not None
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-
-
-def _same_bits(a: Tensor, b: Tensor) -> bool:
-    return torch.equal(a, b)

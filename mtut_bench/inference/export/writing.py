@@ -10,12 +10,12 @@ from pathlib import Path
 
 from mtut_bench import __version__
 from mtut_bench.contract.predictions import check_complete, read
-from mtut_bench.errors import MtutBenchError, UsageError, did_you_mean
+from mtut_bench.errors import ExportError, MtutBenchError, UsageError, did_you_mean
 from mtut_bench.files import StrPath, write_atomic
 from mtut_bench.inference.export.input_spec import InputSpec, input_spec
 from mtut_bench.inference.export.model_card import Exported, card_text
 from mtut_bench.inference.export.onnx_file import convert, require_onnx, run_onnx
-from mtut_bench.inference.export.output_check import comparison_shapes, enforce, measure_differences
+from mtut_bench.inference.export.output_check import comparison_shapes, measure_differences
 from mtut_bench.inference.export.tensor_file import encode_network, run_tensors
 from mtut_bench.runs.trained import TrainedRun
 from mtut_bench.training.train_state import network_spec
@@ -38,8 +38,8 @@ def export_networks(
 ) -> list[Path]:
     """Write networks of a finished run, each with a model card beside it.
 
-    ``<store>-<method>-<modality>-<id12>.<format>`` and the same name with ``.md`` behind it. All
-    networks are converted and compared with the run's before the first file is written.
+    The files are ``<store>-<method>-<modality>-<id12>.<format>`` and ``.md`` appended for the card.
+    All networks are converted and compared with the run's before the first file is written.
 
     Args:
         run: the run.
@@ -62,12 +62,11 @@ def export_networks(
     """
     out = Path(out)
     if file_format not in FORMATS:
-        raise UsageError(
-            f"there is no format {file_format!r}", f"Choose one of: {', '.join(FORMATS)}."
-        )
+        raise UsageError(f"unknown format {file_format!r}", f"Choose one of: {', '.join(FORMATS)}.")
     chosen = _modalities(run, modalities)
     paths = {m: out / f"{_stem(run, m)}.{file_format}" for m in chosen}
-    _check_folder(out, [file for path in paths.values() for file in (path, _card(path))], overwrite)
+    cards = {m: path.with_name(f"{path.name}.md") for m, path in paths.items()}
+    _check_folder(out, [file for m in chosen for file in (paths[m], cards[m])], overwrite)
     if file_format == "onnx":
         require_onnx()
     predictions = read(run.folder / "predictions.npz")
@@ -76,7 +75,7 @@ def export_networks(
     for modality, path in paths.items():
         exported, data = _export(run, modality, file_format, path.name, say)
         content[path] = data
-        content[_card(path)] = card_text(run, exported, predictions, command).encode()
+        content[cards[modality]] = card_text(run, exported, predictions, command).encode()
     _write_all(content)
     return list(paths.values())
 
@@ -102,7 +101,12 @@ def _export(
     differences = measure_differences(network, computed, spec, shapes, exact=exact)
     for difference in differences:
         say(f"{modality}: {difference}")
-    enforce(differences, name)
+    bad = [difference for difference in differences if not difference.passed]
+    if bad:
+        raise ExportError(
+            f"{name} does not compute what the run's network computes: {bad[0]}",
+            "Nothing was written. Try another release of torch or onnxruntime.",
+        )
     return Exported(name, file_format, spec, dynamic, tuple(differences)), data
 
 
@@ -121,10 +125,6 @@ def _stem(run: TrainedRun, modality: str) -> str:
     parts = (record.store.name, record.method.name, modality, record.id[:12])
     # A user's store or method may have a name with spaces or slashes.
     return "-".join(re.sub(r"[^\w.+-]+", "_", part) for part in parts)
-
-
-def _card(path: Path) -> Path:
-    return path.with_name(f"{path.name}.md")
 
 
 def _check_folder(out: Path, files: Sequence[Path], overwrite: bool) -> None:

@@ -94,19 +94,12 @@ def prepare(
     with writer.lock():
         if path.exists() and not overwrite:
             return _existing(path, plan, signatures)
-        try:
-            writer.begin(restart=overwrite)
-            _write_pending(writer, survey, signatures, workers, progress)
-            skipped = writer.set_aside()
-            if skipped and not skip_unreadable:
-                raise _unreadable(list(skipped.values()), len(survey.clips))
-            digest = writer.finish(_versions(), hide=f"{survey.root}{os.sep}")
-        except OSError as error:
-            raise StoreError(
-                f"cannot write {writer.partial}: {error.strerror or error}",
-                "Free some space or choose a folder that you may write to; what is finished is"
-                " kept, and the same command resumes it.",
-            ) from error
+        writer.begin(restart=overwrite)
+        _write_pending(writer, survey, signatures, workers, progress)
+        skipped = writer.skipped()
+        if skipped and not skip_unreadable:
+            raise _unreadable(list(skipped.values()), len(survey.clips))
+        digest = writer.finish(_versions(), hide=f"{survey.root}{os.sep}")
     reasons = tuple((plan.rows[index].clip_id, text) for index, text in skipped.items())
     return Preparation(path, digest, len(plan.rows) - len(skipped), True, reasons)
 
@@ -129,7 +122,7 @@ def _existing(path: Path, plan: StorePlan, signatures: Sequence[str]) -> Prepara
                 f" {now[row.clip_id]}",
                 "Give --overwrite to prepare it again, or restore the recordings.",
             )
-    return Preparation(path, attributes.digest, len(reader.table.rows), False, attributes.set_aside)
+    return Preparation(path, attributes.digest, len(reader.table.rows), False, attributes.skipped)
 
 
 def _unreadable(reasons: Sequence[str], num_clips: int) -> ClipError:

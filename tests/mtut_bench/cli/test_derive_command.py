@@ -28,3 +28,11 @@ def test_the_command_refuses_a_copy_without_a_source(reader, tmp_path):
     result = CliRunner().invoke(app, [*call, "--copy", "rgb_copy"])
     assert isinstance(result.exception, UsageError)
     assert "NEW=OLD" in result.exception.hint
+
+
+def test_the_command_takes_same_class_clips(reader, tmp_path):
+    call = ["derive", "--store", "whole", "--data", str(tmp_path), "--as", "control"]
+    result = CliRunner().invoke(app, [*call, "--same-class", "depth"])
+    assert result.exit_code == 0, result.output
+    derived = StoreReader(tmp_path / "stores" / "control.zarr").attributes.alignment["derived"]
+    assert derived["partnered"] == ["depth"]

@@ -31,7 +31,7 @@ from mtut_bench.training.whole_clip_test import predict
 CPU = torch.device("cpu")
 
 
-def moments_of(frames_THWC, fps=15.0):
+def frames_of(frames_THWC, fps=15.0):
     return [Frame(n, n / fps, frame) for n, frame in enumerate(frames_THWC)]
 
 
@@ -39,7 +39,7 @@ def blank(count):
     return (Frame(n, n / 30, np.zeros((2, 2, 3), np.uint8)) for n in range(count))
 
 
-def verdict(label, start, probability=0.6, classes=3):
+def prediction(label, start, probability=0.6, classes=3):
     scores = np.full(classes, (1 - probability) / (classes - 1), np.float32)
     scores[label] = probability
     return Prediction(
@@ -66,7 +66,7 @@ def test_a_test_clip_gets_its_saved_probabilities(do, make_store, tiny_methods, 
     windowing = Windowing(longest_clip(run), run.recipe.clip_length, 4)
     for number, clip_id in enumerate(plan.fold.test):
         frames = reader.read(reader.table.index[clip_id], modality)
-        (found,) = predictor.verdicts(moments_of(frames), windowing)
+        (found,) = predictor.predict(frames_of(frames), windowing)
         assert not found.is_window
         np.testing.assert_array_equal(found.probabilities_K, again.probabilities_MNK[0, number])
         row = saved.modalities.index(modality), number
@@ -107,7 +107,7 @@ def windows_by_hand(count, length, stride):
 def test_windows_are_those_of_the_plain_rule(count, length, stride, more):
     stride, longest = min(stride, length), length + more
     found = list(cut_windows(blank(count), Windowing(longest, length, stride)))
-    numbers = [[moment.number for moment in window] for window, _ in found]
+    numbers = [[frame.number for frame in window] for window, _ in found]
     if count <= longest:
         assert numbers == [list(range(count))]
         assert not found[0][1]
@@ -153,7 +153,7 @@ def test_a_long_recording_never_has_more_than_a_few_frames_in_memory(tiny_recipe
     gc.collect()
     predictor = Predictor(Counting().eval(), "rgb", tiny_recipe, 30.0, CPU)
     windowing = Windowing(longest=24, length=8, stride=4)
-    count = sum(1 for _ in predictor.verdicts(endless(), windowing))
+    count = sum(1 for _ in predictor.predict(endless(), windowing))
     assert made == 5000
     assert count == (5000 - 8) // 4 + 1
     assert peak <= 24 + 2  # the clip that it might have been, and the frame that is being made
@@ -165,7 +165,12 @@ def test_a_long_recording_never_has_more_than_a_few_frames_in_memory(tiny_recipe
 def test_neighbouring_windows_of_one_class_are_one_segment():
     found = list(
         merge_predictions(
-            [verdict(0, 0, 0.5), verdict(0, 4, 0.7), verdict(2, 8, 0.9), verdict(0, 12, 0.8)]
+            [
+                prediction(0, 0, 0.5),
+                prediction(0, 4, 0.7),
+                prediction(2, 8, 0.9),
+                prediction(0, 12, 0.8),
+            ]
         )
     )
     assert [(s.start_s, s.end_s, s.label, s.num_windows) for s in found] == [
@@ -179,12 +184,12 @@ def test_neighbouring_windows_of_one_class_are_one_segment():
 
 def test_equal_probabilities_rank_in_the_order_of_classes():
     scores = np.array([0.2, 0.4, 0.4], np.float32)
-    assert verdict(0, 0)._replace(probabilities_K=scores).ranking() == [1, 2, 0]
+    assert prediction(0, 0)._replace(probabilities_K=scores).ranking() == [1, 2, 0]
 
 
 def test_times_are_those_of_the_first_and_the_end_of_the_last_frame(tiny_recipe):
     predictor = Predictor(Counting().eval(), "rgb", tiny_recipe, 30.0, CPU)
     frames = (Frame(n, n / 30, np.zeros((12, 16, 3), np.uint8)) for n in range(50, 130))
-    (found,) = predictor.verdicts(frames, Windowing(80, 8, 4))
+    (found,) = predictor.predict(frames, Windowing(80, 8, 4))
     assert (found.first, found.stop, found.num_frames) == (50, 130, 80)
     assert (found.start_s, found.end_s) == pytest.approx((50 / 30, 130 / 30))

@@ -50,43 +50,39 @@ def table_of(card, head):
     return next(table for table in read_tables(card) if table[0][: len(head)] == head)
 
 
-@pytest.mark.parametrize(
-    ("what", "value"),
-    [
-        ("dataset", "handmade"),
-        ("origin", "synthetic"),
-        ("source", "made by hand"),
-        ("licence", "none needed"),
-        ("clips", "4 of 99, a part of the dataset"),
-        ("frames", "66 per modality, 2.2 s at 30 per s"),
-        ("frames per clip", "5 to 30, median 15.5"),
-        ("seconds per clip", "0.1667 to 1, median 0.5167"),
-        ("classes", "3, 3 with clips"),
-        ("persons", "2"),
-        ("folds", "the dataset's own split"),
-        ("modalities", "rgb (3 x uint8), depth (1 x uint8), flow (2 x uint8)"),
-        ("frame size", "4x3 pixels, alike for all modalities"),
-        ("colour", "rgb"),
-        ("depth", "nearer is brighter"),
-        ("alignment: time", "frame by frame"),
-        ("flow: algorithm", "farneback"),
-        ("chunks", "8 frames, shards of 640, zstd with its checksum; lossless"),
-        ("store format version", "1"),
-        ("mtut-bench", "test"),
-    ],
-)
-def test_card_states(make_card, what, value):
-    assert facts_of(make_card())[what] == value
+def test_card_states_the_facts(make_card):
+    facts = {
+        "dataset": "handmade",
+        "origin": "synthetic",
+        "source": "made by hand",
+        "licence": "none needed",
+        "clips": "4 of 99, a part of the dataset",
+        "frames": "66 per modality, 2.2 s at 30 per s",
+        "frames per clip": "5 to 30, median 15.5",
+        "seconds per clip": "0.1667 to 1, median 0.5167",
+        "classes": "3, 3 with clips",
+        "persons": "2",
+        "folds": "the dataset's own split",
+        "modalities": "rgb (3 x uint8), depth (1 x uint8), flow (2 x uint8)",
+        "frame size": "4x3 pixels, alike for all modalities",
+        "colour": "rgb",
+        "depth": "nearer is brighter",
+        "alignment: time": "frame by frame",
+        "flow: algorithm": "farneback",
+        "chunks": "8 frames, shards of 640, zstd with its checksum; lossless",
+        "store format version": "1",
+        "mtut-bench": "test",
+    }
+    card = make_card()
+    found = facts_of(card)
+    assert {what: found[what] for what in facts} == facts
+    assert "**Generated, not recorded.**" in card
 
 
 def test_card_states_digests(make_card, tmp_path):
     facts, attributes = facts_of(make_card()), StoreReader(tmp_path / "a.zarr").attributes
     assert facts["content digest"] == attributes.digest
     assert facts["plan"] == attributes.plan
-
-
-def test_card_of_a_synthetic_store_says_so(make_card):
-    assert "**Generated, not recorded.**" in make_card()
 
 
 def test_card_of_recordings_states_their_terms(make_card):
@@ -142,12 +138,12 @@ def test_store_without_flow_has_no_flow_code(make_card):
     assert "flow code" not in facts_of(make_card(modalities=("depth",), flow={}))
 
 
-def test_doubts_are_listed(make_card):
+def test_assumptions_are_listed(make_card):
     assert table_of(make_card(assumptions=["a", "b"]), ["assumption"])[1:] == [["a"], ["b"]]
-    assert "Doubts" not in make_card(assumptions=[])
+    assert "Assumptions" not in make_card(assumptions=[])
 
 
-def test_clips_set_aside_are_listed_without_folders_of_the_machine(tmp_path):
+def test_skipped_clips_are_listed_without_folders_of_the_machine(tmp_path):
     plan = make_plan([3, 4])
     frames = make_frames(plan)
     frames[1] = "/disk/my_raw/v/clip1.avi ends after 2 of 4 frames; see https://a.b/c/d"
@@ -161,14 +157,14 @@ def test_no_folder_of_the_machine_is_in_a_card(make_card, tmp_path):
     assert str(tmp_path) not in make_card()
 
 
-@pytest.mark.parametrize("name", ODD)
-def test_odd_names_neither_break_a_table_nor_change(make_card, name):
-    card = make_card(classes=[name, "b", "c"], colour=name, assumptions=[name])
-    shown = " ".join(name.split())
-    assert table_of(card, ["label"])[1][:2] == ["0", shown]
-    assert facts_of(card)["colour"] == shown
-    assert [len(row) for row in table_of(card, ["label"])] == [6] * 4
-    assert table_of(card, ["assumption"])[1:] == [[shown]]
+def test_odd_names_neither_break_a_table_nor_change(make_card):
+    card = make_card(classes=ODD, mirror=None, colour="|".join(ODD), assumptions=ODD)
+    shown = [" ".join(name.split()) for name in ODD]
+    labels = table_of(card, ["label"])
+    assert [row[:2] for row in labels[1:]] == [[str(n), name] for n, name in enumerate(shown)]
+    assert {len(row) for row in labels} == {6}
+    assert facts_of(card)["colour"] == " ".join("|".join(ODD).split())
+    assert table_of(card, ["assumption"])[1:] == [[name] for name in shown]
 
 
 def test_card_is_the_same_for_the_same_store(make_card, tmp_path):
@@ -199,7 +195,7 @@ def test_code_of_a_card_runs(tmp_path):
 
 
 def test_card_of_a_missing_store_is_refused(tmp_path):
-    with pytest.raises(StoreError, match="there is no store at"):
+    with pytest.raises(StoreError, match=r"none\.zarr"):
         write_card(tmp_path / "none.zarr")
     assert list(tmp_path.iterdir()) == []
 
@@ -211,7 +207,7 @@ def test_card_that_cannot_be_written_is_one_error(make_card, tmp_path, monkeypat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(MtutBenchError, match=r"cannot write .*a\.md: No space left on device"):
+    with pytest.raises(MtutBenchError, match=r"a\.md: No space left on device"):
         write_card(tmp_path / "a.zarr")
     assert not list(tmp_path.glob("*.md"))
 
@@ -223,5 +219,5 @@ def test_a_card_replaces_nothing_but_a_card(make_store, make):
     assert write_card(store) == store.with_suffix(".md")
     store.with_suffix(".md").unlink()
     make(store.with_suffix(".md"))
-    with pytest.raises(StoreError, match=r"viva\.md is in the way"):
+    with pytest.raises(StoreError, match=r"viva\.md"):
         write_card(store)

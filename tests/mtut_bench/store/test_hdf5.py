@@ -11,7 +11,7 @@ import pytest
 from handmade_store import make_frames, make_plan, write_store
 from processes import started
 
-from mtut_bench.errors import BusyError, MtutBenchError, StoreError
+from mtut_bench.errors import MtutBenchError, StoreError
 from mtut_bench.store.attributes import StoreAttributes
 from mtut_bench.store.format import StorePlan
 from mtut_bench.store.hdf5 import export_hdf5, import_hdf5
@@ -96,25 +96,27 @@ def file(exported, tmp_path):
 # Round trip
 
 
-@pytest.mark.parametrize("modalities", [("rgb",), ("depth", "ir"), ("rgb", "flow", "flow_dis")])
-def test_a_store_comes_back_as_it_was(tmp_path, modalities):
-    plan = make_plan([1, 8, 641, 17], modalities, mirror=None, fps=29.97)
-    digest = write_store(tmp_path / "a.zarr", plan)
+def there_and_back(tmp_path, plan, frames=None):
+    """Write a store, export it, import the file; return a reader of each store."""
+    digest = write_store(tmp_path / "a.zarr", plan, frames)
     before = StoreReader(tmp_path / "a.zarr")
     export_hdf5(before, tmp_path / "a.h5")
     assert import_hdf5(tmp_path / "a.h5", tmp_path / "b.zarr") == digest
     after = StoreReader(tmp_path / "b.zarr")
     assert after.attributes == before.attributes
-    assert (after.table, after.sources()) == (before.table, before.sources())
+    assert (after.table.rows, after.table.hashes) == (before.table.rows, before.table.hashes)
+    assert after.sources() == before.sources()
     assert verify_store(after.path).faults == ()
+    return before, after
+
+
+@pytest.mark.parametrize("modalities", [("rgb",), ("depth", "ir"), ("rgb", "flow", "flow_dis")])
+def test_a_store_comes_back_as_it_was(tmp_path, modalities):
+    plan = make_plan([1, 8, 641, 17], modalities, mirror=None, fps=29.97)
+    _, after = there_and_back(tmp_path, plan)
     for index, frames in enumerate(make_frames(plan)):
         for modality, expected in frames.items():
             np.testing.assert_array_equal(after.read(index, modality), expected)
-
-
-def test_prepare_takes_an_imported_store_for_its_own(file, tmp_path, plan):
-    import_hdf5(file, tmp_path / "b.zarr")
-    assert StoreReader(tmp_path / "b.zarr").attributes.plan == plan.fingerprint()
 
 
 def test_plan_can_be_made_again_from_an_imported_store(file, tmp_path, plan):
@@ -122,22 +124,16 @@ def test_plan_can_be_made_again_from_an_imported_store(file, tmp_path, plan):
     reader = StoreReader(tmp_path / "b.zarr")
     facts = reader.attributes.facts()
     again = StorePlan(reader.table.rows, tuple(reader.sources()), plan.geometry, facts)
-    assert again.fingerprint() == reader.attributes.plan
+    assert again.fingerprint() == reader.attributes.plan == plan.fingerprint()
 
 
-def test_clips_set_aside_come_back_with_their_reasons(tmp_path):
+def test_skipped_clips_come_back_with_their_reasons(tmp_path):
     plan = make_plan([9, 10, 11, 12], complete=True)
     frames = make_frames(plan)
     frames[1], frames[3] = "clip1.avi is cut short", "clip3.avi is missing"
-    digest = write_store(tmp_path / "a.zarr", plan, frames)
-    before = StoreReader(tmp_path / "a.zarr")
-    export_hdf5(before, tmp_path / "a.h5")
-    assert import_hdf5(tmp_path / "a.h5", tmp_path / "b.zarr") == digest
-    after = StoreReader(tmp_path / "b.zarr")
-    assert after.attributes == before.attributes
-    assert after.attributes.set_aside == (("clip1", frames[1]), ("clip3", frames[3]))
+    _, after = there_and_back(tmp_path, plan, frames)
+    assert after.attributes.skipped == (("clip1", frames[1]), ("clip3", frames[3]))
     assert after.table.rows == (plan.rows[0], plan.rows[2])
-    assert verify_store(after.path).faults == ()
 
 
 def test_export_of_an_import_has_the_same_bytes(file, tmp_path):
@@ -194,34 +190,24 @@ def test_attributes_are_plain_or_json(file, reader):
         assert (attrs["format"], attrs["format_version"]) == ("mtut-bench store", 1)
         assert (attrs["dataset"], attrs["fps"], attrs["complete"]) == ("handmade", 30.0, False)
         assert attrs["digest"] == reader.attributes.digest
+        stored = reader.attributes.to_json()
         for name in attrs["json_attributes"]:
-            assert attrs[name] == json.dumps(getattr(reader.attributes, name))
+            assert attrs[name] == json.dumps(stored[name])
         assert {"classes", "mirror", "flow", "alignment"} <= set(attrs["json_attributes"])
-
-
-def test_file_explains_itself_and_carries_the_card(file):
-    with h5py.File(file) as opened:
-        assert 'file["frames/rgb"][start : start + length]' in opened.attrs["about"]
-        assert opened.attrs["card"].startswith("# Data card: a\n")
+        assert 'file["frames/rgb"][start : start + length]' in attrs["about"]
+        assert attrs["card"].startswith("# Data card: a\n")
 
 
 def test_texts_of_any_script_survive(tmp_path):
     plan = make_plan([3, 4], classes=["\u6325\u624b", "\u00fc|<&", ""], source="\u00a9 a\u0301")
-    write_store(tmp_path / "a.zarr", plan)
-    export_hdf5(StoreReader(tmp_path / "a.zarr"), tmp_path / "a.h5")
+    there_and_back(tmp_path, plan)
     with h5py.File(tmp_path / "a.h5") as opened:
         assert opened["clips/class_name"].asstr()[...].tolist() == ["\u6325\u624b", "\u00fc|<&"]
-    import_hdf5(tmp_path / "a.h5", tmp_path / "b.zarr")
-    assert StoreReader(tmp_path / "b.zarr").attributes.source == "\u00a9 a\u0301"
 
 
 def test_long_lists_fit_into_attributes(tmp_path):
     # An attribute of the older HDF5 form holds 64 KiB.
-    plan = make_plan([3], assumptions=["doubt " * 50] * 1000)
-    write_store(tmp_path / "a.zarr", plan)
-    export_hdf5(StoreReader(tmp_path / "a.zarr"), tmp_path / "a.h5")
-    import_hdf5(tmp_path / "a.h5", tmp_path / "b.zarr")
-    assert len(StoreReader(tmp_path / "b.zarr").attributes.assumptions) == 1000
+    there_and_back(tmp_path, make_plan([3], assumptions=["assumed " * 50] * 1000))
 
 
 # Export: whole or not at all
@@ -229,17 +215,11 @@ def test_long_lists_fit_into_attributes(tmp_path):
 
 def test_existing_file_is_refused_unless_overwritten(reader, file, tmp_path):
     file.write_bytes(b"mine")
-    with pytest.raises(StoreError, match=r"a\.h5 exists already") as caught:
+    with pytest.raises(StoreError, match=r"a\.h5 exists"):
         export_hdf5(reader, file)
-    assert "--overwrite" in caught.value.hint
     assert file.read_bytes() == b"mine"
     export_hdf5(reader, file, overwrite=True)
     assert import_hdf5(file, tmp_path / "b.zarr") == reader.attributes.digest
-
-
-def test_missing_folders_are_made(reader, tmp_path):
-    export_hdf5(reader, tmp_path / "deep" / "er" / "a.h5")
-    assert names(tmp_path / "deep" / "er") == ["a.h5"]
 
 
 @pytest.mark.parametrize("fault", [KilledError(), KeyboardInterrupt()], ids=["fault", "ctrl-C"])
@@ -255,7 +235,7 @@ def test_interrupted_export_keeps_the_old_file_and_nothing_else(reader, file, fa
     assert names(file.parent) == ["a.h5"]
 
 
-@pytest.mark.parametrize("limit", [0, 2_000, 20_000, 60_000])
+@pytest.mark.parametrize("limit", [0, 2_000, 60_000])
 def test_full_disk_is_one_error_and_leaves_nothing(exported, tmp_path, limit):
     # In a process of its own: HDF5 takes the process down when it hears of a failed write.
     command = [sys.executable, "-c", FULL, exported / "a.zarr", tmp_path / "a.h5", str(limit)]
@@ -277,9 +257,8 @@ def test_fault_at_the_end_leaves_nothing(reader, tmp_path, monkeypatch, step):
 
 
 def test_target_below_a_file_is_one_error(reader, file):
-    with pytest.raises(MtutBenchError, match="cannot write") as caught:
-        export_hdf5(reader, file / "b.h5")
-    assert "choose a folder" in caught.value.hint
+    with pytest.raises(MtutBenchError, match=r"b\.h5"):
+        export_hdf5(reader, file / "deep" / "b.h5")
 
 
 def test_next_export_removes_what_a_kill_left(exported, reader, tmp_path):
@@ -299,7 +278,7 @@ def test_damaged_store_is_not_exported(tmp_path, plan):
     write_store(tmp_path / "a.zarr", plan)
     reader = StoreReader(tmp_path / "a.zarr")
     (tmp_path / "a.zarr/frames/rgb/c/0/0/0/0").write_bytes(b"cut")
-    with pytest.raises(StoreError, match="1 shard files are missing or of another size"):
+    with pytest.raises(StoreError, match="rgb/c/0/0/0/0"):
         export_hdf5(reader, tmp_path / "a.h5")
     assert names(tmp_path) == ["a.zarr"]
 
@@ -310,7 +289,7 @@ def test_frames_that_are_not_those_that_were_written_are_not_exported(reader, tm
     # The files are as long as they should be; only a hash tells.
     reader.check_files = lambda: None
     reader.__dict__["table"] = type(table)(table.rows, table.offsets, wrong)
-    with pytest.raises(StoreError, match="frames of clip3 are not those that were written"):
+    with pytest.raises(StoreError, match="clip3"):
         export_hdf5(reader, tmp_path / "a.h5")
     assert names(tmp_path) == []
 
@@ -320,9 +299,8 @@ def test_frames_that_are_not_those_that_were_written_are_not_exported(reader, tm
 
 def test_existing_store_is_refused_unless_overwritten(file, tmp_path, plan):
     old = write_store(tmp_path / "b.zarr", make_plan([3]))
-    with pytest.raises(StoreError, match=r"b\.zarr exists already") as caught:
+    with pytest.raises(StoreError, match=r"b\.zarr exists"):
         import_hdf5(file, tmp_path / "b.zarr")
-    assert "--overwrite" in caught.value.hint
     assert StoreReader(tmp_path / "b.zarr").attributes.digest == old
     import_hdf5(file, tmp_path / "b.zarr", overwrite=True)
     assert StoreReader(tmp_path / "b.zarr").table.rows == plan.rows
@@ -330,7 +308,7 @@ def test_existing_store_is_refused_unless_overwritten(file, tmp_path, plan):
 
 
 @pytest.mark.parametrize("count", [0, 2, 3])
-def test_killed_import_is_taken_up(file, tmp_path, reader, count):
+def test_killed_import_is_resumed(file, tmp_path, reader, count):
     with pytest.raises(KilledError):
         import_hdf5(file, tmp_path / "b.zarr", progress=kill_at(count))
     assert names(tmp_path) == ["a.h5", "b.partial"]
@@ -340,17 +318,12 @@ def test_killed_import_is_taken_up(file, tmp_path, reader, count):
     assert names(tmp_path) == ["a.h5", "b.zarr"]
 
 
-def test_import_does_not_take_up_another_preparation_of_the_same_plan(file, tmp_path, plan):
+def test_import_does_not_resume_another_preparation_of_the_same_plan(file, tmp_path, plan):
     # Its frames may be others, of another decoder say.
     StoreWriter(tmp_path / "b.zarr", plan).begin()
-    with pytest.raises(StoreError, match=r"b\.partial holds a preparation"):
+    with pytest.raises(StoreError, match=r"b\.partial"):
         import_hdf5(file, tmp_path / "b.zarr")
     import_hdf5(file, tmp_path / "b.zarr", overwrite=True)
-
-
-def test_second_writer_is_kept_out(file, tmp_path, plan):
-    with StoreWriter(tmp_path / "b.zarr", plan).lock(), pytest.raises(BusyError, match=r"b\.zarr"):
-        import_hdf5(file, tmp_path / "b.zarr")
 
 
 def test_full_disk_of_an_import_is_one_error(file, tmp_path, monkeypatch):
@@ -359,9 +332,8 @@ def test_full_disk_of_an_import_is_one_error(file, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("mtut_bench.store.writer.sync_file", fail)
-        with pytest.raises(StoreError, match=r"b\.partial: No space left on device") as caught:
+        with pytest.raises(StoreError, match=r"b\.partial: No space left on device"):
             import_hdf5(file, tmp_path / "b.zarr")
-    assert "the same command takes it up again" in caught.value.hint
     import_hdf5(file, tmp_path / "b.zarr")
 
 
@@ -377,54 +349,61 @@ def refused(file, match):
     assert not file.with_name("b.zarr").exists()
 
 
+def edit(file, change):
+    with h5py.File(file, "a") as opened:
+        change(opened)
+
+
+def replace_column(opened, name, values):
+    del opened[name]
+    if values is not None:
+        opened[name] = values
+
+
 def test_missing_file_is_named(tmp_path):
-    refused(tmp_path / "none.h5", "there is no file")
+    refused(tmp_path / "none.h5", r"none\.h5")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4", b"\x89HDF\r\n\x1a\n"])
 def test_file_that_is_not_hdf5_is_refused(file, content):
     file.write_bytes(content)
-    refused(file, r"is no HDF5 file|cannot be read")
+    refused(file, "cannot be read")
 
 
 def test_foreign_hdf5_is_refused(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as opened:
         opened["clips"] = 1
-    refused(tmp_path / "a.h5", "is an HDF5 file of another kind: its attribute 'format' is None")
+    refused(tmp_path / "a.h5", "format None")
 
 
-def test_newer_layout_is_refused(file):
-    with h5py.File(file, "a") as opened:
-        opened.attrs["format_version"] = 2
-    refused(file, "has layout version 2; this mtut-bench reads up to 1")
-
-
-@pytest.mark.parametrize("share", [0.001, 0.3, 0.9, 0.999])
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.999])
 def test_truncated_file_is_refused(file, share):
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * share)])
-    refused(file, "is no HDF5 file|truncated file")
+    refused(file, "cannot be read")
 
 
-@pytest.mark.parametrize("name", ["clips/label", "clips/sha256", "frames/ir"])
-def test_missing_dataset_is_named(file, name):
-    with h5py.File(file, "a") as opened:
-        del opened[name]
-    refused(file, f"has no readable dataset {name}")
-
-
-def test_group_in_place_of_a_dataset_is_named(file):
-    with h5py.File(file, "a") as opened:
-        del opened["frames/ir"]
-        opened.create_group("frames/ir")
-    refused(file, "has a group in place of the dataset frames/ir")
-
-
-def test_columns_of_different_lengths_are_refused(file):
-    with h5py.File(file, "a") as opened:
-        del opened["clips/label"]
-        opened["clips/label"] = np.zeros(1 << 20, np.int32)
-    refused(file, "columns of the clip table differ in length")
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda o: o.attrs.update(format_version=2), "layout version 2"),
+        (lambda o: replace_column(o, "clips/label", None), "clips/label"),
+        (lambda o: replace_column(o, "frames/ir", None), "frames/ir"),
+        (
+            lambda o: (replace_column(o, "frames/ir", None), o.create_group("frames/ir")),
+            "frames/ir",
+        ),
+        (lambda o: replace_column(o, "clips/label", np.zeros(1 << 20, np.int32)), "length"),
+        (lambda o: o.attrs.pop("checksum"), "cannot be read"),
+        (lambda o: o.attrs.pop("json_attributes"), "cannot be read"),
+        (lambda o: o.attrs.update(fps=25.0), "attributes"),
+        (lambda o: o.attrs.update(mirror="[0,1,2]"), "attributes"),
+        (lambda o: o.attrs.update(fold="x"), "attributes"),
+    ],
+)
+def test_changed_file_is_refused(file, change, named):
+    edit(file, change)
+    refused(file, named)
 
 
 @pytest.mark.parametrize("name", ["label", "offset", "id", "source", "sha256"])
@@ -432,14 +411,7 @@ def test_changed_column_is_found(file, name):
     with h5py.File(file, "a") as opened:
         column = opened[f"clips/{name}"]
         column[0] = column[1]
-    refused(file, "attributes, table or shapes are not as they were written")
-
-
-@pytest.mark.parametrize(("name", "value"), [("fps", 25.0), ("mirror", "[0,1,2]"), ("fold", "x")])
-def test_changed_attribute_is_found(file, name, value):
-    with h5py.File(file, "a") as opened:
-        opened.attrs[name] = value
-    refused(file, "attributes, table or shapes are not as they were written")
+    refused(file, "table")
 
 
 def write_with(monkeypatch, reader, file, **changes):
@@ -461,8 +433,8 @@ def test_attributes_of_a_later_version_are_passed_over(file, reader, tmp_path, m
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"mirror": "none"}, "the store in it: the attribute mirror is 'none'"),
-        ({"format_version": 2}, "the store in it has format version 2"),
+        ({"mirror": "none"}, "mirror is 'none'"),
+        ({"format_version": 2}, "version 2"),
     ],
 )
 def test_attributes_of_another_kind_or_format_are_refused(
@@ -472,28 +444,11 @@ def test_attributes_of_another_kind_or_format_are_refused(
     refused(file, match)
 
 
-@pytest.mark.parametrize("name", ["checksum", "json_attributes"])
-def test_lost_attribute_is_found(file, name):
-    with h5py.File(file, "a") as opened:
-        del opened.attrs[name]
-    refused(file, "cannot be read")
-
-
 def test_changed_frame_names_the_clip(file):
     with h5py.File(file, "a") as opened:
         opened["frames/flow"][1330] ^= 1
         opened["frames/flow"][1320] ^= 1
-    refused(file, "the frames of clip3 are not those of its SHA-256")
-
-
-def test_import_goes_on_with_a_sound_copy_of_the_file(file, exported, tmp_path, reader):
-    with h5py.File(file, "a") as opened:
-        opened["frames/flow"][1320] ^= 1
     refused(file, "clip3")
-    file.write_bytes((exported / "a.h5").read_bytes())
-    done = []
-    digest = import_hdf5(file, tmp_path / "b.zarr", progress=lambda *n: done.append(n[0]))
-    assert (digest, done[0]) == (reader.attributes.digest, 3)
 
 
 def test_changed_byte_of_a_chunk_names_the_clip(file):
@@ -502,7 +457,7 @@ def test_changed_byte_of_a_chunk_names_the_clip(file):
     content = bytearray(file.read_bytes())
     content[chunk.byte_offset + chunk.size // 2] ^= 1
     file.write_bytes(content)
-    refused(file, "clip clip4 cannot be read")
+    refused(file, "clip4")
 
 
 def test_any_changed_byte_is_an_error_or_changes_nothing(tmp_path):
@@ -510,7 +465,7 @@ def test_any_changed_byte_is_an_error_or_changes_nothing(tmp_path):
     reader = StoreReader(tmp_path / "a.zarr")
     export_hdf5(reader, tmp_path / "a.h5")
     whole, back, found = (tmp_path / "a.h5").read_bytes(), tmp_path / "b.zarr", 0
-    for place in np.linspace(0, len(whole) - 1, 60).astype(int):
+    for place in np.linspace(0, len(whole) - 1, 40).astype(int):
         damaged = bytearray(whole)
         damaged[place] ^= 4
         (tmp_path / "a.h5").write_bytes(damaged)

@@ -10,7 +10,6 @@ from mtut_bench.errors import StoreError, UsageError
 from mtut_bench.store.inspect import (
     contact_sheet,
     motion_in_centre,
-    person_table,
     summarise,
     user_sheet,
     write_person_table,
@@ -36,32 +35,25 @@ def moving_store(tmp_path, rows, columns):
     return StoreReader(tmp_path / "moving.zarr")
 
 
-@pytest.mark.parametrize(
-    ("what", "value"),
-    [
-        ("dataset", "handmade, synthetic recordings, partial"),
-        ("clips", "4 of 99"),
-        ("modalities", "rgb, depth, flow"),
-        ("frames", "32x24, 30 per second"),
-        ("frames per clip", "5 to 30 frames, median 15.5, 66 in all"),
-        ("classes", "3, 3 with clips, 1 to 2 clips each"),
-        ("persons", "2"),
-        ("folds", "official: 2 train, 2 test"),
-        ("mirror pairs", "swipe left / swipe right"),
-        ("depth", "nearer is brighter"),
-        ("alignment", "time: frame by frame"),
-        ("optical flow", "flow by farneback from rgb"),
-        ("doubt", "made by hand"),
-    ],
-)
-def test_summary_states(reader, what, value):
-    assert dict(summarise(reader))[what] == value
+def test_summary_states_the_facts(reader):
+    facts = {
+        "clips": "4 of 99, a part of the dataset",
+        "modalities": "rgb (3 x uint8), depth (1 x uint8), flow (2 x uint8)",
+        "clips per class": "1 to 2 clips, median 1, 4 in all",
+        "class names": "wave; swipe left; swipe right",
+        "split": "2 train, 2 test",
+        "mirror pairs": "swipe left / swipe right",
+        "flow: algorithm": "farneback",
+        "assumption": "made by hand",
+    }
+    found = dict(summarise(reader))
+    assert {what: found[what] for what in facts} == facts
 
 
 def test_summary_states_digest_and_size_on_disk(reader):
     summary = dict(summarise(reader))
     size = sum(f.stat().st_size for f in reader.path.glob("frames/*/c/*/0/0/0"))
-    assert summary["digest"] == reader.attributes.digest
+    assert summary["content digest"] == reader.attributes.digest
     assert summary["on disk"] == f"{size / 1e6:,.1f} MB in 3 shards"
 
 
@@ -70,7 +62,8 @@ def test_summary_of_unknown_mirrors_and_subjects(tmp_path):
     write_store(tmp_path / "a.zarr", plan)
     summary = dict(summarise(StoreReader(tmp_path / "a.zarr")))
     assert summary["mirror pairs"] == "unknown: clips are never flipped"
-    assert (summary["folds"], summary["optical flow"]) == ("leave one out, 2", "none")
+    assert summary["folds"] == "leave one out"
+    assert "flow code" not in summary
 
 
 def test_motion_in_the_middle_is_seen_whole(tmp_path):
@@ -152,7 +145,7 @@ def test_sheet_spreads_eight_pictures_over_the_clips_of_a_user(tmp_path):
 def test_users_stand_in_the_order_of_their_numbers(tmp_path):
     reader = store_of_users(tmp_path, ["10", "9", "2"])
     assert [row[0] for row in reds(tmp_path, reader)] == [21, 11, 1]
-    assert list(person_table(reader)["persons"]) == ["2", "9", "10"]
+    assert list(persons_of(reader, tmp_path)) == ["2", "9", "10"]
 
 
 def test_without_users_rows_are_of_subjects(tmp_path):
@@ -166,36 +159,34 @@ def test_sheet_of_a_store_without_colour_shows_what_it_has(tmp_path):
     assert cv2.imread(str(tmp_path / "sheet.png"))[60, 110 + 60].tolist() == [77, 77, 77]
 
 
-def written(path):
-    return json.loads(path.read_text())
+def persons_of(reader, folder):
+    """The table of persons of a new file."""
+    path = folder / "raw" / "viva.json"
+    write_person_table(reader, path)
+    return json.loads(path.read_text())["persons"]
 
 
 def test_table_of_persons_is_to_be_filled_in(tmp_path):
     reader = store_of_users(tmp_path, ["02", "01", "02"])
-    assert person_table(reader) == {"persons": {"01": "", "02": ""}}
-    write_person_table(reader, tmp_path / "raw" / "viva.json")
-    assert written(tmp_path / "raw" / "viva.json")["persons"] == {"01": "", "02": ""}
+    assert persons_of(reader, tmp_path) == {"01": "", "02": ""}
 
 
 def test_table_is_of_users_where_subjects_are_users(tmp_path):
-    assert person_table(store_of_users(tmp_path, ["", ""], subject_unit="user")) == {
-        "persons": {"A": ""}
-    }
+    reader = store_of_users(tmp_path, ["", ""], subject_unit="user")
+    assert persons_of(reader, tmp_path) == {"A": ""}
 
 
 def test_store_of_persons_has_no_table_to_fill_in(tmp_path):
     with pytest.raises(UsageError, match="users names persons"):
-        person_table(store_of_users(tmp_path, ["", ""]))
+        persons_of(store_of_users(tmp_path, ["", ""]), tmp_path)
 
 
 def test_a_table_with_a_name_is_left_as_it_is(tmp_path):
     reader, path = store_of_users(tmp_path, ["01", "02"]), tmp_path / "viva.json"
     text = json.dumps({"persons": {"01": "", "02": "A"}})
     path.write_text(text)
-    with pytest.raises(UsageError, match="names persons already") as caught:
+    with pytest.raises(UsageError, match=r"viva\.json"):
         write_person_table(reader, path)
-    assert str(path) in caught.value.what
-    assert caught.value.hint
     assert path.read_text() == text
 
 
@@ -204,7 +195,7 @@ def test_other_settings_and_empty_names_are_kept(tmp_path, persons):
     reader, path = store_of_users(tmp_path, ["01", "02"]), tmp_path / "viva.json"
     path.write_text(json.dumps({"fps": 25, "_mine": "a remark"} | persons))
     write_person_table(reader, path)
-    found = written(path)
+    found = json.loads(path.read_text())
     assert (found["fps"], found["_mine"]) == (25, "a remark")
     assert set(found["persons"]) == {"01", "02", *(persons.get("persons") or {})}
     assert not any(found["persons"].values())
@@ -214,7 +205,6 @@ def test_other_settings_and_empty_names_are_kept(tmp_path, persons):
 def test_a_file_that_is_no_table_is_left_as_it_is(tmp_path, text):
     reader, path = store_of_users(tmp_path, ["01"]), tmp_path / "viva.json"
     path.write_text(text)
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(StoreError, match=r"viva\.json"):
         write_person_table(reader, path)
-    assert str(path) in caught.value.what
     assert path.read_text() == text

@@ -47,11 +47,6 @@ def test_the_last_chunk_is_filled_with_black():
     assert len(pack_frames(frames)) == 3
 
 
-def test_frames_need_not_lie_in_a_row():
-    frames = frames_of(16)
-    assert pack_frames(np.asfortranarray(frames)) == pack_frames(frames)
-
-
 def test_a_shard_that_is_there_is_replaced(tmp_path):
     path = tmp_path / "shard"
     path.write_bytes(b"torn" * 10_000)

@@ -98,37 +98,21 @@ def digest_of(path):
 
 
 @given(LENGTHS)
-def test_clips_start_on_chunk_boundaries_in_order(lengths):
-    offsets = layout_clips(lengths).offsets
+def test_clips_lie_in_order_in_units_of_whole_shards(lengths):
+    layout = layout_clips(lengths)
+    offsets, units = layout.offsets, layout.units
     assert all(offset % CHUNK_FRAMES == 0 for offset in offsets)
     assert all(a + n <= b for (a, b), n in zip(pairwise(offsets), lengths, strict=False))
-
-
-@given(LENGTHS)
-def test_every_clip_lies_inside_its_unit(lengths):
-    layout = layout_clips(lengths)
-    for unit in layout.units:
-        for index in unit.places:
-            assert unit.start <= layout.offsets[index]
-            assert layout.offsets[index] + lengths[index] <= unit.stop
-
-
-@given(LENGTHS)
-def test_units_are_whole_shards_without_gap_or_overlap(lengths):
-    layout = layout_clips(lengths)
-    assert layout.units[0].start == 0
-    assert [index for unit in layout.units for index in unit.places] == [*range(len(lengths))]
-    for before, after in pairwise(layout.units):
+    assert [index for unit in units for index in unit.places] == [*range(len(lengths))]
+    assert (units[0].start, units[-1].stop) == (0, layout.num_frames)
+    for before, after in pairwise(units):
         assert before.stop == after.start
         assert after.start % SHARD_FRAMES == 0
-    last = layout.units[-1]
-    assert last.stop == layout.num_frames
-
-
-@given(LENGTHS)
-def test_a_unit_is_one_shard_or_one_clip(lengths):
-    for unit in layout_clips(lengths).units:
+    for unit in units:
         assert unit.stop - unit.start <= SHARD_FRAMES or len(unit.places) == 1
+        for index in unit.places:
+            assert unit.start <= offsets[index]
+            assert offsets[index] + lengths[index] <= unit.stop
 
 
 def test_no_clip_has_an_empty_layout():
@@ -257,10 +241,6 @@ def test_digest_does_not_depend_on_sources_and_versions(path, tmp_path):
     assert write_store(tmp_path / "other.zarr", other) == digest_of(path)
 
 
-def test_digest_changes_with_the_frames(path, plan, tmp_path):
-    assert write_store(tmp_path / "o.zarr", plan, make_frames(plan, seed=1)) != digest_of(path)
-
-
 # Kills
 
 
@@ -297,11 +277,6 @@ def test_torn_shard_is_written_again(killed, path):
     shard.write_bytes(shard.read_bytes()[:100])
     assert resume(killed) == ([0], digest_of(path))
     assert verify_store(killed.path).faults == ()
-
-
-def test_lost_shard_is_written_again(killed, path):
-    shard_files(killed.partial / "store.zarr", "depth")[-1].unlink()
-    assert resume(killed) == ([2], digest_of(path))
 
 
 def test_torn_done_marker_is_written_again(killed, path):
@@ -346,7 +321,7 @@ def test_kill_after_the_renames_leaves_nothing_in_the_way(path, plan):
 
 def test_partial_store_of_another_plan_is_refused(killed):
     other = StoreWriter(killed.path, make_plan([5, 6]))
-    with pytest.raises(StoreError, match=r"killed\.partial holds a preparation") as caught:
+    with pytest.raises(StoreError, match=r"killed\.partial") as caught:
         other.begin()
     assert "--overwrite" in caught.value.hint
     assert killed.pending() == []
@@ -378,52 +353,44 @@ def edit_attributes(path, **changes):
 
 
 def test_missing_store_says_how_to_make_one(tmp_path):
-    with pytest.raises(StoreError, match="there is no store at") as caught:
+    with pytest.raises(StoreError, match=r"none\.zarr") as caught:
         StoreReader(tmp_path / "none.zarr")
     assert "mtut-bench prepare" in caught.value.hint
 
 
 def test_newer_version_is_refused(path):
     edit_attributes(path, format_version=2)
-    with pytest.raises(StoreError, match="has format version 2; this mtut-bench reads up to 1"):
+    with pytest.raises(StoreError, match="version 2"):
         StoreReader(path)
 
 
-def test_folder_without_zarr_is_refused(tmp_path):
-    with pytest.raises(StoreError, match="not a readable Zarr v3 group"):
-        StoreReader(tmp_path)
-
-
-@pytest.mark.parametrize("content", ["", '{"zarr_format": 3, "node_ty', "[]"])
-def test_torn_group_is_refused(path, content):
-    (path / "zarr.json").write_text(content)
-    with pytest.raises(StoreError, match="not a readable Zarr v3 group"):
+@pytest.mark.parametrize("content", [None, "", '{"zarr_format": 3, "node_ty', "[]"])
+def test_missing_or_torn_group_is_refused(path, content):
+    (path / "zarr.json").unlink()
+    if content is not None:
+        (path / "zarr.json").write_text(content)
+    with pytest.raises(StoreError, match=r"small\.zarr"):
         StoreReader(path)
 
 
 def test_foreign_zarr_group_is_refused(tmp_path):
     zarr.open_group(tmp_path / "foreign.zarr", mode="w")
-    with pytest.raises(StoreError, match="it has no format_version"):
+    with pytest.raises(StoreError, match=r"foreign\.zarr"):
         StoreReader(tmp_path / "foreign.zarr")
 
 
 def test_lacking_attributes_are_named(path):
     root = zarr.open_group(path, mode="r+")
     root.attrs.put({k: v for k, v in root.attrs.items() if k not in ("fps", "mirror")})
-    with pytest.raises(StoreError, match="lacks the attributes fps, mirror"):
+    with pytest.raises(StoreError, match="fps, mirror"):
         StoreReader(path)
 
 
 WRONG = {
     "fps": "fast",
-    "complete": "yes",
     "origin": "filmed",
-    "expected_clips": 9.5,
     "classes": ["wave", 2, "swipe"],
-    "mirror": "none",
-    "flow": {"flow": 3},
     "set_aside": [["clip1"]],
-    "versions": {"numpy": 2},
     "format_version": True,
 }
 
@@ -434,11 +401,10 @@ def test_attribute_of_another_kind_is_named_with_its_value(path, name):
     with pytest.raises(StoreError) as caught:
         StoreReader(path)
     assert caught.value.what.startswith(f"{path}: the attribute {name} is {WRONG[name]!r}: ")
-    assert "--overwrite" in caught.value.hint
 
 
 def test_value_of_a_wrong_attribute_is_shown_in_short(path):
-    edit_attributes(path, assumptions=["doubt"] * 1000 + [1])
+    edit_attributes(path, assumptions=["assumed"] * 1000 + [1])
     with pytest.raises(StoreError, match="the attribute assumptions is ") as caught:
         StoreReader(path)
     assert len(caught.value.what) < len(str(path)) + 200
@@ -466,57 +432,53 @@ def test_attributes_are_read_as_they_were_written(tmp_path, fps):
 @pytest.mark.parametrize("name", ["frames/rgb", "clips/label", "shards/rgb"])
 def test_missing_array_is_named(path, name):
     shutil.rmtree(path / name)
-    with pytest.raises(StoreError, match=f"no readable array {name}"):
+    with pytest.raises(StoreError, match=name):
         StoreReader(path).check_files()
 
 
 def test_torn_array_metadata_is_named(path):
     (path / "frames" / "rgb" / "zarr.json").write_text('{"shape": [')
-    with pytest.raises(StoreError, match="no readable array frames/rgb"):
+    with pytest.raises(StoreError, match="frames/rgb"):
         StoreReader(path).read(0, "rgb")
 
 
 def test_missing_shard_is_found_without_reading_frames(path):
     shard_files(path)[1].unlink()
-    with pytest.raises(StoreError, match=r"1 shard files .*rgb/c/1/0/0/0 \(missing\)"):
+    with pytest.raises(StoreError, match=r"^.* 1 .*rgb/c/1/0/0/0 "):
         StoreReader(path).check_files()
 
 
 def test_truncated_shards_are_counted(path):
     for shard in shard_files(path)[:2]:
         shard.write_bytes(shard.read_bytes()[:50])
-    with pytest.raises(StoreError, match=r"2 shard files .*c/0/0/0/0 \(50 bytes instead of"):
+    with pytest.raises(StoreError, match=r"^.* 2 .*c/0/0/0/0 \(50 bytes"):
         StoreReader(path).check_files()
 
 
 def test_reading_a_truncated_shard_names_clip_and_modality(path):
     shard = shard_files(path)[0]
     shard.write_bytes(shard.read_bytes()[:50])
-    with pytest.raises(StoreError, match=r"frames of clip0 \(rgb\) cannot be read"):
+    with pytest.raises(StoreError, match=r"clip0 \(rgb\)"):
         StoreReader(path).read(0, "rgb")
 
 
 def test_lost_column_is_not_read_as_zeros(path):
     shutil.rmtree(path / "clips" / "label" / "c")
-    with pytest.raises(StoreError, match="does not give the recorded content digest"):
+    with pytest.raises(StoreError, match="digest"):
         StoreReader(path).check_files()
 
 
 def test_lost_offsets_are_found(path):
     shutil.rmtree(path / "clips" / "offset" / "c")
-    with pytest.raises(StoreError, match="clips of the table overlap"):
+    with pytest.raises(StoreError, match="overlap"):
         StoreReader(path).check_files()
 
 
 def test_columns_of_different_lengths_are_refused(path):
     group = zarr.open_group(path, mode="r+")["clips"]
     group.create_array("label", data=np.zeros(3, np.int32), overwrite=True)
-    with pytest.raises(StoreError, match="differ in length"):
+    with pytest.raises(StoreError, match="length"):
         _ = StoreReader(path).table
-
-
-def test_sound_store_passes(path):
-    StoreReader(path).check_files()
 
 
 # Flow code

@@ -262,7 +262,7 @@ def test_a_store_can_be_finished_without_unreadable_clips(three_units, path):
     assert "is cut short" in skipped[1]
     reader = StoreReader(path)
     assert [row.clip_id for row in reader.table.rows] == [FOLDERS[0], FOLDERS[2]]
-    ((clip_id, reason),) = reader.attributes.set_aside
+    ((clip_id, reason),) = reader.attributes.skipped
     assert (clip_id, str(three_units) in reason) == (FOLDERS[1], False)
     assert reason.startswith(f"Video_data/{FOLDERS[1]}/sk_color.avi is cut short")
     assert reader.attributes.complete is False
