@@ -60,7 +60,6 @@ _SOURCE = (
     "Zhang, Cao, Cheng, Lu: EgoGesture, IEEE T-MM 20(5), 2018; National Laboratory of Pattern"
     " Recognition, CASIA, by a form (nlpr.ia.ac.cn/iva/yfzhang/datasets/egogesture.html)"
 )
-_FIXTURE = "A drawn layout fixture, in which labels say nothing: NOTHING CAN BE MEASURED ON IT."
 _RESTORE = "Restore the dataset's own file; a row reads class,start,end: 7,67,112"
 
 
@@ -195,7 +194,7 @@ class EgoGesture:
                 "window": settings["window"],
                 "space": settings["space"],
             },
-            assumptions=doubts(settings, _FORMS) if recorded else (_FIXTURE,),
+            assumptions=doubts(settings, _FORMS),
             source=_SOURCE if recorded else TWIN_SOURCE,
             licence="research only; ask the authors" if recorded else TWIN_LICENCE,
             published=settings["published"] if recorded else {},

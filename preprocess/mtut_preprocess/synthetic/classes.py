@@ -1,4 +1,4 @@
-"""The classes of both twins, read from ``data/gestures.json``, and which mirror each other."""
+"""The classes of the synthetic datasets, read from ``data/gestures.json``, and their mirrors."""
 
 import json
 from importlib import resources

@@ -97,12 +97,12 @@ def read_shapes(table: Mapping[str, Any]) -> dict[str, Floats]:
     return shapes
 
 
-def read_gestures(table: Mapping[str, Any], twin: str) -> tuple[Gesture, ...]:
-    """Return the classes of a twin, label 0 first.
+def read_gestures(table: Mapping[str, Any], dataset: str) -> tuple[Gesture, ...]:
+    """Return the classes of a dataset, label 0 first.
 
     Args:
         table: gestures.json.
-        twin: key of 'twins'.
+        dataset: key of 'datasets'.
 
     Raises:
         ValueError: a name is twice there or unknown, times do not increase, a cycle does not close,
@@ -110,10 +110,10 @@ def read_gestures(table: Mapping[str, Any], twin: str) -> tuple[Gesture, ...]:
     """
     shapes = read_shapes(table["shapes"])
     rests = {name: _key({"time": 0.0, **row}, shapes) for name, row in table["rests"].items()}
-    gestures = tuple(_gesture(row, rests, shapes) for row in table["twins"][twin])
+    gestures = tuple(_gesture(row, rests, shapes) for row in table["datasets"][dataset])
     by_name = {gesture.name: gesture for gesture in gestures}
     if len(by_name) != len(gestures):
-        raise ValueError(f"{twin}: two classes have one name")
+        raise ValueError(f"{dataset}: two classes have one name")
     for gesture in gestures:
         if gesture.mirror is not None and (
             gesture.mirror not in by_name or by_name[gesture.mirror].mirror != gesture.name
@@ -161,7 +161,7 @@ def keys(gesture: Gesture, *, left: bool = False, repeats: int = 0) -> tuple[Key
         repeats: how often the cycle is repeated beyond the table.
 
     Returns:
-        Keyframes at times 0 to 1; each end of the stroke is held for a moment.
+        Keyframes at times 0 to 1; each end of the stroke is held briefly.
     """
     stroke = _repeated(gesture, repeats)
     rest = gesture.rest
@@ -187,8 +187,8 @@ def _repeated(gesture: Gesture, repeats: int) -> tuple[Key, ...]:
     since = np.cumsum([0.0, *spans])
     since *= (times[-1] - times[0]) / since[-1]
     return tuple(
-        stroke[index]._replace(time=float(times[0] + moment))
-        for index, moment in zip(order, since, strict=True)
+        stroke[index]._replace(time=float(times[0] + time))
+        for index, time in zip(order, since, strict=True)
     )
 
 

@@ -117,29 +117,29 @@ def perform(
     take: Take,
     stage: Stage,
     window_s: float,
-    moments_s: Floats,
+    times_s: Floats,
 ) -> Pose:
-    """Return the poses of one take at some moments.
+    """Return the poses of one take.
 
     Args:
         gesture: a class.
         person: who.
         take: how this time.
         stage: where.
-        window_s: seconds that the gesture has, from moment 0.
-        moments_s: (T,) seconds.
+        window_s: seconds that the gesture has, from time 0.
+        times_s: (T,) seconds.
 
     Returns:
         Poses of T frames, within the limits of the joints; outside the window the hand rests.
     """
     keyframes = keys(gesture, left=person.shape.left, repeats=take.repeats)
-    share = moments_s / window_s
+    share = times_s / window_s
     clock = np.clip((share - take.begin) / take.duration, 0.0, 1.0) ** take.haste
     if take.pause is not None:
         clock = _hesitating(clock, keyframes, *take.pause)
     motion = _manner(keyframes, take)(clock) + person.bias + take.bias
     amplitude = person.amplitude * take.amplitude
-    metres = motion[:, :3] * np.array([1.0, -1.0, -1.0]) * amplitude + _tremor(take, moments_s)
+    metres = motion[:, :3] * np.array([1.0, -1.0, -1.0]) * amplitude + _tremor(take, times_s)
     home = np.asarray(stage.home) + person.offset + take.offset
     side = np.array([-1.0 if person.shape.left else 1.0, 1.0, 1.0])
     # The shoulder stays where the person sits, wherever a take happens.
@@ -183,10 +183,10 @@ def _manner(keyframes: tuple[Key, ...], take: Take) -> PchipInterpolator:
     return PchipInterpolator(times, np.array(places), axis=0)
 
 
-def _tremor(take: Take, moments_s: Floats) -> Floats:
+def _tremor(take: Take, times_s: Floats) -> Floats:
     """Return (T, 3) metres of drift and tremor."""
     amplitude, hertz, phase = (take.tremor[..., i] for i in range(3))
-    waves = np.sin(2.0 * np.pi * hertz * moments_s[:, None, None] + phase)
+    waves = np.sin(2.0 * np.pi * hertz * times_s[:, None, None] + phase)
     return np.asarray((amplitude * waves).sum(axis=2))
 
 

@@ -73,7 +73,7 @@ def clips(settings: Settings) -> list[Clip]:
         for repetition in range(1, _NUM_REPETITIONS + 1)
     ]
     if settings.size in ("full", "demo"):
-        rng = keyed_rng(settings.twin, settings.seed, "missing clips")
+        rng = keyed_rng(settings.dataset, settings.seed, "missing clips")
         missing = set(rng.permutation(len(grid))[: len(grid) - EXPECTED_CLIPS].tolist())
         labels = {gesture: label for label, gesture in enumerate(_gestures(settings.size))}
         return [
@@ -122,7 +122,7 @@ def write_clip(raw: StrPath, clip: Clip, settings: Settings) -> None:
     Args:
         raw: folder that gets ``LISA_HG_Data``.
         clip: one of ``clips(settings)``.
-        settings: twin and seed are read.
+        settings: dataset and seed are read.
     """
     colour_path, depth_path = files(raw, clip)
     depth_path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +138,7 @@ def write_clip(raw: StrPath, clip: Clip, settings: Settings) -> None:
 
 def _frames(clip: Clip, settings: Settings) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield colour (115, 250, 3) and depth (115, 250) of every frame of a clip."""
-    key = (settings.twin, settings.seed)
+    key = (settings.dataset, settings.seed)
     passenger = int(clip.user) % 2 == 0
     spread = Spread().scaled(settings.difficulty.person_spread)
     person = draw_person(keyed_rng(*key, "person", clip.person), spread)
@@ -151,7 +151,7 @@ def _frames(clip: Clip, settings: Settings) -> Iterator[tuple[np.ndarray, np.nda
         take=draw_take(rng, person),
         stage=_STAGE,
         window_s=(num_frames - 1) / FPS,
-        moments_s=np.arange(num_frames) / FPS,
+        times_s=np.arange(num_frames) / FPS,
     )
     hard = settings.difficulty
     weakness = draw_weakness(rng, hard)
@@ -204,7 +204,7 @@ def _num_frames(rng: np.random.Generator, person: Person) -> int:
 
 
 def write_index(raw: StrPath, planned: list[Clip], settings: Settings) -> None:
-    """Write viva.json: what the real release leaves unsaid and this twin knows.
+    """Write viva.json: what the real release leaves unsaid and the generator knows.
 
     Args:
         raw: folder beside whose ``LISA_HG_Data`` the table stands.

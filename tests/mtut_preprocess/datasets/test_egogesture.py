@@ -458,11 +458,11 @@ def test_what_is_inferred_is_said(dataset):
     assert doubted == {"mirror", "window", "depth_polarity", "space", "first_video_frame"}
 
 
-def test_a_twin_has_no_published_counts(tmp_path):
+def test_synthetic_recordings_have_no_published_counts(tmp_path):
     write_ego(tmp_path, None)
-    (tmp_path / "synthetic.json").write_text('{"twin": "egogesture-synthetic"}')
+    (tmp_path / "synthetic.json").write_text('{"twin": "mine"}')
     facts, _ = read(tmp_path)
-    assert (facts.dataset, facts.origin) == ("egogesture-synthetic", "synthetic")
+    assert (facts.dataset, facts.origin) == ("mine", "synthetic")
     assert facts.published == {}
 
 

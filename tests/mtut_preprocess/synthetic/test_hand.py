@@ -42,7 +42,7 @@ SYNTHETIC = {
 }
 FRONT = np.diag([1.0, -1.0, -1.0])
 
-both_twins = pytest.mark.parametrize("twin", SYNTHETIC)
+both_datasets = pytest.mark.parametrize("name", SYNTHETIC)
 
 
 def table():
@@ -194,13 +194,13 @@ def broken(change):
     [
         (lambda t: t["shapes"]["flat"].pop("ring"), "not five fingers"),
         (lambda t: t["shapes"]["flat"].update(ring=[95, 0, 0]), "ring_mcp is beyond"),
-        (lambda t: t["twins"]["viva"][0].update(rest="moon"), "no rest 'moon'"),
-        (lambda t: t["twins"]["viva"][0].update(mirror="Tap-1"), "do not mirror each other"),
-        (lambda t: t["twins"]["viva"][0].update(name="Tap-1"), "one name"),
-        (lambda t: t["twins"]["viva"][0]["keys"][0].update(shape="claw"), "no shape 'claw'"),
-        (lambda t: t["twins"]["viva"][0]["keys"][0].update(time=0.9), "must increase"),
-        (lambda t: t["twins"]["viva"][0]["keys"][0].update(rigth=0.9), "has no rigth"),
-        (lambda t: t["twins"]["viva"][0].update(cycle=[0, 1]), "does not end as it begins"),
+        (lambda t: t["datasets"]["viva"][0].update(rest="moon"), "no rest 'moon'"),
+        (lambda t: t["datasets"]["viva"][0].update(mirror="Tap-1"), "do not mirror each other"),
+        (lambda t: t["datasets"]["viva"][0].update(name="Tap-1"), "one name"),
+        (lambda t: t["datasets"]["viva"][0]["keys"][0].update(shape="claw"), "no shape 'claw'"),
+        (lambda t: t["datasets"]["viva"][0]["keys"][0].update(time=0.9), "must increase"),
+        (lambda t: t["datasets"]["viva"][0]["keys"][0].update(rigth=0.9), "has no rigth"),
+        (lambda t: t["datasets"]["viva"][0].update(cycle=[0, 1]), "does not end as it begins"),
     ],
 )
 def test_faulty_table_is_refused(change, says):
@@ -208,11 +208,11 @@ def test_faulty_table_is_refused(change, says):
         read_gestures(broken(change), "viva")
 
 
-@both_twins
-def test_table_has_every_class_of_the_dataset(twin):
-    gestures, mirror, _ = SYNTHETIC[twin]
-    assert len(gestures) == len(mirror) == {"viva": 19, "nvgesture": 25}[twin]
-    real = resources.files("mtut_preprocess").joinpath("data", f"{twin}.json").read_text("utf-8")
+@both_datasets
+def test_table_has_every_class_of_the_dataset(name):
+    gestures, mirror, _ = SYNTHETIC[name]
+    assert len(gestures) == len(mirror) == {"viva": 19, "nvgesture": 25}[name]
+    real = resources.files("mtut_preprocess").joinpath("data", f"{name}.json").read_text("utf-8")
     names = json.loads(real)["class_names"]
     if names is not None:
         assert [gesture.name for gesture in gestures] == names
@@ -220,20 +220,20 @@ def test_table_has_every_class_of_the_dataset(twin):
         assert list(mirror) == json.loads(real)["mirror"]
 
 
-@both_twins
-def test_classes_move_differently(twin):
+@both_datasets
+def test_classes_move_differently(name):
     scale = np.array([0.05] * 3 + [20.0] * 3 + [25.0] * 20)
     motions = np.stack(
-        [interpolate(keys(gesture), TIMES) / scale for gesture in SYNTHETIC[twin][0]]
+        [interpolate(keys(gesture), TIMES) / scale for gesture in SYNTHETIC[name][0]]
     )
     assert motions.shape[2] == len(CHANNELS)
     distance = np.abs(motions[:, None] - motions[None]).max(axis=(2, 3))
     assert distance[~np.eye(len(motions), dtype=bool)].min() > 0.5
 
 
-@both_twins
-def test_mirror_pairs_of_the_table_are_reflections(twin):
-    gestures, mirror, _ = SYNTHETIC[twin]
+@both_datasets
+def test_mirror_pairs_of_the_table_are_reflections(name):
+    gestures, mirror, _ = SYNTHETIC[name]
     pairs = [(a, b) for a, b in enumerate(mirror) if b not in (-1, a)]
     assert len(pairs) == 6
     for a, b in pairs:
@@ -264,13 +264,13 @@ def take_of(person, *key, spread=None):
 
 def performed(gesture, person, take, stage, num_moments=40):
     moments = np.linspace(0.0, 2.0, num_moments)
-    return perform(gesture, person, take=take, stage=stage, window_s=2.0, moments_s=moments)
+    return perform(gesture, person, take=take, stage=stage, window_s=2.0, times_s=moments)
 
 
-@both_twins
+@both_datasets
 @pytest.mark.parametrize("number", range(4))
-def test_mirror_class_by_the_other_hand_is_the_mirror_image(twin, number):
-    gestures, mirror, stage = SYNTHETIC[twin]
+def test_mirror_class_by_the_other_hand_is_the_mirror_image(name, number):
+    gestures, mirror, stage = SYNTHETIC[name]
     person = a_person(number)
     other = mirrored(person)
     opposite = replace(stage, home=tuple(np.array(stage.home) * MIRROR))
@@ -289,9 +289,9 @@ def test_mirror_class_by_the_other_hand_is_the_mirror_image(twin, number):
         np.testing.assert_allclose(seen, own * MIRROR, atol=1e-9)
 
 
-@both_twins
-def test_angles_stay_within_the_limits(twin):
-    gestures, _, stage = SYNTHETIC[twin]
+@both_datasets
+def test_angles_stay_within_the_limits(name):
+    gestures, _, stage = SYNTHETIC[name]
     spread = Spread().scaled(2.0, takes=2.0)
     for number in range(6):
         person = draw_person(keyed_rng("test_hand", number), spread)
@@ -365,15 +365,15 @@ def test_passenger_has_the_driver_s_habits_in_the_other_hand():
 def feature(gesture, person, take, stage):
     """Joints relative to the wrist and the path of the wrist, both in hand sizes, 16 moments."""
     moments = take.begin + take.duration * np.linspace(0.0, 1.0, 16)
-    pose = perform(gesture, person, take=take, stage=stage, window_s=1.0, moments_s=moments)
+    pose = perform(gesture, person, take=take, stage=stage, window_s=1.0, times_s=moments)
     at = joints(pose, person.shape)
     fingers, path = at[:, 1:] - at[:, :1], at[:, :1] - np.array(stage.home)
     return np.concatenate([fingers, path], axis=1).ravel() / person.shape.scale
 
 
-@pytest.mark.parametrize(("twin", "seats"), [("viva", 1), ("viva", 2), ("nvgesture", 1)])
-def test_nearest_motion_of_other_persons_is_of_the_same_class(twin, seats):
-    gestures, _, stage = SYNTHETIC[twin]
+@pytest.mark.parametrize(("name", "seats"), [("viva", 1), ("viva", 2), ("nvgesture", 1)])
+def test_nearest_motion_of_other_persons_is_of_the_same_class(name, seats):
+    gestures, _, stage = SYNTHETIC[name]
     rows = []
     for number in range(8):
         for repetition in range(2):
@@ -413,7 +413,7 @@ def test_shoulder_stays_where_the_person_sits(left):
             take=draw_take(keyed_rng("take", n), person),
             stage=stage,
             window_s=2.0,
-            moments_s=moments,
+            times_s=moments,
         )
         for n in range(2)
     ]

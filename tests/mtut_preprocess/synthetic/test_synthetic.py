@@ -6,9 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from mtut_bench.cli import app
 from mtut_bench.errors import DatasetError, UsageError
 from mtut_preprocess.synthetic import SYNTHETIC, Settings, generate, nvgesture
 from mtut_preprocess.synthetic.camera import Camera, DepthScale, encode_depth, rasterise, shade
@@ -18,21 +21,21 @@ from mtut_preprocess.synthetic.nvgesture import _line, _timing
 from mtut_preprocess.synthetic.scene import Light
 from mtut_preprocess.synthetic.video import depth_planes, h264, mjpeg
 
-VIVA_TWIN, NV_TWIN = SYNTHETIC["viva-synthetic"], SYNTHETIC["nvgesture-synthetic"]
+VIVA_SYNTHETIC, NV_SYNTHETIC = SYNTHETIC["viva-synthetic"], SYNTHETIC["nvgesture-synthetic"]
 CAMERA = Camera(width=64, height=48, focal_px=50.0, centre_px=(31.5, 23.5))
 SCALE = DepthScale(near_m=0.2, far_m=0.6, near_value=206, far_value=77)
 
 
 def nv_settings(**changes):
-    twin = "nvgesture-synthetic"
-    usual = {"size": "tiny", "seed": 0, "whole": False, "difficulty": DIFFICULTY[twin]}
-    return Settings(twin, **{**usual, **changes})
+    return settings_of("nvgesture-synthetic", **changes)
 
 
 def viva_settings(**changes):
-    twin = "viva-synthetic"
-    usual = {"size": "tiny", "seed": 0, "whole": False, "difficulty": DIFFICULTY[twin]}
-    return Settings(twin, **{**usual, **changes})
+    return settings_of("viva-synthetic", **changes)
+
+
+def settings_of(name, size="tiny", seed=0, whole=False):
+    return Settings(name, size, seed, whole, DIFFICULTY[name])
 
 
 def digests(raw: Path) -> dict[str, str]:
@@ -72,14 +75,14 @@ def viva_raw(prepared, tmp_path_factory):
 def nv_raw(tmp_path_factory):
     """A folder with the lists of the tiny size and one clip whose depth lags a frame."""
     raw = tmp_path_factory.mktemp("nvgesture")
-    NV_TWIN.write_index(raw, NV_TWIN.clips(nv_settings()), nv_settings())
-    NV_TWIN.write_clip(raw, lagging_clip(), nv_settings())
+    NV_SYNTHETIC.write_index(raw, NV_SYNTHETIC.clips(nv_settings()), nv_settings())
+    NV_SYNTHETIC.write_clip(raw, lagging_clip(), nv_settings())
     return raw
 
 
 def lagging_clip():
     settings = nv_settings(size="mini")
-    return next(c for c in NV_TWIN.clips(settings) if _timing(c, settings).lag == 1)
+    return next(c for c in NV_SYNTHETIC.clips(settings) if _timing(c, settings).lag == 1)
 
 
 def times_ns(path: Path) -> np.ndarray:
@@ -90,7 +93,7 @@ def times_ns(path: Path) -> np.ndarray:
 
 
 def test_two_workers_write_the_same_bytes_as_one(viva_raw, tmp_path, monkeypatch):
-    few = replace(VIVA_TWIN, clips=lambda settings: VIVA_TWIN.clips(settings)[:6])
+    few = replace(VIVA_SYNTHETIC, clips=lambda settings: VIVA_SYNTHETIC.clips(settings)[:6])
     monkeypatch.setitem(SYNTHETIC, "viva-synthetic", few)
     assert generate("viva-synthetic", tmp_path / "raw", size="tiny", workers=2) == 6
     one, two = digests(viva_raw), digests(tmp_path / "raw")
@@ -123,10 +126,10 @@ def test_finished_folder_is_left_alone(viva_raw):
 
 
 def test_another_seed_gives_other_bytes(viva_raw, tmp_path):
-    clip = VIVA_TWIN.clips(viva_settings())[0]
-    VIVA_TWIN.write_clip(tmp_path, clip, viva_settings(seed=1))
+    clip = VIVA_SYNTHETIC.clips(viva_settings())[0]
+    VIVA_SYNTHETIC.write_clip(tmp_path, clip, viva_settings(seed=1))
     for own, other in zip(
-        VIVA_TWIN.files(viva_raw, clip), VIVA_TWIN.files(tmp_path, clip), strict=True
+        VIVA_SYNTHETIC.files(viva_raw, clip), VIVA_SYNTHETIC.files(tmp_path, clip), strict=True
     ):
         assert own.read_bytes() != other.read_bytes()
 
@@ -143,9 +146,25 @@ def test_folder_of_another_seed_is_refused(viva_raw):
         generate("viva-synthetic", viva_raw, size="tiny", seed=7)
 
 
-def test_unknown_twin_is_refused(tmp_path):
+def test_unknown_dataset_is_refused(tmp_path):
     with pytest.raises(UsageError, match="viva-synthetic, nvgesture-synthetic"):
         generate("viva", tmp_path)
+
+
+def test_contact_sheet_lies_beside_the_raw_folder(viva_raw):
+    result = CliRunner().invoke(
+        app, ["synth", "viva-synthetic", "--raw", str(viva_raw), "--contact-sheet"]
+    )
+    assert result.exit_code == 0, result.exception
+    sheet = viva_raw.with_name("raw-contact-sheet.png")
+    # Nineteen rows below the heads, of eight frames of each modality.
+    assert cv2.imread(str(sheet)).shape[0] == 20 + 19 * 64
+
+
+def test_recorded_dataset_is_not_generated(tmp_path):
+    result = CliRunner().invoke(app, ["synth", "viva", "--data", str(tmp_path)])
+    assert isinstance(result.exception, UsageError)
+    assert "viva-synthetic" in result.exception.hint
 
 
 def interrupted_write(path: Path) -> None:
@@ -187,8 +206,8 @@ def test_viva_table(viva_raw):
 
 
 def test_viva_frames(viva_raw):
-    for clip in VIVA_TWIN.clips(viva_settings())[:6]:
-        colour, depth = (luma(path) for path in VIVA_TWIN.files(viva_raw, clip))
+    for clip in VIVA_SYNTHETIC.clips(viva_settings())[:6]:
+        colour, depth = (luma(path) for path in VIVA_SYNTHETIC.files(viva_raw, clip))
         assert colour.shape == depth.shape
         assert colour.shape[1:] == (115, 250)
         assert 30 <= len(colour) <= 60
@@ -196,7 +215,7 @@ def test_viva_frames(viva_raw):
 
 @pytest.mark.parametrize(("size", "count"), [("tiny", 38), ("mini", 152), ("full", 885)])
 def test_viva_sizes(size, count):
-    clips = VIVA_TWIN.clips(viva_settings(size=size))
+    clips = VIVA_SYNTHETIC.clips(viva_settings(size=size))
     assert len({clip.clip_id for clip in clips}) == len(clips) == count
     assert {clip.label for clip in clips} == set(range(19))
     assert len({clip.person for clip in clips}) == (2 if size == "tiny" else 8)
@@ -204,19 +223,19 @@ def test_viva_sizes(size, count):
 
 def test_the_demo_is_all_clips_of_five_classes_of_the_full_size(tmp_path):
     full, demo = (viva_settings(size=size) for size in ("full", "demo"))
-    every = {clip.clip_id: clip for clip in VIVA_TWIN.clips(full)}
-    clips = VIVA_TWIN.clips(demo)
+    every = {clip.clip_id: clip for clip in VIVA_SYNTHETIC.clips(full)}
+    clips = VIVA_SYNTHETIC.clips(demo)
     assert 230 <= len(clips) <= 240
     assert {clip.person for clip in clips} == set("12345678")
-    VIVA_TWIN.write_index(tmp_path, clips, demo)
+    VIVA_SYNTHETIC.write_index(tmp_path, clips, demo)
     table = json.loads((tmp_path / "viva.json").read_text())
     names = ["Swipe Right", "Swipe Left", "Swipe Down", "Swipe Up", "Tap-1"]
     assert table["class_names"] == names
     assert table["mirror"] == [1, 0, 2, 3, 4]
     for clip in clips:
-        twin = every.pop(clip.clip_id)
-        assert VIVA[twin.label].name == names[clip.label]
-        assert (twin.person, twin.user, twin.repetition) == (
+        same = every.pop(clip.clip_id)
+        assert VIVA[same.label].name == names[clip.label]
+        assert (same.person, same.user, same.repetition) == (
             clip.person,
             clip.user,
             clip.repetition,
@@ -229,9 +248,9 @@ def test_a_clip_of_the_demo_is_that_of_the_full_size(tmp_path):
     recorded = []
     for size in ("full", "demo"):
         settings = viva_settings(size=size)
-        (clip,) = [c for c in VIVA_TWIN.clips(settings) if c.clip_id == "03_21_02"]
-        VIVA_TWIN.write_clip(tmp_path / size, clip, settings)
-        recorded.append([p.read_bytes() for p in VIVA_TWIN.files(tmp_path / size, clip)])
+        (clip,) = [c for c in VIVA_SYNTHETIC.clips(settings) if c.clip_id == "03_21_02"]
+        VIVA_SYNTHETIC.write_clip(tmp_path / size, clip, settings)
+        recorded.append([p.read_bytes() for p in VIVA_SYNTHETIC.files(tmp_path / size, clip)])
     assert recorded[0] == recorded[1]
 
 
@@ -239,7 +258,7 @@ def test_a_clip_of_the_demo_is_that_of_the_full_size(tmp_path):
     ("size", "train", "test"), [("tiny", 25, 25), ("mini", 100, 50), ("full", 1050, 482)]
 )
 def test_nvgesture_sizes(size, train, test):
-    clips = NV_TWIN.clips(nv_settings(size=size))
+    clips = NV_SYNTHETIC.clips(nv_settings(size=size))
     by_split = {s: [c for c in clips if c.split == s] for s in ("train", "test")}
     assert (len(by_split["train"]), len(by_split["test"])) == (train, test)
     assert len({clip.clip_id for clip in clips}) == len(clips)
@@ -259,7 +278,7 @@ def test_nvgesture_lists(nv_raw):
 
 
 def test_nvgesture_frames_logs_and_lag(nv_raw):
-    videos, logs = np.split(np.array(NV_TWIN.files(nv_raw, lagging_clip())), 2)
+    videos, logs = np.split(np.array(NV_SYNTHETIC.files(nv_raw, lagging_clip())), 2)
     lengths = [luma(path).shape for path in videos]
     times = [times_ns(path) for path in logs]
     assert lengths == [(80, 240, 320), (81, 240, 320), (81, 240, 320)]
@@ -271,7 +290,7 @@ def test_nvgesture_frames_logs_and_lag(nv_raw):
 
 def test_whole_recordings_have_windows_inside():
     settings = nv_settings(whole=True)
-    for clip in NV_TWIN.clips(settings):
+    for clip in NV_SYNTHETIC.clips(settings):
         start, end = map(int, re.search(r"sk_color:(\d+):(\d+)", _line(clip, settings)).groups())
         assert end - start == 80
         assert 0 < start < end <= _timing(clip, settings).length

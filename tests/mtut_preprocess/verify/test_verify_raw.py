@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from ego_fixture import write_ego
 from recordings import (
     cut_in_half,
     list_line,
@@ -18,6 +19,7 @@ from recordings import (
 from mtut_bench.contract.types import ClipRow
 from mtut_bench.errors import DatasetError
 from mtut_preprocess.datasets.adapter import DatasetFacts, RawClip
+from mtut_preprocess.datasets.egogesture import EgoGesture
 from mtut_preprocess.datasets.nvgesture import NvGesture
 from mtut_preprocess.datasets.viva import Viva
 from mtut_preprocess.reading.decode import VideoFrames
@@ -290,8 +292,8 @@ def test_blank_videos_are_alike_and_no_fault(videos):
 
 
 def test_one_window_for_two_clips(either):
-    twin = either.clips[1].sources["rgb"]
-    either.clips[2] = replace(either.clips[2], sources={**either.clips[2].sources, "rgb": twin})
+    other = either.clips[1].sources["rgb"]
+    either.clips[2] = replace(either.clips[2], sources={**either.clips[2].sources, "rgb": other})
     (fault,) = verify_raw(either).faults
     assert fault.kind == "duplicate"
     assert [name[0] for name in fault.where] == ["b", "c"]
@@ -458,7 +460,7 @@ def test_nvgesture_person_on_both_sides(root):
     write_lists(root, [list_line(TRAIN[0])], [list_line(TRAIN[1])])
     (fault,) = verify_raw(NvGesture(root)).faults
     assert str(fault) == "subjects in both train and test: 1"
-    assert verify_raw(NvGesture(root)).shared_subjects == ("1",)
+    assert fault.where == ("1",)
 
 
 def test_malformed_lists_are_an_error(root):
@@ -472,8 +474,12 @@ def test_no_clip_is_an_error(tmp_path):
         verify_raw(Fake(tmp_path))
 
 
-def test_viva_states_its_doubts(tmp_path):
+def test_egogesture(tmp_path):
+    assert verify_raw(EgoGesture(write_ego(tmp_path))).faults == ()
+
+
+def test_viva_states_its_assumptions(tmp_path):
     write_viva_clip(tmp_path, "01_01_01")
     lines = verify_raw(Viva(tmp_path)).describe()
     assert lines[1] == "incomplete: 1 of 885 clips"
-    assert any(line.startswith("doubt: persons: Eight persons") for line in lines)
+    assert any(line.startswith("assumption: persons: Eight persons") for line in lines)
