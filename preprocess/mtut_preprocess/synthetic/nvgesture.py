@@ -113,12 +113,8 @@ class _Timing:
 def clips(settings: Settings) -> list[Clip]:
     """Return the clips of both lists, train first, in the order of their folders.
 
-    Args:
-        settings: full has 1,050 training and 482 test clips, per class as many as the authors'
-            lists; mini 4 and 2 per class; tiny 1 and 1 per class.
-
-    Returns:
-        Clips whose id is ``class_XX/subjectY_rZ``; the persons of the two lists are disjoint.
+    Full has 1,050 training and 482 test clips, per class as many as the authors' lists; mini 4 and
+    2 per class; tiny 1 and 1. The persons of the two lists are disjoint.
     """
     planned: list[Clip] = []
     for split in ("train", "test"):
@@ -152,22 +148,15 @@ def files(raw: StrPath, clip: Clip) -> tuple[Path, ...]:
 
 
 def write_clip(raw: StrPath, clip: Clip, settings: Settings) -> None:
-    """Write all files of a clip.
-
-    Args:
-        raw: folder that gets ``Video_data``.
-        clip: one of ``clips(settings)``.
-        settings: dataset, seed and whole are read.
-    """
+    """Write all files of a clip."""
     paths = files(raw, clip)
     paths[0].parent.mkdir(parents=True, exist_ok=True)
     timing = _timing(clip, settings)
-    form = {"width": 320, "height": 240, "fps": FPS}
     shown: tuple[list[int], list[int]] = ([], [])
     with (
-        h264(paths[0], **form, crf=15) as colour_file,
-        h264(paths[1], **form, crf=14) as depth_file,
-        h264(paths[2], **form, crf=15) as wrapped_file,
+        h264(paths[0], 320, 240, crf=15) as colour_file,
+        h264(paths[1], 320, 240, crf=14) as depth_file,
+        h264(paths[2], 320, 240, crf=15) as wrapped_file,
     ):
         pictures = _pictures(clip, settings, timing)
         for frame, (colour, depth, wrapped) in zip(timing.frames, pictures, strict=True):
@@ -314,13 +303,7 @@ def _logs(clip: Clip, settings: Settings, shown: tuple[list[int], list[int]]) ->
 
 
 def write_index(raw: StrPath, planned: list[Clip], settings: Settings) -> None:
-    """Write the two lists.
-
-    Args:
-        raw: folder beside whose ``Video_data`` the lists stand.
-        planned: clips, train first.
-        settings: dataset, seed and whole are read.
-    """
+    """Write the two lists."""
     raw = Path(raw)
     for split in ("train", "test"):
         lines = [_line(clip, settings) for clip in planned if clip.split == split]

@@ -58,13 +58,9 @@ _SEAT_SHIFT_M = 0.05
 def clips(settings: Settings) -> list[Clip]:
     """Return the clips in the order of their names.
 
-    Args:
-        settings: full has 8 persons, two seats and three takes less the 27 that the seed drops
-            (885); demo those of five classes (233 to 240); mini 8 persons with one clip per class
-            (152); tiny 2 persons with one (38).
-
-    Returns:
-        Clips whose id is the stem of the file name.
+    Full has 8 persons, two seats and three takes less the 27 that the seed drops (885); demo those
+    of five classes (233 to 240); mini 8 persons with one clip per class (152); tiny 2 persons with
+    one (38).
     """
     grid = [
         _clip(user, label, repetition)
@@ -117,19 +113,13 @@ def files(raw: StrPath, clip: Clip) -> tuple[Path, ...]:
 
 
 def write_clip(raw: StrPath, clip: Clip, settings: Settings) -> None:
-    """Write both files of a clip.
-
-    Args:
-        raw: folder that gets ``LISA_HG_Data``.
-        clip: one of ``clips(settings)``.
-        settings: dataset and seed are read.
-    """
+    """Write both files of a clip."""
     colour_path, depth_path = files(raw, clip)
     depth_path.parent.mkdir(parents=True, exist_ok=True)
-    form = {"width": _CAMERA.width, "height": _CAMERA.height, "fps": FPS}
+    size = (_CAMERA.width, _CAMERA.height)
     with (
-        mjpeg(colour_path, **form, quantiser=3) as colour_file,
-        mjpeg(depth_path, **form, quantiser=2) as depth_file,
+        mjpeg(colour_path, *size, quantiser=3) as colour_file,
+        mjpeg(depth_path, *size, quantiser=2) as depth_file,
     ):
         for colour, depth in _frames(clip, settings):
             colour_file.write(full_planes(colour))
@@ -204,13 +194,7 @@ def _num_frames(rng: np.random.Generator, person: Person) -> int:
 
 
 def write_index(raw: StrPath, planned: list[Clip], settings: Settings) -> None:
-    """Write viva.json: what the real release leaves unsaid and the generator knows.
-
-    Args:
-        raw: folder beside whose ``LISA_HG_Data`` the table stands.
-        planned: not read; the table describes the full grid of a size's classes.
-        settings: the size is read.
-    """
+    """Write viva.json: what the real release leaves unsaid and the generator knows."""
     raw = Path(raw)
     gestures = _gestures(settings.size)
     labels = [GESTURE_IDS.index(gesture) for gesture in gestures]

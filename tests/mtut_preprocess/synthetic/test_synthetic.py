@@ -168,7 +168,7 @@ def test_recorded_dataset_is_not_generated(tmp_path):
 
 
 def interrupted_write(path: Path) -> None:
-    with mjpeg(path, width=8, height=8, fps=30, quantiser=2) as writer:
+    with mjpeg(path, 8, 8, quantiser=2) as writer:
         writer.write(depth_planes(np.zeros((8, 8), dtype=np.uint8)))
         raise KeyboardInterrupt
 
@@ -330,7 +330,7 @@ def test_capsule_seen_end_on_shows_its_near_end():
 
 def test_depth_survives_h264(tmp_path):
     depth = depth_of(sphere(-0.1, 0.30), sphere(0.1, 0.5))
-    with h264(tmp_path / "d.avi", width=64, height=48, fps=30, crf=14) as writer:
+    with h264(tmp_path / "d.avi", 64, 48, crf=14) as writer:
         for _ in range(4):
             writer.write(depth_planes(depth))
     error = np.abs(luma(tmp_path / "d.avi")[:, depth > 0].astype(int) - depth[depth > 0])
@@ -341,7 +341,7 @@ def test_depth_survives_h264(tmp_path):
 
 def test_depth_survives_mjpeg_of_odd_height(tmp_path):
     depth = np.ascontiguousarray(depth_of(sphere(-0.1, 0.30), sphere(0.1, 0.5))[:47, :62])
-    with mjpeg(tmp_path / "d.avi", width=62, height=47, fps=30, quantiser=2) as writer:
+    with mjpeg(tmp_path / "d.avi", 62, 47, quantiser=2) as writer:
         writer.write(depth_planes(depth))
     error = np.abs(luma(tmp_path / "d.avi")[0].astype(int) - depth)
     assert error.mean() < 1.5
