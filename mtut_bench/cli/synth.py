@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["generate_recordings", "synth"]
 
+_CONTENT = "Content"
+
 
 def synth(
     dataset: Annotated[
@@ -42,17 +44,32 @@ def synth(
     data: DataOption = DATA,
     raw: RawOption = None,
     size: SizeOption = Size.TINY,
-    seed: Annotated[int, typer.Option(help="Other persons, scenes and noise.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option("--seed", help="Other persons, scenes and noise.", rich_help_panel=_CONTENT),
+    ] = 0,
     whole: Annotated[
-        bool, typer.Option("--whole", help="Whole recordings, not only the gestures' windows.")
-    ] = False,
-    contact_sheet: Annotated[
-        bool, typer.Option("--contact-sheet", help="Also draw one row per class as a PNG.")
+        bool,
+        typer.Option(
+            "--whole",
+            help="Whole recordings, not only the gestures' windows.",
+            rich_help_panel=_CONTENT,
+        ),
     ] = False,
     difficulty: Annotated[
         list[str] | None,
-        typer.Option("--difficulty", help="How hard clips are: name=value; repeatable."),
+        typer.Option(
+            "--difficulty",
+            help="How hard clips are: name=value; repeatable.",
+            rich_help_panel=_CONTENT,
+        ),
     ] = None,
+    contact_sheet: Annotated[
+        bool,
+        typer.Option(
+            "--contact-sheet", help="Also draw a PNG, one row per class.", rich_help_panel="Output"
+        ),
+    ] = False,
     workers: WorkersOption = None,
 ) -> None:
     """Generate synthetic recordings in a dataset's own raw layout. Resumes."""

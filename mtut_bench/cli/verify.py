@@ -45,7 +45,11 @@ def verify(
     workers: WorkersOption = None,
     write_index: Annotated[
         bool,
-        typer.Option("--write-index", help="Record the SHA-256 of the raw files for later checks."),
+        typer.Option(
+            "--write-index",
+            help="Record the SHA-256 of the raw files, for later checks.",
+            rich_help_panel="Output",
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -57,7 +61,7 @@ def verify(
     if not dataset and store is None:
         raise UsageError("nothing to verify", "Name a dataset, or a store with --store.")
     if write_index and not dataset:
-        raise UsageError("--write-index needs raw recordings", "Name their dataset.")
+        raise UsageError("--write-index is for raw files", "Name their dataset.")
     found: dict[str, Findings] = {}
     if dataset:
         chosen = find_dataset(dataset)

@@ -24,9 +24,10 @@ Planes = tuple[Bytes, Bytes, Bytes]
 class Writer:
     """An open video stream that takes frames as three planes (Y, U, V) of uint8."""
 
-    def __init__(self, container: OutputContainer, stream: VideoStream) -> None:
+    def __init__(self, container: OutputContainer, stream: VideoStream, pix_fmt: str) -> None:
         self._container = container
         self._stream = stream
+        self._pix_fmt = pix_fmt
         self._count = 0
 
     def write(self, planes: Planes) -> None:
@@ -37,7 +38,7 @@ class Writer:
                 conversion of colour or range happens here.
         """
         height, width = planes[0].shape
-        frame = av.VideoFrame(width, height, self._stream.pix_fmt)
+        frame = av.VideoFrame(width, height, self._pix_fmt)
         for target, values in zip(frame.planes, planes, strict=True):
             rows = np.zeros((target.height, target.line_size), dtype=np.uint8)
             rows[:, : values.shape[1]] = values
@@ -93,7 +94,7 @@ def _open(
         (stream.width, stream.height), stream.pix_fmt = size, pix_fmt
         # The bytes of x264 depend on how many threads shared the work.
         stream.codec_context.thread_count = 1
-        yield Writer(container, stream)
+        yield Writer(container, stream, pix_fmt)
         container.mux(stream.encode(None))
     finally:
         container.close()
