@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import probes
 from mtut_bench.errors import UsageError
 from mtut_preprocess.datasets.manifest import Manifest
 from probes import PROBES, count_correct, run_probes
@@ -47,8 +48,9 @@ def write_clip(folder, colour, depth):
 
 
 @pytest.fixture
-def make_raw(tmp_path):
+def make_raw(tmp_path, monkeypatch):
     """Write recordings whose classes ``planted`` tells; return their adapter."""
+    monkeypatch.setattr(probes, "_NUM_SHUFFLES", 100)
 
     def make(planted="", split=False):
         rng = np.random.default_rng(3)
@@ -65,8 +67,8 @@ def make_raw(tmp_path):
     return make
 
 
-def by_name(probes):
-    return {probe.name: probe for probe in probes}
+def by_name(results):
+    return {probe.name: probe for probe in results}
 
 
 def above_chance(found):
@@ -86,12 +88,9 @@ def test_a_planted_shortcut_is_found(planted, make_raw):
     found = by_name(run_probes(make_raw(planted)))
     assert found[planted].accuracy > 0.9
     assert planted in above_chance(found)
+    if planted == "clip length":
+        assert above_chance(found) == {planted}
     assert found[planted].interval[0] > 0.7
-
-
-def test_a_length_that_tells_the_class_tells_no_other_probe(make_raw):
-    found = by_name(run_probes(make_raw("clip length")))
-    assert above_chance(found) == {"clip length"}
 
 
 def test_a_fixed_split_tests_its_test_clips_alone(make_raw):
@@ -103,8 +102,8 @@ def test_a_fixed_split_tests_its_test_clips_alone(make_raw):
 def test_probes_are_the_same_again_and_with_two_workers(make_raw):
     raw = make_raw()
     calls = []
-    probes = run_probes(raw, progress=lambda *call: calls.append(call))
-    assert run_probes(raw, workers=2) == probes
+    found = run_probes(raw, progress=lambda *call: calls.append(call))
+    assert run_probes(raw, workers=2) == found
     assert calls[-1] == (32, 32)
 
 
@@ -122,14 +121,6 @@ class OnePerson:
 def test_one_person_cannot_be_compared(make_raw):
     with pytest.raises(UsageError, match="one side only"):
         run_probes(OnePerson(make_raw()))
-
-
-def test_interval_is_wilsons(make_raw):
-    probe = by_name(run_probes(make_raw()))["clip length"]
-    n, share, z = probe.num_clips, probe.accuracy, 1.959963984540054
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    reach = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    np.testing.assert_allclose(probe.interval, (centre - reach, centre + reach), rtol=1e-9)
 
 
 def test_counts_equal_those_of_a_naive_loop():

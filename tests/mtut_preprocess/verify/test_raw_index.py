@@ -59,6 +59,7 @@ def test_index_of_videos(videos):
         "bytes": len(data),
     }
     assert (read(videos)["format_version"], read(videos)["dataset"]) == (1, "fake")
+    assert {path.name for path in videos.root.iterdir()} == {"rgb", "depth", INDEX_NAME}
 
 
 def test_index_of_images_is_one_entry_a_folder(images):
@@ -69,20 +70,6 @@ def test_index_of_images_is_one_entry_a_folder(images):
     assert entry["sha256"] == sha256sum(folder, range(1, 21))
     assert (entry["files"], entry["frames"]) == (20, "1-20")
     assert entry["bytes"] == sum((folder / f"{n:06d}.jpg").stat().st_size for n in range(1, 21))
-
-
-def test_index_is_read_as_it_was_written(tmp_path):
-    entries = {
-        "b.avi": Entry("0" * 64, 7),
-        "a/%d.png": Entry("f" * 64, 9, (1, 2, 5)),
-    }
-    save_index(tmp_path, "fake", entries)
-    assert read_index(tmp_path) == entries
-
-
-def test_nothing_is_left_beside_the_index(videos):
-    record(videos)
-    assert {path.name for path in videos.root.iterdir()} == {"rgb", "depth", INDEX_NAME}
 
 
 def test_without_the_option_nothing_is_written(videos):
