@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-import probes
 from mtut_bench.errors import UsageError
 from mtut_preprocess.datasets.manifest import Manifest
 from probes import PROBES, count_correct, run_probes
@@ -48,9 +47,8 @@ def write_clip(folder, colour, depth):
 
 
 @pytest.fixture
-def make_raw(tmp_path, monkeypatch):
+def make_raw(tmp_path):
     """Write recordings whose classes ``planted`` tells; return their adapter."""
-    monkeypatch.setattr(probes, "_NUM_SHUFFLES", 100)
 
     def make(planted="", split=False):
         rng = np.random.default_rng(3)

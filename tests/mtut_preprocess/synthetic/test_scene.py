@@ -1,6 +1,6 @@
 """What makes synthetic pictures hard: light, shadow, motion, holes, and how they fall together."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import av
 import cv2
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mtut_bench.errors import UsageError
-from mtut_preprocess.synthetic import SYNTHETIC, Settings, generate
+from mtut_preprocess.synthetic import SYNTHETIC, Settings
 from mtut_preprocess.synthetic.camera import Camera, Light, hand_motion, rasterise, shade
 from mtut_preprocess.synthetic.difficulty import DIFFICULTY, Difficulty, changed, draw_weakness
 from mtut_preprocess.synthetic.scene import draw_noise, draw_scene
@@ -175,16 +175,6 @@ def test_weaknesses_fall_together_as_often_as_asked(coincidence):
         assert np.mean([getattr(w, name) for w in drawn]) == pytest.approx(0.25, abs=0.03)
     both = np.mean([w.colour and w.depth for w in drawn])
     assert both == pytest.approx(coincidence * 0.25 + (1 - coincidence) * 0.0625, abs=0.03)
-
-
-def test_the_difficulty_is_part_of_a_folders_identity(prepared):
-    raw = prepared / "raw" / "viva-synthetic-tiny"
-    marker = (raw / "synthetic.json").read_text()
-    for name in asdict(DIFFICULTY["viva-synthetic"]):
-        assert f'"{name}"' in marker
-    other = replace(DIFFICULTY["viva-synthetic"], noise=2.0)
-    with pytest.raises(Exception, match="difficulty"):
-        generate("viva-synthetic", raw, size="tiny", difficulty=other, workers=1)
 
 
 def test_difficulty_is_changed_by_name():

@@ -141,9 +141,13 @@ def test_foreign_folder_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_folder_of_another_seed_is_refused(viva_raw):
-    with pytest.raises(DatasetError, match="seed is 0 there and 7 here"):
-        generate("viva-synthetic", viva_raw, size="tiny", seed=7)
+@pytest.mark.parametrize(
+    ("changes", "value"),
+    [({"seed": 7}, "7"), ({"difficulty": replace(DIFFICULTY["viva-synthetic"], noise=2.0)}, "2.0")],
+)
+def test_folder_of_other_settings_is_refused(viva_raw, changes, value):
+    with pytest.raises(DatasetError, match=rf"{next(iter(changes))} is .* there .*{value}"):
+        generate("viva-synthetic", viva_raw, size="tiny", **changes)
 
 
 def test_unknown_dataset_is_refused(tmp_path):
@@ -299,15 +303,11 @@ def test_whole_recordings_have_windows_inside():
 # Pictures
 
 
-def test_nearer_is_brighter():
-    values = [int(depth_of(sphere(0.0, z))[24, 32]) for z in (0.55, 0.45, 0.35)]
-    assert values == sorted(values)
-    assert len(set(values)) == 3
-    assert all(77 <= value <= 206 for value in values)
-
-
-def test_far_things_are_background():
-    assert depth_of(sphere(0.0, 0.9)).max() == 0
+def test_nearer_is_brighter_and_far_things_are_background():
+    values = [int(depth_of(sphere(0.0, z))[24, 32]) for z in (0.9, 0.55, 0.45, 0.35)]
+    assert values == sorted(set(values))
+    assert values[0] == 0 < 77 <= values[1]
+    assert values[-1] <= 206
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
