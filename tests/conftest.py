@@ -128,7 +128,7 @@ def prepared(tmp_path_factory, worker_id):
     """
     base = tmp_path_factory.getbasetemp()
     folder = (base if worker_id == "master" else base.parent) / "prepared"
-    with hold_lock(folder.with_suffix(".lock"), "the prepared twin", wait=True):
+    with hold_lock(folder.with_suffix(".lock"), "the prepared recordings", wait=True):
         if not (folder / "stores").exists():
             tiny = ("viva-synthetic", "--size", "tiny")
             run_here("prepare", *tiny, "--data", folder, "--workers", "1")

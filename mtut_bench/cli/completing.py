@@ -32,7 +32,7 @@ __all__ = [
     "runs_modality",
     "stores",
     "stores_run",
-    "twins",
+    "synthetic_datasets",
 ]
 
 Offered = list[tuple[str, str]]
@@ -61,11 +61,11 @@ def datasets(ctx: typer.Context, incomplete: str) -> Offered:
 
 
 @_quiet
-def twins(ctx: typer.Context, incomplete: str) -> Offered:
+def synthetic_datasets(ctx: typer.Context, incomplete: str) -> Offered:
     """Offer the datasets that are generated."""
     from mtut_preprocess import DATASETS
 
-    return [(one.name, one.summary) for one in DATASETS.values() if one.twin]
+    return [(one.name, one.summary) for one in DATASETS.values() if one.is_synthetic]
 
 
 @_quiet

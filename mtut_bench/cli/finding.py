@@ -7,7 +7,7 @@ from mtut_bench.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from mtut_preprocess import Dataset
 
-__all__ = ["find_dataset", "twin_names"]
+__all__ = ["find_dataset"]
 
 
 def find_dataset(name: str) -> "Dataset":
@@ -24,10 +24,3 @@ def find_dataset(name: str) -> "Dataset":
             f"{did_you_mean(name, DATASETS)}Choose one of: {', '.join(DATASETS)}.",
         )
     return DATASETS[name]
-
-
-def twin_names() -> str:
-    """Return the names of the synthetic twins."""
-    from mtut_preprocess import DATASETS
-
-    return ", ".join(d.name for d in DATASETS.values() if d.twin)

@@ -12,7 +12,7 @@ from mtut_bench.errors import UsageError
 
 
 class Size(StrEnum):
-    """Sizes of a synthetic twin."""
+    """Sizes of a synthetic dataset."""
 
     TINY = "tiny"
     DEMO = "demo"
@@ -94,11 +94,11 @@ StoreOption = Annotated[
     str | None,
     typer.Option(
         "--store",
-        help="Name of the store, if not the dataset (and size of a twin).",
+        help="Name of the store, if not the dataset (and size of a synthetic one).",
         autocompletion=completing.stores,
     ),
 ]
-SizeOption = Annotated[Size, typer.Option("--size", help="Of a synthetic twin.")]
+SizeOption = Annotated[Size, typer.Option("--size", help="Of a synthetic dataset.")]
 ColourOption = Annotated[
     Colour,
     typer.Option(

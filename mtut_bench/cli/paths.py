@@ -23,13 +23,13 @@ def store_path(
         data: root folder.
         store: name that the user gave, if any.
         dataset: whose store it is otherwise.
-        size: of a twin.
+        size: of a synthetic dataset.
         table: of the user's own recordings; names their store.
 
     Raises:
         UsageError: the name is no plain name, or there is no such dataset.
     """
-    name = store or (f"{dataset}-{size.value}" if _is_twin(dataset) else dataset)
+    name = store or (f"{dataset}-{size.value}" if _is_synthetic(dataset) else dataset)
     if table is not None and not store:
         name = table.stem
     from mtut_bench.contract.types import NOT_STORES
@@ -47,8 +47,8 @@ def store_path(
     return data / "stores" / f"{name}.zarr"
 
 
-def _is_twin(name: str) -> bool:
-    return bool(name) and bool(find_dataset(name).twin)
+def _is_synthetic(name: str) -> bool:
+    return bool(name) and find_dataset(name).is_synthetic
 
 
 def store_hint(dataset: str, store: str | None, size: Size) -> str:
@@ -57,7 +57,7 @@ def store_hint(dataset: str, store: str | None, size: Size) -> str:
     Args:
         dataset: whose store it would be; "" if only the store was named.
         store: name that the user gave, if any.
-        size: of a twin.
+        size: of a synthetic dataset.
     """
     if not dataset:
         return "Prepare a dataset under this name; how: `mtut-bench prepare --help`."
@@ -65,7 +65,7 @@ def store_hint(dataset: str, store: str | None, size: Size) -> str:
     if chosen.needs_table:
         return "Prepare your own recordings with --table; how: `mtut-bench prepare --help`."
     words = ["mtut-bench", "prepare", dataset]
-    words += ["--size", size.value] if chosen.twin else []
+    words += ["--size", size.value] if chosen.is_synthetic else []
     words += ["--store", store] if store else []
     return f"Make it: `{shlex.join(words)}` (recordings: {chosen.how_to_get})."
 
@@ -98,7 +98,7 @@ def raw_folder(
     """
     if table and not raw:
         return table.parent
-    name = f"{dataset.name}-{size.value}" if dataset.twin else dataset.name
+    name = f"{dataset.name}-{size.value}" if dataset.is_synthetic else dataset.name
     return raw or data / "raw" / name
 
 

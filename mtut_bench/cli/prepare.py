@@ -27,7 +27,7 @@ from mtut_bench.cli.options import (
 )
 from mtut_bench.cli.paths import raw_folder, store_path
 from mtut_bench.cli.printing import console, say
-from mtut_bench.cli.synth import generate_twin
+from mtut_bench.cli.synth import generate_recordings
 from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def prepare(
         ),
     ] = False,
 ) -> None:
-    """Turn raw recordings into a store; a twin's recordings are generated first. Resumes."""
+    """Turn raw recordings into a store; synthetic ones are generated first. Resumes."""
     from mtut_bench.store.data_card import check_card, write_card
     from mtut_preprocess.convert.prepare import prepare as prepare_store
     from mtut_preprocess.convert.survey import (
@@ -107,8 +107,13 @@ def prepare(
     if (limit or only) and not store:
         path = path.with_name(f"{path.stem}-part.zarr")
     dry_run = dry_run or list_clips
-    if dry_run and chosen.twin and not raw and not raw_folder(data, raw, chosen, size).exists():
-        check_size(chosen.twin, size.value)
+    if (
+        dry_run
+        and chosen.is_synthetic
+        and not raw
+        and not raw_folder(data, raw, chosen, size).exists()
+    ):
+        check_size(dataset, size.value)
         reporter.line(f"would generate {dataset} ({size.value}), then prepare {path}")
         return
     _generate_if_missing(chosen, data, raw, size, workers, reporter)
@@ -158,6 +163,6 @@ def _generate_if_missing(
     reporter: Reporter,
 ) -> None:
     folder = raw_folder(data, raw, dataset, size)
-    # A finished twin is taken as it is, with whatever seed or length `synth` gave it.
-    if dataset.twin and raw is None and not (folder / "synthetic.json").exists():
-        generate_twin(dataset, folder, size, cores(workers), reporter)
+    # A finished folder is used with whatever seed or length `synth` gave it.
+    if dataset.is_synthetic and raw is None and not (folder / "synthetic.json").exists():
+        generate_recordings(dataset, folder, size, cores(workers), reporter)

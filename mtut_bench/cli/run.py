@@ -209,7 +209,7 @@ class _Places:
 
     Attributes:
         data: root folder.
-        size: of a twin.
+        size: of a synthetic dataset.
         size_given: whether the user named it.
         dry_run: whether runs are planned without stores that are missing.
         hints: on the stores that were asked for, by path.
@@ -296,7 +296,7 @@ def _of_study(study: "Study", common: "RunSpec", places: _Places) -> "list[list[
                     seed=seed,
                     settings=block.settings,
                 ),
-                # A study names no size of a twin.
+                # A study names no size of a synthetic dataset.
                 hint_dataset="",
             )
             for fold in _folds_of(block, common.fold)

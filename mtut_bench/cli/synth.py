@@ -1,13 +1,13 @@
 """The command that generates synthetic recordings: synth."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from mtut_bench.cli import completing
-from mtut_bench.cli.finding import find_dataset, twin_names
+from mtut_bench.cli.finding import find_dataset
 from mtut_bench.cli.opening import open_raw
 from mtut_bench.cli.options import (
     DATA,
@@ -26,56 +26,75 @@ from mtut_bench.progress import Reporter
 
 if TYPE_CHECKING:
     from mtut_preprocess import Dataset
-    from mtut_preprocess.datasets.adapter import RawDataset
+    from mtut_preprocess.datasets.adapter import RawClip, RawDataset
 
-__all__ = ["generate_twin", "synth"]
+__all__ = ["generate_recordings", "synth"]
+
+_CONTENT = "Content"
 
 
 def synth(
-    twin: Annotated[
+    dataset: Annotated[
         str,
         typer.Argument(
-            help="A dataset whose name ends in -synthetic.", autocompletion=completing.twins
+            help="A dataset whose name ends in -synthetic.",
+            autocompletion=completing.synthetic_datasets,
         ),
     ],
     data: DataOption = DATA,
     raw: RawOption = None,
     size: SizeOption = Size.TINY,
-    seed: Annotated[int, typer.Option(help="Other persons, scenes and noise.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option("--seed", help="Other persons, scenes and noise.", rich_help_panel=_CONTENT),
+    ] = 0,
     whole: Annotated[
-        bool, typer.Option("--whole", help="Whole recordings, not only the gestures' windows.")
-    ] = False,
-    contact_sheet: Annotated[
-        bool, typer.Option("--contact-sheet", help="Also draw one row per class as a PNG.")
-    ] = False,
-    probes: Annotated[
-        bool, typer.Option("--probes", help="Also measure what gives classes away but motion.")
+        bool,
+        typer.Option(
+            "--whole",
+            help="Whole recordings, not only the gestures' windows.",
+            rich_help_panel=_CONTENT,
+        ),
     ] = False,
     difficulty: Annotated[
         list[str] | None,
-        typer.Option("--difficulty", help="name=value: a knob of the twin; repeatable."),
+        typer.Option(
+            "--difficulty",
+            help="How hard clips are: name=value; repeatable.",
+            rich_help_panel=_CONTENT,
+        ),
     ] = None,
+    contact_sheet: Annotated[
+        bool,
+        typer.Option(
+            "--contact-sheet", help="Also draw a PNG, one row per class.", rich_help_panel="Output"
+        ),
+    ] = False,
     workers: WorkersOption = None,
 ) -> None:
     """Generate synthetic recordings in a dataset's own raw layout. Resumes."""
-    chosen, reporter = find_dataset(twin), Reporter(console)
-    if not chosen.twin:
-        raise UsageError(f"{twin} is recorded, not generated", "Use one of: " + twin_names() + ".")
-    if probes:
-        _check_measurable(chosen.twin)
+    from mtut_preprocess.synthetic import SYNTHETIC
+
+    chosen, reporter = find_dataset(dataset), Reporter(console)
+    if not chosen.is_synthetic:
+        names = ", ".join(SYNTHETIC)
+        raise UsageError(f"{dataset} is recorded, not generated", f"Use one of: {names}.")
     folder = raw_folder(data, raw, chosen, size)
-    knobs = tuple(difficulty or ())
-    generate_twin(
-        chosen, folder, size, cores(workers), reporter, seed=seed, whole=whole, difficulty=knobs
+    generate_recordings(
+        chosen,
+        folder,
+        size,
+        cores(workers),
+        reporter,
+        seed=seed,
+        whole=whole,
+        difficulty=tuple(difficulty or ()),
     )
-    opened = open_raw(chosen, folder, Colour.SK_COLOR)
     if contact_sheet:
-        _draw_raw(opened)
-    if probes:
-        _print_probes(opened, cores(workers), reporter)
+        _draw_raw(open_raw(chosen, folder, Colour.SK_COLOR))
 
 
-def generate_twin(
+def generate_recordings(
     dataset: "Dataset",
     folder: Path,
     size: Size,
@@ -86,62 +105,42 @@ def generate_twin(
     whole: bool = False,
     difficulty: tuple[str, ...] = (),
 ) -> None:
-    """Generate the recordings of a twin, or what is missing of them."""
-    from mtut_preprocess.synthetic import SYNTHETIC, generate
+    """Generate the recordings of a synthetic dataset, or what is missing of them."""
+    from mtut_preprocess.synthetic import generate
     from mtut_preprocess.synthetic.difficulty import changed
 
-    with reporter.ticker(f"generate {dataset.twin} ({size.value})") as ticker:
+    with reporter.ticker(f"generate {dataset.name} ({size.value})") as ticker:
         count = generate(
-            dataset.twin,
+            dataset.name,
             folder,
             size=size.value,
             seed=seed,
             whole=whole,
-            difficulty=changed(dataset.twin, difficulty),
+            difficulty=changed(dataset.name, difficulty),
             workers=workers,
             progress=ticker,
         )
     reporter.line(f"generated {count} clips -> {folder}")
-    if SYNTHETIC[dataset.twin].is_fixture:
-        reporter.line(f"{dataset.twin} shows a layout: NOTHING CAN BE MEASURED ON IT")
-
-
-def _check_measurable(twin: str) -> None:
-    from mtut_preprocess.synthetic import SYNTHETIC
-
-    if SYNTHETIC[twin].is_fixture:
-        raise UsageError(
-            f"{twin} is a layout fixture: nothing can be measured on it",
-            "Leave --probes out, or take another twin.",
-        )
 
 
 def _draw_raw(opened: "RawDataset") -> None:
     """Draw one row per class, beside the raw folder: inside it a picture would be foreign."""
+    from mtut_bench.contract.types import sort_modalities
     from mtut_bench.store.inspect import draw_sheet
-    from mtut_preprocess.synthetic.sheet import sheet_rows
+
+    facts, clips = opened.read()
+    first: dict[int, RawClip] = {}
+    for clip in clips:
+        first.setdefault(clip.row.label, clip)
+
+    def rows() -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+        for label, clip in sorted(first.items()):
+            row = clip.row
+            person = f"{facts.subject_unit} {row.subject}, {row.num_frames} frames"
+            frames = {name: clip.sources[name].read() for name in sort_modalities(clip.sources)}
+            yield (facts.class_names[label], row.clip_id, person), frames
 
     folder = opened.root.resolve()
     path = folder.with_name(f"{folder.name}-contact-sheet.png")
-    draw_sheet(sheet_rows(opened), path)
+    draw_sheet(rows(), path)
     say(f"wrote {path}")
-
-
-def _print_probes(opened: "RawDataset", workers: int, reporter: Reporter) -> None:
-    from mtut_preprocess.verify.probes import PROBES, run_probes
-
-    with reporter.ticker("probe", unit="clips") as ticker:
-        found = run_probes(opened, workers=workers, progress=ticker)
-    heads = ("1-NN on", "right", "95 % sure", "1/K", "shuffled", "asked")
-    table = Table(*heads, show_edge=False)
-    for probe in found:
-        (low, high), (least, most) = probe.interval, probe.chance_range
-        table.add_row(
-            probe.name,
-            f"{probe.num_correct}/{probe.num_clips} {probe.accuracy:.1%}",
-            f"{100 * low:.1f}-{high:.1%}",
-            f"{probe.chance:.1%}",
-            f"{100 * least:.1f}-{most:.1%}",
-            PROBES[probe.name],
-        )
-    console.print(table)

@@ -88,7 +88,7 @@ def needed_runs(
         numbers: of the tables.
         methods: ours, by name; found in a table by their titles.
         protocols: ours, by name; the first that may fill a table is taken.
-        dataset: instead of the tables' own (a twin, say).
+        dataset: instead of the tables' own (a synthetic one, say).
         protocol: instead of the one that may fill the table.
 
     Raises:

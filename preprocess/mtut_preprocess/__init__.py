@@ -41,7 +41,7 @@ class Dataset:
         summary: one line for ``mtut-bench list datasets``.
         how_to_get: where the recordings come from.
         open_raw: the adapter.
-        twin: name of the generator that makes the raw folder, "" for recordings.
+        is_synthetic: whether its recordings are generated (``mtut_preprocess.synthetic``).
         needs_table: whether a table lists the recordings.
     """
 
@@ -49,7 +49,7 @@ class Dataset:
     summary: str
     how_to_get: str
     open_raw: Callable[[RawChoice], RawDataset]
-    twin: str = ""
+    is_synthetic: bool = False
     needs_table: bool = False
 
 
@@ -106,20 +106,13 @@ DATASETS: dict[str, Dataset] = {
         needs_table=True,
     ),
     "viva-synthetic": Dataset(
-        "viva-synthetic", "synthetic twin of viva", _GENERATED, _viva, twin="viva-synthetic"
+        "viva-synthetic", "synthetic recordings like viva's", _GENERATED, _viva, is_synthetic=True
     ),
     "nvgesture-synthetic": Dataset(
         "nvgesture-synthetic",
-        "synthetic twin of nvgesture",
+        "synthetic recordings like nvgesture's",
         _GENERATED,
         _nvgesture,
-        twin="nvgesture-synthetic",
-    ),
-    "egogesture-synthetic": Dataset(
-        "egogesture-synthetic",
-        "layout fixture of egogesture, 12 clips: nothing can be measured on it",
-        _GENERATED,
-        _egogesture,
-        twin="egogesture-synthetic",
+        is_synthetic=True,
     ),
 }

@@ -33,11 +33,11 @@ def expected_store(
 
     Args:
         dataset: key of ``DATASETS``.
-        size: of a twin; None: its largest.
+        size: of a synthetic dataset; None: its largest.
         fold_unit: who is left out, 'person' or 'user'; VIVA's clips are shared out among these.
 
     Raises:
-        UsageError: the twin has no such size.
+        UsageError: the dataset has no such size.
     """
     recorded = _recorded(dataset, fold_unit)
     if recorded:
@@ -47,13 +47,13 @@ def expected_store(
 
     if dataset not in SYNTHETIC:
         return None
-    twin = SYNTHETIC[dataset]
-    chosen = size or twin.sizes[-1]
+    synthetic = SYNTHETIC[dataset]
+    chosen = size or synthetic.sizes[-1]
     check_size(dataset, chosen)
-    clips = twin.clips(Settings(dataset, chosen, seed=0, whole=False))
-    # A twin says who is which person.
-    original = _recorded(twin.dataset, "person")
-    assert original, "a twin has the layout of a dataset with published counts"
+    clips = synthetic.clips(Settings(dataset, chosen, seed=0, whole=False))
+    # It says who is which person.
+    original = _recorded(synthetic.layout, "person")
+    assert original, "it has the layout of a dataset with published counts"
     return replace(
         original,
         dataset=dataset,
@@ -62,10 +62,7 @@ def expected_store(
             ClipRow(clip.clip_id, clip.person, clip.label, clip.repetition, clip.split, 0)
             for clip in clips
         ),
-        # A fixture has clips of some classes alone.
-        num_classes=original.num_classes
-        if twin.is_fixture
-        else len({clip.label for clip in clips}),
+        num_classes=len({clip.label for clip in clips}),
         counts=f"the {len(clips):,} clips that the generator draws at size {chosen}, seed 0",
     )
 

@@ -54,7 +54,6 @@ OPTIONS = {
         "--seed",
         "--whole",
         "--contact-sheet",
-        "--probes",
         "--difficulty",
         "--workers",
     },
@@ -174,7 +173,6 @@ OPTIONS = {
     "bench train": {*MEASURED, "--precision", "--recompute", "--processes"},
     "bench loader": MEASURED,
     "bench evaluate": {*MEASURED, "--precision"},
-    "bench twin": {"--real", "--raw", "--size", "--json"},
     "bench store": {"--clips", "--repeats", "--keep", "--workers", "--json"},
 }
 

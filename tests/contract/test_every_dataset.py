@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from ego_fixture import write_ego
 from msgspec import structs
 from typer.testing import CliRunner
 
@@ -14,16 +15,17 @@ from mtut_preprocess import DATASETS, RawChoice
 from mtut_preprocess.convert.survey import describe_survey, survey_dataset
 from mtut_preprocess.synthetic import SYNTHETIC, generate
 
+FOLDERS = ["egogesture", *sorted(SYNTHETIC)]
+
 
 @pytest.fixture(scope="module")
 def raw_folders(tmp_path_factory):
-    """A folder of every twin; nothing here looks at a picture, so one clip is drawn for all."""
-    folders = {}
-    for name, twin in SYNTHETIC.items():
+    """A folder of every layout; nothing here looks at a picture, so one clip is drawn for all."""
+    folders = {"egogesture": write_ego(tmp_path_factory.mktemp("egogesture"))}
+    for name, dataset in SYNTHETIC.items():
         folders[name] = tmp_path_factory.mktemp(name)
         with pytest.MonkeyPatch.context() as patch:
-            if not twin.is_fixture:
-                patch.setitem(SYNTHETIC, name, replace(twin, write_clip=_FirstForAll(twin)))
+            patch.setitem(SYNTHETIC, name, replace(dataset, write_clip=_FirstForAll(dataset)))
             generate(name, folders[name], size="tiny", workers=1)
     return folders
 
@@ -31,22 +33,22 @@ def raw_folders(tmp_path_factory):
 class _FirstForAll:
     """Writes the first clip; the files of the others are links to the first one's."""
 
-    def __init__(self, twin):
-        self.twin, self.drawn = twin, None
+    def __init__(self, dataset):
+        self.dataset, self.drawn = dataset, None
 
     def __call__(self, raw, clip, settings):
         if self.drawn is None:
-            self.twin.write_clip(raw, clip, settings)
-            self.drawn = self.twin.files(raw, clip)
+            self.dataset.write_clip(raw, clip, settings)
+            self.drawn = self.dataset.files(raw, clip)
             return
-        for source, link in zip(self.drawn, self.twin.files(raw, clip), strict=True):
+        for source, link in zip(self.drawn, self.dataset.files(raw, clip), strict=True):
             link.parent.mkdir(parents=True, exist_ok=True)
             link.hardlink_to(source)
 
 
-def test_keys_are_names_and_twins_exist():
+def test_keys_are_names_and_generators_exist():
     assert all(key == dataset.name for key, dataset in DATASETS.items())
-    assert {d.twin for d in DATASETS.values() if d.twin} == set(SYNTHETIC)
+    assert {d.name for d in DATASETS.values() if d.is_synthetic} == set(SYNTHETIC)
 
 
 @pytest.mark.parametrize("name", sorted(DATASETS))
@@ -56,40 +58,38 @@ def test_missing_folder_is_one_clear_error(name, tmp_path):
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("twin", sorted(SYNTHETIC))
-def test_a_twin_is_read_by_the_ordinary_adapter(twin, raw_folders, tmp_path):
-    survey = survey_dataset(DATASETS[twin].open_raw(RawChoice(raw_folders[twin])))
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_is_read_by_the_ordinary_adapter(name, raw_folders, tmp_path):
+    survey = survey_dataset(DATASETS[name].open_raw(RawChoice(raw_folders[name])))
     facts, clips, plan = survey.facts, survey.clips, survey.plan()
-    assert (facts.dataset, facts.origin) == (twin, "synthetic")
+    assert (facts.dataset, facts.origin == "synthetic") == (name, name in SYNTHETIC)
     assert not plan.facts.complete
     assert len({clip.row.clip_id for clip in clips}) == len(clips) == len(plan.rows)
     labels = {clip.row.label for clip in clips}
     assert labels <= set(range(len(facts.class_names)))
-    assert len(labels) == len(facts.class_names) or SYNTHETIC[twin].is_fixture
+    assert len(labels) == len(facts.class_names) or name not in SYNTHETIC
     assert plan.geometry.modalities == sort_modalities(survey.modalities)
     assert str(len(clips)) in describe_survey(survey, tmp_path / "s.zarr")[0]
 
 
-@pytest.mark.parametrize("twin", sorted(SYNTHETIC))
-def test_a_twin_says_synthetic_under_the_recorded_name_too(twin, raw_folders):
-    recorded = twin.removesuffix("-synthetic")
-    facts, _ = DATASETS[recorded].open_raw(RawChoice(raw_folders[twin])).read()
-    assert (facts.dataset, facts.origin) == (twin, "synthetic")
+@pytest.mark.parametrize("name", sorted(SYNTHETIC))
+def test_synthetic_recordings_say_so_under_the_recorded_name_too(name, raw_folders):
+    recorded = name.removesuffix("-synthetic")
+    facts, _ = DATASETS[recorded].open_raw(RawChoice(raw_folders[name])).read()
+    assert (facts.dataset, facts.origin) == (name, "synthetic")
 
 
-@pytest.mark.parametrize("twin", sorted(SYNTHETIC))
-def test_every_twin_can_be_divided_into_folds(twin, raw_folders):
-    facts, clips = DATASETS[twin].open_raw(RawChoice(raw_folders[twin])).read()
+@pytest.mark.parametrize("name", FOLDERS)
+def test_every_dataset_can_be_divided_into_folds(name, raw_folders):
+    facts, clips = DATASETS[name].open_raw(RawChoice(raw_folders[name])).read()
     rows = [clip.row for clip in clips]
     folds = make_folds(rows, facts.fold_rule, facts.subject_unit)
     tested = [row for row in rows if row.split in ("", "test")]
     assert sum(len(fold.test) for fold in folds) == len(tested) > 0
 
 
-@pytest.mark.parametrize("name", sorted(DATASETS))
+@pytest.mark.parametrize("name", FOLDERS)
 def test_mirror_is_an_involution(name, raw_folders):
-    if not DATASETS[name].twin:
-        return
     facts, _ = DATASETS[name].open_raw(RawChoice(raw_folders[name])).read()
     assert facts.mirror is not None
     for label, other in enumerate(facts.mirror):
@@ -105,7 +105,7 @@ def dry_run(data, *options):
     return [line[12:] for line in plan.splitlines()], missing
 
 
-@pytest.mark.parametrize("twin", sorted(SYNTHETIC))
+@pytest.mark.parametrize("name", sorted(SYNTHETIC))
 @pytest.mark.parametrize(
     "options",
     [
@@ -115,17 +115,17 @@ def dry_run(data, *options):
     ],
     ids=lambda options: options[1],
 )
-def test_a_plan_without_the_store_is_that_with_it(twin, options, raw_folders, make_store, tmp_path):
+def test_a_plan_without_the_store_is_that_with_it(name, options, raw_folders, make_store, tmp_path):
     """The real clip table; frames, which no plan reads, are small ones."""
-    plan = survey_dataset(DATASETS[twin].open_raw(RawChoice(raw_folders[twin]))).plan()
-    if "train_on=inner" in options and twin == "viva-synthetic":
+    plan = survey_dataset(DATASETS[name].open_raw(RawChoice(raw_folders[name]))).plan()
+    if "train_on=inner" in options and name == "viva-synthetic":
         # One of its two persons would have to train and be tested.
         options = options[:-2]
     modalities = plan.geometry.modalities
-    make_store(f"{twin}-tiny", rows=plan.rows, modalities=modalities, **structs.asdict(plan.facts))
-    with_store, nothing = dry_run(tmp_path, "--dataset", twin, *options)
-    without, missing = dry_run(tmp_path / "empty", "--dataset", twin, *options)
+    make_store(f"{name}-tiny", rows=plan.rows, modalities=modalities, **structs.asdict(plan.facts))
+    with_store, nothing = dry_run(tmp_path, "--dataset", name, *options)
+    without, missing = dry_run(tmp_path / "empty", "--dataset", name, *options)
     assert without == with_store
     assert not nothing
-    assert f"{twin}-tiny.zarr does not exist" in missing
+    assert f"{name}-tiny.zarr does not exist" in missing
     assert not (tmp_path / "empty").exists()

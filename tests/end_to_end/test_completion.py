@@ -86,7 +86,7 @@ def runs(tmp_path):
         (("run", "--protocol", ""), list(PROTOCOLS)),
         (("prepare", ""), list(DATASETS)),
         (("run", "--dataset", "viva"), ["viva", "viva-synthetic"]),
-        (("synth", ""), [name for name, one in DATASETS.items() if one.twin]),
+        (("synth", ""), [name for name, one in DATASETS.items() if one.is_synthetic]),
         (("prepare", "--size", ""), ["tiny", "demo", "mini", "full"]),
         (("run", "--meth"), ["--method"]),
         (("weights", ""), ["fetch", "convert", "check"]),

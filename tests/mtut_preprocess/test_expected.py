@@ -77,7 +77,7 @@ def test_vivas_clips_are_shared_out_evenly_and_nothing_else_is_claimed(unit, cou
     assert "is not public" in expected.counts
 
 
-def test_a_twin_has_the_clips_of_its_size():
+def test_a_synthetic_dataset_has_the_clips_of_its_size():
     sizes = {size: len(expected_store("viva-synthetic", size).rows) for size in ("tiny", "mini")}
     assert sizes == {"tiny": 38, "mini": 152}
     full = expected_store("viva-synthetic")
@@ -85,10 +85,9 @@ def test_a_twin_has_the_clips_of_its_size():
     assert "size full" in full.counts
 
 
-def test_a_fixture_has_its_only_size():
-    assert len(expected_store("egogesture-synthetic").rows) == 12
-    with pytest.raises(UsageError, match="'full'"):
-        expected_store("egogesture-synthetic", "full")
+def test_a_size_that_a_dataset_lacks_is_refused():
+    with pytest.raises(UsageError, match="'demo'"):
+        expected_store("nvgesture-synthetic", "demo")
 
 
 def test_all_but_a_users_own_recordings_are_known_beforehand():

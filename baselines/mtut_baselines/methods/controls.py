@@ -122,7 +122,7 @@ def mtut_rho_per_clip() -> TwoStageMethod:
 
 
 def mtut_rho_permuted() -> TwoStageMethod:
-    """Return MTUT with the rho of another clip of the batch; its twin is mtut-rho-per-clip."""
+    """Return MTUT with the rho of another clip of the batch; compare it with mtut-rho-per-clip."""
     return _per_clip(
         _control(
             "mtut-rho-permuted",

@@ -2,7 +2,7 @@
 
 import typer
 
-from mtut_bench.cli.bench import evaluate, loader, prepare, store, train, twin
+from mtut_bench.cli.bench import evaluate, loader, prepare, store, train
 from mtut_bench.cli.printing import examples
 
 __all__ = ["bench_app"]
@@ -17,7 +17,6 @@ bench_app.command(epilog=examples("bench prepare nvgesture --raw /disk/nvGesture
     prepare.prepare
 )
 bench_app.command(epilog=examples("bench store --keep /tmp/stores"))(store.store)
-bench_app.command(epilog=examples("bench twin --real /disk/nvGesture_v1"))(twin.twin)
 bench_app.command(
     epilog=examples(
         "bench train --dataset viva-synthetic --protocol demo",

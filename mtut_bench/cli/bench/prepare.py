@@ -31,7 +31,7 @@ def prepare(
     dataset: Annotated[
         str,
         typer.Argument(
-            help="Whose recordings; those of a twin are generated for it.",
+            help="Whose recordings; synthetic ones are generated for it.",
             autocompletion=completing.datasets,
         ),
     ] = "nvgesture-synthetic",
@@ -52,12 +52,12 @@ def prepare(
     chosen = find_dataset(dataset)
     reporter = make_reporter(as_json)
     with tempfile.TemporaryDirectory(prefix="mtut-bench-") as scratch:
-        if chosen.twin and raw is None:
+        if chosen.is_synthetic and raw is None:
             raw = Path(scratch) / "raw"
-            with reporter.ticker(f"generate {chosen.twin}", unit="clips") as ticker:
+            with reporter.ticker(f"generate {dataset}", unit="clips") as ticker:
                 # Whole, as recordings are: a clip is a window in the midst of its file.
                 generate(
-                    chosen.twin, raw, size="tiny", whole=True, workers=cores(None), progress=ticker
+                    dataset, raw, size="tiny", whole=True, workers=cores(None), progress=ticker
                 )
         folder = raw_folder(data, raw, chosen, Size.TINY, table)
         opened = open_raw(chosen, folder, colour, table)

@@ -1,4 +1,4 @@
-"""How hard a twin is: one frozen, versioned configuration each, part of a folder's identity.
+"""How hard a synthetic dataset is: one versioned configuration each, part of a folder's identity.
 
 Version 1 was chosen without training anything. Version 2 lowers the clutter of viva-synthetic to
 0.4: with it, and with the one interior and the automatic exposure of generator version 4, a narrow
@@ -21,7 +21,7 @@ _SHARES = ("weak_share", "coincidence", "lag_share", "clutter")
 
 @dataclass(frozen=True)
 class Difficulty:
-    """Knobs of a twin.
+    """How hard the clips of a synthetic dataset are.
 
     Attributes:
         version: of these values; another value is another version.
@@ -46,31 +46,31 @@ class Difficulty:
 
 
 DIFFICULTY: dict[str, Difficulty] = {
-    # Registered by the sensor; a pixel of doubt is left.
+    # Registered by the sensor, to about a pixel.
     "viva-synthetic": Difficulty(misalignment_px=0.7, clutter=0.4),
     # Whole-frame lags in one recording of eight, as in the real logs.
     "nvgesture-synthetic": Difficulty(lag_share=1 / 8),
 }
 
 
-def changed(twin: str, texts: Sequence[str]) -> Difficulty:
-    """Return the difficulty of a twin with some knobs set otherwise.
+def changed(dataset: str, texts: Sequence[str]) -> Difficulty:
+    """Return the difficulty of a synthetic dataset with some values changed.
 
     Args:
-        twin: key of ``SYNTHETIC``.
+        dataset: key of ``SYNTHETIC``.
         texts: ``name=value`` each; later ones win.
 
     Raises:
-        UsageError: no such knob, or a value that it does not take.
+        UsageError: no such name, or a value that it does not take.
     """
-    difficulty = DIFFICULTY.get(twin, Difficulty())
+    difficulty = DIFFICULTY[dataset]
     names = [name for name in asdict(difficulty) if name != "version"]
     for text in texts:
         name, _, value = text.partition("=")
         if name not in names:
             raise UsageError(
-                f"--difficulty {text!r} names no knob",
-                f"{did_you_mean(name, names)}Write name=value: {', '.join(names)}.",
+                f"--difficulty {text!r}: unknown name {name!r}",
+                f"{did_you_mean(name, names)}Write name=value, with a name of {', '.join(names)}.",
             )
         most = 1.0 if name in _SHARES else float("inf")
         try:
@@ -80,8 +80,7 @@ def changed(twin: str, texts: Sequence[str]) -> Difficulty:
         if not 0.0 <= number <= most or number == float("inf"):
             limits = "from 0 to 1" if name in _SHARES else "of at least 0"
             raise UsageError(f"--difficulty {text!r}: {name} takes a number {limits}")
-        values = {**asdict(difficulty), name: number}
-        difficulty = Difficulty(**values)
+        difficulty = Difficulty(**{**asdict(difficulty), name: number})
     return difficulty
 
 
@@ -94,12 +93,7 @@ class Weakness:
 
 
 def draw_weakness(rng: np.random.Generator, difficulty: Difficulty) -> Weakness:
-    """Return the weaknesses of a clip; each alone has the share that the difficulty states.
-
-    Args:
-        rng: keyed by the clip.
-        difficulty: of the twin.
-    """
+    """Return the weaknesses of a clip; each by itself has the share that the difficulty states."""
     first, second, tie = rng.random(3)
     colour = bool(first < difficulty.weak_share)
     alone = bool(second < difficulty.weak_share)

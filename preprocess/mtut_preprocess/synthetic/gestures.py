@@ -11,19 +11,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
-from mtut_preprocess.synthetic.hand import ANGLES, LIMITS_DEG
+from mtut_preprocess.synthetic.hand import ANGLES
 
 __all__ = [
     "CHANNELS",
     "MIRROR_SIGNS",
     "Gesture",
     "Key",
-    "interpolate",
     "keys",
     "read_gestures",
-    "read_shapes",
     "reflect",
     "values",
 ]
@@ -39,7 +36,6 @@ MIRROR_SIGNS = np.array([-1.0 if name in ("right", "roll", "yaw") else 1.0 for n
 
 _HOLD = 0.06
 _DIP_OF_PIP = 2.0 / 3.0
-_FINGERS = ("thumb", "index", "middle", "ring", "little")
 
 
 class Key(NamedTuple):
@@ -75,79 +71,40 @@ class Gesture(NamedTuple):
     cycle: tuple[int, int] | None
 
 
-def read_shapes(table: Mapping[str, Any]) -> dict[str, Floats]:
-    """Return the (20,) angles of every hand shape of a table.
-
-    Args:
-        table: 'shapes' of gestures.json: per finger degrees in the order of ``ANGLES``; the last
-            joint of a finger bends by 2/3 of the middle one where three numbers stand.
-
-    Raises:
-        ValueError: a finger is missing, or an angle is beyond its limits.
-    """
-    shapes: dict[str, Floats] = {}
-    for name, fingers in table.items():
-        if tuple(fingers) != _FINGERS:
-            raise ValueError(f"shape {name!r} has {', '.join(fingers)}, not five fingers")
-        rows = [[*row, _DIP_OF_PIP * row[2]][:4] for row in fingers.values()]
-        shapes[name] = np.array(rows, dtype=np.float64).ravel()
-        beyond = (shapes[name] < LIMITS_DEG[:, 0]) | (shapes[name] > LIMITS_DEG[:, 1])
-        if beyond.any():
-            raise ValueError(f"shape {name!r}: {ANGLES[int(beyond.argmax())]} is beyond its limits")
-    return shapes
-
-
-def read_gestures(table: Mapping[str, Any], twin: str) -> tuple[Gesture, ...]:
-    """Return the classes of a twin, label 0 first.
+def read_gestures(table: Mapping[str, Any], dataset: str) -> tuple[Gesture, ...]:
+    """Return the classes of a dataset, label 0 first.
 
     Args:
         table: gestures.json.
-        twin: key of 'twins'.
+        dataset: key of 'datasets'.
 
     Raises:
-        ValueError: a name is twice there or unknown, times do not increase, a cycle does not close,
-            or mirrors are no pairs.
+        KeyError: a shape or a rest is not in the table.
+        TypeError: a keyframe has an unknown field.
     """
-    shapes = read_shapes(table["shapes"])
+    shapes = {name: _angles(fingers) for name, fingers in table["shapes"].items()}
     rests = {name: _key({"time": 0.0, **row}, shapes) for name, row in table["rests"].items()}
-    gestures = tuple(_gesture(row, rests, shapes) for row in table["twins"][twin])
-    by_name = {gesture.name: gesture for gesture in gestures}
-    if len(by_name) != len(gestures):
-        raise ValueError(f"{twin}: two classes have one name")
-    for gesture in gestures:
-        if gesture.mirror is not None and (
-            gesture.mirror not in by_name or by_name[gesture.mirror].mirror != gesture.name
-        ):
-            raise ValueError(f"{gesture.name!r} and {gesture.mirror!r} do not mirror each other")
-    return gestures
+    return tuple(
+        Gesture(
+            row["name"],
+            row["mirror"],
+            rests[row["rest"]],
+            tuple(_key(key, shapes) for key in row["keys"]),
+            tuple(row["cycle"]) if row.get("cycle") else None,
+        )
+        for row in table["datasets"][dataset]
+    )
 
 
-def _gesture(
-    row: Mapping[str, Any], rests: Mapping[str, Key], shapes: Mapping[str, Floats]
-) -> Gesture:
-    """Return one class of the table."""
-    name = row["name"]
-    if row["rest"] not in rests:
-        raise ValueError(f"{name!r}: there is no rest {row['rest']!r}")
-    stroke = tuple(_key(key, shapes) for key in row["keys"])
-    times = [_HOLD, *(key.time for key in stroke), 1.0 - _HOLD]
-    if not all(before < after for before, after in pairwise(times)):
-        raise ValueError(f"{name!r}: times must increase inside ({_HOLD}, {1.0 - _HOLD})")
-    cycle = None if row.get("cycle") is None else (row["cycle"][0], row["cycle"][1])
-    if cycle is not None and stroke[cycle[0]][1:] != stroke[cycle[1]][1:]:
-        raise ValueError(f"{name!r}: its cycle does not end as it begins")
-    return Gesture(name, row["mirror"], rests[row["rest"]], stroke, cycle)
+def _angles(fingers: Mapping[str, list[float]]) -> tuple[float, ...]:
+    """Return the 20 angles of a hand shape; an omitted last joint follows the middle one."""
+    rows = [[*row, _DIP_OF_PIP * row[2]][:4] for row in fingers.values()]
+    return tuple(float(angle) for row in rows for angle in row)
 
 
-def _key(row: Mapping[str, Any], shapes: Mapping[str, Floats]) -> Key:
-    """Return one keyframe of the table."""
-    unknown = set(row) - {"time", "shape", *PLACES}
-    if unknown:
-        raise ValueError(f"a keyframe has no {', '.join(sorted(unknown))}")
-    if row["shape"] not in shapes:
-        raise ValueError(f"there is no shape {row['shape']!r}")
-    angles = tuple(shapes[row["shape"]].tolist())
-    return Key(row["time"], angles, **{name: row[name] for name in PLACES if name in row})
+def _key(row: Mapping[str, Any], shapes: Mapping[str, tuple[float, ...]]) -> Key:
+    places = {name: value for name, value in row.items() if name != "shape"}
+    return Key(angles_deg=shapes[row["shape"]], **places)
 
 
 def keys(gesture: Gesture, *, left: bool = False, repeats: int = 0) -> tuple[Key, ...]:
@@ -161,7 +118,7 @@ def keys(gesture: Gesture, *, left: bool = False, repeats: int = 0) -> tuple[Key
         repeats: how often the cycle is repeated beyond the table.
 
     Returns:
-        Keyframes at times 0 to 1; each end of the stroke is held for a moment.
+        Keyframes at times 0 to 1; each end of the stroke is held briefly.
     """
     stroke = _repeated(gesture, repeats)
     rest = gesture.rest
@@ -187,8 +144,8 @@ def _repeated(gesture: Gesture, repeats: int) -> tuple[Key, ...]:
     since = np.cumsum([0.0, *spans])
     since *= (times[-1] - times[0]) / since[-1]
     return tuple(
-        stroke[index]._replace(time=float(times[0] + moment))
-        for index, moment in zip(order, since, strict=True)
+        stroke[index]._replace(time=float(times[0] + time))
+        for index, time in zip(order, since, strict=True)
     )
 
 
@@ -200,17 +157,3 @@ def reflect(keyframes: tuple[Key, ...]) -> tuple[Key, ...]:
 def values(keyframes: tuple[Key, ...]) -> Floats:
     """Return the keyframes as (K, 26), columns as in ``CHANNELS``."""
     return np.array([[*key[2:], *key.angles_deg] for key in keyframes])
-
-
-def interpolate(keyframes: tuple[Key, ...], times: Floats) -> Floats:
-    """Return the motion at some times, smooth and without overshoot.
-
-    Args:
-        keyframes: of one gesture.
-        times: (T,) in gesture time; before 0 and after 1 the hand rests.
-
-    Returns:
-        (T, 26) float64, columns as in ``CHANNELS``.
-    """
-    curve = PchipInterpolator([key.time for key in keyframes], values(keyframes), axis=0)
-    return np.asarray(curve(np.clip(times, 0.0, 1.0)))

@@ -13,33 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "ANGLES",
-    "JOINTS",
-    "LIMITS_DEG",
-    "NUM_CAPSULES",
-    "PARENTS",
-    "PARTS",
-    "HandShape",
-    "Pose",
-    "bone_lengths",
-    "capsules",
-    "joints",
-]
+__all__ = ["ANGLES", "LIMITS_DEG", "NUM_CAPSULES", "PARTS", "HandShape", "Pose", "capsules"]
 
 Floats = NDArray[np.floating[Any]]
 
 _FINGERS = ("index", "middle", "ring", "little")
-
-JOINTS = (
-    "wrist",
-    *(f"thumb_{joint}" for joint in ("cmc", "mcp", "ip", "tip")),
-    *(f"{finger}_{joint}" for finger in _FINGERS for joint in ("mcp", "pip", "dip", "tip")),
-)
-"""Names of the joints; a finger's four stand together, from its root to its tip."""
-
-PARENTS = (-1, *(0 if joint % 4 == 1 else joint - 1 for joint in range(1, len(JOINTS))))
-"""Joint at the other end of the bone that ends in each joint; the wrist has none."""
 
 ANGLES = (
     *("thumb_abduction", "thumb_opposition", "thumb_mcp", "thumb_ip"),
@@ -131,26 +109,6 @@ class Pose:
     shoulder: Floats | None = None
 
 
-def joints(pose: Pose, shape: HandShape) -> Floats:
-    """Return where the joints are.
-
-    Args:
-        pose: of T frames.
-        shape: proportions of the hand.
-
-    Returns:
-        (T, 21, 3) float64 metres in camera coordinates, in the order of ``JOINTS``.
-    """
-    return _to_camera(_local_joints(pose, shape), pose, shape)
-
-
-def bone_lengths(shape: HandShape) -> Floats:
-    """Return the length of the bone that ends in each joint but the wrist, (20,) in metres."""
-    roots = np.vstack([_thumb_root(shape), _knuckles(shape)])
-    bones = np.column_stack([np.linalg.norm(roots, axis=1), _BONES * shape.bones])
-    return np.asarray(bones.ravel() * shape.scale)
-
-
 def capsules(pose: Pose, shape: HandShape) -> Floats:
     """Return the tapered capsules of every frame.
 
@@ -201,7 +159,10 @@ def _thumb_root(shape: HandShape) -> Floats:
 
 
 def _local_joints(pose: Pose, shape: HandShape) -> Floats:
-    """Return the (T, 21, 3) joints of a right hand of scale 1 in the hand frame."""
+    """Return the (T, 21, 3) joints of a right hand of scale 1 in the hand frame.
+
+    The wrist, then four of each finger, thumb to little finger, from its root to its tip.
+    """
     angles = np.radians(pose.angles_deg).reshape(-1, 5, 4)
     num_frames = len(angles)
     chains = np.empty((num_frames, 5, 4, 3))

@@ -9,11 +9,20 @@ from scipy.interpolate import PchipInterpolator
 
 from mtut_preprocess.synthetic.gestures import Gesture, Key, keys, values
 from mtut_preprocess.synthetic.hand import LIMITS_DEG, Pose
-from mtut_preprocess.synthetic.person import Person, Spread, draw_bias
+from mtut_preprocess.synthetic.person import Person, draw_bias
 
 __all__ = ["Stage", "Take", "draw_take", "perform"]
 
 Floats = NDArray[np.floating[Any]]
+
+# How takes differ: half the ranges of size and of duration (a share of the window), the standard
+# deviations of place, attitude, fingers and the exponent of the clock, and the highest amplitudes
+# of drift, sway and tremor.
+_AMPLITUDE, _DURATION = 0.14, 0.09
+_OFFSET_M = np.array([0.018, 0.010, 0.020])
+_LEAN_DEG, _FINGER_DEG = (3.0, 3.0, 4.0), 2.5
+_HASTE = 0.10
+_UNSTEADINESS_M = np.array([0.0060, 0.0024, 0.0010])
 
 # Strokes bulge towards the camera and upwards (right, up, near); shorter ones stay straight.
 _ARC_TOWARDS = np.array([0.0, 0.45, 0.9])
@@ -69,32 +78,27 @@ class Take:
     tremor: Floats
 
 
-def draw_take(rng: np.random.Generator, person: Person, spread: Spread | None = None) -> Take:
-    """Return one take of a person.
+def draw_take(rng: np.random.Generator, person: Person) -> Take:
+    """Return one take of a person: timing, place, manner and unsteadiness, in a fixed order.
 
     Args:
         rng: keyed by the clip.
         person: whose tempo the duration follows, and whose habits show.
-        spread: how much takes differ; the default of ``Spread`` where it is None.
-
-    Returns:
-        Timing, place, manner and unsteadiness, drawn in a fixed order.
     """
-    spread = spread or Spread()
-    length = 0.89 + spread.take_duration * float(rng.uniform(-1.0, 1.0))
+    length = 0.89 + _DURATION * float(rng.uniform(-1.0, 1.0))
     duration = min(length / person.tempo, 0.99)
     tremor = np.empty((3, 3, 3))
-    tremor[..., 0] = rng.uniform(0.25, 1.0, (3, 3)) * np.array(spread.take_unsteadiness_m)
+    tremor[..., 0] = rng.uniform(0.25, 1.0, (3, 3)) * _UNSTEADINESS_M
     tremor[..., 0] *= person.tremor
     tremor[..., 1] = rng.uniform((0.2, 0.8, 4.0), (0.6, 2.0, 8.0), (3, 3))
     tremor[..., 2] = rng.uniform(0.0, 2.0 * np.pi, (3, 3))
     return Take(
-        amplitude=1.0 + spread.take_amplitude * float(rng.uniform(-1.0, 1.0)),
-        offset=rng.normal(0.0, 1.0, 3) * np.array(spread.take_offset_m),
-        bias=draw_bias(rng, spread.take_lean_deg, spread.take_finger_deg),
+        amplitude=1.0 + _AMPLITUDE * float(rng.uniform(-1.0, 1.0)),
+        offset=rng.normal(0.0, 1.0, 3) * _OFFSET_M,
+        bias=draw_bias(rng, _LEAN_DEG, _FINGER_DEG),
         begin=float(rng.uniform(0.0, 1.0)) * (1.0 - duration),
         duration=duration,
-        haste=float(np.exp(spread.take_haste * rng.normal())),
+        haste=float(np.exp(_HASTE * rng.normal())),
         pause=_draw_pause(rng, person.hesitation),
         repeats=int(rng.random() < person.repeats),
         curvature=person.curvature * float(rng.uniform(0.6, 1.4)),
@@ -117,29 +121,29 @@ def perform(
     take: Take,
     stage: Stage,
     window_s: float,
-    moments_s: Floats,
+    times_s: Floats,
 ) -> Pose:
-    """Return the poses of one take at some moments.
+    """Return the poses of one take.
 
     Args:
         gesture: a class.
         person: who.
         take: how this time.
         stage: where.
-        window_s: seconds that the gesture has, from moment 0.
-        moments_s: (T,) seconds.
+        window_s: seconds that the gesture has, from time 0.
+        times_s: (T,) seconds.
 
     Returns:
         Poses of T frames, within the limits of the joints; outside the window the hand rests.
     """
     keyframes = keys(gesture, left=person.shape.left, repeats=take.repeats)
-    share = moments_s / window_s
+    share = times_s / window_s
     clock = np.clip((share - take.begin) / take.duration, 0.0, 1.0) ** take.haste
     if take.pause is not None:
         clock = _hesitating(clock, keyframes, *take.pause)
     motion = _manner(keyframes, take)(clock) + person.bias + take.bias
     amplitude = person.amplitude * take.amplitude
-    metres = motion[:, :3] * np.array([1.0, -1.0, -1.0]) * amplitude + _tremor(take, moments_s)
+    metres = motion[:, :3] * np.array([1.0, -1.0, -1.0]) * amplitude + _tremor(take, times_s)
     home = np.asarray(stage.home) + person.offset + take.offset
     side = np.array([-1.0 if person.shape.left else 1.0, 1.0, 1.0])
     # The shoulder stays where the person sits, wherever a take happens.
@@ -183,10 +187,10 @@ def _manner(keyframes: tuple[Key, ...], take: Take) -> PchipInterpolator:
     return PchipInterpolator(times, np.array(places), axis=0)
 
 
-def _tremor(take: Take, moments_s: Floats) -> Floats:
+def _tremor(take: Take, times_s: Floats) -> Floats:
     """Return (T, 3) metres of drift and tremor."""
     amplitude, hertz, phase = (take.tremor[..., i] for i in range(3))
-    waves = np.sin(2.0 * np.pi * hertz * moments_s[:, None, None] + phase)
+    waves = np.sin(2.0 * np.pi * hertz * times_s[:, None, None] + phase)
     return np.asarray((amplitude * waves).sum(axis=2))
 
 

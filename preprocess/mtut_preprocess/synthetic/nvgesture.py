@@ -78,7 +78,7 @@ _SCALE = DepthScale(near_m=0.20, far_m=0.72, near_value=206, far_value=44)
 _STAGE = Stage(
     home=(0.05, 0.070, 0.41), elbow=(0.15, 0.19, 0.12), yaw_deg=0.0, shoulder=(0.10, 0.05, 0.36)
 )
-# From a comparison with the real recordings (`mtut-bench bench twin`): contrast, burnt-out whites,
+# From a comparison with real recordings (`tools/realism.py compare`): contrast, burnt-out whites,
 # muted colours, clothing of medium brightness, strong noise, soft outlines of depth.
 _TONE = Tone(gain=1.8, before=95.0, after=112.0, knee=240.0)
 _COLOUR_SIGMA = (3.5, 6.5)
@@ -91,12 +91,12 @@ _DEPTH_BLUR_PX = 0.55
 
 @dataclass(frozen=True)
 class _Timing:
-    """Clocks of one recording; a moment is a frame period of the colour stream.
+    """Clocks of one recording, in frames of the colour stream.
 
     Attributes:
         length: frames of both streams where none lags.
         window: first frame of the gesture's 80, in either stream.
-        lag: frames by which depth shows an earlier moment than colour at the same index.
+        lag: frames by which depth is behind colour at the same index.
     """
 
     length: int
@@ -104,8 +104,8 @@ class _Timing:
     lag: int
 
     @property
-    def moments(self) -> range:
-        """Moments that either stream sees; a stream that lags began or ended a frame apart."""
+    def frames(self) -> range:
+        """Frames that either stream sees; a stream that lags began or ended a frame apart."""
         first = min(0, -self.lag)
         return range(first, first + self.length + abs(self.lag))
 
@@ -113,12 +113,8 @@ class _Timing:
 def clips(settings: Settings) -> list[Clip]:
     """Return the clips of both lists, train first, in the order of their folders.
 
-    Args:
-        settings: full has 1,050 training and 482 test clips, per class as many as the authors'
-            lists; mini 4 and 2 per class; tiny 1 and 1 per class.
-
-    Returns:
-        Clips whose id is ``class_XX/subjectY_rZ``; the persons of the two lists are disjoint.
+    Full has 1,050 training and 482 test clips, per class as many as the authors' lists; mini 4 and
+    2 per class; tiny 1 and 1. The persons of the two lists are disjoint.
     """
     planned: list[Clip] = []
     for split in ("train", "test"):
@@ -152,39 +148,32 @@ def files(raw: StrPath, clip: Clip) -> tuple[Path, ...]:
 
 
 def write_clip(raw: StrPath, clip: Clip, settings: Settings) -> None:
-    """Write all files of a clip.
-
-    Args:
-        raw: folder that gets ``Video_data``.
-        clip: one of ``clips(settings)``.
-        settings: twin, seed and whole are read.
-    """
+    """Write all files of a clip."""
     paths = files(raw, clip)
     paths[0].parent.mkdir(parents=True, exist_ok=True)
     timing = _timing(clip, settings)
-    form = {"width": 320, "height": 240, "fps": FPS}
     shown: tuple[list[int], list[int]] = ([], [])
     with (
-        h264(paths[0], **form, crf=15) as colour_file,
-        h264(paths[1], **form, crf=14) as depth_file,
-        h264(paths[2], **form, crf=15) as wrapped_file,
+        h264(paths[0], 320, 240, crf=15) as colour_file,
+        h264(paths[1], 320, 240, crf=14) as depth_file,
+        h264(paths[2], 320, 240, crf=15) as wrapped_file,
     ):
         pictures = _pictures(clip, settings, timing)
-        for moment, (colour, depth, wrapped) in zip(timing.moments, pictures, strict=True):
-            if moment >= 0:
+        for frame, (colour, depth, wrapped) in zip(timing.frames, pictures, strict=True):
+            if frame >= 0:
                 colour_file.write(video_planes(colour))
-                shown[0].append(moment)
-            if moment + timing.lag >= 0:
+                shown[0].append(frame)
+            if frame + timing.lag >= 0:
                 depth_file.write(depth_planes(depth))
                 wrapped_file.write(video_planes(wrapped))
-                shown[1].append(moment)
+                shown[1].append(frame)
     for path, log in zip(paths[3:], _logs(clip, settings, shown), strict=True):
         write_text(path, log)
 
 
 def _timing(clip: Clip, settings: Settings) -> _Timing:
     """Return the clocks of a clip; its window shows the same whether or not it is cut out."""
-    rng = keyed_rng(settings.twin, settings.seed, "timing", clip.clip_id)
+    rng = keyed_rng(settings.dataset, settings.seed, "timing", clip.clip_id)
     lag = int(rng.choice([-1, 1], p=[1 / 6, 5 / 6]))
     lag = lag if rng.random() < settings.difficulty.lag_share else 0
     length, window = int(rng.integers(238, 245)), int(rng.integers(50, 155))
@@ -196,8 +185,8 @@ def _timing(clip: Clip, settings: Settings) -> _Timing:
 def _pictures(
     clip: Clip, settings: Settings, timing: _Timing
 ) -> Iterator[tuple[Bytes, Bytes, Bytes]]:
-    """Yield colour (240, 320, 3), depth (240, 320) and wrapped (240, 320, 3) of every moment."""
-    key = (settings.twin, settings.seed)
+    """Yield colour (240, 320, 3), depth (240, 320) and wrapped (240, 320, 3) of every frame."""
+    key = (settings.dataset, settings.seed)
     spread = Spread().scaled(settings.difficulty.person_spread)
     person = draw_person(keyed_rng(*key, "person", clip.person), spread)
     clothing = _CLOTHING + _KEPT_CLOTHING * (person.sleeve_rgb - _CLOTHING)
@@ -209,10 +198,10 @@ def _pictures(
         take=draw_take(rng, person),
         stage=_STAGE,
         window_s=(WINDOW - 1) / FPS,
-        moments_s=(np.array(timing.moments) - timing.window) / FPS,
+        times_s=(np.array(timing.frames) - timing.window) / FPS,
     )
     user = (_mute(person.skin_rgb), _mute(person.sleeve_rgb))
-    num_frames = len(timing.moments)
+    num_frames = len(timing.frames)
     hard = settings.difficulty
     weakness = draw_weakness(rng, hard)
     scene = draw_scene(
@@ -299,28 +288,22 @@ def _logs(clip: Clip, settings: Settings, shown: tuple[list[int], list[int]]) ->
 
     Args:
         clip: whose clock is drawn.
-        settings: twin and seed are read.
-        shown: moments of the colour frames, then of the depth frames (and the wrapped ones).
+        settings: dataset and seed are read.
+        shown: frames of colour, then those of depth (and wrapped colour).
     """
-    rng = keyed_rng(settings.twin, settings.seed, "clock", clip.clip_id)
+    rng = keyed_rng(settings.dataset, settings.seed, "clock", clip.clip_id)
     start_ns = 1_440_000_000_000_000_000 + int(rng.integers(0, 10**15))
     logs = []
-    for moments, offset_ms in ((shown[0], 0.0), (shown[1], 5.0), (shown[1], 7.5)):
-        jitter_ms = np.clip(rng.normal(0.0, 0.6, len(moments)), -1.5, 1.5)
-        since_ms = np.array(moments) * (1000.0 / FPS) + offset_ms + jitter_ms
+    for frames, offset_ms in ((shown[0], 0.0), (shown[1], 5.0), (shown[1], 7.5)):
+        jitter_ms = np.clip(rng.normal(0.0, 0.6, len(frames)), -1.5, 1.5)
+        since_ms = np.array(frames) * (1000.0 / FPS) + offset_ms + jitter_ms
         times = [start_ns + round(float(ms) * 1e6) for ms in since_ms]
         logs.append("".join(f"img{i:05d}.png {time}\n" for i, time in enumerate(times)))
     return tuple(logs)
 
 
 def write_index(raw: StrPath, planned: list[Clip], settings: Settings) -> None:
-    """Write the two lists.
-
-    Args:
-        raw: folder beside whose ``Video_data`` the lists stand.
-        planned: clips, train first.
-        settings: twin, seed and whole are read.
-    """
+    """Write the two lists."""
     raw = Path(raw)
     for split in ("train", "test"):
         lines = [_line(clip, settings) for clip in planned if clip.split == split]

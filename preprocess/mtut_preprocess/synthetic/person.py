@@ -24,7 +24,7 @@ _SKIN_RGB = np.array(
 
 @dataclass(frozen=True)
 class Spread:
-    """How much persons differ, and how much the takes of one person differ.
+    """How much persons differ.
 
     Standard deviations, except where a range or a share is named.
 
@@ -44,13 +44,6 @@ class Spread:
         hesitation: the highest share of takes in which a person pauses.
         repeats: the highest share of takes in which a person repeats a cycle once more.
         tremor: of its strength, as a factor.
-        take_amplitude: half the range from take to take.
-        take_duration: half the range from take to take, as a share of the window.
-        take_offset_m: (3,) from take to take.
-        take_lean_deg: (3,) from take to take.
-        take_finger_deg: from take to take.
-        take_haste: of the exponent of the clock, as a factor.
-        take_unsteadiness_m: (3,) highest amplitude of drift, sway and tremor.
     """
 
     hand_scale: float = 0.13
@@ -68,24 +61,11 @@ class Spread:
     hesitation: float = 0.35
     repeats: float = 0.6
     tremor: float = 0.35
-    take_amplitude: float = 0.14
-    take_duration: float = 0.09
-    take_offset_m: tuple[float, ...] = (0.018, 0.010, 0.020)
-    take_lean_deg: tuple[float, ...] = (3.0, 3.0, 4.0)
-    take_finger_deg: float = 2.5
-    take_haste: float = 0.10
-    take_unsteadiness_m: tuple[float, ...] = (0.0060, 0.0024, 0.0010)
 
-    def scaled(self, persons: float, *, takes: float = 1.0) -> "Spread":
-        """Return the spread with its differences multiplied.
-
-        Args:
-            persons: factor on what tells persons apart; 0 makes them all one.
-            takes: factor on what differs from take to take, the fields that begin with 'take_'.
-        """
+    def scaled(self, factor: float) -> "Spread":
+        """Return the spread multiplied by a factor; 0 makes all persons one."""
         scaled: dict[str, Any] = {}
         for part in fields(self):
-            factor = takes if part.name.startswith("take_") else persons
             value = np.asarray(getattr(self, part.name)) * factor
             scaled[part.name] = tuple(value.tolist()) if value.ndim else float(value)
         return Spread(**scaled)
@@ -149,17 +129,13 @@ def draw_bias(rng: np.random.Generator, lean_deg: tuple[float, ...], finger_deg:
     return np.concatenate([np.zeros(3), lean, (fingers * habits).ravel()])
 
 
-def draw_person(rng: np.random.Generator, spread: Spread | None = None) -> Person:
-    """Return a person.
+def draw_person(rng: np.random.Generator, spread: Spread) -> Person:
+    """Return a person: size, habits and colours, drawn in a fixed order.
 
     Args:
         rng: keyed by the person.
-        spread: how much persons differ; the default of ``Spread`` where it is None.
-
-    Returns:
-        Size, habits and colours, drawn in a fixed order.
+        spread: how much persons differ.
     """
-    spread = spread or Spread()
     shape = _draw_shape(rng, spread)
     tone = rng.uniform(0.0, len(_SKIN_RGB) - 1.0)
     skin = [np.interp(tone, range(len(_SKIN_RGB)), _SKIN_RGB[:, i]) for i in range(3)]

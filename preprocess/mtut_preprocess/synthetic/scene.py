@@ -91,7 +91,7 @@ class Noise:
 
     Attributes:
         colour: (H + margin, W + margin, 3) int16 sensor noise of the colour picture.
-        depth: (H + margin, W + margin) float32, standard deviation 1 times the twin's noise,
+        depth: (H + margin, W + margin) float32, standard deviation 1 times the level of noise,
             smooth over two pixels.
         holes: (H + margin, W + margin) bool, where depth is lost; in blobs of some pixels.
         corners: (T, 4) int: top and left of the colour window, then of the depth window.
@@ -160,7 +160,7 @@ def draw_noise(
 def draw_scene(
     interior: np.random.Generator,
     place: np.random.Generator,
-    moment: np.random.Generator,
+    clip: np.random.Generator,
     camera: Camera,
     *,
     num_frames: int,
@@ -172,9 +172,9 @@ def draw_scene(
     """Return the scene of one clip.
 
     Args:
-        interior: keyed by the twin's seed alone: one car for everyone.
+        interior: keyed by dataset and seed: one car for everyone.
         place: keyed by the person and seat: how user and camera stand in all their clips.
-        moment: keyed by the clip: another hour, another shift of the camera.
+        clip: keyed by the clip: another hour, another shift of the camera.
         camera: of the colour stream.
         num_frames: T.
         weak: whether the clip is too dark or clipped.
@@ -194,31 +194,31 @@ def draw_scene(
     if torso_rgb is not None:
         _sit(place, picture, torso, *torso_rgb)
     shift = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-    shift[:, 2] = place.normal(0.0, _PLACE_SHIFT_PX, 2) + moment.normal(0.0, _CLIP_SHIFT_PX, 2)
+    shift[:, 2] = place.normal(0.0, _PLACE_SHIFT_PX, 2) + clip.normal(0.0, _CLIP_SHIFT_PX, 2)
     size = (camera.width, camera.height)
     picture = cv2.warpAffine(picture, shift, size, borderMode=cv2.BORDER_REFLECT)
     torso = cv2.warpAffine(torso, shift, size, flags=cv2.INTER_NEAREST)
-    picture *= moment.uniform(0.75, 1.15)
-    direction = np.array([moment.normal(0.0, 0.6), -moment.uniform(0.2, 0.9), -1.0])
+    picture *= clip.uniform(0.75, 1.15)
+    direction = np.array([clip.normal(0.0, 0.6), -clip.uniform(0.2, 0.9), -1.0])
     # A lamp that moves, as the sun does from a car that turns.
-    turn = moment.normal(0.0, 0.35, 2) * np.linspace(0.0, 1.0, num_frames)[:, None]
+    turn = clip.normal(0.0, 0.35, 2) * np.linspace(0.0, 1.0, num_frames)[:, None]
     directions = direction + np.column_stack([turn, np.zeros(num_frames)])
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     light = Light(
         direction=directions[0],
-        ambient=float(moment.uniform(0.35, 0.55)),
-        diffuse=float(moment.uniform(0.45, 0.80)),
-        shadow=float(moment.uniform(0.0, 0.45)),
+        ambient=float(clip.uniform(0.35, 0.55)),
+        diffuse=float(clip.uniform(0.45, 0.80)),
+        shadow=float(clip.uniform(0.0, 0.45)),
         sheen=sheen,
     )
-    walk = np.cumsum(moment.normal(0.0, 0.006, num_frames))
+    walk = np.cumsum(clip.normal(0.0, 0.006, num_frames))
     return Scene(
         background=np.clip(picture, 0, 255).astype(np.uint8),
         torso=torso > 0,
         light=light,
         directions=directions,
-        exposure=_draw_exposure(moment, weak=weak) * np.clip(1.0 + walk, 0.8, 1.2),
-        shade_edge_px=_draw_shade(moment, camera.width, num_frames),
+        exposure=_draw_exposure(clip, weak=weak) * np.clip(1.0 + walk, 0.8, 1.2),
+        shade_edge_px=_draw_shade(clip, camera.width, num_frames),
     )
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
 
 import av
 import cv2
@@ -14,6 +13,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from mtut_bench.files import StrPath
+from mtut_preprocess.synthetic.dataset import FPS
 
 __all__ = ["Writer", "depth_planes", "full_planes", "h264", "mjpeg", "video_planes", "write_text"]
 
@@ -21,24 +21,13 @@ Bytes = NDArray[np.uint8]
 Planes = tuple[Bytes, Bytes, Bytes]
 
 
-class _Form(NamedTuple):
-    """What the header of a video file says."""
-
-    codec: str
-    pix_fmt: str
-    width: int
-    height: int
-    fps: int
-
-
 class Writer:
     """An open video stream that takes frames as three planes (Y, U, V) of uint8."""
 
-    def __init__(self, container: OutputContainer, stream: VideoStream, form: _Form) -> None:
+    def __init__(self, container: OutputContainer, stream: VideoStream, pix_fmt: str) -> None:
         self._container = container
         self._stream = stream
-        self._pix_fmt = form.pix_fmt
-        self._time_base = Fraction(1, form.fps)
+        self._pix_fmt = pix_fmt
         self._count = 0
 
     def write(self, planes: Planes) -> None:
@@ -55,65 +44,57 @@ class Writer:
             rows[:, : values.shape[1]] = values
             target.update(rows.tobytes())
         frame.pts = self._count
-        frame.time_base = self._time_base
+        frame.time_base = Fraction(1, FPS)
         self._count += 1
         self._container.mux(self._stream.encode(frame))
 
 
 @contextmanager
-def h264(path: StrPath, *, width: int, height: int, fps: int, crf: int) -> Iterator[Writer]:
-    """Open an H.264 High AVI for writing.
+def h264(path: StrPath, width: int, height: int, *, crf: int) -> Iterator[Writer]:
+    """Open an H.264 High AVI of 30 frames per second; it appears when the block succeeds.
 
     Args:
-        path: final name; it appears when the block ends without an exception.
+        path: final name.
         width: pixels, even.
         height: pixels, even.
-        fps: frames per second in the header.
         crf: quality of x264, 0 to 51, smaller is closer.
-
-    Yields:
-        The writer.
     """
-    path = Path(path)
     options = {"crf": str(crf), "preset": "ultrafast", "profile": "high", "x264-params": "8x8dct=1"}
-    with _open(path, _Form("libx264", "yuv420p", width, height, fps), options) as writer:
+    with _open(Path(path), "libx264", "yuv420p", (width, height), options) as writer:
         yield writer
 
 
 @contextmanager
-def mjpeg(path: StrPath, *, width: int, height: int, fps: int, quantiser: int) -> Iterator[Writer]:
-    """Open a motion-JPEG AVI for writing; odd sizes are allowed.
+def mjpeg(path: StrPath, width: int, height: int, *, quantiser: int) -> Iterator[Writer]:
+    """Open a motion-JPEG AVI of 30 frames per second; it appears when the block succeeds.
 
     Args:
-        path: final name; it appears when the block ends without an exception.
-        width: pixels.
+        path: final name.
+        width: pixels; odd ones are allowed.
         height: pixels.
-        fps: frames per second in the header.
         quantiser: constant, 1 to 31, smaller is closer.
-
-    Yields:
-        The writer.
     """
-    path = Path(path)
     options = {"qmin": str(quantiser), "qmax": str(quantiser), "huffman": "default"}
-    with _open(path, _Form("mjpeg", "yuvj420p", width, height, fps), options) as writer:
+    with _open(Path(path), "mjpeg", "yuvj420p", (width, height), options) as writer:
         yield writer
 
 
 @contextmanager
-def _open(path: Path, form: _Form, options: dict[str, str]) -> Iterator[Writer]:
+def _open(
+    path: Path, codec: str, pix_fmt: str, size: tuple[int, int], options: dict[str, str]
+) -> Iterator[Writer]:
     """Open ``path`` under a temporary name and rename it when the block succeeds."""
     temporary = path.with_name(path.name + ".part")
     # Without the flag the header holds the version of the library that wrote the file.
     container = av.open(str(temporary), "w", format="avi", options={"fflags": "+bitexact"})
     try:
         every = {"flags": "+bitexact", **options}
-        stream = container.add_stream(form.codec, rate=form.fps, options=every)
+        stream = container.add_stream(codec, rate=FPS, options=every)
         assert isinstance(stream, VideoStream), "both codecs are video codecs"
-        stream.width, stream.height, stream.pix_fmt = form.width, form.height, form.pix_fmt
+        (stream.width, stream.height), stream.pix_fmt = size, pix_fmt
         # The bytes of x264 depend on how many threads shared the work.
         stream.codec_context.thread_count = 1
-        yield Writer(container, stream, form)
+        yield Writer(container, stream, pix_fmt)
         container.mux(stream.encode(None))
     finally:
         container.close()
@@ -121,28 +102,14 @@ def _open(path: Path, form: _Form, options: dict[str, str]) -> Iterator[Writer]:
 
 
 def depth_planes(depth: Bytes) -> Planes:
-    """Return the planes of a depth picture: the values are the luma, the chroma is 128.
-
-    Args:
-        depth: (H, W) uint8.
-
-    Returns:
-        Y, U, V.
-    """
+    """Return the planes of a (H, W) uint8 picture: its values are the luma, the chroma is 128."""
     half = ((depth.shape[0] + 1) // 2, (depth.shape[1] + 1) // 2)
     grey = np.full(half, 128, dtype=np.uint8)
     return depth, grey, grey
 
 
 def video_planes(rgb: Bytes) -> Planes:
-    """Return the limited-range BT.601 planes of a colour picture of even size.
-
-    Args:
-        rgb: (H, W, 3) uint8.
-
-    Returns:
-        Y, U, V.
-    """
+    """Return the limited-range BT.601 planes of a (H, W, 3) uint8 picture of even size."""
     height, width = rgb.shape[:2]
     flat = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2YUV_I420), dtype=np.uint8).reshape(-1)
     luma, chroma = height * width, height * width // 4
@@ -155,14 +122,7 @@ def video_planes(rgb: Bytes) -> Planes:
 
 
 def full_planes(rgb: Bytes) -> Planes:
-    """Return the full-range planes of a colour picture, as JPEG stores them; any size.
-
-    Args:
-        rgb: (H, W, 3) uint8.
-
-    Returns:
-        Y, U, V.
-    """
+    """Return the full-range planes, as in JPEG, of a (H, W, 3) uint8 picture of any size."""
     height, width = rgb.shape[:2]
     even = cv2.copyMakeBorder(rgb, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
     ycrcb = cv2.cvtColor(even, cv2.COLOR_RGB2YCrCb)
@@ -173,12 +133,7 @@ def full_planes(rgb: Bytes) -> Planes:
 
 
 def write_text(path: StrPath, text: str) -> None:
-    """Write a text file under its final name only when complete.
-
-    Args:
-        path: final name; an existing file is replaced.
-        text: ASCII; line ends are written as they are.
-    """
+    """Write an ASCII text, line ends as they are, under its final name only when complete."""
     path = Path(path)
     temporary = path.with_name(path.name + ".part")
     with temporary.open("w", encoding="ascii", newline="") as file:

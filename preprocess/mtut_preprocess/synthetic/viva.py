@@ -58,13 +58,9 @@ _SEAT_SHIFT_M = 0.05
 def clips(settings: Settings) -> list[Clip]:
     """Return the clips in the order of their names.
 
-    Args:
-        settings: full has 8 persons, two seats and three takes less the 27 that the seed drops
-            (885); demo those of five classes (233 to 240); mini 8 persons with one clip per class
-            (152); tiny 2 persons with one (38).
-
-    Returns:
-        Clips whose id is the stem of the file name.
+    Full has 8 persons, two seats and three takes less the 27 that the seed drops (885); demo those
+    of five classes (233 to 240); mini 8 persons with one clip per class (152); tiny 2 persons with
+    one (38).
     """
     grid = [
         _clip(user, label, repetition)
@@ -73,7 +69,7 @@ def clips(settings: Settings) -> list[Clip]:
         for repetition in range(1, _NUM_REPETITIONS + 1)
     ]
     if settings.size in ("full", "demo"):
-        rng = keyed_rng(settings.twin, settings.seed, "missing clips")
+        rng = keyed_rng(settings.dataset, settings.seed, "missing clips")
         missing = set(rng.permutation(len(grid))[: len(grid) - EXPECTED_CLIPS].tolist())
         labels = {gesture: label for label, gesture in enumerate(_gestures(settings.size))}
         return [
@@ -117,19 +113,13 @@ def files(raw: StrPath, clip: Clip) -> tuple[Path, ...]:
 
 
 def write_clip(raw: StrPath, clip: Clip, settings: Settings) -> None:
-    """Write both files of a clip.
-
-    Args:
-        raw: folder that gets ``LISA_HG_Data``.
-        clip: one of ``clips(settings)``.
-        settings: twin and seed are read.
-    """
+    """Write both files of a clip."""
     colour_path, depth_path = files(raw, clip)
     depth_path.parent.mkdir(parents=True, exist_ok=True)
-    form = {"width": _CAMERA.width, "height": _CAMERA.height, "fps": FPS}
+    size = (_CAMERA.width, _CAMERA.height)
     with (
-        mjpeg(colour_path, **form, quantiser=3) as colour_file,
-        mjpeg(depth_path, **form, quantiser=2) as depth_file,
+        mjpeg(colour_path, *size, quantiser=3) as colour_file,
+        mjpeg(depth_path, *size, quantiser=2) as depth_file,
     ):
         for colour, depth in _frames(clip, settings):
             colour_file.write(full_planes(colour))
@@ -138,7 +128,7 @@ def write_clip(raw: StrPath, clip: Clip, settings: Settings) -> None:
 
 def _frames(clip: Clip, settings: Settings) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield colour (115, 250, 3) and depth (115, 250) of every frame of a clip."""
-    key = (settings.twin, settings.seed)
+    key = (settings.dataset, settings.seed)
     passenger = int(clip.user) % 2 == 0
     spread = Spread().scaled(settings.difficulty.person_spread)
     person = draw_person(keyed_rng(*key, "person", clip.person), spread)
@@ -151,7 +141,7 @@ def _frames(clip: Clip, settings: Settings) -> Iterator[tuple[np.ndarray, np.nda
         take=draw_take(rng, person),
         stage=_STAGE,
         window_s=(num_frames - 1) / FPS,
-        moments_s=np.arange(num_frames) / FPS,
+        times_s=np.arange(num_frames) / FPS,
     )
     hard = settings.difficulty
     weakness = draw_weakness(rng, hard)
@@ -204,13 +194,7 @@ def _num_frames(rng: np.random.Generator, person: Person) -> int:
 
 
 def write_index(raw: StrPath, planned: list[Clip], settings: Settings) -> None:
-    """Write viva.json: what the real release leaves unsaid and this twin knows.
-
-    Args:
-        raw: folder beside whose ``LISA_HG_Data`` the table stands.
-        planned: not read; the table describes the full grid of a size's classes.
-        settings: the size is read.
-    """
+    """Write viva.json: what the real release leaves unsaid and the generator knows."""
     raw = Path(raw)
     gestures = _gestures(settings.size)
     labels = [GESTURE_IDS.index(gesture) for gesture in gestures]

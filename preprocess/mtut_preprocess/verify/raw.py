@@ -1,4 +1,4 @@
-"""Check a raw dataset before hours are spent on it: every file decoded and hashed, once.
+"""Checks a raw dataset before hours are spent on it: every file is decoded and hashed once.
 
 Each recording (a video, or numbered images of a folder) is read by one process, a frame at a time,
 for all clips that are cut from it.
@@ -28,14 +28,14 @@ from mtut_preprocess.verify.raw_index import (
     Entry,
     format_ranges,
     read_index,
-    write_index,
+    save_index,
 )
 from mtut_preprocess.verify.scan import Recording, Scan, format_size, scan_recording
 
 __all__ = ["IndexState", "RawReport", "RecordingStats", "verify_raw"]
 
-_OVERSHOOT = "windows that pass the end by a frame or two (the last frame is repeated)"
-_BLANK = "recordings of one value throughout, alike because there is nothing in them"
+_OVERSHOOT = "windows that end a frame or two after the recording (the last frame is repeated)"
+_BLANK = "recordings of one value throughout, alike because they are empty"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class RecordingStats:
     """The recordings of one modality.
 
     Attributes:
-        num_recordings: videos, or folders of images; one that clips share counts once.
+        num_recordings: videos or folders of images; one that clips share counts once.
         num_bytes: of their files.
         frames: decoded frames per recording; of images those that clips use.
         sizes: recordings per frame size ('320x240'), the most frequent first.
@@ -57,11 +57,11 @@ class RecordingStats:
 
 @dataclass(frozen=True)
 class IndexState:
-    """What became of the index.
+    """The index and the folder.
 
     Attributes:
-        state: no index is there; the folder agrees with it or not; it was written, or not for
-            faults (an older one is kept).
+        state: no index is there; the folder agrees with it or differs; the index was written, or
+            was not because of faults (an older one is kept).
         num_recordings: that it holds.
     """
 
@@ -70,14 +70,14 @@ class IndexState:
 
     def describe(self) -> str:
         """Return one line."""
+        kept = f"; the older {INDEX_NAME} is kept" if self.num_recordings else ""
         return {
             "none": "no index; --write-index records the SHA-256 of the files",
-            "agrees": f"{self.num_recordings:,} recordings are as {INDEX_NAME} records them",
-            "differs": f"the folder differs from {INDEX_NAME}; if that is meant, delete the index"
-            " and record the files anew",
+            "agrees": f"{self.num_recordings:,} recordings agree with {INDEX_NAME}",
+            "differs": f"the folder differs from {INDEX_NAME}; if that is intended, delete the"
+            " index and run verify with --write-index",
             "written": f"SHA-256 of {self.num_recordings:,} recordings written to {INDEX_NAME}",
-            "refused": "no index is written of a folder with faults"
-            + (f"; the older {INDEX_NAME} is kept" if self.num_recordings else ""),
+            "refused": f"a folder with faults gets no index{kept}",
         }[self.state]
 
 
@@ -87,15 +87,15 @@ class RawReport:
 
     Attributes:
         root: the folder.
-        facts: the dataset's facts.
+        facts: of the dataset.
         num_clips: clips listed.
         modalities: counts per recorded modality.
         windows: frames per clip.
-        histograms: clips per split, subject and label, and what is published.
-        findings: sentences per title; nothing of them is wrong.
+        histograms: clips per split, subject and label, and the published counts.
+        findings: sentences by title, of what is worth knowing and not wrong.
         digest: SHA-256 over names and hashes of the recordings.
         index: state of the index.
-        faults: what is wrong; empty where all is well.
+        faults: what is wrong.
     """
 
     root: Path
@@ -108,12 +108,6 @@ class RawReport:
     digest: str
     index: IndexState
     faults: tuple[Fault, ...]
-
-    @property
-    def shared_subjects(self) -> tuple[str, ...]:
-        """Persons on two sides of the split."""
-        found = (fault.where for fault in self.faults if fault.kind == "persons")
-        return tuple(dict.fromkeys(name for names in found for name in names))
 
     def describe(self) -> list[str]:
         """Return lines for a terminal, without the faults."""
@@ -142,7 +136,7 @@ class RawReport:
         # Adapters count in a note what they list in a finding.
         notes = (note for note in facts.notes if not any(t in note for t in self.findings))
         lines += [f"note: {text}" for text in notes]
-        lines += [f"doubt: {text}" for text in facts.assumptions]
+        lines += [f"assumption: {text}" for text in facts.assumptions]
         return [*lines, f"digest of the files {self.digest}", self.index.describe()]
 
     def to_json(self) -> dict[str, Any]:
@@ -161,7 +155,7 @@ class RawReport:
             "histograms": {h.column: h.to_json() for h in self.histograms},
             "findings": {title: list(texts) for title, texts in self.findings.items()},
             "notes": list(facts.notes),
-            "doubts": list(facts.assumptions),
+            "assumptions": list(facts.assumptions),
             "digest": self.digest,
             "index": asdict(self.index),
             "faults": [fault.to_json() for fault in self.faults],
@@ -181,23 +175,33 @@ def verify_raw(
         dataset: adapter of the raw folder.
         workers: processes.
         progress: called with (recordings done, recordings in all).
-        write_index: record the SHA-256 of the files, unless anything is wrong. Of an index that is
-            there, what it records must still hold.
+        write_index: record the SHA-256 of the files, unless anything is wrong. What an existing
+            index records must still hold.
 
     Raises:
-        DatasetError: the folder, its lists or its index are missing or malformed, so there is
-            nothing to compare with; or the index cannot be written.
+        DatasetError: the folder, its lists or its index are missing or malformed; or the folder
+            is not writable.
         ClipError: the adapter cannot list the clips of a damaged folder.
     """
     facts, clips = dataset.read()
     if not clips:
         raise DatasetError(f"{dataset.root} lists no clip", "Restore the dataset's lists.")
     index = read_index(dataset.root)
-    if write_index:
-        _check_writable(dataset.root)
+    if write_index and not os.access(dataset.root, os.W_OK):
+        # Before hours of decoding, not after them.
+        raise DatasetError(
+            f"{dataset.root} is not writable, so no index can be kept in it",
+            "Make it writable for this one command, or verify without --write-index.",
+        )
     uses = _list_uses(dataset.root, clips)
     recordings = _list_recordings(uses, dataset.root, index or {})
-    scans = _scan_all(recordings, workers, progress)
+    scanned: dict[str, Scan] = {}
+    with closing(run_parallel(scan_recording, recordings, workers)) as results:
+        for recording, scan in results:
+            scanned[recording.name] = scan
+            if progress:
+                progress(len(scanned), len(recordings))
+    scans = {recording.name: scanned[recording.name] for recording in recordings}
     faults = [fault for scan in scans.values() for fault in scan.faults]
     short, overshoot = _check_windows(uses, scans)
     copies, blank = _check_copies(uses, scans)
@@ -209,11 +213,11 @@ def verify_raw(
         faults += _check_sizes(modality, {name: scans[name].size for name in names})
     histograms = _histograms(facts, clips)
     faults += _check_clips(facts, clips, histograms)
-    if write_index:
-        state = _record(dataset.root, facts.dataset, scans, index, whole=not faults)
-    else:
-        faults += _check_listed(recordings, index, scans) if index is not None else []
-        state = _index_state(index, faults)
+    if index is not None and not write_index:
+        faults += _check_listed(recordings, index, scans)
+    state = _update_index(dataset.root, facts.dataset, scans, index, faults, write=write_index)
+    used = {r.name: scans[r.name].entry for r in recordings if r.windows}
+    hashes = {name: entry.sha256 if entry else None for name, entry in used.items()}
     findings = {**facts.findings, _OVERSHOOT: overshoot, _BLANK: blank}
     return RawReport(
         root=dataset.root,
@@ -223,7 +227,7 @@ def verify_raw(
         windows=Spread.of([clip.row.num_frames for clip in clips]),
         histograms=histograms,
         findings={title: tuple(texts) for title, texts in findings.items() if texts},
-        digest=_digest(recordings, scans),
+        digest=sha256_of_json(hashes),
         index=state,
         faults=tuple(faults),
     )
@@ -276,25 +280,10 @@ def _list_recordings(
     ]
 
 
-def _scan_all(
-    recordings: Sequence[Recording],
-    workers: int,
-    progress: Callable[[int, int], None] | None,
-) -> dict[str, Scan]:
-    """Return the scan of each recording by its name, in the order of the recordings."""
-    found: dict[str, Scan] = {}
-    with closing(run_parallel(scan_recording, recordings, workers)) as results:
-        for recording, scan in results:
-            found[recording.name] = scan
-            if progress:
-                progress(len(found), len(recordings))
-    return {recording.name: found[recording.name] for recording in recordings}
-
-
 def _check_windows(
     uses: Sequence[_Use], scans: Mapping[str, Scan]
 ) -> tuple[list[Fault], list[str]]:
-    """Return videos that are too short for a window, and the windows that are clamped."""
+    """Return the videos too short for a window, and the windows that end a little after them."""
     faults, clamped = [], []
     for clip_id, modality, source, name, _ in uses:
         count, end = scans[name].num_frames, max(source.indices) + 1
@@ -309,7 +298,7 @@ def _check_windows(
 
 
 def _check_copies(uses: Sequence[_Use], scans: Mapping[str, Scan]) -> tuple[list[Fault], list[str]]:
-    """Return recordings and clips whose content is there twice, and those that are just empty.
+    """Return recordings and clips with the same content, and those that are alike but empty.
 
     Videos are compared whole. Single images may be alike in a scene where nothing moves, so of
     images the frames of whole clips are compared.
@@ -368,41 +357,34 @@ def _check_sizes(modality: str, sizes: Mapping[str, tuple[int, int] | None]) -> 
     for name, size in sizes.items():
         if size:
             names[size].append(name)
-    if not names:
-        return []
-    usual, *others = sorted(names, key=lambda size: -len(names[size]))
-    tail = f"most {modality} recordings have {format_size(usual)}"
-    return [
-        Fault(
-            "size",
-            tuple(names[size]),
-            f"frames of {format_size(size)} in {join_names(names[size])}; {tail}",
-        )
-        for size in others
-    ]
+    ordered = sorted(names, key=lambda size: -len(names[size]))
+    faults = []
+    for size in ordered[1:]:
+        what = f"frames of {format_size(size)} in {join_names(names[size])}"
+        what += f"; most {modality} recordings have {format_size(ordered[0])}"
+        faults.append(Fault("size", tuple(names[size]), what))
+    return faults
 
 
 def _check_listed(
     recordings: Sequence[Recording], index: Mapping[str, Entry], scans: Mapping[str, Scan]
 ) -> list[Fault]:
-    """Return what clips use and the index does not know."""
+    """Return what clips use and the index does not hold."""
     faults = []
     for recording in recordings:
         found, known = scans[recording.name].entry, index.get(recording.name)
-        if found is None:
-            continue
-        if known is None:
+        what = ""
+        if found and not known:
             what = f"{recording.path} is not in {INDEX_NAME}: sha256 {found.sha256[:12]}"
-            faults.append(Fault("unlisted", (recording.name,), what))
-        elif set(found.frames) - set(known.frames):
-            new = format_ranges(set(found.frames) - set(known.frames))
-            what = f"{recording.path}: frames that are not in {INDEX_NAME}: {new}"
+        elif found and known and (new := set(found.frames) - set(known.frames)):
+            what = f"{recording.path}: frames that are not in {INDEX_NAME}: {format_ranges(new)}"
+        if what:
             faults.append(Fault("unlisted", (recording.name,), what))
     return faults
 
 
 def _histograms(facts: DatasetFacts, clips: Sequence[RawClip]) -> tuple[Histogram, ...]:
-    # A twin has its recordings' layout, not their persons.
+    # Synthetic recordings have the layout of the real ones, not their persons.
     published = facts.published if facts.origin == "recorded" else {}
     counts = count_clips([clip.row for clip in clips], len(facts.class_names))
     return tuple(
@@ -424,16 +406,22 @@ def _check_clips(
     return faults
 
 
-def _check_writable(root: Path) -> None:
-    """Refuse before hours of decoding what could not be kept after them."""
-    if not os.access(root, os.W_OK):
-        raise DatasetError(
-            f"{root} is not writable, so no index can be kept in it",
-            "Make it writable for this one command, or verify without --write-index.",
-        )
-
-
-def _index_state(index: Mapping[str, Entry] | None, faults: Sequence[Fault]) -> IndexState:
+def _update_index(
+    root: Path,
+    dataset: str,
+    scans: Mapping[str, Scan],
+    index: Mapping[str, Entry] | None,
+    faults: Sequence[Fault],
+    *,
+    write: bool,
+) -> IndexState:
+    """Compare the folder with its index, or write a new one."""
+    if write and faults:
+        return IndexState("refused", len(index or {}))
+    if write:
+        entries = {name: scan.covered for name, scan in scans.items() if scan.covered}
+        save_index(root, dataset, entries)
+        return IndexState("written", len(entries))
     if index is None:
         return IndexState("none", 0)
     differs = any(
@@ -442,23 +430,3 @@ def _index_state(index: Mapping[str, Entry] | None, faults: Sequence[Fault]) -> 
         for fault in faults
     )
     return IndexState("differs" if differs else "agrees", len(index))
-
-
-def _record(
-    root: Path,
-    dataset: str,
-    scans: Mapping[str, Scan],
-    index: Mapping[str, Entry] | None,
-    *,
-    whole: bool,
-) -> IndexState:
-    if not whole:
-        return IndexState("refused", len(index or {}))
-    entries = {name: scan.covered for name, scan in scans.items() if scan.covered}
-    write_index(root, dataset, entries)
-    return IndexState("written", len(entries))
-
-
-def _digest(recordings: Sequence[Recording], scans: Mapping[str, Scan]) -> str:
-    used = {r.name: scans[r.name].entry for r in recordings if r.windows}
-    return sha256_of_json({name: entry.sha256 if entry else None for name, entry in used.items()})

@@ -1,4 +1,4 @@
-"""What each raw recording holds, read once: its frames, their sizes, its SHA-256."""
+"""Reads a raw recording once: its frames, their sizes, its SHA-256."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,15 @@ __all__ = ["Recording", "Scan", "format_size", "scan_recording"]
 
 @dataclass(frozen=True)
 class Recording:
-    """A video or a folder's images, and all that is asked of it.
+    """A video or a folder of images, and what to check.
 
     Attributes:
         name: path relative to the raw folder; of images with the pattern.
-        path: the same from here.
+        path: of the video, or of the images with the pattern.
         images: whether it is a pattern of image files.
         plane: how its frames are decoded.
         windows: frame numbers of each clip; none where only the index knows it.
-        recorded: what the index says of it.
+        recorded: its entry in the index.
     """
 
     name: str
@@ -39,10 +39,10 @@ class Recording:
 
 @dataclass(frozen=True)
 class Scan:
-    """What was found in a recording.
+    """What a recording holds.
 
     Attributes:
-        faults: of the recording alone.
+        faults: of this recording.
         num_frames: decoded frames, of images those that clips use; 0 where a video is unreadable.
         size: (height, width) of the first frame.
         entry: of what clips use; None where a part is missing.
@@ -64,41 +64,33 @@ def scan_recording(recording: Recording) -> Scan:
 
 
 def _scan_video(recording: Recording) -> Scan:
-    path, names = recording.path, (recording.name,)
+    path = recording.path
     faults: list[Fault] = []
     entry: Entry | None = None
     count, sizes = 0, dict[tuple[int, int], int]()
     try:
-        entry = _hash_video(path)
+        with path.open("rb") as file:
+            entry = Entry(hashlib.file_digest(file, "sha256").hexdigest(), file.tell())
         if recording.windows:
             count, sizes = _decode_video(path, recording.plane)
     except FileNotFoundError:
-        known = (
-            f": sha256 {recording.recorded.sha256[:12]} is recorded" if recording.recorded else ""
-        )
-        faults.append(Fault("missing", names, f"{path} does not exist{known}"))
-    except OSError as error:
-        what = f"{path} cannot be read: {error.strerror or error}"
-        faults.append(Fault("unreadable", names, what))
-    except ClipError as error:
-        faults.append(Fault("unreadable", names, error.what))
-    faults += _check_one_size(recording, sizes)
-    faults += _check_recorded(recording, entry)
+        known = recording.recorded
+        tail = f": sha256 {known.sha256[:12]} is recorded" if known else ""
+        faults.append(Fault("missing", (recording.name,), f"{path} does not exist{tail}"))
+    except (OSError, ClipError) as error:
+        faults.append(Fault("unreadable", (recording.name,), _reason(path, error)))
+    faults += _check_one_size(recording, sizes) + _check_recorded(recording, entry)
     return Scan(tuple(faults), count, next(iter(sizes), None), entry, entry)
 
 
-def _hash_video(path: Path) -> Entry:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-        return Entry(digest.hexdigest(), file.tell())
+def _reason(path: Path, error: OSError | ClipError) -> str:
+    if isinstance(error, ClipError):
+        return error.what
+    return f"{path} cannot be read: {error.strerror or error}"
 
 
 def _decode_video(path: Path, plane: Plane) -> tuple[int, dict[tuple[int, int], int]]:
-    """Return the number of frames, and the first frame of each (height, width).
-
-    Raises:
-        ClipError: the file cannot be read to its end.
-    """
+    """Return the number of frames, and the first frame of each (height, width)."""
     count, sizes = 0, dict[tuple[int, int], int]()
     for frame in decode_frames(path):
         if plane == "luma" and frame.format.components[0].bits != 8:
@@ -111,10 +103,11 @@ def _decode_video(path: Path, plane: Plane) -> tuple[int, dict[tuple[int, int], 
 
 
 def _scan_images(recording: Recording) -> Scan:
-    path, names = recording.path, (recording.name,)
+    path = recording.path
     wanted = {number for window in recording.windows for number in window}
     recorded = set(recording.recorded.frames) if recording.recorded else set()
     files: dict[int, tuple[str, int]] = {}
+    lost: list[int] = []
     bad: dict[int, str] = {}
     sizes: dict[tuple[int, int], int] = {}
     for number in sorted(wanted | recorded):
@@ -126,25 +119,23 @@ def _scan_images(recording: Recording) -> Scan:
                 height, width, _ = read_image(file, recording.plane).shape
                 sizes.setdefault((height, width), number)
         except (FileNotFoundError, NotADirectoryError):
-            pass
-        except OSError as error:
-            bad[number] = f"{file} cannot be read: {error.strerror or error}"
-        except ClipError as error:
-            bad[number] = error.what
+            lost.append(number)
+        except (OSError, ClipError) as error:
+            bad[number] = _reason(file, error)
     faults: list[Fault] = []
-    lost = (wanted | recorded) - files.keys() - bad.keys()
     if lost:
         others = f" (missing images: {format_ranges(lost)})" if len(lost) > 1 else ""
-        first = path.with_name(path.name % min(lost))
-        faults.append(Fault("missing", names, f"{first} does not exist{others}"))
+        what = f"{path.with_name(path.name % lost[0])} does not exist{others}"
+        faults.append(Fault("missing", (recording.name,), what))
     if bad:
         others = f" (unreadable images: {format_ranges(bad)})" if len(bad) > 1 else ""
-        faults.append(Fault("unreadable", names, f"{next(iter(bad.values()))}{others}"))
+        what = f"{next(iter(bad.values()))}{others}"
+        faults.append(Fault("unreadable", (recording.name,), what))
     faults += _check_one_size(recording, sizes)
     faults += _check_recorded(recording, _hash_images(path, files, recorded))
     window_hashes = tuple(
         ""
-        if lost.intersection(window) or bad.keys() & set(window)
+        if not bad.keys().isdisjoint(window) or not set(lost).isdisjoint(window)
         # Of the content alone: a copy has other numbers.
         else sha256_of_json([files[number][0] for number in window])
         for window in recording.windows
@@ -162,13 +153,7 @@ def _scan_images(recording: Recording) -> Scan:
 def _hash_images(
     path: Path, files: Mapping[int, tuple[str, int]], numbers: set[int]
 ) -> Entry | None:
-    """Return the entry of some images; None where one is missing or there is none.
-
-    Args:
-        path: folder and pattern.
-        files: (SHA-256, bytes) per number.
-        numbers: which of them.
-    """
+    """Return the entry of the images with some numbers; None where one is missing or none asked."""
     if not numbers or not numbers <= files.keys():
         return None
     lines = sorted((path.name % number, files[number][0]) for number in numbers)

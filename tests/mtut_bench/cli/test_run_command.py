@@ -82,7 +82,7 @@ def test_a_study_is_planned_with_the_counts_of_its_dataset(dry_run, tmp_path):
     assert "6 first stages" in text
 
 
-def test_a_study_of_a_twin_is_planned_whole_unless_a_size_is_given(dry_run, tmp_path):
+def test_a_study_of_synthetic_recordings_is_planned_whole_unless_a_size_is_given(dry_run, tmp_path):
     study = tmp_path / "study.toml"
     study.write_text(
         'title = "t"\nprotocol = "demo"\ndataset = "viva-synthetic"\n' + BLOCK.format("derived")
@@ -141,5 +141,5 @@ def test_what_does_not_exist_is_refused_without_a_store_too(dry_run):
         dry_run("--dataset", "viva", "--fold", "Anna")
     with pytest.raises(UsageError, match="'infrared'"):
         dry_run("--dataset", "viva", "--modalities", "rgb,infrared")
-    with pytest.raises(UsageError, match="'full'"):
-        dry_run("--dataset", "egogesture-synthetic", "--size", "full")
+    with pytest.raises(UsageError, match="'demo'"):
+        dry_run("--dataset", "nvgesture-synthetic", "--size", "demo")

@@ -6,9 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from mtut_bench.cli import app
 from mtut_bench.errors import DatasetError, UsageError
 from mtut_preprocess.synthetic import SYNTHETIC, Settings, generate, nvgesture
 from mtut_preprocess.synthetic.camera import Camera, DepthScale, encode_depth, rasterise, shade
@@ -18,21 +21,21 @@ from mtut_preprocess.synthetic.nvgesture import _line, _timing
 from mtut_preprocess.synthetic.scene import Light
 from mtut_preprocess.synthetic.video import depth_planes, h264, mjpeg
 
-VIVA_TWIN, NV_TWIN = SYNTHETIC["viva-synthetic"], SYNTHETIC["nvgesture-synthetic"]
+VIVA_SYNTHETIC, NV_SYNTHETIC = SYNTHETIC["viva-synthetic"], SYNTHETIC["nvgesture-synthetic"]
 CAMERA = Camera(width=64, height=48, focal_px=50.0, centre_px=(31.5, 23.5))
 SCALE = DepthScale(near_m=0.2, far_m=0.6, near_value=206, far_value=77)
 
 
 def nv_settings(**changes):
-    twin = "nvgesture-synthetic"
-    usual = {"size": "tiny", "seed": 0, "whole": False, "difficulty": DIFFICULTY[twin]}
-    return Settings(twin, **{**usual, **changes})
+    return settings_of("nvgesture-synthetic", **changes)
 
 
 def viva_settings(**changes):
-    twin = "viva-synthetic"
-    usual = {"size": "tiny", "seed": 0, "whole": False, "difficulty": DIFFICULTY[twin]}
-    return Settings(twin, **{**usual, **changes})
+    return settings_of("viva-synthetic", **changes)
+
+
+def settings_of(name, size="tiny", seed=0, whole=False):
+    return Settings(name, size, seed, whole, DIFFICULTY[name])
 
 
 def digests(raw: Path) -> dict[str, str]:
@@ -72,14 +75,14 @@ def viva_raw(prepared, tmp_path_factory):
 def nv_raw(tmp_path_factory):
     """A folder with the lists of the tiny size and one clip whose depth lags a frame."""
     raw = tmp_path_factory.mktemp("nvgesture")
-    NV_TWIN.write_index(raw, NV_TWIN.clips(nv_settings()), nv_settings())
-    NV_TWIN.write_clip(raw, lagging_clip(), nv_settings())
+    NV_SYNTHETIC.write_index(raw, NV_SYNTHETIC.clips(nv_settings()), nv_settings())
+    NV_SYNTHETIC.write_clip(raw, lagging_clip(), nv_settings())
     return raw
 
 
 def lagging_clip():
     settings = nv_settings(size="mini")
-    return next(c for c in NV_TWIN.clips(settings) if _timing(c, settings).lag == 1)
+    return next(c for c in NV_SYNTHETIC.clips(settings) if _timing(c, settings).lag == 1)
 
 
 def times_ns(path: Path) -> np.ndarray:
@@ -90,7 +93,7 @@ def times_ns(path: Path) -> np.ndarray:
 
 
 def test_two_workers_write_the_same_bytes_as_one(viva_raw, tmp_path, monkeypatch):
-    few = replace(VIVA_TWIN, clips=lambda settings: VIVA_TWIN.clips(settings)[:6])
+    few = replace(VIVA_SYNTHETIC, clips=lambda settings: VIVA_SYNTHETIC.clips(settings)[:6])
     monkeypatch.setitem(SYNTHETIC, "viva-synthetic", few)
     assert generate("viva-synthetic", tmp_path / "raw", size="tiny", workers=2) == 6
     one, two = digests(viva_raw), digests(tmp_path / "raw")
@@ -123,10 +126,10 @@ def test_finished_folder_is_left_alone(viva_raw):
 
 
 def test_another_seed_gives_other_bytes(viva_raw, tmp_path):
-    clip = VIVA_TWIN.clips(viva_settings())[0]
-    VIVA_TWIN.write_clip(tmp_path, clip, viva_settings(seed=1))
+    clip = VIVA_SYNTHETIC.clips(viva_settings())[0]
+    VIVA_SYNTHETIC.write_clip(tmp_path, clip, viva_settings(seed=1))
     for own, other in zip(
-        VIVA_TWIN.files(viva_raw, clip), VIVA_TWIN.files(tmp_path, clip), strict=True
+        VIVA_SYNTHETIC.files(viva_raw, clip), VIVA_SYNTHETIC.files(tmp_path, clip), strict=True
     ):
         assert own.read_bytes() != other.read_bytes()
 
@@ -138,18 +141,38 @@ def test_foreign_folder_is_refused(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_folder_of_another_seed_is_refused(viva_raw):
-    with pytest.raises(DatasetError, match="seed is 0 there and 7 here"):
-        generate("viva-synthetic", viva_raw, size="tiny", seed=7)
+@pytest.mark.parametrize(
+    ("changes", "value"),
+    [({"seed": 7}, "7"), ({"difficulty": replace(DIFFICULTY["viva-synthetic"], noise=2.0)}, "2.0")],
+)
+def test_folder_of_other_settings_is_refused(viva_raw, changes, value):
+    with pytest.raises(DatasetError, match=rf"{next(iter(changes))} is .* there .*{value}"):
+        generate("viva-synthetic", viva_raw, size="tiny", **changes)
 
 
-def test_unknown_twin_is_refused(tmp_path):
+def test_unknown_dataset_is_refused(tmp_path):
     with pytest.raises(UsageError, match="viva-synthetic, nvgesture-synthetic"):
         generate("viva", tmp_path)
 
 
+def test_contact_sheet_lies_beside_the_raw_folder(viva_raw):
+    result = CliRunner().invoke(
+        app, ["synth", "viva-synthetic", "--raw", str(viva_raw), "--contact-sheet"]
+    )
+    assert result.exit_code == 0, result.exception
+    sheet = viva_raw.with_name("raw-contact-sheet.png")
+    # Nineteen rows below the heads, of eight frames of each modality.
+    assert cv2.imread(str(sheet)).shape[0] == 20 + 19 * 64
+
+
+def test_recorded_dataset_is_not_generated(tmp_path):
+    result = CliRunner().invoke(app, ["synth", "viva", "--data", str(tmp_path)])
+    assert isinstance(result.exception, UsageError)
+    assert "viva-synthetic" in result.exception.hint
+
+
 def interrupted_write(path: Path) -> None:
-    with mjpeg(path, width=8, height=8, fps=30, quantiser=2) as writer:
+    with mjpeg(path, 8, 8, quantiser=2) as writer:
         writer.write(depth_planes(np.zeros((8, 8), dtype=np.uint8)))
         raise KeyboardInterrupt
 
@@ -187,8 +210,8 @@ def test_viva_table(viva_raw):
 
 
 def test_viva_frames(viva_raw):
-    for clip in VIVA_TWIN.clips(viva_settings())[:6]:
-        colour, depth = (luma(path) for path in VIVA_TWIN.files(viva_raw, clip))
+    for clip in VIVA_SYNTHETIC.clips(viva_settings())[:6]:
+        colour, depth = (luma(path) for path in VIVA_SYNTHETIC.files(viva_raw, clip))
         assert colour.shape == depth.shape
         assert colour.shape[1:] == (115, 250)
         assert 30 <= len(colour) <= 60
@@ -196,7 +219,7 @@ def test_viva_frames(viva_raw):
 
 @pytest.mark.parametrize(("size", "count"), [("tiny", 38), ("mini", 152), ("full", 885)])
 def test_viva_sizes(size, count):
-    clips = VIVA_TWIN.clips(viva_settings(size=size))
+    clips = VIVA_SYNTHETIC.clips(viva_settings(size=size))
     assert len({clip.clip_id for clip in clips}) == len(clips) == count
     assert {clip.label for clip in clips} == set(range(19))
     assert len({clip.person for clip in clips}) == (2 if size == "tiny" else 8)
@@ -204,19 +227,19 @@ def test_viva_sizes(size, count):
 
 def test_the_demo_is_all_clips_of_five_classes_of_the_full_size(tmp_path):
     full, demo = (viva_settings(size=size) for size in ("full", "demo"))
-    every = {clip.clip_id: clip for clip in VIVA_TWIN.clips(full)}
-    clips = VIVA_TWIN.clips(demo)
+    every = {clip.clip_id: clip for clip in VIVA_SYNTHETIC.clips(full)}
+    clips = VIVA_SYNTHETIC.clips(demo)
     assert 230 <= len(clips) <= 240
     assert {clip.person for clip in clips} == set("12345678")
-    VIVA_TWIN.write_index(tmp_path, clips, demo)
+    VIVA_SYNTHETIC.write_index(tmp_path, clips, demo)
     table = json.loads((tmp_path / "viva.json").read_text())
     names = ["Swipe Right", "Swipe Left", "Swipe Down", "Swipe Up", "Tap-1"]
     assert table["class_names"] == names
     assert table["mirror"] == [1, 0, 2, 3, 4]
     for clip in clips:
-        twin = every.pop(clip.clip_id)
-        assert VIVA[twin.label].name == names[clip.label]
-        assert (twin.person, twin.user, twin.repetition) == (
+        same = every.pop(clip.clip_id)
+        assert VIVA[same.label].name == names[clip.label]
+        assert (same.person, same.user, same.repetition) == (
             clip.person,
             clip.user,
             clip.repetition,
@@ -229,9 +252,9 @@ def test_a_clip_of_the_demo_is_that_of_the_full_size(tmp_path):
     recorded = []
     for size in ("full", "demo"):
         settings = viva_settings(size=size)
-        (clip,) = [c for c in VIVA_TWIN.clips(settings) if c.clip_id == "03_21_02"]
-        VIVA_TWIN.write_clip(tmp_path / size, clip, settings)
-        recorded.append([p.read_bytes() for p in VIVA_TWIN.files(tmp_path / size, clip)])
+        (clip,) = [c for c in VIVA_SYNTHETIC.clips(settings) if c.clip_id == "03_21_02"]
+        VIVA_SYNTHETIC.write_clip(tmp_path / size, clip, settings)
+        recorded.append([p.read_bytes() for p in VIVA_SYNTHETIC.files(tmp_path / size, clip)])
     assert recorded[0] == recorded[1]
 
 
@@ -239,7 +262,7 @@ def test_a_clip_of_the_demo_is_that_of_the_full_size(tmp_path):
     ("size", "train", "test"), [("tiny", 25, 25), ("mini", 100, 50), ("full", 1050, 482)]
 )
 def test_nvgesture_sizes(size, train, test):
-    clips = NV_TWIN.clips(nv_settings(size=size))
+    clips = NV_SYNTHETIC.clips(nv_settings(size=size))
     by_split = {s: [c for c in clips if c.split == s] for s in ("train", "test")}
     assert (len(by_split["train"]), len(by_split["test"])) == (train, test)
     assert len({clip.clip_id for clip in clips}) == len(clips)
@@ -259,7 +282,7 @@ def test_nvgesture_lists(nv_raw):
 
 
 def test_nvgesture_frames_logs_and_lag(nv_raw):
-    videos, logs = np.split(np.array(NV_TWIN.files(nv_raw, lagging_clip())), 2)
+    videos, logs = np.split(np.array(NV_SYNTHETIC.files(nv_raw, lagging_clip())), 2)
     lengths = [luma(path).shape for path in videos]
     times = [times_ns(path) for path in logs]
     assert lengths == [(80, 240, 320), (81, 240, 320), (81, 240, 320)]
@@ -271,7 +294,7 @@ def test_nvgesture_frames_logs_and_lag(nv_raw):
 
 def test_whole_recordings_have_windows_inside():
     settings = nv_settings(whole=True)
-    for clip in NV_TWIN.clips(settings):
+    for clip in NV_SYNTHETIC.clips(settings):
         start, end = map(int, re.search(r"sk_color:(\d+):(\d+)", _line(clip, settings)).groups())
         assert end - start == 80
         assert 0 < start < end <= _timing(clip, settings).length
@@ -280,15 +303,11 @@ def test_whole_recordings_have_windows_inside():
 # Pictures
 
 
-def test_nearer_is_brighter():
-    values = [int(depth_of(sphere(0.0, z))[24, 32]) for z in (0.55, 0.45, 0.35)]
-    assert values == sorted(values)
-    assert len(set(values)) == 3
-    assert all(77 <= value <= 206 for value in values)
-
-
-def test_far_things_are_background():
-    assert depth_of(sphere(0.0, 0.9)).max() == 0
+def test_nearer_is_brighter_and_far_things_are_background():
+    values = [int(depth_of(sphere(0.0, z))[24, 32]) for z in (0.9, 0.55, 0.45, 0.35)]
+    assert values == sorted(set(values))
+    assert values[0] == 0 < 77 <= values[1]
+    assert values[-1] <= 206
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
@@ -311,7 +330,7 @@ def test_capsule_seen_end_on_shows_its_near_end():
 
 def test_depth_survives_h264(tmp_path):
     depth = depth_of(sphere(-0.1, 0.30), sphere(0.1, 0.5))
-    with h264(tmp_path / "d.avi", width=64, height=48, fps=30, crf=14) as writer:
+    with h264(tmp_path / "d.avi", 64, 48, crf=14) as writer:
         for _ in range(4):
             writer.write(depth_planes(depth))
     error = np.abs(luma(tmp_path / "d.avi")[:, depth > 0].astype(int) - depth[depth > 0])
@@ -322,7 +341,7 @@ def test_depth_survives_h264(tmp_path):
 
 def test_depth_survives_mjpeg_of_odd_height(tmp_path):
     depth = np.ascontiguousarray(depth_of(sphere(-0.1, 0.30), sphere(0.1, 0.5))[:47, :62])
-    with mjpeg(tmp_path / "d.avi", width=62, height=47, fps=30, quantiser=2) as writer:
+    with mjpeg(tmp_path / "d.avi", 62, 47, quantiser=2) as writer:
         writer.write(depth_planes(depth))
     error = np.abs(luma(tmp_path / "d.avi")[0].astype(int) - depth)
     assert error.mean() < 1.5
