@@ -122,7 +122,6 @@ OPTIONS = {
     "score": {
         "--dataset",
         "--fold",
-        "--fold-unit",
         "--name",
         "--modality",
         "--store",

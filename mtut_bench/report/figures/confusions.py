@@ -15,13 +15,13 @@ from mtut_bench.report.figures.canvas import (
     COLOURS,
     DIFFERENCE,
     SHARE,
+    Figure,
     add_bar,
     clean,
     finish,
     new_canvas,
 )
 from mtut_bench.report.figures.evidence import mean_confusion, row_shares
-from mtut_bench.report.figures.figure import Figure
 from mtut_bench.report.figures.groups import Group, describe, pair, scope
 
 __all__ = ["CALLED_OUT", "called_out", "confusion_figure"]
@@ -44,11 +44,11 @@ def confusion_figure(group: Group, modality: str) -> Figure | str:
         group: whose methods.
         modality: whose networks.
     """
-    two = pair(group.arms)
+    two = pair(group.configs)
     if two is None:
         return f"No confusion matrices (group {group.number}): they compare two methods."
-    labels = [arm.label for arm in two]
-    counts = [mean_confusion(arm, modality) for arm in two]
+    labels = [config.name for config in two]
+    counts = [mean_confusion(config, modality) for config in two]
     shares = [row_shares(counts_KK) for counts_KK in counts]
     canvas = new_canvas(6.4)
     panels = canvas.subplots(2, 2)

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from mtut_bench.contract import metrics, predictions
 from mtut_bench.contract.folds import natural_order
-from mtut_bench.report.figures.groups import Arm
 from mtut_bench.runs.finished import FinishedRun
+from mtut_bench.statistics.sides import Configuration
 
 __all__ = [
     "Share",
     "class_shares",
-    "length_bin",
     "length_edges",
     "length_shares",
     "mean_confusion",
@@ -52,11 +51,11 @@ class Share:
     high: float
 
 
-def mean_confusion(arm: Arm, modality: str) -> NDArray[np.float64]:
+def mean_confusion(config: Configuration, modality: str) -> NDArray[np.float64]:
     """Return how often each class was taken for each other, over all folds, mean over seeds.
 
     Args:
-        arm: runs of one method.
+        config: runs of one method.
         modality: whose network is asked, alone.
 
     Returns:
@@ -64,9 +63,9 @@ def mean_confusion(arm: Arm, modality: str) -> NDArray[np.float64]:
     """
     counts = [
         metrics.confusion(predictions.fuse(run.scores, [modality]), run.scores.labels_N)
-        for run in arm.runs
+        for run in config.runs
     ]
-    return np.stack(counts).sum(axis=0).astype(np.float64) / len(arm.seeds)
+    return np.stack(counts).sum(axis=0).astype(np.float64) / len(config.seeds)
 
 
 def row_shares(counts_KK: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -84,24 +83,14 @@ def row_shares(counts_KK: NDArray[np.float64]) -> NDArray[np.float64]:
     return result_KK
 
 
-def class_shares(arm: Arm, modality: str) -> dict[int, Share]:
-    """Return the accuracy on the clips of each class that has clips.
-
-    Args:
-        arm: runs of one method.
-        modality: whose network is asked, alone.
-    """
-    return _shares(arm, modality, lambda run: run.scores.labels_N.tolist())
+def class_shares(config: Configuration, modality: str) -> dict[int, Share]:
+    """Return the accuracy on the clips of each class that has clips."""
+    return _shares(config, modality, lambda run: run.scores.labels_N.tolist())
 
 
-def person_shares(arm: Arm, modality: str) -> dict[str, Share]:
-    """Return the accuracy on the clips of each person, numbers first and by value.
-
-    Args:
-        arm: runs of one method.
-        modality: whose network is asked, alone.
-    """
-    found = _shares(arm, modality, lambda run: run.subjects)
+def person_shares(config: Configuration, modality: str) -> dict[str, Share]:
+    """Return the accuracy on the clips of each person, numbers first and by value."""
+    found = _shares(config, modality, lambda run: run.subjects)
     return {name: found[name] for name in sorted(found, key=natural_order)}
 
 
@@ -120,39 +109,30 @@ def length_edges(num_frames: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted({int(edge) for edge in edges}))
 
 
-def length_bin(num_frames: int, edges: Sequence[int]) -> int:
-    """Return the bin of a length: the first whose longest length is not below it.
-
-    Args:
-        num_frames: length of a clip, at most the last edge.
-        edges: as :func:`length_edges` returns them.
-    """
-    return int(np.searchsorted(np.asarray(edges), num_frames, side="left"))
-
-
-def length_shares(arm: Arm, modality: str, edges: Sequence[int]) -> dict[int, Share]:
+def length_shares(config: Configuration, modality: str, edges: Sequence[int]) -> dict[int, Share]:
     """Return the accuracy on the clips of each bin of lengths that has clips.
 
     Args:
-        arm: runs of one method.
+        config: runs of one method.
         modality: whose network is asked, alone.
         edges: as :func:`length_edges` returns them.
     """
-    return _shares(arm, modality, lambda run: [length_bin(n, edges) for n in run.num_frames])
+    # The first bin whose longest length is not below the clip's.
+    return _shares(config, modality, lambda run: np.searchsorted(edges, run.num_frames).tolist())
 
 
 def _shares(
-    arm: Arm, modality: str, keys_of: Callable[[FinishedRun], Sequence[Key]]
+    config: Configuration, modality: str, keys_of: Callable[[FinishedRun], Sequence[Key]]
 ) -> dict[Key, Share]:
     """Return the accuracy on the clips of each key."""
     correct: dict[Key, int] = defaultdict(int)
     total: dict[Key, int] = defaultdict(int)
-    for run in arm.runs:
+    for run in config.runs:
         said_N = predictions.fuse(run.scores, [modality]).argmax(axis=1)
         for key, right in zip(keys_of(run), said_N == run.scores.labels_N, strict=True):
             correct[key] += int(right)
             total[key] += 1
-    seeds = len(arm.seeds)
+    seeds = len(config.seeds)
     return {key: _share(correct[key] / seeds, total[key] // seeds) for key in sorted(total)}
 
 

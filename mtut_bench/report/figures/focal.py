@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from numpy.typing import NDArray
 
-from mtut_bench.report.figures.canvas import MAGNITUDE, add_bar, finish, new_canvas
-from mtut_bench.report.figures.figure import Figure
+from mtut_bench.report.figures.canvas import MAGNITUDE, Figure, add_bar, finish, new_canvas
 
 __all__ = ["BETA", "FocalWeight", "focal_figure", "focal_grid"]
 

@@ -1,7 +1,5 @@
 """One rule of comparison: every use of numbers, over every condition they may differ in."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from figure_runs import make_run
@@ -99,9 +97,8 @@ def comparison(folder, name):
 
 def score(folder, name):
     clips = [ClipRow(f"clip{n}", "1", label, 0, "", 20) for n, label in enumerate((0, 1, 2, 0))]
-    reader = SimpleNamespace(attributes=SimpleNamespace(digest="d" * 64))
     runs = same_method(folder, name)
-    pairs, _ = scoring._pairs(runs, reader, "1", clips, np.array([0, 1, 2, 0]), "mine", None)
+    pairs, _ = scoring._pairs(runs, "d" * 64, "1", clips, np.array([0, 1, 2, 0]), "mine", None)
     return [len(found.seeds) for found in pairs] != [2]
 
 

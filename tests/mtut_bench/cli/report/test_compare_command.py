@@ -47,7 +47,7 @@ def test_compare_writes_nothing(runs):
 
 
 def test_options_before_compare_are_refused(runs):
-    with pytest.raises(UsageError, match=r"--runs stands before compare"):
+    with pytest.raises(UsageError, match=r"--runs before compare"):
         call("report", "--runs", runs, "compare", "mtut", "i3d")
 
 
