@@ -1,4 +1,4 @@
-"""Runs made comparable: one method's runs under one set of conditions, and two of them paired.
+"""One method's runs under one set of conditions, and two of them paired.
 
 Axis letters (suffixes of array names): S seed, N clip.
 """
@@ -79,12 +79,7 @@ class Configuration:
 
 
 def configuration(name: str, runs: Iterable[FinishedRun]) -> Configuration:
-    """Return some runs as one configuration, unchecked.
-
-    Args:
-        name: as printed.
-        runs: at least one, of one method and one set of modalities.
-    """
+    """Return runs, at least one, of one method and set of modalities, as one configuration."""
     by_seed: dict[int, dict[str, FinishedRun]] = defaultdict(dict)
     runs = list(runs)
     for run in runs:
@@ -114,7 +109,7 @@ def gather(name: str, runs: Iterable[FinishedRun]) -> Configuration:
 
 
 def _mirrored(run: FinishedRun) -> str:
-    """Return in words what a mirror makes of the classes that it changes."""
+    """Return which class a mirrored clip of each other class turns into, in words."""
     mirror = run.record.identity.mirror
     if mirror is None:
         return "unknown"
@@ -126,18 +121,18 @@ def _mirrored(run: FinishedRun) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Paired:
-    """Two sides on the same clips and seeds; right or wrong of each clip.
+    """Two sides on the same clips and seeds.
 
     Attributes:
         names: of a and b, as printed.
         row: facts that both share.
-        seeds: that both have, S; empty where a has none.
+        seeds: that both have, S.
         folds: done on both sides.
         folds_N: fold of each clip.
         subjects_N: who is seen in each clip.
         right_a: by modalities tested on, whether a has each clip right, bool, (S, N).
         right_b: the same of b.
-        notes: what else a reader must know.
+        notes: what was left out or differs.
         settings: notes on the methods' settings.
     """
 
@@ -154,7 +149,7 @@ class Paired:
 
     @property
     def single(self) -> tuple[str, ...]:
-        """What is one modality, not several fused, among what was tested on."""
+        """The single modalities that were tested on."""
         return tuple(tested for tested in self.right_a if "+" not in tested)
 
     @property
@@ -215,11 +210,7 @@ def pair(a: Configuration, b: Configuration) -> Paired:
 
 
 def tested_on(scores: Sequence[Predictions]) -> list[tuple[str, ...]]:
-    """Return every modality alone and, where they can be fused, all of them together.
-
-    Args:
-        scores: of runs on the same modalities.
-    """
+    """Return every modality by itself and, where they can be fused, all of them together."""
     sets = tested_sets(scores)
     return [some for some in sets if len(some) == 1 or some is sets[-1]]
 
@@ -250,11 +241,11 @@ def _right(
 def _check_conditions(a: Configuration, b: Configuration) -> None:
     rows = (a.row, b.row)
     for name in comparable.differing(rows, "comparison")[:1]:
-        values = [comparable.CONDITIONS[name].value(row) for row in rows]
+        values = [comparable.value(row, name) for row in rows]
         if name == "mirror":
             values = [_mirrored(side.runs[0]) for side in (a, b)]
         raise ComparisonError(
-            f"{a.name} and {b.name} differ in {comparable.CONDITIONS[name].words}: {values[0]} and "
+            f"{a.name} and {b.name} differ in {comparable.CONDITIONS[name]}: {values[0]} and "
             f"{values[1]}.",
             _HINT,
         )

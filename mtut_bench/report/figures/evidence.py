@@ -52,11 +52,7 @@ class Share:
 
 
 def mean_confusion(config: Configuration, modality: str) -> NDArray[np.float64]:
-    """Return how often each class was taken for each other, over all folds, mean over seeds.
-
-    Args:
-        config: runs of one method.
-        modality: whose network is asked, alone.
+    """Return the confusion matrix of one modality's networks over all folds, mean over seeds.
 
     Returns:
         Number of clips by true class (row) and predicted class (column), float64, (K, K).
@@ -69,14 +65,7 @@ def mean_confusion(config: Configuration, modality: str) -> NDArray[np.float64]:
 
 
 def row_shares(counts_KK: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return counts as shares of the clips of each true class.
-
-    Args:
-        counts_KK: number of clips by true (row) and predicted class, float64, (K, K).
-
-    Returns:
-        Shares in [0, 1], float64, (K, K); a class without clips is a row of NaN.
-    """
+    """Return a confusion matrix as shares of each true class (row); NaN for one without clips."""
     totals_K1 = counts_KK.sum(axis=1, keepdims=True)
     result_KK = np.full_like(counts_KK, np.nan)
     np.divide(counts_KK, totals_K1, out=result_KK, where=totals_K1 > 0)
@@ -110,13 +99,7 @@ def length_edges(num_frames: Sequence[int]) -> tuple[int, ...]:
 
 
 def length_shares(config: Configuration, modality: str, edges: Sequence[int]) -> dict[int, Share]:
-    """Return the accuracy on the clips of each bin of lengths that has clips.
-
-    Args:
-        config: runs of one method.
-        modality: whose network is asked, alone.
-        edges: as :func:`length_edges` returns them.
-    """
+    """Return the accuracy on the clips of each bin of :func:`length_edges` that has clips."""
     # The first bin whose longest length is not below the clip's.
     return _shares(config, modality, lambda run: np.searchsorted(edges, run.num_frames).tolist())
 

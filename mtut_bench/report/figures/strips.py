@@ -148,11 +148,7 @@ def _draw_strip(axes: Axes, thumbs_SHWC: NDArray[np.uint8], modality: str) -> No
 
 
 def join(pictures_SHWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return pictures side by side with white gaps of three pixels.
-
-    Args:
-        pictures_SHWC: of one size, uint8, (S, H, W, 3).
-    """
+    """Return pictures, uint8, (S, H, W, 3), side by side with white gaps of three pixels."""
     height = pictures_SHWC.shape[1]
     gap = np.full((height, _GAP_PX, 3), 255, np.uint8)
     parts = [part for picture in pictures_SHWC for part in (gap, picture)]

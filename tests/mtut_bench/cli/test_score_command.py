@@ -43,7 +43,7 @@ def test_a_template_filled_in_is_scored(make_store, tmp_path):
     test = [row for row in reader.table.rows if row.subject == "2"]
     assert [line["clip_id"] for line in lines] == sorted(row.clip_id for row in test)
     assert {line["predicted"] for line in lines} == {""}
-    with pytest.raises(PredictionError, match="line 2 has no prediction"):
+    with pytest.raises(PredictionError, match="line 2 predicts ''"):
         call("score", path, *options)
     for line in lines:
         line["predicted"] = "left"
