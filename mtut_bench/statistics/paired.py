@@ -53,7 +53,6 @@ class _Tests(TypedDict):
     p_units: float
     p_units_exact: bool
     p_wilcoxon: float | None
-    wilcoxon_note: str
     primary: str
     p_primary: float
 
@@ -68,10 +67,10 @@ class ComparisonRow(_Intervals, _Tests):
     resample. ``only_a``: clips that only a has right, mean over seeds and ``mean_of``. ``p_clips``:
     permutation over clips of that mean; of one seed and one modality the exact McNemar test.
     ``p_mcnemar``: exact McNemar of each seed; empty for a mean over modalities, since a clip may be
-    right in one and wrong in another. ``p_units``: permutation over units, ``p_wilcoxon``: over
-    folds. ``primary``: 'units' or 'clips', the test whose p ``p_holm`` corrects over the
-    ``family_size`` primary tests made together. ``established``: ``p_holm`` at most 0.05, and no
-    :func:`objection`.
+    right in one and wrong in another. ``p_units``: permutation over units; ``p_wilcoxon``: over
+    folds; None with fewer than six, or where all are equal. ``primary``: 'units' or 'clips', the
+    test whose p ``p_holm`` corrects over the ``family_size`` primary tests made together.
+    ``established``: ``p_holm`` at most 0.05, and no :func:`objection`.
     """
 
     a: str
@@ -301,14 +300,12 @@ def _tests(
     # In one test set every clip counts alike, and whole numbers are tested exactly.
     over_units = sign_flip_test(by_unit_U if several else lead_SU.sum(axis=0))
     p_clips = p_mcnemar[0] if len(p_mcnemar) == 1 else sign_flip_test(lead_N).p
-    p_wilcoxon, why_none = wilcoxon_test(by_unit_U) if several else (None, "one test set")
     primary = "units" if len(total_U) >= MIN_UNITS else "clips"
     return _Tests(
         p_clips=p_clips,
         p_units=over_units.p,
         p_units_exact=over_units.exact,
-        p_wilcoxon=p_wilcoxon,
-        wilcoxon_note=why_none,
+        p_wilcoxon=wilcoxon_test(by_unit_U) if several else None,
         primary=primary,
         p_primary=over_units.p if primary == "units" else p_clips,
     )

@@ -229,7 +229,7 @@ def _whole_numbers(differences_N: Counts) -> float:
     return min(1.0, float(chances[sums >= abs(int(differences_N.sum()))].sum()))
 
 
-def wilcoxon_test(differences_F: NDArray[np.floating]) -> tuple[float | None, str]:
+def wilcoxon_test(differences_F: NDArray[np.floating]) -> float | None:
     """Return p of the exact Wilcoxon signed-rank test of paired differences, one for each fold.
 
     Zeros are dropped and ties share the mean of their ranks (Wilcoxon's rules); p is exact for
@@ -240,21 +240,17 @@ def wilcoxon_test(differences_F: NDArray[np.floating]) -> tuple[float | None, st
         differences_F: float, (F,), finite.
 
     Returns:
-        p, and ""; or None, and the reason, with fewer than :data:`MIN_UNITS` differences or where
-        all are zero.
+        p; None with fewer than :data:`MIN_UNITS` differences, or where all are zero.
 
     Source: Wilcoxon, Biometrics Bulletin 1 (1945).
     """
-    count = len(differences_F)
-    if count < MIN_UNITS:
-        return None, f"{count} are too few: no p could be 0.05 or less"
     # Shares that are equal on paper differ in the last digit of a float: they are ties.
     rounded_F = np.round(differences_F, 12)
     nonzero_F = rounded_F[rounded_F != 0]
-    if nonzero_F.size == 0:
-        return None, "all differences are zero"
+    if len(differences_F) < MIN_UNITS or nonzero_F.size == 0:
+        return None
     doubled_ranks_F = np.rint(2.0 * rankdata(np.abs(nonzero_F))).astype(np.int64)
-    return _whole_numbers(np.sign(nonzero_F).astype(np.int64) * doubled_ranks_F), ""
+    return _whole_numbers(np.sign(nonzero_F).astype(np.int64) * doubled_ranks_F)
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

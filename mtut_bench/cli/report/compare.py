@@ -8,7 +8,6 @@ from mtut_bench.cli import completing
 from mtut_bench.cli.options import RUNS, ExplainOption, JsonOption, RunsOption
 from mtut_bench.cli.paths import refuse_missing_runs
 from mtut_bench.cli.printing import print_conclusion, print_json, print_notes, print_paragraphs
-from mtut_bench.cli.suggesting import suggest
 from mtut_bench.errors import UsageError
 
 __all__ = ["compare"]
@@ -86,15 +85,10 @@ def compare(
 def _refuse_options_before(context: typer.Context) -> None:
     """Refuse `report --runs X compare`, where the option would have no effect."""
     parent = context.parent
-    if parent is None:
-        return
-    sources = {name: parent.get_parameter_source(name) for name in parent.params}
+    sources = {name: parent.get_parameter_source(name) for name in parent.params} if parent else {}
     given = [f"--{name}" for name, source in sources.items() if source and source.name == _TYPED]
     if given:
-        words = [context.params["a"], context.params["b"]]
-        for name in ("dataset", "store", "protocol"):
-            words += [f"--{name}", context.params[name]] if context.params[name] else []
         raise UsageError(
             f"{', '.join(given)} before compare has no effect.",
-            f"Put options after it: `{suggest('report', 'compare', *words)}`.",
+            "Put options after the two methods: report compare A B --runs DIRECTORY.",
         )

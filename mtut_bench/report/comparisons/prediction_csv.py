@@ -64,11 +64,7 @@ def read_predicted(
 
 
 def empty_predictions(clip_ids: Sequence[str]) -> bytes:
-    """Return a file as :func:`read_predicted` takes it, its column of predictions empty.
-
-    Args:
-        clip_ids: one line each.
-    """
+    """Return a file as :func:`read_predicted` takes it, its column of predictions empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([(_CLIP, _PREDICTED), *((clip, "") for clip in clip_ids)])

@@ -110,13 +110,7 @@ def describe(pairs: Sequence[Paired], rows: Sequence[ComparisonRow]) -> Comparis
 
 
 def not_compared(names: tuple[str, str], row: RunFacts, why: str) -> Comparison:
-    """Return a comparison that says why there is none.
-
-    Args:
-        names: of both sides.
-        row: facts of the runs.
-        why: what differs or is missing.
-    """
+    """Return a comparison of two names that says why there is none."""
     notes = (f"Not compared. {why}",)
     return Comparison(_title(names, row), (), _table(names, ()), (), (), notes, ())
 
@@ -354,11 +348,7 @@ def score_conclusion(rows: Sequence[ComparisonRow]) -> str:
 
 
 def not_comparable(*reasons: str) -> str:
-    """Return a line on why numbers are not comparable with published ones, or "".
-
-    Args:
-        *reasons: in words; empty ones do not count.
-    """
+    """Return a line on why numbers are not comparable with published ones, or ""."""
     found = ", ".join(filter(None, reasons))
     return f"Not comparable with published numbers: {found}." if found else ""
 

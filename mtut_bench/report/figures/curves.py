@@ -105,13 +105,7 @@ def read_log(folder: StrPath) -> tuple[dict[str, Any], ...]:
 
 
 def run_curve(entries: Sequence[Entry], modality: str, quantity: str) -> Curve:
-    """Return one quantity of one network over the epochs.
-
-    Args:
-        entries: the log of a run.
-        modality: of the network.
-        quantity: one of ``QUANTITIES``.
-    """
+    """Return one of ``QUANTITIES`` of the network of a modality over the epochs of a run's log."""
     values: dict[int, float] = {}
     for entry in entries:
         value = _value(entry, quantity) if entry["modality"] == modality else None
@@ -121,11 +115,7 @@ def run_curve(entries: Sequence[Entry], modality: str, quantity: str) -> Curve:
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:
-    """Return the mean over runs at each epoch that every one of them has.
-
-    Args:
-        curves: of the runs of one method; those without any epoch do not count.
-    """
+    """Return the mean over curves at each epoch that all have; empty ones do not count."""
     values: dict[int, list[float]] = defaultdict(list)
     counted = [curve for curve in curves if curve.epochs]
     for curve in counted:
@@ -136,11 +126,7 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
 
 
 def stage_two_epoch(logs: Iterable[Sequence[Entry]]) -> int | None:
-    """Return the first epoch of stage two, counted from 0, or None where runs do not agree on one.
-
-    Args:
-        logs: entries of each run.
-    """
+    """Return the first epoch of stage two, counted from 0; None where logs of runs disagree."""
     stages = ([e["epoch"] for e in log if e["stage"] == _STAGE_TWO] for log in logs)
     starts = {min(epochs) for epochs in stages if epochs}
     return starts.pop() if len(starts) == 1 else None

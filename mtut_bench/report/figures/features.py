@@ -57,9 +57,6 @@ def features_figure(group: Group) -> Figure | str:
 
     The clip is the first fixed one of the first fold and seed that both methods have done.
 
-    Args:
-        group: whose methods.
-
     Raises:
         RunError: a damaged ``maps.npz``.
     """

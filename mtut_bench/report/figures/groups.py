@@ -89,9 +89,6 @@ def pair(configs: Sequence[Configuration]) -> tuple[Configuration, Configuration
     """Return two methods on the folds and seeds that both have done, or None.
 
     Those that the paper compares come first, then the first two by name, whatever they score.
-
-    Args:
-        configs: of one group.
     """
     for first, second in _candidates(configs):
         common = {_place(run) for run in first.runs} & {_place(run) for run in second.runs}
@@ -112,11 +109,7 @@ def _restrict(config: Configuration, common: set[tuple[int, str]]) -> Configurat
 
 
 def describe(group: Group) -> str:
-    """Return what data and protocol a figure shows, as a sentence.
-
-    Args:
-        group: of its runs.
-    """
+    """Return what data and protocol a figure shows, as a sentence."""
     row = group.row
     kind = name_recordings(row["origin"]).capitalize()
     total = f"{row['expected_clips']:,}"
@@ -134,9 +127,6 @@ def scope(configs: Sequence[Configuration]) -> str:
     """Return the folds, seeds and number of test clips of a figure, as sentences.
 
     They say which folds are missing, and whether the methods' folds differ.
-
-    Args:
-        configs: what is shown.
     """
     named: dict[str, list[str]] = defaultdict(list)
     for config in configs:

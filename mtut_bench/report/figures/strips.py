@@ -48,7 +48,7 @@ def strips_figure(groups: Sequence[Group], number: int) -> Figure | str:
 
     Args:
         groups: all of one store.
-        number: of the store, for the figure's name.
+        number: for the figure's name.
 
     Raises:
         RunError: a damaged ``maps.npz``.

@@ -39,9 +39,6 @@ _LINEAR_UP_TO = 20.0
 def curves_figure(group: Group) -> Figure | str:
     """Return the learning curves of all methods of a group, or why there are none.
 
-    Args:
-        group: whose methods.
-
     Raises:
         RunError: a damaged log.
     """

@@ -312,12 +312,10 @@ def test_what_speaks_against_a_small_p_is_said(tmp_path):
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0.0504, "p = 0.0504"),
         (0.05, "p = 0.05"),
         (0.0496, "p = 0.0496"),
         (0.050001, "p = 0.050001"),
         (0.0078125, "p = 0.0078"),
-        (0.125, "p = 0.12"),
         (0.0009, "p < 0.001"),
         (1.0, "p = 1"),
     ],

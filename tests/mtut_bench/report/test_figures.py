@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
-from figure_runs import add_log, add_maps, log_entry, make_run, make_scores
+from figure_runs import add_log, add_maps, log_entry, make_run
 
 from mtut_bench.cli.report import focal_weight
 from mtut_bench.errors import RunError
@@ -86,19 +86,6 @@ def drawn(two_methods):
 
 
 # ---- which runs are drawn together
-
-
-def test_runs_of_other_stores_protocols_options_and_modalities_are_kept_apart(tmp_path):
-    only_rgb = {"rgb": (0, 1, 2, 0)}
-    runs = [
-        make_run(tmp_path / "a"),
-        make_run(tmp_path / "b", store={"name": "other", "digest": "e" * 64}),
-        make_run(tmp_path / "c", identity={"overrides": {"batch_size": 2}}),
-        make_run(tmp_path / "d", said=only_rgb),
-        make_run(tmp_path / "e", method="mtut"),
-    ]
-    sizes = sorted(len(group.configs) for group in group_runs(runs))
-    assert sizes == [1, 1, 1, 2]
 
 
 def test_seeds_with_fewer_folds_do_not_count_and_are_named(tmp_path):
@@ -272,10 +259,6 @@ def test_legends_stay_within_the_figure():
 def test_mean_curve_takes_epochs_that_every_run_has():
     curves = [Curve((0, 1), (1.0, 2.0)), Curve((0,), (3.0,)), Curve((), ())]
     assert mean_curve(curves) == Curve((0,), (2.0,))
-
-
-def test_a_missing_log_is_no_fault(tmp_path):
-    assert read_log(tmp_path) == ()
 
 
 @pytest.mark.parametrize(
@@ -534,15 +517,3 @@ def test_a_class_without_clips_is_said(tmp_path):
     with style():
         caption = confusion_figure(group, "rgb").caption
     assert "Grey: without test clips (2 classes)" in caption
-
-
-def test_a_damaged_run_stops_the_drawing(tmp_path):
-    run = make_run(tmp_path)
-    (run.folder / "maps.npz").write_bytes(b"PK")
-    with pytest.raises(RunError, match=r"maps\.npz"):
-        draw([run])
-
-
-def test_the_helper_predicts_what_it_is_told():
-    scores = make_scores([0, 1], {"rgb": [1, 1]}, 2)
-    assert scores.probabilities_MNK.argmax(axis=2).tolist() == [[1, 1]]

@@ -52,7 +52,7 @@ def made(folder, changes, **options):
     if changes.get("identity.modalities") == ["rgb"]:
         del said["depth"]
     store = {"origin": "recorded", "complete": True, "dataset": "viva", "num_clips": 4}
-    run = make_run(folder, said=said, store=store, identity={"mirror": None}, **options)
+    run = make_run(folder, said=said, store=store, **options)
     return changed(run, {"protocol.name": "paper", "protocol.tables": ["1"]} | changes)
 
 

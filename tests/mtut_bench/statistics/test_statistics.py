@@ -211,25 +211,21 @@ def test_wilcoxon_is_scipys_without_ties_and_zeros():
     for seed in range(5):
         differences = np.random.default_rng(seed).normal(0.5, 1.0, 8)
         expected = wilcoxon(differences, method="exact").pvalue
-        assert wilcoxon_test(differences)[0] == pytest.approx(expected)
+        assert wilcoxon_test(differences) == pytest.approx(expected)
 
 
 def test_wilcoxon_drops_zeros_and_shares_ranks():
     # Without the zero: sizes 1 1 2 3 4 have ranks 1.5 1.5 3 4 5, the negative one 1.5 of 15.
-    found, _ = wilcoxon_test(np.array([0.1, -0.1, 0.2, 0.3, 0.4, 0.0]))
+    found = wilcoxon_test(np.array([0.1, -0.1, 0.2, 0.3, 0.4, 0.0]))
     assert found == pytest.approx(all_signs([1.5, -1.5, 3, 4, 5]))
     # 0.3 - 0.2 and 0.1 differ in the last digit of a float: still ties.
     nearly = np.array([0.3 - 0.2, -0.1, 0.2, 0.3, 0.4, 0.0])
-    assert wilcoxon_test(nearly)[0] == found
+    assert wilcoxon_test(nearly) == found
 
 
-@pytest.mark.parametrize(
-    ("differences", "reason"), [([0.1] * 5, "5 are too few"), ([0.0] * 8, "all differences are")]
-)
-def test_wilcoxon_without_a_p_says_why(differences, reason):
-    found, why = wilcoxon_test(np.array(differences))
-    assert found is None
-    assert reason in why
+def test_wilcoxon_has_no_p_of_few_or_of_zeros():
+    assert wilcoxon_test(np.array([0.1] * 5)) is None
+    assert wilcoxon_test(np.array([0.0] * 8)) is None
 
 
 def test_holm_by_hand():
