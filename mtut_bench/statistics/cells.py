@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 PLUS_MINUS = "\u00b1"
-"""What stands before a standard deviation."""
+"""The sign before a standard deviation."""
 
 INTERVAL_NOTE = (
     "[95 % interval: the wider of the bootstrap over persons and seeds, since clips of one person "
@@ -82,7 +82,7 @@ class Cell:
         """The wider of the two 95 percent intervals, which is the one that is printed.
 
         Where persons differ by 8 points (standard deviation, 110 clips each) it covers 94 % with
-        eight persons, 88 % with four and 67 % with two; Wilson's alone 62, 64 and 60
+        eight persons, 88 % with four and 67 % with two; Wilson's 62, 64 and 60
         (tests/mtut_bench/statistics/test_coverage.py).
         """
         if self.bootstrap and self.bootstrap[1] - self.bootstrap[0] > np.ptp(self.wilson):

@@ -1,4 +1,4 @@
-"""Which numbers may stand together: one rule for cells, tables, figures, tests and scores.
+"""Which numbers are comparable: one rule for cells, tables, figures, tests and scores.
 
 Every condition of a number is named once; every use says which of them must be equal, and decides
 what happens to numbers that differ: another table, a refusal or a note.
@@ -59,7 +59,7 @@ _RULES = ("protocol", "protocol_version", "overrides", "precision")
 _ALIKE = (*_DATA, *_RULES)
 # Its name is printed over the numbers, or looked up for frames.
 _NAMED = ("store", "tables", *_ALIKE)
-# Methods may come from different devices, which is said where it is so; folds and seeds of one not.
+# Methods may differ in device, which a note says; folds and seeds of one method may not.
 _ONE_METHOD = ("num_folds", "method", "settings", "weights_digest", "device", "family")
 
 NEEDED: Mapping[Use, tuple[str, ...]] = {
@@ -89,7 +89,7 @@ def value(row: RunFacts, name: str) -> str:
 
 
 def key(row: RunFacts, use: Use) -> tuple[str, ...]:
-    """Return what is equal for all numbers that may stand together.
+    """Return what is equal for all numbers that are comparable.
 
     Args:
         row: a measured number.

@@ -24,7 +24,7 @@ cross-entropy.
 """
 
 _NUM_SEEDS = 2
-# The space sorts the ensemble directly behind its method, before 'i3d+ssa' and 'i3d-again'.
+# The space sorts the ensemble right after its method, before 'i3d+ssa' and 'i3d-again'.
 _METHODS = {f"{name} x{_NUM_SEEDS}": name for name in ENSEMBLED}
 _TITLE = ", two seeds"
 # What two members may differ in: what a seed changes.

@@ -14,7 +14,7 @@ __all__ = ["fit_notes", "setting_notes", "source_notes"]
 # What the paper prints of an objective's settings; another value, and all others, are our choice.
 _PRINTED = {"lambda": 0.05, "beta": 2.0, "ssa_reduction": "sum"}
 _NO_CHOICE = ("network", "source")
-# Settings whose default departs from the words of the paper, said wherever numbers are shown.
+# Settings whose default departs from the words of the paper.
 _DEPARTURES = {
     ("rho_grad", "detach"): "the gradient does not run through rho, a departure from the paper's "
     "'end-to-end' until it is measured at the paper's geometry.",

@@ -65,15 +65,15 @@ def compare(
         )
     given = {"dataset": dataset, "store": store, "protocol": protocol}
     limits = {limit: value for limit, value in given.items() if value is not None}
-    kept = [
+    within = [
         run
         for run in runs
         if all(_LIMITS[limit](run.record) == wanted for limit, wanted in limits.items())
     ]
     for name in (a, b):
-        if not _chosen(kept, name, limits):
-            raise _nothing(runs, kept, name, limits, methods)
-    sides_a, sides_b = _sides(kept, a, limits), _sides(kept, b, limits)
+        if not _chosen(within, name, limits):
+            raise _nothing(runs, within, name, limits, methods)
+    sides_a, sides_b = _sides(within, a, limits), _sides(within, b, limits)
     common = sorted(sides_a.keys() & sides_b.keys(), key=modality_order)
     if not common:
         raise ComparisonError(
@@ -84,7 +84,7 @@ def compare(
     pairs = [pair(*_named(sides_a[key], sides_b[key])) for key in common]
     rows = correct_two_families([row for two in pairs for row in measure_all(two)])
     result = describe(pairs, rows)
-    left_out = tuple(dict.fromkeys(_left_out(kept, a) + _left_out(kept, b)))
+    left_out = tuple(dict.fromkeys(_left_out(within, a) + _left_out(within, b)))
     caveats, notes = (*result.caveats, *left_out), (*result.notes, *left_out)
     return replace(result, caveats=caveats, notes=notes)
 
@@ -193,13 +193,13 @@ def _where(limits: _Limits) -> str:
 
 def _nothing(
     runs: Sequence[FinishedRun],
-    kept: Sequence[FinishedRun],
+    within: Sequence[FinishedRun],
     name: str,
     limits: _Limits,
     methods: Collection[str],
 ) -> ComparisonError:
     """Return the error for a side without runs: what there is, and a command that makes one."""
-    found = sorted({method_name(run) for run in kept})
+    found = sorted({method_name(run) for run in within})
     there = f"; there are runs of {', '.join(found)}" if found else ""
     # Other runs say from which file a user's own method came.
     like = [method_option(run.record) for run in runs if method_name(run) == name]

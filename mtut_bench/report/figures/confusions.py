@@ -144,15 +144,15 @@ def _draw_called_out(
     image = axes.imshow(first_KK, cmap=gap_map, vmin=-limit, vmax=limit)
     add_bar(axes, image, "difference of shares (c, d)")
     for true in range(size):
-        for said in range(size):
-            before, after = (_count(counts_KK[true, said]) for counts_KK in counts)
+        for guess in range(size):
+            before, after = (_count(counts_KK[true, guess]) for counts_KK in counts)
             if (before, after) != ("0", "0"):
                 text = f"{before}\u2192{after}"
                 if len(text) > _ONE_LINE:
                     text = f"{before}\n\u2192{after}"
-                dark = abs(first_KK[true, said]) > 0.6 * limit
+                dark = abs(first_KK[true, guess]) > 0.6 * limit
                 colour = "white" if dark else "black"
-                axes.text(said, true, text, ha="center", va="center", size=7, color=colour)
+                axes.text(guess, true, text, ha="center", va="center", size=7, color=colour)
     axes.set_xticks(range(size), [str(n + 1) for n in range(size)])
     axes.set_yticks(range(size), _numbered(classes)[:size])
     axes.set_xlabel("predicted class")

@@ -1,4 +1,4 @@
-"""The numbers behind learning curves, from the logs of runs; nothing is drawn here."""
+"""The numbers of learning curves, from the logs of runs; nothing is drawn here."""
 
 import json
 import math

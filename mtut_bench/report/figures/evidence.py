@@ -1,4 +1,4 @@
-"""The numbers behind the figures of accuracy: pure functions of predictions, nothing drawn.
+"""The numbers of the figures of accuracy: pure functions of predictions, nothing is drawn.
 
 Seeds predict the same clips: counts are means over seeds, never pooled as if clips were new.
 """
@@ -111,8 +111,8 @@ def _shares(
     correct: dict[Key, int] = defaultdict(int)
     total: dict[Key, int] = defaultdict(int)
     for run in config.runs:
-        said_N = predictions.fuse(run.scores, [modality]).argmax(axis=1)
-        for key, right in zip(keys_of(run), said_N == run.scores.labels_N, strict=True):
+        predicted_N = predictions.fuse(run.scores, [modality]).argmax(axis=1)
+        for key, right in zip(keys_of(run), predicted_N == run.scores.labels_N, strict=True):
             correct[key] += int(right)
             total[key] += 1
     seeds = len(config.seeds)

@@ -1,4 +1,4 @@
-"""Witnesses: cases counted by hand, plain enumeration in fractions, and SciPy's own tests."""
+"""Oracles: cases counted by hand, plain enumeration in fractions, and SciPy's own tests."""
 
 from fractions import Fraction
 from itertools import product
