@@ -160,10 +160,7 @@ def no_common_seed(runs):
     ("write", "words"),
     [
         (other(digest="e" * 64), "differ in store digest: dddd"),
-        (
-            other(mirror=[1, 0, -1]),
-            'mirrored classes: unknown and say "up" -> left & right, left & right -> say "up", <',
-        ),
+        (other(mirror=[1, 0, -1]), "table of mirrored classes: null and [1,0,-1]"),
         (other(modalities=("depth",)), "no set of modalities in common"),
         (other(prefix="elsewhere"), "not tested on the same clips: foldofficial-000"),
         (other(subjects="abab"), "not tested on the same clips: foldofficial-000 has another"),
