@@ -12,7 +12,7 @@ from mtut_bench.contract.predictions import Predictions
 from mtut_bench.contract.published import load_published
 from mtut_bench.report.comparisons.confused import ConfusedClip, ConfusedGroup
 from mtut_bench.report.comparisons.sentences import Comparison
-from mtut_bench.report.figures.figure import Figure
+from mtut_bench.report.figures.canvas import Figure
 from mtut_bench.report.tables.own import own_tables
 from mtut_bench.report.tables.published_tables import published_table
 from mtut_bench.report.tables.table import Number, Table

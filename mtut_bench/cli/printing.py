@@ -76,16 +76,17 @@ def print_notes(notes: Iterable[str]) -> None:
         console.print(text)
 
 
-def print_conclusion(table: "Table", verdict: Sequence[str], *, explain: bool) -> None:
-    """Print the numbers, then what they come to as the last lines."""
+def print_conclusion(table: "Table", conclusion: Sequence[str], *, explain: bool) -> None:
+    """Print the numbers, then the conclusion as the last lines."""
     from mtut_bench.report.formats.render import print_table
 
     if table.rows:
         print_table(table, console)
     else:
         print_paragraphs(table.heading)
-    more = "" if explain else "More: --explain."
-    print_lines(*verdict[:-1], *filter(None, [f"{verdict[-1]} {more}".strip()]))
+    *lines, last = conclusion
+    last = f"{last} {'' if explain else 'More: --explain.'}".strip()
+    print_lines(*lines, *([last] if last else []))
 
 
 def print_paragraphs(*texts: str) -> None:

@@ -13,7 +13,7 @@ from mtut_bench.cli.options import (
     RUNS,
     DataOption,
     ExplainOption,
-    FoldUnit,
+    JsonOption,
     RunsOption,
     Size,
     SizeOption,
@@ -27,12 +27,14 @@ from mtut_bench.cli.printing import (
     print_paragraphs,
     say,
 )
-from mtut_bench.progress import Reporter
+from mtut_bench.progress import Reporter, counted
 
 if TYPE_CHECKING:
     from mtut_bench.store.reader import StoreReader
 
 __all__ = ["score"]
+
+_DATA, _COMPARE, _KEEP = "Data", "What to compare", "Keep the predictions"
 
 
 def score(
@@ -45,63 +47,80 @@ def score(
     ],
     dataset: Annotated[
         str,
-        typer.Option("--dataset", help="See `list datasets`.", autocompletion=completing.datasets),
+        typer.Option(
+            "--dataset",
+            help="See `list datasets`.",
+            autocompletion=completing.datasets,
+            rich_help_panel=_DATA,
+        ),
     ] = "viva",
     fold: Annotated[
         str,
-        typer.Option("--fold", help="Whose test clips they are.", autocompletion=completing.fold),
+        typer.Option(
+            "--fold",
+            help="Whose test clips they are.",
+            autocompletion=completing.fold,
+            rich_help_panel=_DATA,
+        ),
     ] = "official",
-    fold_unit: Annotated[
-        FoldUnit, typer.Option("--fold-unit", help="Who is left out, as in `run`.")
-    ] = FoldUnit.PERSON,
+    store: StoreOption = None,
+    size: SizeOption = Size.TINY,
+    data: DataOption = DATA,
+    runs: RunsOption = RUNS,
     name: Annotated[
-        str | None, typer.Option("--name", help="Of the predictions; default the file's.")
+        str | None,
+        typer.Option(
+            "--name", help="Of the predictions; default the file's.", rich_help_panel=_COMPARE
+        ),
     ] = None,
     modality: Annotated[
         str | None,
         typer.Option(
             "--modality",
-            help="Compare with this alone: rgb, or rgb+depth. Default all.",
+            help="Compare with this one only: rgb, or rgb+depth. Default all.",
             autocompletion=completing.fused_modalities,
+            rich_help_panel=_COMPARE,
         ),
     ] = None,
-    store: StoreOption = None,
-    size: SizeOption = Size.TINY,
-    data: DataOption = DATA,
-    runs: RunsOption = RUNS,
-    template: Annotated[
-        bool, typer.Option("--template", help="Write this file, with a line per clip to fill in.")
-    ] = False,
     keep: Annotated[
         bool,
         typer.Option(
-            "--keep", help="As a run of a method of this --name, seen in the test: --modality."
+            "--keep",
+            help="As a run of a method of this --name, which saw --modality.",
+            rich_help_panel=_KEEP,
         ),
     ] = False,
     protocol: Annotated[
         str,
         typer.Option(
             "--protocol",
-            help="With --keep: the one that was followed, by your word; default given, none.",
+            help="The one that you followed; default given, none.",
             autocompletion=completing.protocols,
+            rich_help_panel=_KEEP,
         ),
     ] = "given",
+    template: Annotated[
+        bool,
+        typer.Option(
+            "--template",
+            help="Write this file, with a line per clip to fill in.",
+            rich_help_panel="Output",
+        ),
+    ] = False,
     explain: ExplainOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Raw numbers.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Score your own predictions of one fold's test clips and pair them with stored runs.
 
     Every test clip once and no other; nothing is stored without --keep.
     """
-    from mtut_bench.progress import counted
     from mtut_bench.report.comparisons.scoring import score as score_file
     from mtut_bench.report.comparisons.scoring import write_template
     from mtut_bench.runs.finished import find_runs
 
     reader = open_store(data, store, dataset, size)
     if template:
-        number = write_template(predictions, reader, fold, fold_unit=fold_unit.value)
-        clips = counted(number, "test clip")
+        clips = counted(write_template(predictions, reader, fold), "test clip")
         say(f"wrote {predictions}: the {clips} of fold {fold} of {reader.name}")
         classes = (f"{n} {name}" for n, name in enumerate(reader.attributes.classes))
         print_lines(
@@ -109,67 +128,52 @@ def score(
             "Then the same command without --template scores it.",
         )
         return
-    result = score_file(
-        predictions,
-        reader,
-        fold,
-        find_runs(runs).runs,
-        name=name,
-        modality=modality,
-        fold_unit=fold_unit.value,
-    )
+    found = find_runs(runs).runs
+    result = score_file(predictions, reader, fold, found, name=name, modality=modality)
     if keep:
-        _keep(
-            predictions, name or predictions.stem, reader, fold, fold_unit, modality, protocol, runs
-        )
+        called = name or predictions.stem
+        _keep(result.predicted, called, reader, fold, modality, protocol, runs)
+    rows = [row for one in result.comparisons for row in one.rows]
     if as_json:
-        rows = [row for one in result.comparisons for row in one.rows]
         counts = {"correct": result.correct, "total": result.total, "macro": result.macro}
         print_json({"title": result.title, **counts, "rows": rows, "notes": result.notes})
         return
     if explain:
-        print_paragraphs(result.title, *result.sentences)
+        print_paragraphs(result.title, result.sentence)
         for comparison in result.comparisons:
             print_paragraphs(comparison.title, *comparison.sentences)
         print_notes(note for comparison in result.comparisons for note in comparison.notes)
-    print_notes(result.notes if result.comparisons else result.notes[:-1])
-    print_conclusion(result.table, result.verdict, explain=explain)
+    print_notes(result.notes if rows else result.notes[:-1])
+    print_conclusion(result.table, result.conclusion, explain=explain)
 
 
 def _keep(
-    file: Path,
+    predicted: dict[str, int],
     name: str,
     reader: "StoreReader",
     fold: str,
-    fold_unit: FoldUnit,
     modality: str | None,
     protocol: str,
     runs: Path,
 ) -> None:
-    """Write the predictions as a run; they are scored already, so that they are whole."""
+    """Write the predictions as a run; they have been scored, and so checked."""
     import torch
 
     from mtut_baselines import METHODS
-    from mtut_bench.report.comparisons.prediction_csv import read_predicted
-    from mtut_bench.report.comparisons.scoring import clips_of_test
     from mtut_bench.runs.given import keep_predictions
     from mtut_bench.runs.machine import Machine
     from mtut_bench.runs.provenance import command_line
     from mtut_bench.runs.spec import RunSpec
 
-    ids = clips_of_test(reader, fold, fold_unit.value)
-    classes = read_predicted(file, ids, list(reader.attributes.classes)).tolist()
     spec = RunSpec(
         method=name,
         store=str(reader.path),
         protocol=protocol,
         fold=fold,
-        fold_unit=fold_unit.value,
+        fold_unit=reader.fold_unit,
         modalities=tuple(modality.split("+")) if modality else (),
         runs=str(runs),
     )
     machine = Machine(torch.device("cpu"), 0, command_line())
-    predicted = dict(zip(ids, classes, strict=True))
     # Standard output may be JSON.
-    reporter = Reporter(Console(stderr=True))
-    keep_predictions(name, predicted, spec, METHODS, machine, reporter)
+    keep_predictions(name, predicted, spec, METHODS, machine, Reporter(Console(stderr=True)))

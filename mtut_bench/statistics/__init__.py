@@ -1,1 +1,1 @@
-"""What numbers may stand together, intervals, paired tests."""
+"""Rows of finished runs, which of them are comparable, intervals, paired tests."""

@@ -1,13 +1,12 @@
-"""One cell of a table: the mean over seeds of the means over folds, with the doubt about it."""
+"""One cell of a table: the mean over seeds of the means over folds, and its interval."""
 
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any, TypedDict, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mtut_bench.contract.folds import natural_order
 from mtut_bench.contract.metrics import wilson_interval
@@ -28,7 +27,7 @@ __all__ = [
 ]
 
 PLUS_MINUS = "\u00b1"
-"""What stands before a standard deviation."""
+"""The sign before a standard deviation."""
 
 INTERVAL_NOTE = (
     "[95 % interval: the wider of the bootstrap over persons and seeds, since clips of one person "
@@ -39,7 +38,7 @@ INTERVAL_NOTE = (
 
 @dataclass(frozen=True)
 class Cell:
-    """What runs that differ only in fold and seed say together; all accuracies in percent.
+    """The mean of runs that differ only in fold and seed; all accuracies in percent.
 
     Attributes:
         mean: mean over seeds of the mean over folds.
@@ -47,16 +46,16 @@ class Cell:
         folds: folds done, sorted.
         num_folds: folds that the store has.
         seeds: seeds that count here, sorted.
-        left_out: seeds that are not counted because others have more folds, with folds done.
+        left_out: seeds that do not count because others have more folds, with folds done.
         correct: clips right, over all folds done, mean over seeds.
         total: clips tested, over all folds done.
         num_persons: persons (or users, where the persons are unknown) tested.
-        wilson: 95 percent interval of the clips, lower and upper end: Wilson's for the mean, as if
-            it were one share of independent clips: as many as give a mean over these folds, each
-            counted alike, its variance; that is ``total`` where folds are of one size.
+        wilson: 95 percent interval of the clips, lower and upper end: Wilson's, of as many
+            independent clips as give the mean over these folds its variance; that is ``total``
+            where folds are of one size.
         bootstrap: the same over persons and seeds; None for one person and one seed.
         chance: accuracy of guessing.
-        runs: runs behind it, sorted.
+        runs: their ids, sorted.
     """
 
     mean: float
@@ -83,7 +82,7 @@ class Cell:
         """The wider of the two 95 percent intervals, which is the one that is printed.
 
         Where persons differ by 8 points (standard deviation, 110 clips each) it covers 94 % with
-        eight persons, 88 % with four and 67 % with two; Wilson's alone 62, 64 and 60
+        eight persons, 88 % with four and 67 % with two; Wilson's 62, 64 and 60
         (tests/mtut_bench/statistics/test_coverage.py).
         """
         if self.bootstrap and self.bootstrap[1] - self.bootstrap[0] > np.ptp(self.wilson):
@@ -97,11 +96,7 @@ class Cell:
 
 
 def legend(cells: Sequence[Cell]) -> str:
-    """Return what the parts of some cells' texts are; "" without cells.
-
-    Args:
-        cells: as shown in one table.
-    """
+    """Return what the parts of the cells of a table are; "" without cells."""
     words = ["accuracy in percent"] if cells else []
     if any(cell.complete for cell in cells):
         words.append(INTERVAL_NOTE)
@@ -115,8 +110,7 @@ def legend(cells: Sequence[Cell]) -> str:
 def not_mixed(rows: Sequence[ResultRow]) -> str:
     """Return why some rows may not share a cell, or "".
 
-    Runs of different families (protocol versions among them) are different experiments; runs of
-    different devices differ in ways that no fold or seed stands for. Runs that were altered may
+    Runs of different families or devices are different experiments. Runs that were altered may
     claim the same fold and seed, or other clips or persons for one fold.
 
     Args:
@@ -156,17 +150,15 @@ def _persons(row: ResultRow) -> dict[str, int]:
 def aggregate(rows: Iterable[ResultRow]) -> Cell:
     """Return one cell from rows that differ only in fold and seed.
 
-    Seeds with fewer folds than the best one are left out, and named: a mean over seeds has the same
-    folds behind every seed. Which seeds count never depends on a score.
+    Seeds with fewer folds than the fullest one are left out, whatever they score.
 
     Args:
-        rows: at least one; where a fold and seed comes twice (a network that is trained alone in
-            runs of several modality sets), the run with most modalities counts.
+        rows: at least one; where a fold and seed comes twice (a network without alignment in runs
+            of several modality sets), the run with most modalities counts.
     """
     by_seed: dict[int, dict[str, ResultRow]] = defaultdict(dict)
     for row in sorted(rows, key=lambda row: (-row["modalities"].count("+"), row["run"])):
         by_seed[row["seed"]].setdefault(row["fold"], row)
-    # The first of the largest sets of folds; all seeds that count share exactly these folds.
     folds = max((tuple(sorted(done)) for _, done in sorted(by_seed.items())), key=len)
     counted = {s: done for s, done in sorted(by_seed.items()) if tuple(sorted(done)) == folds}
     rows_SF = [[done[fold] for fold in folds] for done in counted.values()]
@@ -183,7 +175,7 @@ def _cell(
 ) -> Cell:
     used = [row for rows_F in rows_SF for row in rows_F]
     values_SF = np.array([[row["value"] for row in rows_F] for rows_F in rows_SF])
-    # Seeds predict the same clips: pooling them as if they were new clips would feign precision.
+    # Seeds predict the same clips: they are not pooled as if they were new clips.
     correct = sum(row["correct"] for row in used) / len(seeds)
     total = sum(row["total"] for row in used) // len(seeds)
     mean = float(values_SF.mean(axis=1).mean())
@@ -208,8 +200,7 @@ def _cell(
 
 def _wilson(mean: float, totals: Sequence[int]) -> tuple[float, float]:
     """Return the interval of a mean over folds of some numbers of clips, as shares."""
-    # The variance of the mean is p (1 - p) sum(1 / n) / F^2, that of a share p (1 - p) / n. Few
-    # clips in one fold make it large, however many the others have.
+    # The variance of the mean is p (1 - p) sum(1 / n) / F^2, that of a share p (1 - p) / n.
     worth = len(totals) ** 2 / sum(1.0 / total for total in totals)
     return wilson_interval(min(mean, 1.0) * worth, worth)
 
@@ -236,18 +227,14 @@ def _bootstrap(
     several = len(rows_SF[0]) > 1
     if several:
         # Folds are the units of such a mean, however many persons each may hold.
-        correct_SP, total_P = _by_fold(correct_SP, total_P, [fold for fold, _ in persons])
+        folds = [fold for fold, _ in persons]
+        starts = [i for i, fold in enumerate(folds) if i == 0 or fold != folds[i - 1]]
+        correct_SP = np.add.reduceat(correct_SP, starts, axis=1)
+        total_P = np.add.reduceat(total_P, starts)
     if correct_SP.size < 2:
         return None, len(persons)
     average: Average = "persons" if several else "clips"
     return bootstrap_over_persons_and_seeds(correct_SP, total_P, average=average), len(persons)
-
-
-def _by_fold(
-    correct_SP: NDArray[np.int64], total_P: NDArray[np.int64], folds: Sequence[str]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    starts = [i for i, fold in enumerate(folds) if i == 0 or fold != folds[i - 1]]
-    return np.add.reduceat(correct_SP, starts, axis=1), np.add.reduceat(total_P, starts)
 
 
 def _percent(interval: tuple[float, float]) -> tuple[float, float]:
@@ -257,8 +244,7 @@ def _percent(interval: tuple[float, float]) -> tuple[float, float]:
 class CellRow(TypedDict):
     """One cell of a table in CSV: raw numbers in percent, "" where there is none.
 
-    ``ci_low`` and ``ci_high`` are the printed interval, ``ci_kind`` says which it is: wilson or
-    bootstrap. Both kinds follow.
+    ``ci_low`` and ``ci_high`` are the printed interval; ``ci_kind``: wilson or bootstrap.
     """
 
     table: str
@@ -300,37 +286,35 @@ def cell_row(key: str, heading: str, cell: Cell | None, rows: Sequence[ResultRow
         cell: None where nothing was measured or nothing may be shown.
         rows: the measured numbers that belong here; empty where there are none.
     """
-    first = rows[0] if rows else None
-    return CellRow(
-        table=key,
-        heading=heading,
-        store=" ".join(sorted({row["store"] for row in rows})),
-        protocol=" ".join(sorted({row["protocol"] for row in rows})),
-        protocol_version=first["protocol_version"] if cell and first else "",
-        method=first["title"] if first else "",
-        trained_on=" ".join(sorted({row["modalities"] for row in rows})),
-        tested_on=first["tested_on"] if first else "",
-        published="",
-        measured=cell.mean if cell else "",
-        difference="",
-        spread="" if cell is None or cell.spread is None else cell.spread,
-        num_folds_done=len(cell.folds) if cell else "",
-        num_folds=cell.num_folds if cell else "",
-        seeds=" ".join(map(str, cell.seeds)) if cell else "",
-        correct=cell.correct if cell else "",
-        total=cell.total if cell else "",
-        persons=cell.num_persons if cell else "",
-        ci_kind=("wilson" if cell.interval == cell.wilson else "bootstrap") if cell else "",
-        ci_low=cell.interval[0] if cell else "",
-        ci_high=cell.interval[1] if cell else "",
-        wilson_low=cell.wilson[0] if cell else "",
-        wilson_high=cell.wilson[1] if cell else "",
-        bootstrap_low=cell.bootstrap[0] if cell and cell.bootstrap else "",
-        bootstrap_high=cell.bootstrap[1] if cell and cell.bootstrap else "",
-        chance=cell.chance if cell else "",
-        runs=" ".join(cell.runs) if cell else "",
-        note="",
-    )
+    row: dict[str, Any] = dict.fromkeys(CellRow.__annotations__, "")
+    row |= {"table": key, "heading": heading}
+    for column, name in (
+        ("store", "store"),
+        ("protocol", "protocol"),
+        ("trained_on", "modalities"),
+    ):
+        row[column] = " ".join(sorted({str(dict(one)[name]) for one in rows}))
+    if rows:
+        row |= {"method": rows[0]["title"], "tested_on": rows[0]["tested_on"]}
+    if cell:
+        row |= {
+            "protocol_version": rows[0]["protocol_version"] if rows else "",
+            "measured": cell.mean,
+            "spread": "" if cell.spread is None else cell.spread,
+            "num_folds_done": len(cell.folds),
+            "num_folds": cell.num_folds,
+            "seeds": " ".join(map(str, cell.seeds)),
+            "correct": cell.correct,
+            "total": cell.total,
+            "persons": cell.num_persons,
+            "ci_kind": "wilson" if cell.interval == cell.wilson else "bootstrap",
+            "chance": cell.chance,
+            "runs": " ".join(cell.runs),
+        }
+        ends = {"ci": cell.interval, "wilson": cell.wilson, "bootstrap": cell.bootstrap}
+        for kind, (low, high) in ((kind, found) for kind, found in ends.items() if found):
+            row |= {f"{kind}_low": low, f"{kind}_high": high}
+    return cast("CellRow", row)
 
 
 def seeds_left_out(cell: Cell) -> str:

@@ -1,7 +1,7 @@
 """Two seeds of one method on one modality, averaged: what a second network gives by itself.
 
-A fusion of rgb and depth joins two networks, and any two networks that err apart gain from being
-averaged. How much of a fusion's gain is the other modality's, only this number beside it can tell.
+Any two networks that err apart gain from being averaged, also two of one modality: a fusion's gain
+is the other modality's only as far as it exceeds this.
 """
 
 from collections import defaultdict
@@ -17,32 +17,20 @@ from mtut_bench.statistics.rows import COLUMNS, NO_FIT, ResultRow, with_numbers
 __all__ = ["ENSEMBLED", "ensemble_notes", "ensemble_rows", "is_ensemble", "members_title"]
 
 ENSEMBLED = ("i3d", "c3d")
-"""Methods whose seeds are averaged: the plain baselines, each network trained alone.
+"""Methods whose seeds are averaged: the baselines, whose networks do not learn from each other.
 
-Where networks learn from one another, a second seed differs in more than its draws. Names as text:
-the referee imports no player, and no manifest says that an objective is nothing but cross-entropy.
+Names as text: the core imports no method, and no manifest says that an objective is plain
+cross-entropy.
 """
 
 _NUM_SEEDS = 2
-# The space sorts the ensemble directly behind its method, before 'i3d+ssa' and 'i3d-again'.
+# The space sorts the ensemble right after its method, before 'i3d+ssa' and 'i3d-again'.
 _METHODS = {f"{name} x{_NUM_SEEDS}": name for name in ENSEMBLED}
 _TITLE = ", two seeds"
-# What two members may differ in: what a seed changes. Any other fact that differs, as the device,
-# makes them two kinds of runs, which are never mixed.
-_OF_THE_SEED = frozenset(
-    {
-        "run",
-        "seed",
-        "learning_rate",
-        "fit",
-        "correct",
-        "total",
-        "value",
-        "ci_low",
-        "ci_high",
-        "macro",
-        "per_subject",
-    }
+# What two members may differ in: what a seed changes.
+_OF_THE_SEED = (
+    *("run", "seed", "learning_rate", "fit", "correct", "total", "value"),
+    *("ci_low", "ci_high", "macro", "per_subject"),
 )
 
 
@@ -56,9 +44,8 @@ class _Member(NamedTuple):
 def ensemble_rows(runs: Iterable[FinishedRun], rows: Iterable[ResultRow]) -> tuple[ResultRow, ...]:
     """Return a row for every two seeds 2k and 2k + 1 of a plain baseline, fold and modality.
 
-    Which seeds are a pair is fixed by their numbers, so that it is the same in every fold and no
-    score has a say; pairs share no run, so that they are as independent as seeds. A seed without
-    its partner gives nothing, nor does one that is there twice.
+    Pairs are fixed by the seeds' numbers: the same in every fold, independent of scores, and no run
+    in two of them. A seed without the other one gives nothing, nor does one that is there twice.
 
     Args:
         runs: as ``find_runs`` returns them, in any order; those of other methods are passed over.
@@ -129,29 +116,17 @@ def _unlike(runs: tuple[FinishedRun, FinishedRun], what: str) -> RunError:
 
 
 def is_ensemble(row: ResultRow) -> bool:
-    """Return whether a row is of two runs instead of one.
-
-    Args:
-        row: any row, also one that was read from a file.
-    """
+    """Return whether a row is of two runs instead of one."""
     return row["method"] in _METHODS and row["title"].endswith(_TITLE)
 
 
 def members_title(row: ResultRow) -> str:
-    """Return the title of the method behind a row: that of its members, where it is an ensemble.
-
-    Args:
-        row: any row.
-    """
+    """Return the title of a row's method: that of its members, where it is an ensemble."""
     return row["title"].removesuffix(_TITLE) if is_ensemble(row) else row["title"]
 
 
 def ensemble_notes(rows: Sequence[ResultRow]) -> list[str]:
-    """Return what the ensembles among some rows are, or nothing.
-
-    Args:
-        rows: all rows of a table of its own.
-    """
+    """Return what the ensembles among the rows of a local table are, or nothing."""
     notes = []
     for title in sorted({row["title"] for row in rows if is_ensemble(row)}):
         pairs = [row for row in rows if row["title"] == title]

@@ -1,11 +1,8 @@
 """The numbers of a comparison: two methods on the same clips, persons and seeds.
 
 Axis letters (suffixes of array names): M modality, S seed, N clip, F fold, U unit: a fold where
-there are several (it leaves one person out, and every fold counts alike), otherwise a person of the
-one test set.
-
-A mean over modalities is measured like a single one, which is a mean over M = 1: what is right is
-summed over modalities, out of M for each clip.
+there are several (each leaves one person out and counts alike), else a person of the one test set.
+A single modality is measured as a mean over M = 1.
 """
 
 from collections.abc import Sequence
@@ -19,9 +16,8 @@ from mtut_bench.statistics.tests import (
     MIN_UNITS,
     Average,
     Counts,
-    FoldTest,
     bonett_price_interval,
-    bootstrap_difference,
+    bootstrap_over_persons_and_seeds,
     holm,
     mcnemar,
     sign_flip_test,
@@ -33,9 +29,9 @@ __all__ = [
     "ComparisonRow",
     "correct_for_family",
     "correct_two_families",
-    "doubts",
     "measure",
     "measure_all",
+    "objection",
 ]
 
 LEVEL = 0.05
@@ -57,7 +53,6 @@ class _Tests(TypedDict):
     p_units: float
     p_units_exact: bool
     p_wilcoxon: float | None
-    wilcoxon_note: str
     primary: str
     p_primary: float
 
@@ -65,19 +60,17 @@ class _Tests(TypedDict):
 class ComparisonRow(_Intervals, _Tests):
     """One comparison in raw numbers: accuracies and their difference as shares, never rounded.
 
-    Keys that need words: ``mean_of``: the modalities over which everything is a mean, each counted
-    alike; empty where ``tested_on`` is one of them or their fusion. ``unit``: whom intervals and
-    tests take as independent, 'person', 'user' or 'fold'. ``ci_kind``: 'bootstrap' over units and
-    seeds, or 'clips' (Bonett and Price): the wider of the two, which follow; None where there is
-    nothing to resample. Both are of ``difference``, where several folds count alike whatever their
-    clips. ``only_a``: clips that only a has right, mean over seeds and the modalities of
-    ``mean_of``. ``p_clips``: permutation over clips of that mean; of one seed the exact McNemar
-    test, unless it is a mean over modalities. ``p_mcnemar``: exact McNemar of each seed; empty for
-    a mean over modalities, of which a clip may have one right and another wrong. ``p_units``:
-    permutation over units, ``p_wilcoxon``: over folds, both of the same mean. ``primary``: 'units'
-    or 'clips', the test whose p ``p_holm`` corrects, over the ``family_size`` primary tests made
-    together. ``established``: corrected p at most 0.05, and 0 outside both intervals, on the same
-    side; where the test over clips is primary, the clips that it counts lead to that side too.
+    ``mean_of``: the modalities over which everything is a mean, each counted alike; empty where
+    ``tested_on`` is one of them or their fusion. ``unit``: what intervals and tests take as
+    independent, 'person', 'user' or 'fold'. ``ci_kind``: 'bootstrap' over units and seeds, or
+    'clips' (Bonett and Price), the wider of the two, which follow; None where there is nothing to
+    resample. ``only_a``: clips that only a has right, mean over seeds and ``mean_of``. ``p_clips``:
+    permutation over clips of that mean; of one seed and one modality the exact McNemar test.
+    ``p_mcnemar``: exact McNemar of each seed; empty for a mean over modalities, since a clip may be
+    right in one and wrong in another. ``p_units``: permutation over units; ``p_wilcoxon``: over
+    folds; None with fewer than six, or where all are equal. ``primary``: 'units' or 'clips', the
+    test whose p ``p_holm`` corrects over the ``family_size`` primary tests made together.
+    ``established``: ``p_holm`` at most 0.05, and no :func:`objection`.
     """
 
     a: str
@@ -103,11 +96,11 @@ class ComparisonRow(_Intervals, _Tests):
 
 
 def measure(paired: Paired, tested_on: str) -> ComparisonRow:
-    """Return the numbers of one comparison, as a family of its own.
+    """Return the numbers of one comparison, as a family by itself.
 
     Args:
         paired: the two sides.
-        tested_on: modalities, as keys of their right clips.
+        tested_on: modalities, as keys of ``paired.right_a``.
     """
     return _measured(paired, [tested_on])
 
@@ -116,7 +109,7 @@ def measure_all(paired: Paired) -> list[ComparisonRow]:
     """Return the numbers of the mean over modalities, where there are several, and of each test.
 
     Args:
-        paired: the two sides; what is right in a single modality is of its own network.
+        paired: the two sides.
     """
     mean = [_measured(paired, paired.single)] if len(paired.single) > 1 else []
     return mean + [measure(paired, tested_on) for tested_on in paired.right_a]
@@ -138,7 +131,7 @@ def _measured(paired: Paired, tested: Sequence[str]) -> ComparisonRow:
     p_mcnemar = (
         []
         if several_modalities
-        else [mcnemar(a_N, b_N).p for a_N, b_N in zip(a_MSN[0], b_MSN[0], strict=True)]
+        else [mcnemar(a_N, b_N) for a_N, b_N in zip(a_MSN[0], b_MSN[0], strict=True)]
     )
     lead_N = (a_MSN.astype(np.int64) - b_MSN).sum(axis=(0, 1))
     row: ComparisonRow = {
@@ -157,7 +150,7 @@ def _measured(paired: Paired, tested: Sequence[str]) -> ComparisonRow:
         "num_units": len(total_U),
         "num_clips": len(unit_N),
         **_intervals(
-            a_SU, b_SU, total_U, average, _of_clips(only_a_MSN, only_b_MSN, unit_N, average)
+            a_SU - b_SU, total_U, average, _of_clips(only_a_MSN, only_b_MSN, unit_N, average)
         ),
         "only_a": _mean_count(only_a_MSN),
         "only_b": _mean_count(only_b_MSN),
@@ -181,16 +174,16 @@ def correct_for_family(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
     for row, p in zip(rows, corrected, strict=True):
         new = row.copy()
         new["p_holm"], new["family_size"] = p, len(rows)
-        new["established"] = p <= LEVEL and not doubts(row)
+        new["established"] = p <= LEVEL and not objection(row)
         result.append(new)
     return result
 
 
 def correct_two_families(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
-    """Return rows corrected as two families, in their order: means over modalities, all others.
+    """Return rows in their order, corrected as two families: means over modalities, and all others.
 
-    The mean is a question of its own, asked first: what else is tested does not weaken it, nor does
-    it change what is said of a modality or a fusion.
+    The mean is the question asked first: what else is tested does not weaken it, nor does it change
+    the result for a modality or a fusion.
 
     Args:
         rows: of all tests that were made together.
@@ -200,11 +193,11 @@ def correct_two_families(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
     return [next(means if row["mean_of"] else others) for row in rows]
 
 
-def doubts(row: ComparisonRow) -> str:
-    """Return what speaks against a difference beside its p, in words; "" if nothing does.
+def objection(row: ComparisonRow) -> str:
+    """Return what speaks against a difference whatever its p, in words; "" if nothing does.
 
     Args:
-        row: the comparison; its p and what follows from it play no part.
+        row: the comparison.
     """
     intervals = {"of the clips": (row["clips_low"], row["clips_high"])}
     if row["bootstrap_low"] is not None and row["bootstrap_high"] is not None:
@@ -217,7 +210,7 @@ def doubts(row: ComparisonRow) -> str:
     if row["primary"] == "clips":
         leads.append(row["only_a"] - row["only_b"])
     alike = len({lead > 0.0 for lead in leads}) == 1
-    return "" if alike else "the clips and the folds, counted alike, do not lean to the same side"
+    return "" if alike else "the clips and the folds, counted alike, lean to different sides"
 
 
 def _units(paired: Paired) -> tuple[NDArray[np.int64], str]:
@@ -260,13 +253,12 @@ def _of_clips(
     unit_N: Counts,
     average: Average,
 ) -> tuple[float, float]:
-    """Return the interval of the clips, of the difference that is printed.
+    """Return the interval of the clips.
 
-    Modalities show the same clips, so M of them are no M * N independent clips: the mean of their
-    counts is taken out of N, as if each clip had the same outcome in all of them. That can
-    only widen it: with d a clip's difference in one modality, -1, 0 or 1, the variance taken is the
-    mean of d**2 over modalities less the square of the mean lead, and the square of a clip's mean
-    of d, which belongs there, is at most its mean of d**2.
+    Modalities show the same clips, so M of them are not M * N independent clips: the mean of their
+    counts is taken out of N, as if each clip had the same outcome in all of them. That can only
+    widen it: with d a clip's difference in one modality, -1, 0 or 1, its mean of d**2 is taken
+    where the square of its mean of d belongs, which is never larger.
     """
     # Several folds count alike and are the units; one test set is one fold, whoever is in it.
     fold_N = unit_N if average == "persons" else np.zeros_like(unit_N)
@@ -278,11 +270,11 @@ def _of_clips(
 
 
 def _intervals(
-    a_SU: Counts, b_SU: Counts, total_U: Counts, average: Average, clips: tuple[float, float]
+    lead_SU: Counts, total_U: Counts, average: Average, clips: tuple[float, float]
 ) -> _Intervals:
-    bootstrap = (
-        bootstrap_difference(a_SU, b_SU, total_U, average=average) if a_SU.size > 1 else None
-    )
+    bootstrap = None
+    if lead_SU.size > 1:
+        bootstrap = bootstrap_over_persons_and_seeds(lead_SU, total_U, average=average)
     wider = bootstrap if bootstrap and np.ptp(bootstrap) > np.ptp(clips) else clips
     return _Intervals(
         ci_kind="clips" if wider is clips else "bootstrap",
@@ -308,14 +300,12 @@ def _tests(
     # In one test set every clip counts alike, and whole numbers are tested exactly.
     over_units = sign_flip_test(by_unit_U if several else lead_SU.sum(axis=0))
     p_clips = p_mcnemar[0] if len(p_mcnemar) == 1 else sign_flip_test(lead_N).p
-    over_folds = wilcoxon_test(by_unit_U) if several else FoldTest(None, 1, reason="one test set")
     primary = "units" if len(total_U) >= MIN_UNITS else "clips"
     return _Tests(
         p_clips=p_clips,
         p_units=over_units.p,
         p_units_exact=over_units.exact,
-        p_wilcoxon=over_folds.p,
-        wilcoxon_note=over_folds.reason,
+        p_wilcoxon=wilcoxon_test(by_unit_U) if several else None,
         primary=primary,
         p_primary=over_units.p if primary == "units" else p_clips,
     )

@@ -1,7 +1,4 @@
-"""Finished runs as long-form rows: one row for each run and each set of modalities it is tested on.
-
-Columns are constant, so that rows of different releases can be concatenated.
-"""
+"""Finished runs as long-form rows: one for each run and each set of modalities it is tested on."""
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
@@ -34,13 +31,13 @@ __all__ = [
 class RunFacts(TypedDict):
     """What is known of a run without looking at a score.
 
-    Keys that need words: ``run``, ``seed``, ``family``: of an ensemble, see
-    :mod:`mtut_bench.statistics.ensembles`. ``complete``: the store holds every clip of its dataset.
-    ``tables``: published tables that the protocol may fill, separated by spaces. ``overrides``,
-    ``settings`` (of the method) and ``mirror`` (classes that a mirrored clip turns into): canonical
-    JSON. ``modalities``: trained on, joined with '+'. ``padded_clips``: test clips shorter than the
-    network's minimum, which were padded to it. ``family``: digest of all of the run's identity but
-    fold, seed and modalities; numbers of different families are never averaged.
+    ``run``, ``seed``, ``family``: of an ensemble, see :mod:`mtut_bench.statistics.ensembles`.
+    ``complete``: the store holds every clip of its dataset. ``tables``: published tables that the
+    protocol may fill, separated by spaces. ``overrides``, ``settings`` (of the method) and
+    ``mirror`` (classes that a mirrored clip turns into): canonical JSON. ``modalities``: trained
+    on, joined with '+'. ``padded_clips``: test clips that were padded to the network's minimum.
+    ``family``: digest of all of the run's identity but fold, seed and modalities; numbers of
+    different families are never averaged.
     """
 
     run: str
@@ -72,23 +69,7 @@ class RunFacts(TypedDict):
     mirror: str
 
 
-class ResultRow(RunFacts):
-    """One number of one run, or of two that are averaged; raw, never rounded.
-
-    Keys that need words: ``printed_as``: the name under which published tables print this number.
-    ``learning_rate``: of stage two, for each modality tested on; "" for a method without one.
-    ``fit``: of the training clips by :class:`mtut_bench.training.fit.Fit`, in 'training' and
-    'evaluation' mode with the statistics of the test; of methods that align, in 'start', the
-    objective's terms where stage two begins, S ('ssa') and lambda * S ('w') among them; canonical
-    JSON.
-    ``tested_on``: modalities joined with '+'. ``value``, ``ci_low``, ``ci_high``: in [0, 1], Wilson
-    95 percent interval of the clips.
-    """
-
-    printed_as: str
-    learning_rate: str
-    metric: str
-    tested_on: str
+class _Numbers(TypedDict):
     correct: int
     total: int
     value: float
@@ -96,6 +77,23 @@ class ResultRow(RunFacts):
     ci_high: float
     macro: float
     per_subject: str
+
+
+class ResultRow(RunFacts, _Numbers):
+    """One number of one run, or of two that are averaged; raw, never rounded.
+
+    ``printed_as``: the name in published tables. ``learning_rate``: of stage two, for each modality
+    tested on; "" for a method without one. ``tested_on``: modalities joined with '+'. ``value``,
+    ``ci_low``, ``ci_high``: in [0, 1], Wilson 95 percent interval of the clips. ``fit``: canonical
+    JSON of :class:`mtut_bench.training.fit.Fit` on the training clips, in 'training' and
+    'evaluation' mode with the statistics of the test; of methods that align, in 'start', the
+    objective's terms where stage two begins, S ('ssa') and lambda * S ('w') among them.
+    """
+
+    printed_as: str
+    learning_rate: str
+    metric: str
+    tested_on: str
     fit: str
 
 
@@ -160,11 +158,9 @@ def _rows(run: FinishedRun) -> list[ResultRow]:
 
 
 def tested_sets(scores: Iterable[Predictions]) -> list[tuple[str, ...]]:
-    """Return every set of modalities that some runs are tested on, in order.
+    """Return every set of modalities that runs on the same ones are tested on, in order.
 
-    Args:
-        scores: of runs on the same modalities; where some are margins, which have no mean, each
-            modality alone.
+    Where some scores are margins, which have no mean, that is each modality by itself.
     """
     scores = list(scores)
     ordered = sorted(scores[0].modalities, key=modality_order)
@@ -199,25 +195,8 @@ def with_numbers(
     labels_N: NDArray[np.int64],
     subjects: Sequence[str],
 ) -> ResultRow:
-    """Return a row with the numbers that follow from other scores.
-
-    Args:
-        row: its other facts.
-        scores_NK: of each class, (N, K).
-        labels_N: true classes, (N,).
-        subjects: who is seen in each clip, (N,).
-    """
+    """Return a row with the numbers of other scores, (N, K), of labels and subjects, (N,)."""
     return {**row, **_numbers(scores_NK, labels_N, subjects)}
-
-
-class _Numbers(TypedDict):
-    correct: int
-    total: int
-    value: float
-    ci_low: float
-    ci_high: float
-    macro: float
-    per_subject: str
 
 
 def _numbers(

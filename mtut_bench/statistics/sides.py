@@ -1,4 +1,4 @@
-"""Runs made comparable: one method's runs under one set of conditions, and two of them paired.
+"""One method's runs under one set of conditions, and two of them paired.
 
 Axis letters (suffixes of array names): S seed, N clip.
 """
@@ -6,6 +6,7 @@ Axis letters (suffixes of array names): S seed, N clip.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,106 +18,111 @@ from mtut_bench.progress import counted
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.runs.repeating import command_like
 from mtut_bench.statistics import comparable
-from mtut_bench.statistics.behind import setting_notes
+from mtut_bench.statistics.notes import setting_notes
 from mtut_bench.statistics.rows import RunFacts, run_facts, tested_sets
 
-__all__ = ["Paired", "Side", "gather", "pair", "right_clips", "run_id", "tested_on"]
+__all__ = [
+    "Configuration",
+    "Paired",
+    "configuration",
+    "gather",
+    "pair",
+    "right_clips",
+    "run_id",
+    "tested_on",
+]
 
 Right = NDArray[np.bool_]
 
-_CURE = (
-    "Compare runs of one kind: choose with --store and --protocol, name runs by their ids (see "
-    "`mtut-bench list runs`), or repeat one side under the other's conditions."
+_HINT = (
+    "Choose runs with --store and --protocol or by their ids (see `mtut-bench list runs`), or "
+    "repeat one side under the other's conditions."
 )
 
 
 @dataclass(frozen=True)
-class Side:
+class Configuration:
     """Runs of one method that differ only in fold and seed.
 
+    Seeds that do not have all the folds of the fullest one do not count, whatever they score.
+
     Attributes:
-        name: as in sentences.
-        row: facts that all its runs share; those of one of them.
-        runs: by seed and then by fold.
+        name: as printed.
+        row: facts that all its runs share.
+        by_seed: its runs, by seed and then by fold.
     """
 
     name: str
     row: RunFacts
-    runs: Mapping[int, Mapping[str, FinishedRun]]
+    by_seed: Mapping[int, Mapping[str, FinishedRun]]
 
-    @property
+    @cached_property
     def folds(self) -> tuple[str, ...]:
         """The first of the largest sets of folds that a seed has, in natural order."""
-        sets = (self._folds_of(seed) for seed in sorted(self.runs))
-        return max(sets, key=len)
+        fullest = max((self.by_seed[seed] for seed in sorted(self.by_seed)), key=len)
+        return tuple(sorted(fullest, key=natural_order))
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds that have exactly these folds, sorted."""
+        return tuple(s for s in sorted(self.by_seed) if self.by_seed[s].keys() == set(self.folds))
 
     @property
-    def seeds(self) -> tuple[int, ...]:
-        """Seeds that have exactly these folds; others do not count. No score has a say."""
-        return tuple(seed for seed in sorted(self.runs) if self._folds_of(seed) == self.folds)
+    def runs(self) -> tuple[FinishedRun, ...]:
+        """The runs that count, by seed and fold."""
+        return tuple(self.by_seed[seed][fold] for seed in self.seeds for fold in self.folds)
 
-    def _folds_of(self, seed: int) -> tuple[str, ...]:
-        return tuple(sorted(self.runs[seed], key=natural_order))
+    @property
+    def num_clips(self) -> int:
+        """Number of test clips of the folds done."""
+        return sum(len(run.scores.clip_ids) for run in self.runs) // len(self.seeds)
 
 
-def gather(name: str, runs: Iterable[FinishedRun]) -> Side:
+def configuration(name: str, runs: Iterable[FinishedRun]) -> Configuration:
+    """Return runs, at least one, of one method and set of modalities, as one configuration."""
+    by_seed: dict[int, dict[str, FinishedRun]] = defaultdict(dict)
+    runs = list(runs)
+    for run in runs:
+        identity = run.record.identity
+        by_seed[identity.seed].setdefault(identity.fold, run)
+    return Configuration(name, run_facts(runs[0]), dict(by_seed))
+
+
+def gather(name: str, runs: Iterable[FinishedRun]) -> Configuration:
     """Return one method's runs as one side of a comparison.
 
     Args:
-        name: of the method, for sentences.
+        name: of the method, as printed.
         runs: at least one, of one method and one set of modalities.
 
     Raises:
         ComparisonError: they differ in more than fold and seed.
     """
-    found = {run.record.id: run for run in runs}
-    rows = [run_facts(run) for run in found.values()]
-    differing = comparable.differing(rows, "side")
-    if differing == ["device"]:
-        devices = sorted({row["device"] for row in rows})
-        raise ComparisonError(
-            f"The runs of {name} come from different devices: {', '.join(devices)}.",
-            "Name the runs of one kind by their ids, or repeat the others.",
-        )
+    found = list({run.record.id: run for run in runs}.values())
+    rows = [run_facts(run) for run in found]
+    differing = comparable.difference(rows, "side")
     if differing:
-        raise ComparisonError(
-            f"The runs of {name} differ in {comparable.difference(rows, 'side')}: they are not one "
-            "method under one set of conditions.",
-            _CURE,
-        )
-    by_seed: dict[int, dict[str, FinishedRun]] = defaultdict(dict)
-    # One run of each fold and seed: of one family and one set of modalities two had the same id.
-    for row, run in zip(rows, found.values(), strict=True):
-        by_seed[row["seed"]][row["fold"]] = run
-    return Side(name, rows[0], dict(by_seed))
-
-
-def _mirrored(run: FinishedRun) -> str:
-    """Return in words what a mirror makes of the classes that it changes."""
-    mirror = run.record.identity.mirror
-    if mirror is None:
-        return "unknown"
-    classes = run.record.store.classes
-    becomes = (classes[other] if other >= 0 else "none" for other in mirror)
-    pairs = zip(classes, becomes, strict=False)
-    return ", ".join(f"{name} -> {other}" for name, other in pairs if name != other) or "the same"
+        devices = sorted({row["device"] for row in rows})
+        names = f" ({', '.join(devices)})" if len(devices) > 1 else ""
+        raise ComparisonError(f"The runs of {name} differ in {differing}{names}.", _HINT)
+    return configuration(name, found)
 
 
 @dataclass(frozen=True, eq=False)
 class Paired:
-    """Two sides on the same clips and seeds; right or wrong of each clip.
+    """Two sides on the same clips and seeds.
 
     Attributes:
-        names: of a and b, as in sentences.
+        names: of a and b, as printed.
         row: facts that both share.
-        seeds: that both have, S; empty where a has none.
+        seeds: that both have, S.
         folds: done on both sides.
         folds_N: fold of each clip.
         subjects_N: who is seen in each clip.
         right_a: by modalities tested on, whether a has each clip right, bool, (S, N).
         right_b: the same of b.
-        notes: what else a reader must know.
-        settings: what stands behind the methods.
+        notes: what was left out or differs.
+        settings: notes on the methods' settings.
     """
 
     names: tuple[str, str]
@@ -132,7 +138,7 @@ class Paired:
 
     @property
     def single(self) -> tuple[str, ...]:
-        """What is one modality, not several fused, among what was tested on."""
+        """The single modalities that were tested on."""
         return tuple(tested for tested in self.right_a if "+" not in tested)
 
     @property
@@ -142,7 +148,7 @@ class Paired:
         return "" if done == all_folds else f"{done} of {all_folds} folds"
 
 
-def pair(a: Side, b: Side) -> Paired:
+def pair(a: Configuration, b: Configuration) -> Paired:
     """Return two methods on the clips and seeds that both have.
 
     Args:
@@ -166,8 +172,9 @@ def pair(a: Side, b: Side) -> Paired:
             "in common.",
             f"Repeat one of them with a seed of the other: {_repeated(b, b.folds, a.seeds[0])[0]}.",
         )
-    runs_a = [[a.runs[seed][fold] for fold in a.folds] for seed in seeds]
-    runs_b = [[b.runs[seed][fold] for fold in a.folds] for seed in seeds]
+    runs_a, runs_b = (
+        [[side.by_seed[seed][fold] for fold in a.folds] for seed in seeds] for side in (a, b)
+    )
     ids = [sorted(run.scores.clip_ids) for run in runs_a[0]]
     for runs in (*runs_a, *runs_b):
         _check_clips(runs_a[0], runs, ids, (a.name, b.name))
@@ -192,11 +199,7 @@ def pair(a: Side, b: Side) -> Paired:
 
 
 def tested_on(scores: Sequence[Predictions]) -> list[tuple[str, ...]]:
-    """Return every modality alone and, where they can be fused, all of them together.
-
-    Args:
-        scores: of runs on the same modalities.
-    """
+    """Return every modality by itself and, where they can be fused, all of them together."""
     sets = tested_sets(scores)
     return [some for some in sets if len(some) == 1 or some is sets[-1]]
 
@@ -217,45 +220,33 @@ def right_clips(scores: Predictions, clip_ids: Sequence[str], modalities: Sequen
 def _right(
     runs_SF: Sequence[Sequence[FinishedRun]], ids: Sequence[Sequence[str]], names: Sequence[str]
 ) -> Right:
-    return np.stack(
-        [
-            np.concatenate(
-                [
-                    right_clips(run.scores, clips, names)
-                    for run, clips in zip(runs, ids, strict=True)
-                ]
-            )
-            for runs in runs_SF
-        ]
+    rights = (
+        [right_clips(run.scores, clips, names) for run, clips in zip(runs, ids, strict=True)]
+        for runs in runs_SF
     )
+    return np.stack([np.concatenate(right) for right in rights])
 
 
-def _check_conditions(a: Side, b: Side) -> None:
+def _check_conditions(a: Configuration, b: Configuration) -> None:
     rows = (a.row, b.row)
     for name in comparable.differing(rows, "comparison")[:1]:
-        values = [comparable.CONDITIONS[name].value(row) for row in rows]
-        if name == "mirror":
-            firsts = [next(iter(next(iter(side.runs.values())).values())) for side in (a, b)]
-            values = [_mirrored(run) for run in firsts]
+        # A table of mirrored classes may be long.
+        values = [comparable.value(row, name)[:64] for row in rows]
         raise ComparisonError(
-            f"{a.name} and {b.name} differ in {comparable.CONDITIONS[name].words}: {values[0]} and "
+            f"{a.name} and {b.name} differ in {comparable.CONDITIONS[name]}: {values[0]} and "
             f"{values[1]}.",
-            _CURE,
+            _HINT,
         )
-    if {run_id(run) for run in _all(a)} & {run_id(run) for run in _all(b)}:
+    ids = [{run_id(run) for by in side.by_seed.values() for run in by.values()} for side in (a, b)]
+    if ids[0] & ids[1]:
         raise ComparisonError(
-            f"{a.name} and {b.name} share a run: nothing can be told apart.",
-            "Name two different methods, or runs of two.",
+            f"{a.name} and {b.name} share a run.", "Name two methods, or the runs of two."
         )
 
 
 def run_id(run: FinishedRun) -> str:
     """Return a run's id as its folder and `list runs` show it, 12 digits."""
     return run.folder.name
-
-
-def _all(side: Side) -> list[FinishedRun]:
-    return [run for by_fold in side.runs.values() for run in by_fold.values()]
 
 
 def _check_clips(
@@ -273,7 +264,7 @@ def _check_clips(
                 f"{names[0]} and {names[1]} were not tested on the same clips: {unlike[0]} has "
                 f"another label or person, or is missing, in {one.folder} or {other.folder} "
                 f"({counted(len(unlike), 'such clip')}).",
-                "One of them was altered: repeat it.",
+                "One of them was altered; repeat it.",
             )
 
 
@@ -281,14 +272,14 @@ def _facts(run: FinishedRun) -> list[tuple[int, str]]:
     return list(zip(run.scores.labels_N.tolist(), run.subjects, strict=True))
 
 
-def _notes(a: Side, b: Side, seeds: Sequence[int]) -> list[str]:
+def _notes(a: Configuration, b: Configuration, seeds: Sequence[int]) -> list[str]:
     notes = []
     for side in (a, b):
-        out = [str(seed) for seed in sorted(side.runs) if seed not in seeds]
+        out = [str(seed) for seed in sorted(side.by_seed) if seed not in seeds]
         if out:
             notes.append(
-                f"Not counted, since the other side or some folds are missing: seed "
-                f"{', '.join(out)} of {side.name}."
+                f"Not counted, for lack of the other side or of folds: seed {', '.join(out)} of "
+                f"{side.name}."
             )
     for name, words in (("device", "Devices"), ("weights_digest", "Starting weights")):
         values = [str(dict(side.row)[name]) or "none" for side in (a, b)]
@@ -304,7 +295,7 @@ def _list(values: Sequence[object]) -> str:
     return ", ".join(map(str, values))
 
 
-def _commands(a: Side, b: Side) -> str:
+def _commands(a: Configuration, b: Configuration) -> str:
     lines = []
     for side, other in ((a, b), (b, a)):
         folds = [fold for fold in other.folds if fold not in side.folds]
@@ -313,9 +304,9 @@ def _commands(a: Side, b: Side) -> str:
     return "; ".join(lines[:3]) + ("; ..." if len(lines) > 3 else "")
 
 
-def _repeated(side: Side, folds: Sequence[str], seed: int) -> list[str]:
+def _repeated(side: Configuration, folds: Sequence[str], seed: int) -> list[str]:
     """Return commands that run a side's method on folds, with a seed; each between backticks."""
-    like = next(iter(side.runs[side.seeds[0]].values()))
+    like = side.runs[0]
     # A name may hold a comma itself; such folds are named one by one.
     groups = [[fold] for fold in folds] if any("," in fold for fold in folds) else [folds]
     return [f"`{command_like(like.record, ','.join(group), seed)}`" for group in groups]

@@ -1,18 +1,17 @@
 """Intervals and paired tests on predictions: pure functions of counts.
 
 Axis letters (suffixes of array names): S seed, P person, F fold, N clip, R resample. Wilson's
-interval of one share stands in ``metrics``.
+interval of one share is in ``metrics``.
 
-The unit matters: clips of one person are dependent, and seeds predict the same clips. So intervals
-resample persons and seeds, never clips pooled over seeds; tests take differences that are already
-means (or sums) over seeds, one for each person or one for each clip. A test over persons speaks
-about other persons and is primary where it can be significant at all (:data:`MIN_UNITS`); a test
-over clips speaks about other clips of the same persons.
+Clips of one person are dependent, and seeds predict the same clips. So intervals resample persons
+and seeds, never clips pooled over seeds; tests take differences that are already means (or sums)
+over seeds, one for each person or one for each clip. A test over persons generalises to other
+persons and is primary where it can be significant at all (:data:`MIN_UNITS`); a test over clips
+generalises to other clips of the same persons.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,16 +22,11 @@ __all__ = [
     "MIN_UNITS",
     "Average",
     "Counts",
-    "FoldTest",
-    "McNemar",
     "SignTest",
     "bonett_price_interval",
-    "bootstrap_difference",
     "bootstrap_over_persons_and_seeds",
     "holm",
-    "macro_mean",
     "mcnemar",
-    "micro_mean",
     "sign_flip_test",
     "wilcoxon_test",
 ]
@@ -43,60 +37,34 @@ Counts = NDArray[np.int64]
 MIN_UNITS = 6
 """Fewest units whose signs can give a two-sided p of 0.05 or less: 2 / 2**6 = 0.031."""
 
+_LEVEL = 0.95
 _MAX_ENUMERATED = 20
 _DRAWS_AT_ONCE = 1_000
 
 
-def macro_mean(correct_G: Counts, total_G: Counts) -> float:
-    """Return the mean of the accuracies of groups (classes, persons), each counted alike.
-
-    Args:
-        correct_G: clips right in each group, int64, (G,).
-        total_G: clips of each group, int64, (G,); groups without clips are passed over, at least
-            one has some.
-    """
-    some_G = total_G > 0
-    if not some_G.any():
-        raise ValueError("the mean over no groups is undefined")
-    return float((correct_G[some_G] / total_G[some_G]).mean())
-
-
-def micro_mean(correct_G: Counts, total_G: Counts) -> float:
-    """Return the accuracy over the clips of all groups, each clip counted alike.
-
-    Args:
-        correct_G: clips right in each group, int64, (G,).
-        total_G: clips of each group, int64, (G,), not all zero.
-    """
-    if total_G.sum() == 0:
-        raise ValueError("the mean over no clips is undefined")
-    return float(correct_G.sum() / total_G.sum())
-
-
 def bootstrap_over_persons_and_seeds(
-    correct_SP: NDArray[np.integer],
+    correct_SP: Counts,
     total_P: Counts,
     *,
     average: Average,
-    level: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Return the expanded percentile bootstrap interval of the mean over seeds of an accuracy.
+    """Return the expanded percentile bootstrap interval (95 %) of an accuracy's mean over seeds.
 
     Persons and seeds are crossed (every seed predicts every person), so each resample draws seeds
     and, independently, persons, with replacement, and takes every drawn seed on every drawn person.
-    What there is one of is not resampled. The plain percentile interval is too short for few
-    persons (with eight it covers 88 %, see tests/mtut_bench/statistics/test_coverage.py), so its
-    level is expanded as Student's t would ask for. Even so two or three persons give too short one,
-    at most from the lowest to the highest of them: callers show it beside one of the clips.
+    The plain percentile interval is too short for few persons (with eight it covers 88 %, see
+    tests/mtut_bench/statistics/test_coverage.py), so its level is expanded as Student's t would ask
+    for. With two or three persons it is still too short, at most from the lowest to the highest of
+    them: callers compare it with an interval of the clips.
 
     Args:
-        correct_SP: clips right, of each seed and person; a difference of two counts is as good.
+        correct_SP: clips right, of each seed and person; for a paired interval, those of a less
+            those of b on the same persons and seeds.
         total_P: clips of each person, all positive.
         average: 'persons': every person counts alike (the mean over folds that leave one person
             out); 'clips': every clip counts alike.
-        level: in (0, 1).
         resamples: how many, > 0.
         seed: of the draws; equal arguments give equal intervals, whatever the release of numpy.
 
@@ -118,27 +86,23 @@ def bootstrap_over_persons_and_seeds(
     bits = np.random.PCG64(seed)
     seeds_RS = _draws(bits, resamples, num_seeds)
     persons_RP = _draws(bits, resamples, num_persons)
-    if average == "persons":
-        means_R = np.einsum(
-            "rs,sp,rp->r", seeds_RS, correct_SP / total_P, persons_RP, optimize=True
-        )
-        means_R = means_R / (num_seeds * num_persons)
-    else:
-        means_R = np.einsum("rs,sp,rp->r", seeds_RS, correct_SP * 1.0, persons_RP, optimize=True)
-        means_R = means_R / (num_seeds * (persons_RP @ total_P))
-    tail = _expanded_tail(num_persons if num_persons > 1 else num_seeds, level)
+    alike = average == "persons"
+    values_SP = correct_SP / total_P if alike else correct_SP * 1.0
+    sums_R = np.einsum("rs,sp,rp->r", seeds_RS, values_SP, persons_RP, optimize=True)
+    means_R = sums_R / (num_seeds * (num_persons if alike else persons_RP @ total_P))
+    tail = _expanded_tail(num_persons if num_persons > 1 else num_seeds)
     low, high = np.quantile(means_R, [tail, 1.0 - tail])
     return float(low), float(high)
 
 
-def _expanded_tail(count: int, level: float) -> float:
+def _expanded_tail(count: int) -> float:
     """Return the share of resamples beyond each end, for a mean of ``count`` units."""
-    quantile = student.ppf((1.0 + level) / 2.0, count - 1) * np.sqrt(count / (count - 1.0))
+    quantile = student.ppf((1.0 + _LEVEL) / 2.0, count - 1) * np.sqrt(count / (count - 1.0))
     return float(norm.cdf(-quantile))
 
 
 def _draws(bits: np.random.PCG64, resamples: int, count: int) -> NDArray[np.float64]:
-    """Return how often each of ``count`` things is drawn in each resample, float64, (R, count)."""
+    """Return how often each of ``count`` units is drawn in each resample, float64, (R, count)."""
     if count == 1:
         return np.ones((resamples, 1))
     # Raw bits are promised to stay what they are over releases of numpy; its samplers are not.
@@ -149,101 +113,44 @@ def _draws(bits: np.random.PCG64, resamples: int, count: int) -> NDArray[np.floa
     return counts.reshape(resamples, count).astype(np.float64)
 
 
-def bootstrap_difference(
-    correct_a_SP: Counts,
-    correct_b_SP: Counts,
-    total_P: Counts,
-    *,
-    average: Average,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Return the paired bootstrap interval of accuracy a minus accuracy b.
-
-    Both are taken on the same drawn persons and seeds, so what is hard for both cancels.
-
-    Args:
-        correct_a_SP: clips that a has right, of each seed and person.
-        correct_b_SP: the same of b; same seeds and persons in the same order.
-        total_P: clips of each person.
-        average: as in :func:`bootstrap_over_persons_and_seeds`, which also says what is raised.
-        level: in (0, 1).
-        resamples: how many.
-        seed: of the draws.
-    """
-    if correct_a_SP.shape != correct_b_SP.shape:
-        raise ValueError(f"{correct_a_SP.shape} and {correct_b_SP.shape} are not paired")
-    return bootstrap_over_persons_and_seeds(
-        correct_a_SP - correct_b_SP,
-        total_P,
-        average=average,
-        level=level,
-        resamples=resamples,
-        seed=seed,
-    )
-
-
 def bonett_price_interval(
-    only_a_F: NDArray[np.floating],
-    only_b_F: NDArray[np.floating],
-    total_F: Counts,
-    level: float = 0.95,
+    only_a_F: NDArray[np.floating], only_b_F: NDArray[np.floating], total_F: Counts
 ) -> tuple[float, float]:
-    """Return the adjusted Wald interval of a mean over folds of a difference of two paired shares.
+    """Return the adjusted Wald interval (95 %) of a mean over folds of paired differences.
 
-    Of one fold it is Bonett and Price's. Of F folds, each counted alike whatever its clips, each
-    has its own variance, and their one clip more for a and for b is shared out, 1/F to each fold:
-    folds that are alike give the interval of all their clips as one fold. One whole clip more in
-    each of many small folds would pull the interval to zero, away from the difference it is of; so
-    it always contains that (at levels of 0.85 and more). In a simulation of eight folds it covered
-    94 to 96 % with 110 clips each, or with 500 in one and 20 in each other, and more where nearly
-    every clip was alike.
+    For one fold it is Bonett and Price's. For F folds, each counted alike whatever its clips, each
+    has its own variance, and the one clip that is added for a and for b is shared out, 1/F to each
+    fold, so that folds that are alike give the interval of all their clips as one fold. It always
+    contains the difference, and in a simulation of eight folds it covered 94 to 96 %
+    (tests/mtut_bench/statistics/test_coverage.py).
 
-    It treats clips as independent and never has no width. Means over seeds of the two counts give
+    It treats clips as independent and never has zero width. Means over seeds of the two counts give
     an interval that is, if anything, too wide: a mean over seeds varies no more than one seed.
 
     Args:
         only_a_F: clips of each fold that only a has right, (F,).
         only_b_F: clips of each fold that only b has right, (F,).
         total_F: all clips of each fold, int64, (F,), > 0.
-        level: in (0, 1).
 
     Returns:
         Lower and upper end of share a minus share b, in [-1, 1].
 
     Source: Bonett and Price, Adjusted Wald confidence interval for a difference of binomial
-    proportions based on paired data, J. Educ. Behav. Stat. 37 (2012), equation 3; several strata,
-    which share what is added: Price and Bonett, An improved confidence interval for a linear
-    function of binomial proportions, Comput. Stat. Data Anal. 45 (2004). That the two go together
-    is our step.
+    proportions based on paired data, J. Educ. Behav. Stat. 37 (2012), equation 3; several strata:
+    Price and Bonett, An improved confidence interval for a linear function of binomial proportions,
+    Comput. Stat. Data Anal. 45 (2004). Combining the two is our step.
     """
     num_folds = len(total_F)
     more, trials_F = 1.0 / num_folds, total_F + 2.0 / num_folds
     a_F, b_F = (only_a_F + more) / trials_F, (only_b_F + more) / trials_F
     lead_F = a_F - b_F
     variance = float(((a_F + b_F - lead_F**2) / trials_F).sum()) / num_folds**2
-    lead, margin = float(lead_F.mean()), float(norm.ppf((1.0 + level) / 2.0)) * variance**0.5
+    lead, margin = float(lead_F.mean()), float(norm.ppf((1.0 + _LEVEL) / 2.0)) * variance**0.5
     return max(-1.0, lead - margin), min(1.0, lead + margin)
 
 
-@dataclass(frozen=True)
-class McNemar:
-    """Exact McNemar test of two methods on the same clips.
-
-    Attributes:
-        only_a: clips that only a has right.
-        only_b: clips that only b has right.
-        p: two-sided; 1 where no clip tells the two apart.
-    """
-
-    only_a: int
-    only_b: int
-    p: float
-
-
-def mcnemar(right_a_N: NDArray[np.bool_], right_b_N: NDArray[np.bool_]) -> McNemar:
-    """Return the exact McNemar test: of the clips that only one has right, half should be a's.
+def mcnemar(right_a_N: NDArray[np.bool_], right_b_N: NDArray[np.bool_]) -> float:
+    """Return the two-sided p of the exact McNemar test; 1 where no clip tells the two apart.
 
     Args:
         right_a_N: whether a has each clip right, bool, (N,); of one seed, never pooled over seeds.
@@ -251,42 +158,21 @@ def mcnemar(right_a_N: NDArray[np.bool_], right_b_N: NDArray[np.bool_]) -> McNem
 
     Source: McNemar, Psychometrika 12 (1947), with the binomial distribution instead of chi squared.
     """
-    if right_a_N.shape != right_b_N.shape or right_a_N.ndim != 1:
-        raise ValueError(f"{right_a_N.shape} and {right_b_N.shape} are not paired clips")
     only_a = int(np.count_nonzero(right_a_N & ~right_b_N))
-    only_b = int(np.count_nonzero(right_b_N & ~right_a_N))
-    unlike = only_a + only_b
-    return McNemar(only_a, only_b, float(binomtest(only_a, unlike).pvalue) if unlike else 1.0)
+    unlike = int(np.count_nonzero(right_a_N ^ right_b_N))
+    return float(binomtest(only_a, unlike).pvalue) if unlike else 1.0
 
 
-@dataclass(frozen=True)
-class SignTest:
+class SignTest(NamedTuple):
     """A two-sided test whose null hypothesis is that each difference might have the other sign.
 
     Attributes:
         p: 1 where all differences are zero.
-        num_units: differences that went in, zeros included.
         exact: all signs were counted; otherwise drawn.
     """
 
     p: float
-    num_units: int
     exact: bool = True
-
-
-@dataclass(frozen=True)
-class FoldTest:
-    """A test over folds, where there is one.
-
-    Attributes:
-        p: None where there is nothing to test.
-        num_units: differences that went in, zeros included.
-        reason: why there is no p; "" where there is one.
-    """
-
-    p: float | None
-    num_units: int
-    reason: str = ""
 
 
 def sign_flip_test(
@@ -297,9 +183,10 @@ def sign_flip_test(
 ) -> SignTest:
     """Return the permutation test of paired differences: signs are flipped, the sum is compared.
 
-    Exact for whole numbers (their sums are convolved) and for up to 20 differences that are not
-    zero (all sign patterns are listed); otherwise p = (b + 1) / (n + 1), where b of n random sign
-    patterns are at least as extreme. On differences of -1, 0 and 1 it is the exact McNemar test.
+    Exact for whole numbers (their sums are convolved) and for up to 20 nonzero differences (all
+    sign patterns are listed); otherwise p = (b + 1) / (n + 1), where b of n random sign patterns
+    are at least as extreme. On differences of -1, 0 and 1 it is the exact McNemar test. SciPy's
+    ``permutation_test`` compares sums of floats exactly, and misses ties.
 
     Args:
         differences_N: of each unit: a person (primary where there are :data:`MIN_UNITS`) or a clip;
@@ -311,26 +198,25 @@ def sign_flip_test(
     Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9 (2010).
     """
     nonzero_N = differences_N[differences_N != 0]
-    count = len(differences_N)
     if np.issubdtype(differences_N.dtype, np.integer):
-        return SignTest(_whole_numbers(nonzero_N.astype(np.int64)), count)
+        return SignTest(_whole_numbers(nonzero_N.astype(np.int64)))
     # Sums of floats in another order differ in the last digits; a tie must stay one.
     bound = abs(nonzero_N.sum()) - 1e-9 * np.abs(nonzero_N).sum()
     if len(nonzero_N) <= _MAX_ENUMERATED:
         sums_R = np.zeros(1)
         for difference in nonzero_N:
             sums_R = np.concatenate([sums_R + difference, sums_R - difference])
-        return SignTest(float(np.mean(np.abs(sums_R) >= bound)), count)
+        return SignTest(float(np.mean(np.abs(sums_R) >= bound)))
     rng, extreme = np.random.default_rng(seed), 0
     for start in range(0, resamples, _DRAWS_AT_ONCE):
         drawn = min(_DRAWS_AT_ONCE, resamples - start)
         signs_RN = 2.0 * rng.integers(0, 2, (drawn, len(nonzero_N))) - 1.0
         extreme += int(np.count_nonzero(np.abs(signs_RN @ nonzero_N) >= bound))
-    return SignTest((extreme + 1) / (resamples + 1), count, exact=False)
+    return SignTest((extreme + 1) / (resamples + 1), exact=False)
 
 
 def _whole_numbers(differences_N: Counts) -> float:
-    """Return the exact two-sided p of whole differences, none of them zero."""
+    """Return the exact two-sided p of nonzero whole differences."""
     sizes, counts = np.unique(np.abs(differences_N), return_counts=True)
     chances = np.ones(1)
     for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
@@ -343,32 +229,28 @@ def _whole_numbers(differences_N: Counts) -> float:
     return min(1.0, float(chances[sums >= abs(int(differences_N.sum()))].sum()))
 
 
-def wilcoxon_test(differences_F: NDArray[np.floating]) -> FoldTest:
-    """Return the exact Wilcoxon signed-rank test of paired differences, such as one for each fold.
+def wilcoxon_test(differences_F: NDArray[np.floating]) -> float | None:
+    """Return p of the exact Wilcoxon signed-rank test of paired differences, one for each fold.
 
-    Zeros are left out before ranking (Wilcoxon's rule) and equal sizes get the mean of their ranks;
-    p is then exact for these ranks, of any number, where tables and SciPy's exact method want
-    neither zeros nor ties. Without them it is SciPy's.
+    Zeros are dropped and ties share the mean of their ranks (Wilcoxon's rules); p is exact for
+    these ranks, of any number. SciPy's exact method is wrong with ties, and its enumeration of
+    signs takes seconds for 12 folds and more than a minute for 16.
 
     Args:
         differences_F: float, (F,), finite.
 
     Returns:
-        No p, and the reason, with fewer than :data:`MIN_UNITS` differences (0.05 is out of reach)
-        or where all are zero.
+        p; None with fewer than :data:`MIN_UNITS` differences, or where all are zero.
 
     Source: Wilcoxon, Biometrics Bulletin 1 (1945).
     """
-    count = len(differences_F)
-    if count < MIN_UNITS:
-        return FoldTest(None, count, reason=f"{count} are too few: no p could be 0.05 or less")
     # Shares that are equal on paper differ in the last digit of a float: they are ties.
     rounded_F = np.round(differences_F, 12)
     nonzero_F = rounded_F[rounded_F != 0]
-    if nonzero_F.size == 0:
-        return FoldTest(None, count, reason="all differences are zero")
+    if len(differences_F) < MIN_UNITS or nonzero_F.size == 0:
+        return None
     doubled_ranks_F = np.rint(2.0 * rankdata(np.abs(nonzero_F))).astype(np.int64)
-    return FoldTest(_whole_numbers(np.sign(nonzero_F).astype(np.int64) * doubled_ranks_F), count)
+    return _whole_numbers(np.sign(nonzero_F).astype(np.int64) * doubled_ranks_F)
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

@@ -120,7 +120,6 @@ OPTIONS = {
     "score": {
         "--dataset",
         "--fold",
-        "--fold-unit",
         "--name",
         "--modality",
         "--store",

@@ -65,10 +65,6 @@ GIVEN = {
     "mtut_bench.training.two_stage.TrainedNetworks.save(folder)",
     "mtut_bench.training.two_stage.TwoStageMethod.make_shared(folder)",
 }
-# Mappings by the path of what another function found.
-KEYED = {
-    "mtut_bench.report.figures.curves.joint_start(logs)",
-}
 
 
 def public_callables():
@@ -121,7 +117,7 @@ def test_no_public_parameter_insists_on_a_path_object():
         for name, parameter in parameters()
         if mentions_path(parameter.annotation) and name not in RESULTS | CONVERTED
     }
-    assert plain == KEYED | GIVEN
+    assert plain == GIVEN
 
 
 def test_the_walk_sees_what_takes_a_path():

@@ -1,14 +1,13 @@
 """Finished runs made by hand, of any classes, modalities and clips, for the figures."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
+from page_bench import finished_run
 
 from mtut_bench.contract import predictions
 from mtut_bench.files import sha256_of_json
-from mtut_bench.runs.finished import FinishedRun
-from mtut_bench.runs.record import RunRecord
-from mtut_bench.typed import typed
 
 TITLES = {"i3d": "I3D", "mtut": "MTUT", "c3d": "C3D"}
 
@@ -42,58 +41,31 @@ def make_run(
 ):
     """A finished run whose folder is made; `said` per modality, all right by default."""
     said = {"rgb": labels, "depth": labels} if said is None else said
-    scores = make_scores(labels, said, len(classes), clip_ids)
     path = folder / f"{method}-{fold}-{seed}-{'+'.join(said)}"
     path.mkdir(parents=True, exist_ok=True)
-    identity = {
-        "protocol": {"name": "demo", "version": 1},
-        "method": {"name": method},
-        "modalities": list(said),
-        "fold": fold,
-        "seed": seed,
-        "store_digest": "d" * 64,
-        "num_classes": len(classes),
-        "weights_digest": None,
-        "precision": "fp32",
-        "overrides": {},
-    } | dict(identity)
-    content = {
-        "format_version": 2,
-        "id": sha256_of_json(identity),
-        "state": "complete",
-        "identity": identity,
+    kinds = {
         "method": {"name": method, "title": TITLES[method], "fusion_title": TITLES[method]},
-        "protocol": {"name": "demo", "version": 1, "tables": []},
-        "store": {
-            "name": "tiny",
-            "dataset": "viva-synthetic",
-            "origin": "synthetic",
-            "complete": False,
-            "num_clips": len(labels),
-            "expected_clips": 885,
-            "digest": "d" * 64,
-            "folds": list(folds),
-            "classes": list(classes),
-            "subject_unit": "person",
-        }
+        "identity": {"method": {"name": method}, "fold": fold, "seed": seed} | dict(identity),
+        "store": {"dataset": "viva-synthetic", "folds": list(folds), "classes": list(classes)}
         | dict(store),
-        "test_clips": list(scores.clip_ids),
-        "test_subjects": list(subjects or ["1"] * len(labels)),
-        "test_frames": list(num_frames or [20 + 3 * n for n in range(len(labels))]),
-        "padded_clips": [],
-        "joint_learning_rate": dict.fromkeys(said, 0.01),
-        "provenance": {"device": "cpu"},
     }
-    return FinishedRun(
+    kinds["identity"] |= {"num_classes": len(classes)}
+    run = finished_run(
+        make_scores(labels, said, len(classes), clip_ids),
+        int(sha256_of_json(kinds), 16),
+        **{
+            f"{kind}__{name}": value for kind, part in kinds.items() for name, value in part.items()
+        },
+    )
+    return replace(
+        run,
         folder=path,
-        record=typed(content, RunRecord),
-        scores=scores,
-        subjects=tuple(content["test_subjects"]),
-        num_frames=tuple(content["test_frames"]),
+        subjects=tuple(subjects or ["1"] * len(labels)),
+        num_frames=tuple(num_frames or [20 + 3 * n for n in range(len(labels))]),
     )
 
 
-def add_maps(run, *, steps=2, side=2, size=(8, 12), correlate=True, moments=2):
+def add_maps(run, *, steps=2, side=2, size=(8, 12), correlate=True, num_thumbs=2):
     """Write maps.npz of the first and last test clip, noise of a fixed seed."""
     random = np.random.default_rng(7)
     arrays = {}
@@ -106,7 +78,7 @@ def add_maps(run, *, steps=2, side=2, size=(8, 12), correlate=True, moments=2):
             if correlate:
                 matrix = np.corrcoef(random.random((blocks, 9)))
                 arrays[f"{number}/{modality}/correlation"] = matrix.astype("f4")
-            shape = (moments, *size, channels)
+            shape = (num_thumbs, *size, channels)
             arrays[f"{number}/{modality}/thumbs"] = random.integers(1, 255, shape, np.uint8)
     np.savez_compressed(run.folder / "maps.npz", **arrays)
     return run

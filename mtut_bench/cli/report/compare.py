@@ -5,14 +5,14 @@ from typing import Annotated
 import typer
 
 from mtut_bench.cli import completing
-from mtut_bench.cli.options import RUNS, ExplainOption, RunsOption
+from mtut_bench.cli.options import RUNS, ExplainOption, JsonOption, RunsOption
 from mtut_bench.cli.paths import refuse_missing_runs
 from mtut_bench.cli.printing import print_conclusion, print_json, print_notes, print_paragraphs
-from mtut_bench.cli.suggesting import suggest
 from mtut_bench.errors import UsageError
 
 __all__ = ["compare"]
 
+_DATA = "Data"
 _TYPED = "COMMANDLINE"
 
 
@@ -33,7 +33,12 @@ def compare(
     ],
     dataset: Annotated[
         str | None,
-        typer.Option("--dataset", help="Only runs on it.", autocompletion=completing.datasets),
+        typer.Option(
+            "--dataset",
+            help="Only runs on it.",
+            autocompletion=completing.datasets,
+            rich_help_panel=_DATA,
+        ),
     ] = None,
     store: Annotated[
         str | None,
@@ -41,6 +46,7 @@ def compare(
             "--store",
             help="Only runs on the store of this name.",
             autocompletion=completing.stores_run,
+            rich_help_panel=_DATA,
         ),
     ] = None,
     protocol: Annotated[
@@ -49,11 +55,12 @@ def compare(
             "--protocol",
             help="Only runs under it; see `list protocols`.",
             autocompletion=completing.protocols,
+            rich_help_panel=_DATA,
         ),
     ] = None,
     runs: RunsOption = RUNS,
     explain: ExplainOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Raw numbers.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare two methods on the same clips, persons and seeds, by modality and on average."""
     _refuse_options_before(context)
@@ -64,13 +71,7 @@ def compare(
     refuse_missing_runs(runs)
     found = find_runs(runs).runs
     result = compare_runs(
-        found,
-        a,
-        b,
-        dataset=dataset,
-        store=store,
-        protocol=protocol,
-        methods=list(METHODS),
+        found, a, b, dataset=dataset, store=store, protocol=protocol, methods=list(METHODS)
     )
     if as_json:
         print_json({"title": result.title, "rows": result.rows, "notes": result.notes})
@@ -78,21 +79,16 @@ def compare(
     if explain:
         print_paragraphs(result.title, *result.sentences)
     print_notes(result.notes if explain else result.caveats)
-    print_conclusion(result.summary, result.verdict, explain=explain)
+    print_conclusion(result.summary, result.conclusion, explain=explain)
 
 
 def _refuse_options_before(context: typer.Context) -> None:
-    """Refuse `report --runs X compare`: the option would be passed over without a word."""
+    """Refuse `report --runs X compare`, where the option would have no effect."""
     parent = context.parent
-    if parent is None:
-        return
-    sources = {name: parent.get_parameter_source(name) for name in parent.params}
+    sources = {name: parent.get_parameter_source(name) for name in parent.params} if parent else {}
     given = [f"--{name}" for name, source in sources.items() if source and source.name == _TYPED]
     if given:
-        words = [context.params["a"], context.params["b"]]
-        for name in ("dataset", "store", "protocol"):
-            words += [f"--{name}", context.params[name]] if context.params[name] else []
         raise UsageError(
-            f"{', '.join(given)} stands before compare.",
-            f"Put options behind it: `{suggest('report', 'compare', *words)}`.",
+            f"{', '.join(given)} before compare has no effect.",
+            "Put options after the two methods: report compare A B --runs DIRECTORY.",
         )

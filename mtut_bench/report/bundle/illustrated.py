@@ -8,8 +8,8 @@ from mtut_bench.report.bundle.folder import FIGURES, PAGE
 from mtut_bench.report.comparisons.compare import all_comparisons
 from mtut_bench.report.comparisons.confused import most_confused
 from mtut_bench.report.figures import FocalWeight, draw_figures
-from mtut_bench.report.figures.figure import Figure
-from mtut_bench.report.figures.training_rows import training_csv
+from mtut_bench.report.figures.canvas import Figure
+from mtut_bench.report.figures.curves import training_csv
 from mtut_bench.report.page import render_page
 from mtut_bench.report.tables.table import Table
 from mtut_bench.runs.finished import FinishedRun

@@ -1,12 +1,9 @@
-"""Which runs are compared: two methods by name, or every two that stand under like conditions.
-
-The numbers come from ``paired``, what is refused from ``sides``, the words from ``sentences``.
-"""
+"""Which runs are compared: two methods by name, or every two that were made alike."""
 
 import re
 import shlex
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -18,7 +15,7 @@ from mtut_bench.runs.repeating import method_option
 from mtut_bench.statistics import comparable
 from mtut_bench.statistics.paired import ComparisonRow, correct_two_families, measure_all
 from mtut_bench.statistics.rows import RunFacts, modality_order, run_facts
-from mtut_bench.statistics.sides import Paired, Side, gather, pair, run_id
+from mtut_bench.statistics.sides import Configuration, Paired, gather, pair, run_id
 
 __all__ = ["all_comparisons", "compare", "method_name"]
 
@@ -28,6 +25,7 @@ _LIMITS: Mapping[str, Callable[[RunRecord], str]] = {
     "store": lambda record: record.store.name,
     "protocol": lambda record: record.protocol.name,
 }
+_Limits = Mapping[str, str]
 
 
 def compare(
@@ -40,16 +38,16 @@ def compare(
     protocol: str | None = None,
     methods: Collection[str] = (),
 ) -> Comparison:
-    """Return two methods compared on what both were tested on, first on the mean over modalities.
+    """Return two methods compared on what both were tested on, the mean over modalities first.
 
     The means, one for each set of modalities trained on, are one family of tests, all others
     another.
 
     Args:
         runs: all finished runs.
-        a: name of a method, or ids of runs of one, joined by commas: as many digits of each,
-            at least 4, as tell it from others. A name means the protocol's own runs where there
-            are any, and runs with changed options where there are none; a note says so.
+        a: name of a method, or ids of runs of one, joined by commas: at least 4 digits of each. A
+            name means the protocol's own runs where there are any, and runs with changed options
+            where there are none; a note says so.
         b: the same, of the other side.
         dataset: only runs on this dataset.
         store: only runs on the store of this name.
@@ -62,15 +60,20 @@ def compare(
     """
     if not (a.strip() and b.strip()):
         raise UsageError(
-            "Two methods are compared, and one has no name.",
+            "One of the two methods has no name.",
             "Give two names or ids. What there is: `mtut-bench list runs`.",
         )
-    limits = {"dataset": dataset, "store": store, "protocol": protocol}
-    kept = [run for run in runs if _within(run, limits)]
+    given = {"dataset": dataset, "store": store, "protocol": protocol}
+    limits = {limit: value for limit, value in given.items() if value is not None}
+    within = [
+        run
+        for run in runs
+        if all(_LIMITS[limit](run.record) == wanted for limit, wanted in limits.items())
+    ]
     for name in (a, b):
-        if not _chosen(kept, name, limits):
-            raise _nothing(runs, kept, name, limits, methods)
-    sides_a, sides_b = _sides(kept, a, limits), _sides(kept, b, limits)
+        if not _chosen(within, name, limits):
+            raise _nothing(runs, within, name, limits, methods)
+    sides_a, sides_b = _sides(within, a, limits), _sides(within, b, limits)
     common = sorted(sides_a.keys() & sides_b.keys(), key=modality_order)
     if not common:
         raise ComparisonError(
@@ -81,7 +84,7 @@ def compare(
     pairs = [pair(*_named(sides_a[key], sides_b[key])) for key in common]
     rows = correct_two_families([row for two in pairs for row in measure_all(two)])
     result = describe(pairs, rows)
-    left_out = tuple(dict.fromkeys(_left_out(kept, a) + _left_out(kept, b)))
+    left_out = tuple(dict.fromkeys(_left_out(within, a) + _left_out(within, b)))
     caveats, notes = (*result.caveats, *left_out), (*result.notes, *left_out)
     return replace(result, caveats=caveats, notes=notes)
 
@@ -102,17 +105,14 @@ def all_comparisons(runs: Sequence[FinishedRun]) -> list[Comparison]:
         key = (row["store"], *comparable.key(row, "comparison"))
         facts.setdefault(key, row)
         groups[key].setdefault(row["method"], []).append(run)
-    found: list[Comparison] = []
-    for key in sorted(groups):
-        found += _group(groups[key], facts[key])
-    return found
+    return [found for key in sorted(groups) for found in _group(groups[key], facts[key])]
 
 
 def _group(methods: Mapping[str, Sequence[FinishedRun]], row: RunFacts) -> list[Comparison]:
     found: list[tuple[Paired, list[ComparisonRow]] | Comparison] = []
     for a, b in combinations(sorted(methods), 2):
         try:
-            # The later name first: it is the one that came after, as 'mtut against i3d'.
+            # The later name first, as 'mtut against i3d'.
             two = pair(gather(b, methods[b]), gather(a, methods[a]))
         except ComparisonError as fault:
             found.append(not_compared((b, a), row, fault.what))
@@ -128,15 +128,7 @@ def _group(methods: Mapping[str, Sequence[FinishedRun]], row: RunFacts) -> list[
     ]
 
 
-def _within(run: FinishedRun, limits: Mapping[str, str | None]) -> bool:
-    return all(
-        wanted is None or _LIMITS[limit](run.record) == wanted for limit, wanted in limits.items()
-    )
-
-
-def _sides(
-    runs: Sequence[FinishedRun], name: str, limits: Mapping[str, str | None]
-) -> dict[str, Side]:
+def _sides(runs: Sequence[FinishedRun], name: str, limits: _Limits) -> dict[str, Configuration]:
     """Return one side for each set of modalities that a method was trained on."""
     chosen = _chosen(runs, name, limits)
     methods = sorted({method_name(run) for run in chosen})
@@ -151,30 +143,22 @@ def _sides(
     return {key: gather(methods[0], some) for key, some in sets.items()}
 
 
-def _chosen(
-    runs: Sequence[FinishedRun], name: str, limits: Mapping[str, str | None]
-) -> list[FinishedRun]:
+def _chosen(runs: Sequence[FinishedRun], name: str, limits: _Limits) -> list[FinishedRun]:
     """Return the runs that a name or ids mean; none where nothing has the name."""
-    chosen = [run for run in runs if method_name(run) == name]
-    chosen = _unchanged(chosen) or chosen
-    if not chosen and ("," in name or _RUN_ID.fullmatch(name.lower())):
-        chosen = [_by_id(runs, start.strip().lower(), limits) for start in name.split(",")]
-    return chosen
-
-
-def _unchanged(runs: Iterable[FinishedRun]) -> list[FinishedRun]:
-    """Return the runs whose protocol is as it is written, without `--set` and other fold units."""
-    return [run for run in runs if not run.record.identity.overrides]
-
-
-def _left_out(runs: Iterable[FinishedRun], name: str) -> list[str]:
-    """Return a sentence on runs of a method that its name does not mean, or nothing."""
     named = [run for run in runs if method_name(run) == name]
-    count = len(named) - len(_unchanged(named))
-    if count in (0, len(named)):
+    if not named and ("," in name or _RUN_ID.fullmatch(name.lower())):
+        return [_by_id(runs, start.strip().lower(), limits) for start in name.split(",")]
+    return [run for run in named if not run.record.identity.overrides] or named
+
+
+def _left_out(runs: Sequence[FinishedRun], name: str) -> list[str]:
+    """Return a sentence on runs of a method that its name does not mean, or nothing."""
+    changed = [bool(run.record.identity.overrides) for run in runs if method_name(run) == name]
+    if all(changed) or not any(changed):
         return []
     return [
-        f"Not compared: {count} of {name}'s runs, with changed options; name them by their ids."
+        f"Not compared: {sum(changed)} of {name}'s runs, with changed options; name them by their "
+        "ids."
     ]
 
 
@@ -183,9 +167,7 @@ def method_name(run: FinishedRun) -> str:
     return run.record.method.name
 
 
-def _by_id(
-    runs: Sequence[FinishedRun], start: str, limits: Mapping[str, str | None]
-) -> FinishedRun:
+def _by_id(runs: Sequence[FinishedRun], start: str, limits: _Limits) -> FinishedRun:
     """Return the run whose id begins with some digits."""
     known = runs if _RUN_ID.fullmatch(start) else ()
     found = [run for run in known if run.record.id.startswith(start)]
@@ -199,45 +181,36 @@ def _by_id(
         raise ComparisonError(
             f"The ids of {len(found)} runs begin with {start}: "
             f"{', '.join(run_id(run) for run in found[:5])}{', ...' if len(found) > 5 else ''}.",
-            "Give more digits of the one that is meant.",
+            "Give more digits.",
         )
     return found[0]
 
 
-def _where(limits: Mapping[str, str | None]) -> str:
-    where = ", ".join(f"{limit} {value}" for limit, value in limits.items() if value)
+def _where(limits: _Limits) -> str:
+    where = ", ".join(f"{limit} {value}" for limit, value in limits.items())
     return f" with {where}" if where else ""
 
 
 def _nothing(
     runs: Sequence[FinishedRun],
-    kept: Sequence[FinishedRun],
+    within: Sequence[FinishedRun],
     name: str,
-    limits: Mapping[str, str | None],
+    limits: _Limits,
     methods: Collection[str],
 ) -> ComparisonError:
-    """Return the error for a side without runs.
-
-    Args:
-        runs: all finished runs; they say from which file a user's own method came.
-        kept: those within the limits.
-        name: of the side, as the user typed it.
-        limits: options that leave runs out.
-        methods: names that `--method` takes.
-    """
-    found = sorted({method_name(run) for run in kept})
+    """Return the error for a side without runs: what there is, and a command that makes one."""
+    found = sorted({method_name(run) for run in within})
     there = f"; there are runs of {', '.join(found)}" if found else ""
+    # Other runs say from which file a user's own method came.
     like = [method_option(run.record) for run in runs if method_name(run) == name]
     option = like[0] if like else name if name in methods else ""
-    given = {limit: value for limit, value in limits.items() if value}
-    # The names of other runs' datasets, stores and protocols: a limit may be misspelt as well.
-    named = {limit: {_LIMITS[limit](run.record) for run in runs} for limit in given}
     near = "" if option else did_you_mean(name, [*found, *methods])
-    for limit, value in given.items():
-        near += "" if value in named[limit] else did_you_mean(value, sorted(named[limit]))
+    for limit, value in limits.items():
+        there_are = {_LIMITS[limit](run.record) for run in runs}
+        near += "" if value in there_are else did_you_mean(value, sorted(there_are))
     make = ""
     if option and not near:
-        words = [word for limit, value in given.items() for word in (f"--{limit}", value)]
+        words = [word for limit, value in limits.items() for word in (f"--{limit}", value)]
         make = f" Make one: `{shlex.join(['mtut-bench', 'run', '--method', option, *words])}`."
     return ComparisonError(
         f"There is no finished run of {name}{_where(limits)}{there}.",
@@ -245,13 +218,13 @@ def _nothing(
     )
 
 
-def _named(a: Side, b: Side) -> tuple[Side, Side]:
-    """Return two sides whose names tell them apart in a sentence."""
+def _named(a: Configuration, b: Configuration) -> tuple[Configuration, Configuration]:
+    """Return two sides whose names tell them apart."""
     if a.name != b.name:
         return a, b
-    both = [Side(f"{side.name} ({_first_id(side)})", side.row, side.runs) for side in (a, b)]
-    return both[0], both[1]
+    return _with_id(a), _with_id(b)
 
 
-def _first_id(side: Side) -> str:
-    return min(run_id(run) for by_fold in side.runs.values() for run in by_fold.values())
+def _with_id(side: Configuration) -> Configuration:
+    first = min(run_id(run) for by_fold in side.by_seed.values() for run in by_fold.values())
+    return replace(side, name=f"{side.name} ({first})")

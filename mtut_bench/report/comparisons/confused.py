@@ -80,21 +80,21 @@ class ConfusedGroup:
 
 @dataclass
 class _Tally:
-    """What all networks said about one clip."""
+    """What all networks predicted for one clip."""
 
     label: int
     subject: str
     num_frames: int
-    said: Counter[int] = field(default_factory=Counter)
+    predicted: Counter[int] = field(default_factory=Counter)
     margin: float = 0.0
 
     @property
     def num_networks(self) -> int:
-        return self.said.total()
+        return self.predicted.total()
 
     @property
     def num_wrong(self) -> int:
-        return self.num_networks - self.said[self.label]
+        return self.num_networks - self.predicted[self.label]
 
     def rank(self) -> tuple[float, int, float]:
         """Return a sort key: share wrong, then number, then how sure the networks were."""
@@ -102,26 +102,17 @@ class _Tally:
         return -share, -self.num_wrong, -self.margin / self.num_networks
 
 
-def most_confused(
-    runs: Iterable[FinishedRun],
-    stores: StrPath | None,
-    *,
-    num_clips: int = _NUM_CLIPS,
-    num_frames: int = _NUM_FRAMES,
-) -> list[ConfusedGroup]:
-    """Return, for each store and protocol, the test clips that are wrong most often.
+def most_confused(runs: Iterable[FinishedRun], stores: StrPath | None) -> list[ConfusedGroup]:
+    """Return, for each store and protocol, the eight test clips that are wrong most often.
 
-    Every network of every run judges the clips of its fold: methods, seeds and modalities alike,
-    fusions not, since they only repeat what their networks said. Networks with equal scores of
-    equal clips are one network (I3D's RGB network in runs of several modality sets). Of clips that
-    are wrong equally often, those come first whose wrong class the networks were surest of.
+    Every network of every run counts, for the clips of its fold: methods, seeds and modalities, but
+    no fusions, which only repeat their networks. Networks with equal scores on equal clips are one
+    network (I3D's RGB network in runs of several modality sets). Of clips that are wrong equally
+    often, those come first whose wrong class the networks were surest of.
 
     Args:
-        runs: finished runs; runs that differ in a condition of :data:`comparable.NEEDED` are in
-            different groups.
+        runs: finished runs, grouped by the conditions of :data:`comparable.NEEDED`.
         stores: folder of stores, for the thumbnails; None where there is none.
-        num_clips: clips of a group, at most.
-        num_frames: thumbnails of a clip, at most.
 
     Raises:
         RunError: a manifest without a field; names it and the hint.
@@ -130,29 +121,20 @@ def most_confused(
     groups: dict[tuple[str, ...], list[FinishedRun]] = defaultdict(list)
     for run in runs:
         groups[comparable.key(run_facts(run), "clips")].append(run)
-    return [
-        _group(groups[key], folder, num_clips=num_clips, num_frames=num_frames)
-        for key in sorted(groups)
-    ]
+    return [_group(groups[key], folder) for key in sorted(groups)]
 
 
-def _group(
-    runs: Sequence[FinishedRun], stores: Path | None, *, num_clips: int, num_frames: int
-) -> ConfusedGroup:
-    record = runs[0].record
-    store = record.store
+def _group(runs: Sequence[FinishedRun], stores: Path | None) -> ConfusedGroup:
+    record, store = runs[0].record, runs[0].record.store
     tallies, num_networks = _tally(runs)
-    wrong = sorted(
-        (clip_id for clip_id, tally in tallies.items() if tally.num_wrong),
-        key=lambda clip_id: (*tallies[clip_id].rank(), clip_id),
-    )
-    clips = [_clip(clip_id, tallies[clip_id], store.classes) for clip_id in wrong[:num_clips]]
-    clips, note = _with_thumbnails(clips, runs[0], stores, num_frames)
-    overridden = record.identity.overrides
-    changed = f" with {', '.join(sorted(overridden))} changed" if overridden else ""
+    wrong = [clip_id for clip_id, tally in tallies.items() if tally.num_wrong]
+    wrong.sort(key=lambda clip_id: (*tallies[clip_id].rank(), clip_id))
+    clips = [_clip(clip_id, tallies[clip_id], store.classes) for clip_id in wrong[:_NUM_CLIPS]]
+    clips, note = _with_thumbnails(clips, runs[0], stores)
+    changed = ", ".join(sorted(record.identity.overrides))
+    protocol = record.protocol.name + (f" with {changed} changed" if changed else "")
     return ConfusedGroup(
-        heading=f"{store.name} ({store.origin} recordings), protocol "
-        f"{record.protocol.name}{changed}",
+        heading=f"{store.name} ({store.origin} recordings), protocol {protocol}",
         summary=_summary(tallies, num_networks),
         note=note,
         subject_unit=store.subject_unit,
@@ -161,45 +143,39 @@ def _group(
 
 
 def _tally(runs: Sequence[FinishedRun]) -> tuple[dict[str, _Tally], int]:
-    """Return what was said about each clip, and by how many networks in all."""
+    """Return what was predicted for each clip, and the number of networks in all."""
     tallies: dict[str, _Tally] = {}
     seen: set[bytes] = set()
     for run in runs:
         scores = run.scores
+        ids = canonical_json(list(scores.clip_ids)).encode()
         for modality, scores_NK in zip(scores.modalities, scores.scores_MNK, strict=True):
-            network = _fingerprint(scores.clip_ids, scores_NK)
-            if network in seen:
-                continue
-            seen.add(network)
-            # In float64, as the tables' single modalities: equal scores break ties alike.
-            _count_network(tallies, run, fuse(scores, [modality]))
+            network = hashlib.sha256(ids + scores_NK.tobytes()).digest()
+            if network not in seen:
+                seen.add(network)
+                # In float64, as the tables' single modalities: equal scores break ties alike.
+                _count_network(tallies, run, fuse(scores, [modality]))
     return tallies, len(seen)
-
-
-def _fingerprint(clip_ids: Sequence[str], scores_NK: NDArray[np.float32]) -> bytes:
-    text = canonical_json(list(clip_ids)).encode()
-    return hashlib.sha256(text + np.ascontiguousarray(scores_NK).tobytes()).digest()
 
 
 def _count_network(
     tallies: dict[str, _Tally], run: FinishedRun, scores_NK: NDArray[np.float64]
 ) -> None:
-    said_N = scores_NK.argmax(axis=1)
-    for place, clip_id in enumerate(run.scores.clip_ids):
-        label, said = int(run.scores.labels_N[place]), int(said_N[place])
-        new = _Tally(label, run.subjects[place], run.num_frames[place])
+    predicted_N, labels_N = scores_NK.argmax(axis=1).tolist(), run.scores.labels_N.tolist()
+    for n, (clip_id, label, predicted) in enumerate(
+        zip(run.scores.clip_ids, labels_N, predicted_N, strict=True)
+    ):
+        new = _Tally(label, run.subjects[n], run.num_frames[n])
         tally = tallies.setdefault(clip_id, new)
-        tally.said[said] += 1
+        tally.predicted[predicted] += 1
         # Margins of several methods have no common unit.
         if run.scores.can_be_fused:
-            tally.margin += float(scores_NK[place, said] - scores_NK[place, label])
+            tally.margin += float(scores_NK[n, predicted] - scores_NK[n, label])
 
 
 def _clip(clip_id: str, tally: _Tally, classes: Sequence[str]) -> ConfusedClip:
-    mistakes = sorted(
-        ((said, count) for said, count in tally.said.items() if said != tally.label),
-        key=lambda item: (-item[1], item[0]),
-    )
+    wrong = [(k, count) for k, count in tally.predicted.items() if k != tally.label]
+    wrong.sort(key=lambda item: (-item[1], item[0]))
     return ConfusedClip(
         clip_id=clip_id,
         label=classes[tally.label],
@@ -207,25 +183,23 @@ def _clip(clip_id: str, tally: _Tally, classes: Sequence[str]) -> ConfusedClip:
         num_frames=tally.num_frames,
         num_wrong=tally.num_wrong,
         num_networks=tally.num_networks,
-        taken_for=tuple((classes[said], count) for said, count in mistakes),
+        taken_for=tuple((classes[k], count) for k, count in wrong),
     )
 
 
 def _summary(tallies: dict[str, _Tally], num_networks: int) -> str:
     always = sum(tally.num_wrong == tally.num_networks for tally in tallies.values())
     never = sum(tally.num_wrong == 0 for tally in tallies.values())
-    counts = (
-        f"{counted(num_networks, 'network')} (methods, folds, seeds, modalities) judged "
-        f"{counted(len(tallies), 'test clip')}. "
-        f"Wrong in every network that saw them: {always:,}; right in every one: {never:,}."
+    many = " So many point to the networks, not the clips." if 2 * always > len(tallies) else ""
+    return (
+        f"{counted(num_networks, 'network')} (methods, folds, seeds, modalities) on "
+        f"{counted(len(tallies), 'test clip')}. Wrong in every network that saw them: {always:,}; "
+        f"right in every one: {never:,}.{many}"
     )
-    if 2 * always <= len(tallies):
-        return counts
-    return f"{counts} So many say more of the networks than of the clips."
 
 
 def _with_thumbnails(
-    clips: Sequence[ConfusedClip], run: FinishedRun, stores: Path | None, num_frames: int
+    clips: list[ConfusedClip], run: FinishedRun, stores: Path | None
 ) -> tuple[list[ConfusedClip], str]:
     """Return the clips with frames where the store is the one of the runs, and a note on it."""
     name = run.record.store.name
@@ -233,40 +207,32 @@ def _with_thumbnails(
     if not clips:
         return [], "No clip was ever taken for another class."
     if path is None or not path.is_dir():
-        return list(clips), f"Thumbnails need the store {name}, which is not here."
+        return clips, f"No thumbnails: the store {name} is not here."
     try:
         reader = StoreReader(path)
         if reader.attributes.digest != run.record.store.digest:
-            return list(clips), (
-                f"No thumbnails: the store {name} has changed since these runs (its digest is "
-                "another)."
-            )
+            return clips, f"No thumbnails: the store {name} has changed since these runs."
         # A lost shard would be read as black frames.
         reader.check_files()
-        modality = _shown(reader.modalities)
+        rgb = [name for name in reader.modalities if behaves_like(name) == "rgb"]
+        modality = (rgb or reader.modalities)[0]
         shown = [
-            replace(clip, thumbnails=tuple(_thumbnails(reader, clip.clip_id, modality, num_frames)))
+            replace(clip, thumbnails=tuple(_thumbnails(reader, clip.clip_id, modality)))
             for clip in clips
         ]
     except StoreError:
-        return list(clips), (
-            f"No thumbnails: the store {name} cannot be read; `mtut-bench verify --store"
-            f" {shlex.quote(name)}` says why."
-        )
+        verify = f"mtut-bench verify --store {shlex.quote(name)}"
+        return clips, f"No thumbnails: the store {name} cannot be read; `{verify}` says why."
     return shown, f"Frames: {modality}, evenly spread over each clip."
 
 
-def _shown(modalities: Sequence[str]) -> str:
-    return next((name for name in modalities if behaves_like(name) == "rgb"), modalities[0])
-
-
-def _thumbnails(reader: StoreReader, clip_id: str, modality: str, num_frames: int) -> Iterator[str]:
+def _thumbnails(reader: StoreReader, clip_id: str, modality: str) -> Iterator[str]:
     if clip_id not in reader.table.index:
         return
     frames_THWC = reader.read(reader.table.index[clip_id], modality)
     length = len(frames_THWC)
-    moments = np.linspace(0, length - 1, min(num_frames, length)).round().astype(int)
-    for frame_HWC in _grey_or_rgb(frames_THWC[moments], modality):
+    chosen = np.linspace(0, length - 1, min(_NUM_FRAMES, length)).round().astype(int)
+    for frame_HWC in _grey_or_rgb(frames_THWC[chosen], modality):
         height, width = frame_HWC.shape[:2]
         size = (max(1, round(width * _THUMB_HEIGHT_PX / height)), _THUMB_HEIGHT_PX)
         shrink = cv2.INTER_AREA if height > _THUMB_HEIGHT_PX else cv2.INTER_CUBIC

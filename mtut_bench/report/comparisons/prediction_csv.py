@@ -21,7 +21,7 @@ __all__ = ["empty_predictions", "read_predicted"]
 _CLIP, _PREDICTED = "clip_id", "predicted"
 _NUM_NAMED = 5
 _LONGEST_SHOWN = 60
-# What float() takes beside these (1_000, other scripts' digits, nan) is more often a slip.
+# What else float() takes (1_000, other scripts' digits, nan) is more often a mistake.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _FORMAT = (
     "A line for each test clip: clip_id, and either predicted (a class's name or 0-based number) "
@@ -64,11 +64,7 @@ def read_predicted(
 
 
 def empty_predictions(clip_ids: Sequence[str]) -> bytes:
-    """Return a file as :func:`read_predicted` takes it, its column of predictions empty.
-
-    Args:
-        clip_ids: one line each.
-    """
+    """Return a file as :func:`read_predicted` takes it, its column of predictions empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([(_CLIP, _PREDICTED), *((clip, "") for clip in clip_ids)])
@@ -76,38 +72,32 @@ def empty_predictions(clip_ids: Sequence[str]) -> bytes:
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Return the head, and the lines with their numbers; blank lines are passed over."""
+    """Return the head, and the other lines with the number on which each begins; no blank ones."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as fault:
         raise PredictionError(f"{path} cannot be read: {fault.strerror}.", _FORMAT) from fault
     except UnicodeDecodeError as fault:
         raise PredictionError(f"{path} is no CSV file in UTF-8: {fault}.", _FORMAT) from fault
-    lines = _lines(path, text)
-    if not lines:
-        raise _fault(path, "is empty")
-    head = lines[0][1]
-    for at, line in lines[1:]:
-        if len(line) != len(head):
-            raise _fault(path, f"line {at} has {len(line)} values, the head {len(head)}")
-    return head, lines[1:]
-
-
-def _lines(path: Path, text: str) -> list[tuple[int, list[str]]]:
-    """Return the cells of each line that has some, with the number of the line they begin on."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines: list[tuple[int, list[str]]] = []
     at = 1
     try:
         for line in reader:
             cells = [cell.strip() for cell in line]
-            if cells not in ([], [""]):
+            if any(cells):
                 lines.append((at, cells))
             at = reader.line_num + 1
     except csv.Error as fault:
         # A quote that is never closed is found at the end of the file, or when it grew too long.
         raise _fault(path, f"is no CSV from line {at} on: {fault} (a quote may be open)") from fault
-    return lines
+    if not lines:
+        raise _fault(path, "is empty")
+    (_, head), *lines = lines
+    for at, line in lines:
+        if len(line) != len(head):
+            raise _fault(path, f"line {at} has {len(line)} values, the head {len(head)}")
+    return head, lines
 
 
 def _check_clips(path: Path, found: Sequence[str], expected: Sequence[str]) -> None:
@@ -119,30 +109,24 @@ def _check_clips(path: Path, found: Sequence[str], expected: Sequence[str]) -> N
     }
     faults = [f"{len(clips)} {kind} ({_named(clips)})" for kind, clips in kinds.items() if clips]
     if faults:
-        raise _fault(
-            path,
-            f"does not hold each of the {len(expected):,} test clips once: {'; '.join(faults)}",
-        )
-
-
-def _class(path: Path, at: int, text: str, classes: Sequence[str]) -> int:
-    if text in classes:
-        return classes.index(text)
-    numbers = _numbers(classes)
-    if text in numbers:
-        return numbers.index(text)
-    if not text:
-        raise _fault(path, f"line {at} has no prediction yet")
-    raise _fault(
-        path,
-        f"line {at} predicts {_excerpt(text)!r}, which is neither a class ({_named(classes)}) nor "
-        f"one of the numbers 0 to {len(classes) - 1}",
-    )
+        complaint = f"does not hold each of the {len(expected):,} test clips once"
+        raise _fault(path, f"{complaint}: {'; '.join(faults)}")
 
 
 def _numbers(classes: Sequence[str]) -> list[str]:
     """Return the number of each class as it is written: 7 is one, 007 is a text."""
     return [str(index) for index in range(len(classes))]
+
+
+def _class(path: Path, at: int, text: str, classes: Sequence[str]) -> int:
+    for names in (list(classes), _numbers(classes)):
+        if text in names:
+            return names.index(text)
+    raise _fault(
+        path,
+        f"line {at} predicts {_excerpt(text)!r}, which is neither a class ({_named(classes)}) nor "
+        f"one of the numbers 0 to {len(classes) - 1}",
+    )
 
 
 def _class_columns(
@@ -153,28 +137,25 @@ def _class_columns(
         if set(columns) == set(names):
             return [head.index(name) for name in names]
     missing = [name for name in classes if name not in columns]
-    foreign = [name for name in columns if name not in classes]
+    unknown = [name for name in columns if name not in classes]
     raise _fault(
         path,
         f"has neither the one column {_PREDICTED} nor one for each of the {len(classes)} classes: "
-        f"{len(missing)} missing ({_named(missing)}), {len(foreign)} unknown ({_named(foreign)})",
+        f"{len(missing)} missing ({_named(missing)}), {len(unknown)} unknown ({_named(unknown)})",
     )
 
 
 def _highest(path: Path, at: int, texts: Sequence[str]) -> int:
     scores_K = np.array([float(text) if _NUMBER.fullmatch(text) else np.nan for text in texts])
-    if not np.isfinite(scores_K).all():
-        first = texts[int(np.isfinite(scores_K).argmin())]
-        raise _fault(
-            path,
-            f"line {at} has the score {_excerpt(first)!r}, which is no finite number such as 0.25 "
-            "or -1.5e-3",
-        )
+    finite_K = np.isfinite(scores_K)
+    if not finite_K.all():
+        first = _excerpt(texts[int(finite_K.argmin())])
+        raise _fault(path, f"line {at} has the score {first!r}, which is no finite decimal number")
     return int(scores_K.argmax())
 
 
 def _named(names: Sequence[str]) -> str:
-    shown = ", ".join(_excerpt(name) for name in names[:_NUM_NAMED])
+    shown = ", ".join(map(_excerpt, names[:_NUM_NAMED]))
     return shown + (", ..." if len(names) > _NUM_NAMED else "")
 
 

@@ -1,7 +1,5 @@
 """A user's own predictions: read, checked, scored and paired with stored runs like any method.
 
-Nothing is stored and no run is made up: what trained them, on what, is not known here.
-
 Axis letters (suffixes of array names): S seed, N clip, K class.
 """
 
@@ -14,54 +12,60 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench.contract import metrics
-from mtut_bench.contract.folds import make_folds
-from mtut_bench.contract.types import ClipRow, Fold, name_recordings
+from mtut_bench.contract.types import ClipRow, name_recordings
 from mtut_bench.errors import ComparisonError, UsageError, did_you_mean
 from mtut_bench.files import StrPath, write_atomic
 from mtut_bench.progress import counted
 from mtut_bench.report.comparisons.compare import method_name
-from mtut_bench.report.comparisons.phrases import interval, points
 from mtut_bench.report.comparisons.prediction_csv import empty_predictions, read_predicted
-from mtut_bench.report.comparisons.sentences import Comparison, describe
-from mtut_bench.report.comparisons.verdict import kind_of_store, score_verdict, worth
+from mtut_bench.report.comparisons.sentences import (
+    Comparison,
+    describe,
+    interval,
+    kind_of_store,
+    not_comparable,
+    points,
+    score_conclusion,
+)
 from mtut_bench.report.tables.table import Number, Table
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.statistics import comparable
-from mtut_bench.statistics.behind import setting_notes
+from mtut_bench.statistics.notes import setting_notes
 from mtut_bench.statistics.paired import ComparisonRow, correct_for_family, measure
 from mtut_bench.statistics.rows import RunFacts, modality_order, run_facts, tested_sets
 from mtut_bench.statistics.sides import Paired, gather, right_clips, tested_on
 from mtut_bench.store.reader import StoreReader
 
-__all__ = ["Score", "clips_of_test", "score", "write_template"]
+__all__ = ["Score", "score", "write_template"]
 
 
 @dataclass(frozen=True)
 class Score:
-    """What a user's predictions are worth.
+    """The score of a user's predictions.
 
     Attributes:
         title: whose, on what.
-        sentences: accuracy, interval and mean over classes, and what they are about.
-        verdict: what it comes to, three short lines; without comparisons the last of the notes is
-            among them.
+        sentence: accuracy, interval and mean over classes.
+        conclusion: three short lines; without comparisons the last of the notes is among them.
         table: the predictions beside each stored method.
         comparisons: with each stored method on the same clips.
         notes: what could not be compared, and why.
         correct: clips right.
         total: test clips of the fold.
         macro: mean of the accuracies of the classes that occur, in [0, 1].
+        predicted: class of each test clip.
     """
 
     title: str
-    sentences: tuple[str, ...]
-    verdict: tuple[str, str, str]
+    sentence: str
+    conclusion: tuple[str, str, str]
     table: Table
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...]
     correct: int
     total: int
     macro: float
+    predicted: dict[str, int]
 
 
 def score(
@@ -72,7 +76,6 @@ def score(
     *,
     name: str | None = None,
     modality: str | None = None,
-    fold_unit: str = "person",
 ) -> Score:
     """Return the accuracy of a file of predictions, and its paired comparisons.
 
@@ -83,98 +86,93 @@ def score(
         runs: stored runs; those of this store's digest and this fold's clips are compared.
         name: what to call the predictions; default: the file's name without its ending.
         modality: compare only with this modality of the runs, or modalities joined by '+';
-            default: with each alone and all together.
-        fold_unit: who is left out, 'person' or 'user'.
+            default: with each by itself and all together.
 
     Raises:
         PredictionError: the file is unreadable, incomplete, or names unknown clips or classes.
         UsageError: there is no such fold or modality.
         StoreError: the store cannot be read.
     """
-    path = Path(path)
     _check_modality(modality, reader)
-    chosen, num_folds, clips = _test_clips(reader, fold, fold_unit)
-    classes = list(reader.attributes.classes)
-    predicted_N = read_predicted(path, [clip.clip_id for clip in clips], classes)
+    attributes, classes = reader.attributes, reader.attributes.classes
+    num_folds, clips = _test_clips(reader, fold)
+    ids = [clip.clip_id for clip in clips]
+    labels_N = np.array([clip.label for clip in clips], dtype=np.int64)
+    predicted_N = read_predicted(path, ids, list(classes))
     runs = list(runs)
-    called = name or path.stem
-    if called in {method_name(run) for run in runs}:
-        called += " (yours)"
-    pairs, notes = _pairs(runs, reader, chosen.name, clips, predicted_N, called, modality)
+    name = name or Path(path).stem
+    if name in {method_name(run) for run in runs}:
+        name += " (yours)"
+    pairs, notes = _pairs(runs, attributes.digest, fold, clips, predicted_N, name, modality)
     measured = [[measure(two, tested) for tested in two.right_a] for two in pairs]
     corrected = iter(correct_for_family([row for rows in measured for row in rows]))
-    return _score(
-        called,
-        reader,
-        chosen.name,
-        num_folds,
-        np.array([clip.label for clip in clips], dtype=np.int64),
-        predicted_N,
-        tuple(
-            describe([two], [next(corrected) for _ in rows])
-            for two, rows in zip(pairs, measured, strict=True)
+    comparisons = tuple(
+        describe([two], [next(corrected) for _ in rows])
+        for two, rows in zip(pairs, measured, strict=True)
+    )
+    correct, total = int((labels_N == predicted_N).sum()), len(labels_N)
+    macro = float(
+        np.nanmean(metrics.per_class_accuracy(np.eye(len(classes))[predicted_N], labels_N))
+    )
+    low, high = (100.0 * end for end in metrics.wilson_interval(correct, total))
+    right = f"{name}: {100.0 * correct / total:.1f} % of {counted(total, 'test clip')}"
+    chance = f"chance {100.0 / len(classes):.1f} %."
+    rows = [row for comparison in comparisons for row in comparison.rows]
+    of_folds = f"1 of {num_folds} folds" if num_folds > 1 else ""
+    kind = kind_of_store(attributes.origin, len(reader.table.rows), attributes.expected_clips)
+    title = _title(name, reader, fold, num_folds)
+    return Score(
+        title=title,
+        sentence=f"{right} ({correct:,} right; Wilson 95 % interval of the clips "
+        f"[{low:.1f}, {high:.1f}]); mean over classes {100.0 * macro:.1f} %; {chance}",
+        conclusion=(
+            f"{right}, 95 % interval [{low:.1f}, {high:.1f}]; {chance}",
+            score_conclusion(rows) if rows else notes[-1],
+            not_comparable(kind, of_folds),
         ),
-        notes,
+        table=_table(title, rows),
+        comparisons=comparisons,
+        notes=tuple(notes),
+        correct=correct,
+        total=total,
+        macro=macro,
+        predicted=dict(zip(ids, predicted_N.tolist(), strict=True)),
     )
 
 
-def clips_of_test(reader: StoreReader, fold: str, fold_unit: str = "person") -> list[str]:
-    """Return the ids of a fold's test clips, sorted.
-
-    Args:
-        reader: the store.
-        fold: name of one of its folds.
-        fold_unit: who is left out, 'person' or 'user'.
-
-    Raises:
-        UsageError: there is no such fold.
-    """
-    return [clip.clip_id for clip in _test_clips(reader, fold, fold_unit)[2]]
-
-
-def write_template(
-    path: StrPath, reader: StoreReader, fold: str, *, fold_unit: str = "person"
-) -> int:
+def write_template(path: StrPath, reader: StoreReader, fold: str) -> int:
     """Write a file of predictions to fill in: the head, and a line for each test clip of a fold.
 
     Args:
         path: CSV to write; its folder is made if absent.
         reader: the store whose clips are to be predicted.
         fold: name of one of its folds.
-        fold_unit: who is left out, 'person' or 'user'.
 
     Returns:
         The number of test clips.
 
     Raises:
-        UsageError: there is something at the path, or no such fold.
+        UsageError: the path exists, or there is no such fold.
         StoreError: the store cannot be read.
     """
-    path = Path(path)
-    _, _, clips = _test_clips(reader, fold, fold_unit)
-    if path.exists():
-        raise UsageError(
-            f"{path} is there already and is not replaced.", "Give another name, or move it away."
-        )
-    write_atomic(path, empty_predictions([clip.clip_id for clip in clips]))
+    _, clips = _test_clips(reader, fold)
+    if Path(path).exists():
+        raise UsageError(f"{path} exists; it is not replaced.", "Give another name, or move it.")
+    write_atomic(Path(path), empty_predictions([clip.clip_id for clip in clips]))
     return len(clips)
 
 
-def _test_clips(reader: StoreReader, name: str, fold_unit: str) -> tuple[Fold, int, list[ClipRow]]:
-    """Return a fold, the number of folds, and the fold's test clips in the order of their ids."""
-    attributes, rows = reader.attributes, reader.table.rows
-    folds = make_folds(
-        rows, attributes.fold_rule, attributes.subject_unit, fold_unit, store=reader.name
-    )
-    named = {one.name: one for one in folds}
-    if name not in named:
+def _test_clips(reader: StoreReader, name: str) -> tuple[int, list[ClipRow]]:
+    """Return the number of folds, and the test clips of one in the order of their ids."""
+    folds = {fold.name: fold for fold in reader.folds()}
+    if name not in folds:
         raise UsageError(
-            f"{reader.name} has no fold {name!r}",
-            f"{did_you_mean(name, named)}Choose the one whose test clips are predicted: --fold"
-            f" {', '.join(named)}.",
+            f"{reader.name} has no fold {name!r}.",
+            f"{did_you_mean(name, folds)}Choose the one whose test clips are predicted: --fold"
+            f" {', '.join(folds)}.",
         )
-    clips = [rows[reader.table.index[clip]] for clip in sorted(named[name].test)]
-    return named[name], len(folds), clips
+    rows, index = reader.table.rows, reader.table.index
+    return len(folds), [rows[index[clip]] for clip in sorted(folds[name].test)]
 
 
 def _check_modality(modality: str | None, reader: StoreReader) -> None:
@@ -184,53 +182,23 @@ def _check_modality(modality: str | None, reader: StoreReader) -> None:
     unknown = [name for name in names if name not in there]
     if unknown or len(set(names)) < len(names):
         raise UsageError(
-            f"--modality {modality!r} does not name modalities of {reader.name}, each once",
+            f"invalid --modality {modality!r} for {reader.name}",
             f"{did_you_mean(unknown[0], there) if unknown else ''}Choose from {', '.join(there)};"
-            " several are joined by '+'.",
+            " join several by '+'.",
         )
 
 
-def _score(
-    name: str,
-    reader: StoreReader,
-    fold: str,
-    num_folds: int,
-    labels_N: NDArray[np.int64],
-    predicted_N: NDArray[np.int64],
-    comparisons: tuple[Comparison, ...],
-    notes: Sequence[str],
-) -> Score:
+def _title(name: str, reader: StoreReader, fold: str, num_folds: int) -> str:
     attributes, num_clips = reader.attributes, len(reader.table.rows)
-    classes = attributes.classes
-    correct, total = int((labels_N == predicted_N).sum()), len(labels_N)
-    one_hot_NK = np.eye(len(classes))[predicted_N]
-    macro = float(np.nanmean(metrics.per_class_accuracy(one_hot_NK, labels_N)))
-    low, high = (100.0 * end for end in metrics.wilson_interval(correct, total))
-    right = f"{name}: {100.0 * correct / total:.1f} % of {counted(total, 'test clip')}"
-    sentence = (
-        f"{right} ({correct:,} right; Wilson 95 % interval of the clips [{low:.1f}, {high:.1f}]); "
-        f"mean over classes {100.0 * macro:.1f} %; chance {100.0 / len(classes):.1f} %."
-    )
-    rows = [row for comparison in comparisons for row in comparison.rows]
+    by_user = " by user" if reader.fold_unit == "user" else ""
     of_folds = f" (1 of {num_folds})" if num_folds > 1 else ""
-    title = f"{name} on {reader.name}, fold {fold}{of_folds}: {_worth(reader)}"
-    return Score(
-        title=title,
-        sentences=(sentence,),
-        verdict=(
-            f"{right}, 95 % interval [{low:.1f}, {high:.1f}]; chance {100.0 / len(classes):.1f} %.",
-            score_verdict(rows) if rows else notes[-1],
-            worth(
-                kind_of_store(attributes.origin, num_clips, attributes.expected_clips),
-                f"1 of {num_folds} folds" if num_folds > 1 else "",
-            ),
-        ),
-        table=_table(title, rows),
-        comparisons=comparisons,
-        notes=tuple(notes),
-        correct=correct,
-        total=total,
-        macro=macro,
+    worth = "not comparable with published numbers"
+    if attributes.origin == "recorded" and attributes.complete:
+        worth = "how these predictions were made is unknown"
+    return (
+        f"{name} on {reader.name}, fold {fold}{by_user}{of_folds}: "
+        f"{name_recordings(attributes.origin)} ({attributes.dataset}, {num_clips:,} of "
+        f"{counted(attributes.expected_clips, 'clip')}); {worth}"
     )
 
 
@@ -251,31 +219,22 @@ def _table(title: str, rows: Sequence[ComparisonRow]) -> Table:
     return Table("score", title, heads, tuple(lines), num_labels=2)
 
 
-def _worth(reader: StoreReader) -> str:
-    attributes, num_clips = reader.attributes, len(reader.table.rows)
-    kind = f"{name_recordings(attributes.origin)} ({attributes.dataset}, {num_clips:,} of "
-    kind += f"{counted(attributes.expected_clips, 'clip')})"
-    if attributes.origin == "recorded" and attributes.complete:
-        return f"{kind}; how these predictions were made is not known here"
-    return f"{kind}: not comparable with published numbers"
-
-
 def _pairs(
     runs: Iterable[FinishedRun],
-    reader: StoreReader,
+    digest: str,
     fold: str,
     clips: Sequence[ClipRow],
     predicted_N: NDArray[np.int64],
     name: str,
     modality: str | None,
 ) -> tuple[list[Paired], list[str]]:
-    """Return the predictions beside each method, and remarks on what cannot stand beside them."""
+    """Return the predictions beside each method, and remarks on what cannot be compared."""
     groups: dict[tuple[str, ...], list[FinishedRun]] = defaultdict(list)
     facts: dict[tuple[str, ...], RunFacts] = {}
     ids = {clip.clip_id for clip in clips}
     for run in runs:
         row = run_facts(run)
-        same = (row["store_digest"], row["fold"]) == (reader.attributes.digest, fold)
+        same = (row["store_digest"], row["fold"]) == (digest, fold)
         if same and set(run.scores.clip_ids) == ids:
             key = (row["method"], *comparable.key(row, "score"))
             groups[key].append(run)
@@ -312,7 +271,7 @@ def _beside(
 ) -> list[Paired]:
     side = gather(label, runs)
     ids = [clip.clip_id for clip in clips]
-    scores = [side.runs[seed][side.folds[0]].scores for seed in side.seeds]
+    scores = [run.scores for run in side.runs]
     tested = tested_on(scores)
     if modality is not None:
         wanted = tuple(sorted(modality.split("+"), key=modality_order))
@@ -334,7 +293,7 @@ def _beside(
             right_b=right_b,
             notes=(),
             settings=(
-                f"{name}: how it was trained and on what is not known here.",
+                f"{name}: how it was trained, and on what, is unknown.",
                 *setting_notes([side.row]),
             ),
         )

@@ -1,51 +1,51 @@
-"""Comparisons in words: sentences that a reviewer would accept, and a table of their numbers."""
+"""Comparisons in words: a sentence for each test, a table of the numbers, and a conclusion."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from mtut_bench.progress import counted
-from mtut_bench.report.comparisons.phrases import (
-    count_digits,
-    interval,
-    p_number,
-    p_value,
-    points,
-    units,
-    whose_clips,
-)
-from mtut_bench.report.comparisons.verdict import verdict
 from mtut_bench.report.tables.own import heading
 from mtut_bench.report.tables.table import Number, Table, TableCell
-from mtut_bench.statistics.paired import LEVEL, ComparisonRow, doubts
+from mtut_bench.statistics.paired import LEVEL, ComparisonRow, objection
 from mtut_bench.statistics.rows import RunFacts
 from mtut_bench.statistics.sides import Paired
 from mtut_bench.statistics.tests import MIN_UNITS
 
-__all__ = ["RULES", "Comparison", "describe", "not_compared"]
+__all__ = [
+    "Comparison",
+    "describe",
+    "interval",
+    "kind_of_store",
+    "not_comparable",
+    "not_compared",
+    "p_value",
+    "points",
+    "score_conclusion",
+]
 
-RULES = (
+_RULES = (
     "Differences are of mean accuracies over seeds, each seed on the same clips on both sides. "
-    "Several folds: every fold (a person) counts alike; one test set: every clip.",
-    "Interval: the wider of two, both of the printed difference. The bootstrap (expanded "
-    "percentile) draws persons and seeds, since clips of one person are dependent; few persons "
-    "make it too short, and then Bonett and Price's interval of the clips is shown, with the "
-    "variance of each fold where there are several. One seed says nothing about others.",
+    "With several folds every fold (a person) counts alike; in one test set every clip does.",
+    "Interval: the wider of two. The bootstrap (expanded percentile) draws persons and seeds, "
+    "since clips of one person are dependent; with few persons it is too short, and Bonett and "
+    "Price's interval of the clips is shown, with the variance of each fold where there are "
+    "several. One seed says nothing about others.",
     f"The primary test flips signs over persons, where there are {MIN_UNITS} or more: it speaks of "
     "other people. Fewer cannot reach p = 0.05; then the test over clips is primary, which speaks "
-    "of other clips of these people alone. Only the primary tests are corrected (Holm).",
-    "Over clips: the exact McNemar test of one seed; of several seeds the permutation of each "
+    "of other clips of these people only. Only primary tests are corrected (Holm).",
+    "Over clips: the exact McNemar test of one seed; for several seeds the permutation of each "
     "clip's mean over seeds, which is the same test for one seed. Seeds are never pooled as if "
     "they were new clips.",
     "The mean over modalities, where a row has it, is of the networks of single modalities, each "
-    "counted alike, fusions not. A clip is still one clip: it counts by its mean over modalities "
-    "and seeds, always by permutation, and the interval of the clips is of that many clips, as if "
-    "all modalities said the same of each, which can only widen it. It is one question of its "
-    "own, asked before the others: the means that are compared together are corrected as one "
-    "family, all other tests as another, each at the 5 % level.",
-    "'Established' wants a corrected p of at most 0.05 and 0 outside both intervals, the one that "
-    "is not shown too.",
+    "counted alike, without fusions. A clip counts once, by its mean over modalities and seeds, "
+    "and always by permutation; the interval of the clips can only be too wide. It is the "
+    "question asked first: all such means form one family of tests, all other tests another, each "
+    "at the 5 % level.",
+    "'Established' needs a corrected p of at most 0.05 and 0 outside both intervals.",
 )
-"""How a comparison is made, in sentences for its readers."""
 
 # Accuracies of both sides, difference and interval: columns before those of the single tests.
 _NUM_SHOWN = 4
@@ -57,26 +57,25 @@ class Comparison:
 
     Attributes:
         title: which methods, on what.
-        sentences: one for the mean over modalities where there are several, for each of them and
-            for their fusion; none where they cannot be compared.
+        sentences: one for each test; none where the two cannot be compared.
         table: the same numbers.
-        verdict: what they come to, at most three short lines; none where there are no sentences.
+        conclusion: at most three short lines; none where there are no sentences.
         caveats: what was left out or differs beside the methods, part of the notes.
-        notes: what they rest on, or why there are none.
+        notes: caveats, settings and rules; or why the two cannot be compared.
         rows: raw numbers.
     """
 
     title: str
     sentences: tuple[str, ...]
     table: Table
-    verdict: tuple[str, ...]
+    conclusion: tuple[str, ...]
     caveats: tuple[str, ...]
     notes: tuple[str, ...]
     rows: tuple[ComparisonRow, ...]
 
     @property
     def summary(self) -> Table:
-        """The columns of the table that a first look needs: accuracies, interval, verdict."""
+        """The columns of the table that a first look needs: accuracies, interval, established."""
         shown, columns = self.table.num_labels + _NUM_SHOWN, self.table.columns
         return replace(
             self.table,
@@ -94,67 +93,108 @@ def describe(pairs: Sequence[Paired], rows: Sequence[ComparisonRow]) -> Comparis
         rows: its numbers, corrected.
     """
     by_set = {two.row["modalities"]: two for two in pairs}
-    several = len(pairs) > 1
-    sentences = [_sentence(row, by_set[row["trained_on"]], several) for row in rows]
-    first = pairs[0]
-    chance = 1.0 / first.row["num_classes"]
-    caveats = dict.fromkeys(note for two in pairs for note in two.notes)
-    notes = [*caveats, *(note for two in pairs for note in two.settings)]
-    notes.append(f"Chance is {100.0 * chance:.1f} % (1 of {first.row['num_classes']} classes).")
-    notes += _by_seed(rows) + list(RULES)
+    names, facts = pairs[0].names, pairs[0].row
+    caveats = tuple(dict.fromkeys(note for two in pairs for note in two.notes))
+    settings = [note for two in pairs for note in two.settings]
+    classes = facts["num_classes"]
+    chance = f"Chance is {100.0 / classes:.1f} % (1 of {classes} classes)."
     return Comparison(
-        title=_title(first.names, first.row),
-        sentences=tuple(sentences),
-        table=_table(first.names, rows),
-        verdict=verdict(pairs, rows),
-        caveats=tuple(caveats),
-        notes=tuple(dict.fromkeys(notes)),
+        title=_title(names, facts),
+        sentences=tuple(_sentence(row, by_set[row["trained_on"]], len(pairs) > 1) for row in rows),
+        table=_table(names, rows),
+        conclusion=_conclusion(pairs, rows),
+        caveats=caveats,
+        notes=tuple(dict.fromkeys([*caveats, *settings, chance, *_by_seed(rows), *_RULES])),
         rows=tuple(rows),
     )
 
 
 def not_compared(names: tuple[str, str], row: RunFacts, why: str) -> Comparison:
-    """Return a comparison that says why it is none.
-
-    Args:
-        names: of both sides.
-        row: facts of the runs.
-        why: what differs or is missing.
-    """
+    """Return a comparison of two names that says why there is none."""
     notes = (f"Not compared. {why}",)
     return Comparison(_title(names, row), (), _table(names, ()), (), (), notes, ())
 
 
 def _title(names: tuple[str, str], row: RunFacts) -> str:
-    plain = f"{row['dataset']}, {counted(row['num_clips'], 'clip')}, protocol {row['protocol']}"
-    return f"{names[0]} against {names[1]}: {heading(row) if _about(row) else plain}"
+    about = f"{row['dataset']}, {counted(row['num_clips'], 'clip')}, protocol {row['protocol']}"
+    complete = row["origin"] == "recorded" and row["complete"] and row["tables"]
+    if not complete or row["overrides"] != "{}":
+        about = heading(row)
+    return f"{names[0]} against {names[1]}: {about}"
+
+
+# ---- numbers
+
+
+def points(share: float) -> Number:
+    """Return a difference of shares in percentage points, with its sign: '+1.3'."""
+    value = round(100.0 * share, 1) + 0.0
+    return Number(value, 1, "+" if value else "")
+
+
+def interval(row: ComparisonRow) -> Number:
+    """Return the shown interval of a difference in points: '[-4.0, 6.6]'."""
+    low, high = (round(100.0 * end, 1) + 0.0 for end in (row["ci_low"], row["ci_high"]))
+    return Number(None, interval=(low, high))
+
+
+def _p_number(value: float) -> Number:
+    """Return a p: '0.016', '< 0.001'; rounding never carries it over its level, nor onto it."""
+    if value < 0.001:
+        return Number(0.001, 3, below=True)
+    rounded = (float(f"{value:.{digits}g}") for digits in range(2, 18))
+    side = np.sign(value - LEVEL)
+    shown = next(near for near in rounded if np.sign(near - LEVEL) == side)
+    return Number(shown, next(digits for digits in range(20) if round(shown, digits) == shown))
+
+
+def p_value(value: float) -> str:
+    """Return a p in a sentence: 'p = 0.016', 'p < 0.001'."""
+    number = _p_number(value)
+    return f"p {number}" if number.below else f"p = {number}"
+
+
+def _units(row: ComparisonRow) -> str:
+    """Return what intervals and tests take as independent: '1 person', '8 folds'."""
+    return counted(row["num_units"], row["unit"])
+
+
+def _digits(row: ComparisonRow) -> int:
+    """Return the digits of clips counted: a mean of counts has one after the point."""
+    return 1 if row["mean_of"] or len(row["seeds"]) > 1 else 0
+
+
+# ---- one sentence for each test
 
 
 def _sentence(row: ComparisonRow, two: Paired, several: bool) -> str:
     tested = row["tested_on"] + (" (fusion)" if "+" in row["tested_on"] else "")
     trained = f", trained on {row['trained_on']}" if several else ""
     head = f"INCOMPLETE, {two.incomplete}: " if two.incomplete else ""
-    about = _about(two.row)
+    result = f"established {_scope(row)}" if row["established"] else f"not established{_but(row)}"
     return (
         f"{head}{tested}{trained}: {row['a']} {100 * row['accuracy_a']:.1f} % against {row['b']} "
         f"{100 * row['accuracy_b']:.1f} %: {points(row['difference'])} points (95 % interval "
-        f"{interval(row)}, {_source(row)}); {_tests(row)}; {_verdict(row)}"
-        f"{f'; {about}' if about else ''}."
+        f"{interval(row)}, {_source(row)}); {_tests(row)}; the difference is {result}."
     )
 
 
-def _about(row: RunFacts) -> str:
-    """Return what the data are, in words for a sentence; "" for a complete recorded dataset."""
-    plain = row["origin"] == "recorded" and row["complete"] and row["tables"]
-    if plain and row["overrides"] == "{}":
-        return ""
-    words = heading(row)
-    return words[0].lower() + words[1:]
+def _scope(row: ComparisonRow) -> str:
+    """Return what an established difference generalises to."""
+    if row["primary"] == "units":
+        return "at the 5 % level"
+    who = f"this {row['unit']}" if row["num_units"] == 1 else f"these {_units(row)}"
+    return f"for clips of {who} alone"
+
+
+def _but(row: ComparisonRow) -> str:
+    """Return why a difference is not established where its p alone would say otherwise."""
+    return f": {objection(row)}" if row["p_holm"] <= LEVEL else ""
 
 
 def _source(row: ComparisonRow) -> str:
-    """Return what an interval stands on."""
-    persons, seeds = units(row), len(row["seeds"])
+    """Return what an interval rests on."""
+    persons, seeds = _units(row), len(row["seeds"])
     drawn = f"{persons} and {seeds} seeds" if seeds > 1 else persons
     if row["ci_kind"] == "bootstrap":
         return f"bootstrap over {drawn}"
@@ -165,55 +205,41 @@ def _source(row: ComparisonRow) -> str:
 
 
 def _tests(row: ComparisonRow) -> str:
-    digits = count_digits(row)
+    digits = _digits(row)
     only_a = f"{row['only_a']:.{digits}f}"
-    clips = (
-        f"{only_a} clip{'' if only_a == '1' else 's'} only {row['a']} has right, "
-        f"{row['only_b']:.{digits}f} only {row['b']}"
-    )
     over = [
         f"{len(many)} {word}"
         for many, word in ((row["mean_of"], "modalities"), (row["seeds"], "seeds"))
         if len(many) > 1
     ]
-    if over:
-        clips += f" (means of {' and '.join(over)}): permutation over clips"
-    else:
-        clips += ": exact McNemar"
-    clips += f" {p_value(row['p_clips'])}"
-    tests = row["family_size"]
-    holm = f", Holm-corrected over {tests} tests {p_number(row['p_holm'])}" if tests > 1 else ""
+    means = f" (means of {' and '.join(over)})" if over else ""
+    clips = (
+        f"{only_a} clip{'' if only_a == '1' else 's'} only {row['a']} has right, "
+        f"{row['only_b']:.{digits}f} only {row['b']}{means}: "
+        f"{'permutation over clips' if over else 'exact McNemar'} {p_value(row['p_clips'])}"
+    )
+    num_tests = row["family_size"]
+    holm = f", Holm-corrected over {num_tests} tests {_p_number(row['p_holm'])}"
+    holm = holm if num_tests > 1 else ""
     if row["primary"] == "clips":
-        return f"{clips}{holm}; {units(row)}, too few for a test over {row['unit']}s"
+        return f"{clips}{holm}; {_units(row)}, too few for a test over {row['unit']}s"
     how = "exact permutation" if row["p_units_exact"] else "permutation"
-    words = f"{how} over {units(row)} {p_value(row['p_units'])}{holm}; {clips}"
+    words = f"{how} over {_units(row)} {p_value(row['p_units'])}{holm}; {clips}"
     if row["p_wilcoxon"] is not None:
         words += f"; Wilcoxon over {len(row['folds'])} folds {p_value(row['p_wilcoxon'])}"
     return words
 
 
-def _verdict(row: ComparisonRow) -> str:
-    if not row["established"]:
-        # Where p and the shown interval would say otherwise, the reader must see what does not.
-        doubt = doubts(row) if row["p_holm"] <= LEVEL else ""
-        return f"the difference is not established{f': {doubt}' if doubt else ''}"
-    if row["primary"] == "clips":
-        return f"the difference is established for {whose_clips(row)}"
-    return "the difference is established at the 5 % level"
-
-
 def _by_seed(rows: Sequence[ComparisonRow]) -> list[str]:
     """Return exact McNemar of each seed, where there are several."""
-    return [
-        f"Exact McNemar of {row['a']} and {row['b']}, {row['tested_on']}, seed by seed: "
-        + ", ".join(
-            f"seed {seed} {p_value(p)}"
-            for seed, p in zip(row["seeds"], row["p_mcnemar"], strict=True)
-        )
-        + " (not corrected)."
-        for row in rows
-        if len(row["p_mcnemar"]) > 1
-    ]
+    lines = []
+    for row in rows:
+        if len(row["p_mcnemar"]) > 1:
+            seeds = zip(row["seeds"], row["p_mcnemar"], strict=True)
+            found = ", ".join(f"seed {seed} {p_value(p)}" for seed, p in seeds)
+            what = f"{row['a']} and {row['b']}, {row['tested_on']}"
+            lines.append(f"Exact McNemar of {what}, seed by seed: {found} (not corrected).")
+    return lines
 
 
 def _table(names: tuple[str, str], rows: Sequence[ComparisonRow]) -> Table:
@@ -243,8 +269,7 @@ def _table(names: tuple[str, str], rows: Sequence[ComparisonRow]) -> Table:
 
 
 def _line(row: ComparisonRow) -> tuple[TableCell, ...]:
-    digits = count_digits(row)
-    wilcoxon = row["p_wilcoxon"]
+    digits, wilcoxon = _digits(row), row["p_wilcoxon"]
     return (
         row["tested_on"],
         Number(100 * row["accuracy_a"], 1),
@@ -253,9 +278,94 @@ def _line(row: ComparisonRow) -> tuple[TableCell, ...]:
         interval(row),
         Number(row["only_a"], digits),
         Number(row["only_b"], digits),
-        p_number(row["p_clips"]),
-        p_number(row["p_units"]),
-        Number(None) if wilcoxon is None else p_number(wilcoxon),
-        p_number(row["p_holm"]),
+        _p_number(row["p_clips"]),
+        _p_number(row["p_units"]),
+        Number(None) if wilcoxon is None else _p_number(wilcoxon),
+        _p_number(row["p_holm"]),
         "yes" if row["established"] else "no",
     )
+
+
+# ---- conclusions
+
+
+def _conclusion(pairs: Sequence[Paired], rows: Sequence[ComparisonRow]) -> tuple[str, str, str]:
+    """Return the difference, whether it is established, and why it is not comparable, if so.
+
+    They are about the question asked first: for each set trained on, the mean over modalities, or
+    its only modality.
+    """
+    asked: dict[str, ComparisonRow] = {}
+    for row in rows:
+        asked.setdefault(row["trained_on"], row)
+    kinds, incomplete = (_kind(two.row) for two in pairs), (two.incomplete for two in pairs)
+    worth = not_comparable(*dict.fromkeys(kinds), *dict.fromkeys(incomplete))
+    if len(asked) == 1:
+        (row,) = asked.values()
+        difference = (
+            f"{row['a']} against {row['b']}, {row['tested_on']}: {points(row['difference'])} "
+            f"points, 95 % interval {interval(row)}."
+        )
+        tested = f"{p_value(row['p_holm'])}; {_units(row)}, {counted(row['num_clips'], 'clip')}"
+        if not row["established"]:
+            return difference, f"Which is better is not established{_but(row)} ({tested}).", worth
+        better = row["a"] if row["difference"] > 0.0 else row["b"]
+        return difference, f"Established {_scope(row)}: {better} is better ({tested}).", worth
+    parts = (f"{row['trained_on']} {points(row['difference'])}" for row in asked.values())
+    # Sets may have other folds, and then other persons.
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in sorted(asked.values(), key=lambda row: not row["established"]):
+        what = f"established {_scope(row)}" if row["established"] else "not established"
+        found[what].append(row["trained_on"])
+    sentence = "; ".join(f"{what}: {', '.join(sets)}" for what, sets in found.items())
+    first = rows[0]
+    return (
+        f"{first['a']} minus {first['b']} in points, by modalities trained on: {', '.join(parts)}.",
+        f"{sentence[0].upper()}{sentence[1:]}.",
+        worth,
+    )
+
+
+def score_conclusion(rows: Sequence[ComparisonRow]) -> str:
+    """Return one line on how a user's predictions compare with stored runs.
+
+    Args:
+        rows: at least one, corrected together; the predictions are side a of each.
+    """
+    name = rows[0]["a"]
+    parts = []
+    for word, wanted in (("better", True), ("worse", False)):
+        found = ", ".join(
+            f"{row['b']} on {row['tested_on']}"
+            for row in rows
+            if row["established"] and (row["difference"] > 0.0) is wanted
+        )
+        parts += [f"{word} than {found}"] if found else []
+    if not parts:
+        return f"No difference between {name} and a stored run is established."
+    others = "" if all(row["established"] for row in rows) else "; nothing else is"
+    return f"Established {_scope(rows[0])}: {name} is {' and '.join(parts)}{others}."
+
+
+def not_comparable(*reasons: str) -> str:
+    """Return a line on why numbers are not comparable with published ones, or ""."""
+    found = ", ".join(filter(None, reasons))
+    return f"Not comparable with published numbers: {found}." if found else ""
+
+
+def kind_of_store(origin: str, num_clips: int, expected_clips: int) -> str:
+    """Return in words that a store is not a complete recorded dataset, or ""."""
+    if origin != "recorded":
+        return origin
+    return (
+        f"{num_clips:,} of {counted(expected_clips, 'clip')}" if num_clips < expected_clips else ""
+    )
+
+
+def _kind(row: RunFacts) -> str:
+    store = kind_of_store(row["origin"], row["num_clips"], row["expected_clips"])
+    if store:
+        return store
+    if not row["tables"]:
+        return f"protocol {row['protocol']}"
+    return "changed options" if row["overrides"] != "{}" else ""

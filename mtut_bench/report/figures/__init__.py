@@ -1,6 +1,6 @@
 """The figures of a report: the paper's, where runs allow it, and those a reviewer asks for.
 
-A figure that cannot be drawn is left out with a remark that says why; nothing stands in for it.
+A figure that cannot be drawn is left out, with a remark that says why.
 """
 
 from collections import defaultdict
@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from mtut_bench.report.figures.accuracy import class_figure, length_figure, person_figure
-from mtut_bench.report.figures.canvas import style
+from mtut_bench.report.figures.canvas import Figure, style
 from mtut_bench.report.figures.confusions import confusion_figure
 from mtut_bench.report.figures.features import features_figure
-from mtut_bench.report.figures.figure import Figure
 from mtut_bench.report.figures.focal import BETA, FocalWeight, focal_figure
 from mtut_bench.report.figures.groups import Group, group_runs
 from mtut_bench.report.figures.strips import strips_figure
@@ -47,8 +46,8 @@ def draw_figures(
 
     Args:
         runs: as ``find_runs`` returns them; may be empty.
-        focal_weight: the players' own function of equation 3 at beta 2: loss of the network in
-            training and of the other one, float64, any shape, to rho.
+        focal_weight: the methods' own function of equation 3 at beta 2: loss of the network in
+            training and of the other network, float64, any shape, to rho.
         progress: called with (done, total).
 
     Raises:

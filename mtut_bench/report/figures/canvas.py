@@ -4,17 +4,16 @@ import io
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from matplotlib import rc_context
+from matplotlib import rc_context, rcdefaults, rcParams
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure as Canvas
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-from mtut_bench.report.figures.figure import Figure
 
 __all__ = [
     "COLOURS",
@@ -24,10 +23,11 @@ __all__ = [
     "MARKERS",
     "SHARE",
     "WIDTH_IN",
+    "Figure",
     "add_bar",
-    "blank_ticks",
     "clean",
     "finish",
+    "frameless",
     "legend_columns",
     "new_canvas",
     "style",
@@ -81,33 +81,43 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class Figure:
+    """A drawn figure.
+
+    Attributes:
+        key: stem of its files; letters, digits and '-'.
+        title: a few words.
+        caption: what is shown, and of which runs.
+        alt: text for a reader who cannot see it.
+        svg: the drawing as SVG.
+        png: the drawing as PNG.
+    """
+
+    key: str
+    title: str
+    caption: str
+    alt: str
+    svg: bytes
+    png: bytes
+
+
 @contextmanager
 def style() -> Iterator[None]:
-    """Hold the look of the figures for a block; whatever the user has set is put back."""
+    """Set the look of the figures for a block, whatever the user has set."""
     with rc_context(), warnings.catch_warnings():
-        # Own settings would change the look, and so the bytes.
-        _reset()
+        # A user's settings would change the look, and so the bytes.
+        rcdefaults()
+        rcParams.update(_SETTINGS)
         # A name in another script is drawn as boxes rather than not at all.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 
 
-def _reset() -> None:
-    from matplotlib import rcdefaults, rcParams
-
-    rcdefaults()
-    rcParams.update(_SETTINGS)
-
-
-def new_canvas(height_in: float, width_in: float = WIDTH_IN) -> Canvas:
-    """Return an empty figure whose parts are kept apart.
-
-    Args:
-        height_in: height in inches.
-        width_in: width in inches.
-    """
+def new_canvas(height_in: float) -> Canvas:
+    """Return an empty figure of a height in inches, whose parts are kept apart."""
     engine = ConstrainedLayoutEngine(w_pad=_PAD_IN, h_pad=_PAD_IN)
-    return Canvas(figsize=(width_in, height_in), layout=engine)
+    return Canvas(figsize=(WIDTH_IN, height_in), layout=engine)
 
 
 def finish(canvas: Canvas, key: str, *, title: str, caption: str, alt: str) -> Figure:
@@ -117,7 +127,7 @@ def finish(canvas: Canvas, key: str, *, title: str, caption: str, alt: str) -> F
         canvas: what was drawn.
         key: stem of its files.
         title: a few words.
-        caption: see :class:`~mtut_bench.report.figures.figure.Figure`.
+        caption: see :class:`Figure`.
         alt: as above.
     """
     svg, png = io.BytesIO(), io.BytesIO()
@@ -135,40 +145,26 @@ def finish(canvas: Canvas, key: str, *, title: str, caption: str, alt: str) -> F
 
 
 def legend_columns(labels: Sequence[str]) -> int:
-    """Return how many columns a legend of some labels may have and stay within the figure.
-
-    Args:
-        labels: of the legend, at least one; a column is as wide as the longest.
-    """
+    """Return how many columns a legend may have; a column is as wide as the longest label."""
     return max(1, min(len(labels), _LEGEND_CHARS // (max(map(len, labels)) + _HANDLE_CHARS)))
 
 
 def clean(text: str, length: int = 28) -> str:
-    """Return a name from outside as one line that can be drawn and stand in XML.
-
-    Args:
-        text: any text.
-        length: the most characters; a longer text ends in an ellipsis.
-    """
+    """Return any text as one printable line of at most so many characters, with an ellipsis."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= length else line[: length - 1].rstrip() + "\u2026"
 
 
 def add_bar(axes: Axes, image: ScalarMappable, label: str, **options: Any) -> None:  # noqa: ANN401
-    """Put the scale of a picture to its right, exactly as high as the picture.
-
-    Args:
-        axes: of the picture.
-        image: what was drawn there.
-        label: of the scale.
-        **options: of matplotlib's ``colorbar``.
-    """
+    """Draw the colour bar of a picture to its right, exactly as high as the picture."""
     place = axes.inset_axes((1.04, 0.0, 0.05, 1.0))
     bar = axes.figure.colorbar(image, cax=place, label=label, **options)
     bar.outline.set_linewidth(0.6)
 
 
-def blank_ticks(axes: Axes) -> None:
-    """Take ticks and their labels away, as a picture has none."""
+def frameless(axes: Axes) -> None:
+    """Remove ticks and frame, as of a picture."""
     axes.set_xticks([])
     axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)

@@ -1,4 +1,4 @@
-"""Figure 7 of the paper: which classes two methods take for which, and where they differ."""
+"""Figure 7 of the paper: the confusion matrices of two methods, and their difference."""
 
 import math
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from mtut_bench.report.figures.canvas import (
     COLOURS,
     DIFFERENCE,
     SHARE,
+    Figure,
     add_bar,
     clean,
     finish,
     new_canvas,
 )
 from mtut_bench.report.figures.evidence import mean_confusion, row_shares
-from mtut_bench.report.figures.figure import Figure
 from mtut_bench.report.figures.groups import Group, describe, pair, scope
 
 __all__ = ["CALLED_OUT", "called_out", "confusion_figure"]
@@ -35,35 +35,33 @@ _NAME_LENGTH = 16
 # Longer counts take two lines of a cell.
 _ONE_LINE = 6
 _FRAME = COLOURS[4]
+_MAPS = (SHARE, DIFFERENCE)
 
 
 def confusion_figure(group: Group, modality: str) -> Figure | str:
-    """Return the confusion matrices of two methods and their difference, or why there are none.
-
-    Args:
-        group: whose methods.
-        modality: whose networks.
-    """
-    two = pair(group.arms)
+    """Return the confusion matrices of two methods and their difference, or why not."""
+    two = pair(group.configs)
     if two is None:
         return f"No confusion matrices (group {group.number}): they compare two methods."
-    labels = [arm.label for arm in two]
-    counts = [mean_confusion(arm, modality) for arm in two]
+    # A class without clips is grey.
+    share_map, gap_map = (colormaps[name].with_extremes(bad="#cccccc") for name in _MAPS)
+    labels = [config.name for config in two]
+    counts = [mean_confusion(config, modality) for config in two]
     shares = [row_shares(counts_KK) for counts_KK in counts]
     canvas = new_canvas(6.4)
     panels = canvas.subplots(2, 2)
     for axes, share_KK, label, letter in zip(panels[0], shares, labels, "ab", strict=True):
-        image = axes.imshow(share_KK, cmap=_with_grey(SHARE), vmin=0.0, vmax=1.0)
+        image = axes.imshow(share_KK, cmap=share_map, vmin=0.0, vmax=1.0)
         axes.set_title(f"({letter}) {label}")
     add_bar(panels[0, 1], image, "share of the true class")
     gap_KK = shares[1] - shares[0]
     limit = max(float(np.nanmax(np.abs(gap_KK))), 0.01)
-    panels[1, 0].imshow(gap_KK, cmap=_with_grey(DIFFERENCE), vmin=-limit, vmax=limit)
+    panels[1, 0].imshow(gap_KK, cmap=gap_map, vmin=-limit, vmax=limit)
     panels[1, 0].set_title(f"(c) {labels[1]} minus {labels[0]}")
     for axes in (*panels[0], panels[1, 0]):
         _name_axes(axes, group.classes)
         _frame_first(axes, len(group.classes))
-    _draw_called_out(panels[1, 1], counts, gap_KK, group.classes, labels, limit)
+    _draw_called_out(panels[1, 1], counts, gap_KK, group.classes, gap_map, limit)
     return finish(
         canvas,
         f"confusion-{group.number}-{modality.replace('_', '-')}",
@@ -85,12 +83,7 @@ def confusion_figure(group: Group, modality: str) -> Figure | str:
 
 
 def called_out(counts: Sequence[NDArray[np.float64]], labels: Sequence[str]) -> str:
-    """Return a sentence on how many clips of the first six classes are right.
-
-    Args:
-        counts: number of clips by true (row) and predicted class, float64, (K, K), by method.
-        labels: of the methods.
-    """
+    """Return a sentence on how many clips of the first six classes each method has right."""
     words = []
     for counts_KK, label in zip(counts, labels, strict=True):
         first = counts_KK[:CALLED_OUT]
@@ -115,20 +108,15 @@ def _count(value: float) -> str:
 
 def _name_axes(axes: Axes, classes: Sequence[str]) -> None:
     count = len(classes)
-    step = math.ceil(count / _MAX_TICKS)
-    places = list(range(0, count, step))
-    axes.set_xticks(places, [str(place + 1) for place in places])
+    places = list(range(0, count, math.ceil(count / _MAX_TICKS)))
+    numbers = [str(place + 1) for place in places]
+    axes.set_xticks(places, numbers)
     axes.set_xlabel("predicted class")
     if count <= _MAX_NAMED:
         axes.set_yticks(range(count), _numbered(classes))
     else:
-        axes.set_yticks(places, [str(place + 1) for place in places])
+        axes.set_yticks(places, numbers)
         axes.set_ylabel("true class")
-
-
-def _with_grey(name: str) -> Colormap:
-    """Return a colour map that shows a class without clips in grey."""
-    return colormaps[name].with_extremes(bad="#cccccc")
 
 
 def _numbered(classes: Sequence[str]) -> list[str]:
@@ -147,24 +135,24 @@ def _draw_called_out(
     counts: Sequence[NDArray[np.float64]],
     gap_KK: NDArray[np.float64],
     classes: Sequence[str],
-    labels: Sequence[str],
+    gap_map: Colormap,
     limit: float,
 ) -> None:
     """Draw the first classes with the numbers of clips by both methods in each cell."""
     size = min(CALLED_OUT, len(classes))
     first_KK = gap_KK[:size, :size]
-    image = axes.imshow(first_KK, cmap=_with_grey(DIFFERENCE), vmin=-limit, vmax=limit)
+    image = axes.imshow(first_KK, cmap=gap_map, vmin=-limit, vmax=limit)
     add_bar(axes, image, "difference of shares (c, d)")
     for true in range(size):
-        for said in range(size):
-            before, after = (_count(counts_KK[true, said]) for counts_KK in counts)
+        for guess in range(size):
+            before, after = (_count(counts_KK[true, guess]) for counts_KK in counts)
             if (before, after) != ("0", "0"):
                 text = f"{before}\u2192{after}"
                 if len(text) > _ONE_LINE:
                     text = f"{before}\n\u2192{after}"
-                dark = abs(first_KK[true, said]) > 0.6 * limit
+                dark = abs(first_KK[true, guess]) > 0.6 * limit
                 colour = "white" if dark else "black"
-                axes.text(said, true, text, ha="center", va="center", size=7, color=colour)
+                axes.text(guess, true, text, ha="center", va="center", size=7, color=colour)
     axes.set_xticks(range(size), [str(n + 1) for n in range(size)])
     axes.set_yticks(range(size), _numbered(classes)[:size])
     axes.set_xlabel("predicted class")

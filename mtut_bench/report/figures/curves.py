@@ -1,9 +1,9 @@
-"""The numbers behind learning curves: epoch means of a training's log, nothing drawn."""
+"""The numbers of learning curves, from the logs of runs; nothing is drawn here."""
 
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,36 @@ from typing import Any
 import numpy as np
 
 from mtut_bench.errors import RunError
-from mtut_bench.files import StrPath
-from mtut_bench.report.figures.groups import Arm
+from mtut_bench.files import StrPath, canonical_json
+from mtut_bench.report.formats.render import to_csv
+from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.runs.record import CURE
 
-__all__ = ["QUANTITIES", "Curve", "joint_start", "mean_curve", "read_log", "run_curve"]
+__all__ = [
+    "QUANTITIES",
+    "Curve",
+    "mean_curve",
+    "read_log",
+    "run_curve",
+    "stage_two_epoch",
+    "training_csv",
+]
 
 Entry = Mapping[str, Any]
+
+# What is drawn of a log: the quantity's name and its field. The last is computed, see _value.
+_SHARE = "SSA share"
+_FIELDS = {
+    "cross-entropy": "cross_entropy",
+    "mean \u03c1": "rho_mean",
+    "\u03c1 open": "rho_open",
+    "distance": "ssa",
+}
+QUANTITIES = (*_FIELDS, _SHARE)
+"""Names of the quantities that are drawn, where a log has them."""
+
+_STAGE_TWO = "joint"
+_FACTS = ("run", "store", "protocol", "overrides", "method", "modalities", "fold", "seed")
 
 
 @dataclass(frozen=True)
@@ -33,38 +56,14 @@ class Curve:
     values: tuple[float, ...]
 
 
-def _cross_entropy(entry: Entry) -> float | None:
-    return _number(entry, "cross_entropy")
-
-
-def _rho(entry: Entry) -> float | None:
-    return _number(entry, "rho_mean")
-
-
-def _ssa_share(entry: Entry) -> float | None:
-    """Return lambda * rho * SSA as a share of it and the cross-entropy, in [0, 1]."""
+def _value(entry: Entry, quantity: str) -> float | None:
+    if quantity != _SHARE:
+        return _number(entry, _FIELDS[quantity])
+    # lambda * rho * SSA as a share of it and the cross-entropy.
     term, entropy = _number(entry, "ssa_term"), _number(entry, "cross_entropy")
     if term is None or entropy is None or term + entropy <= 0.0:
         return None
     return term / (term + entropy)
-
-
-def _distance(entry: Entry) -> float | None:
-    return _number(entry, "ssa")
-
-
-def _open_share(entry: Entry) -> float | None:
-    return _number(entry, "rho_open")
-
-
-QUANTITIES: dict[str, Callable[[Entry], float | None]] = {
-    "cross-entropy": _cross_entropy,
-    "mean \u03c1": _rho,
-    "\u03c1 open": _open_share,
-    "distance": _distance,
-    "SSA share": _ssa_share,
-}
-"""What is drawn of a log, by name; None where an entry does not have it."""
 
 
 def _number(entry: Entry, name: str) -> float | None:
@@ -106,27 +105,17 @@ def read_log(folder: StrPath) -> tuple[dict[str, Any], ...]:
 
 
 def run_curve(entries: Sequence[Entry], modality: str, quantity: str) -> Curve:
-    """Return one quantity of one network over the epochs.
-
-    Args:
-        entries: the log of a run.
-        modality: of the network.
-        quantity: one of ``QUANTITIES``.
-    """
+    """Return one of ``QUANTITIES`` of the network of a modality over the epochs of a run's log."""
     values: dict[int, float] = {}
     for entry in entries:
-        value = QUANTITIES[quantity](entry) if entry["modality"] == modality else None
+        value = _value(entry, quantity) if entry["modality"] == modality else None
         if value is not None:
             values[entry["epoch"]] = value
     return Curve(tuple(sorted(values)), tuple(values[epoch] for epoch in sorted(values)))
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:
-    """Return the mean over runs at each epoch that every one of them has.
-
-    Args:
-        curves: of the runs of one method; those without any epoch do not count.
-    """
+    """Return the mean over curves at each epoch that all have; empty ones do not count."""
     values: dict[int, list[float]] = defaultdict(list)
     counted = [curve for curve in curves if curve.epochs]
     for curve in counted:
@@ -136,16 +125,51 @@ def mean_curve(curves: Sequence[Curve]) -> Curve:
     return Curve(tuple(epochs), tuple(float(np.mean(values[epoch])) for epoch in epochs))
 
 
-def joint_start(arms: Sequence[Arm], logs: Mapping[Path, Sequence[Entry]]) -> int | None:
-    """Return the first epoch of stage two, counted from 0, or None where runs do not agree on one.
+def stage_two_epoch(logs: Iterable[Sequence[Entry]]) -> int | None:
+    """Return the first epoch of stage two, counted from 0; None where logs of runs disagree."""
+    stages = ([e["epoch"] for e in log if e["stage"] == _STAGE_TWO] for log in logs)
+    starts = {min(epochs) for epochs in stages if epochs}
+    return starts.pop() if len(starts) == 1 else None
+
+
+def training_csv(runs: Sequence[FinishedRun]) -> bytes:
+    """Return the log entries of stage two, one line per run, epoch and modality.
+
+    Stage one is shared between methods; its logs stay with the runs.
 
     Args:
-        arms: whose runs.
-        logs: entries by the folder of the run.
+        runs: as ``find_runs`` returns them.
+
+    Returns:
+        CSV: the facts of the run, then every quantity that a method logged, in alphabetical order;
+        empty where a method does not log it. Nothing without runs or logs.
+
+    Raises:
+        RunError: a damaged log.
     """
-    starts = set()
-    for arm in arms:
-        for run in arm.runs:
-            joint = [e["epoch"] for e in logs.get(run.folder, ()) if e["stage"] == "joint"]
-            starts |= {min(joint)} if joint else set()
-    return starts.pop() if len(starts) == 1 else None
+    lines = [
+        {**_facts(run), **entry}
+        for run in runs
+        for entry in read_log(run.folder)
+        if entry["stage"] == _STAGE_TWO
+    ]
+    if not lines:
+        return b""
+    labels = (*_FACTS, "epoch", "modality")
+    columns = (*labels, *sorted({name for line in lines for name in line} - {*labels, "stage"}))
+    return to_csv(columns, [{name: line.get(name, "") for name in columns} for line in lines])
+
+
+def _facts(run: FinishedRun) -> dict[str, Any]:
+    record, identity = run.record, run.record.identity
+    values = (
+        record.id[:12],
+        record.store.name,
+        record.protocol.name,
+        canonical_json(identity.overrides),
+        record.method.name,
+        "+".join(identity.modalities),
+        identity.fold,
+        identity.seed,
+    )
+    return dict(zip(_FACTS, values, strict=True))

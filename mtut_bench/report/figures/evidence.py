@@ -1,4 +1,4 @@
-"""The numbers behind the figures of accuracy: pure functions of predictions, nothing drawn.
+"""The numbers of the figures of accuracy: pure functions of predictions, nothing is drawn.
 
 Seeds predict the same clips: counts are means over seeds, never pooled as if clips were new.
 """
@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from mtut_bench.contract import metrics, predictions
 from mtut_bench.contract.folds import natural_order
-from mtut_bench.report.figures.groups import Arm
 from mtut_bench.runs.finished import FinishedRun
+from mtut_bench.statistics.sides import Configuration
 
 __all__ = [
     "Share",
     "class_shares",
-    "length_bin",
     "length_edges",
     "length_shares",
     "mean_confusion",
@@ -52,56 +51,35 @@ class Share:
     high: float
 
 
-def mean_confusion(arm: Arm, modality: str) -> NDArray[np.float64]:
-    """Return how often each class was taken for each other, over all folds, mean over seeds.
-
-    Args:
-        arm: runs of one method.
-        modality: whose network is asked, alone.
+def mean_confusion(config: Configuration, modality: str) -> NDArray[np.float64]:
+    """Return the confusion matrix of one modality's networks over all folds, mean over seeds.
 
     Returns:
         Number of clips by true class (row) and predicted class (column), float64, (K, K).
     """
     counts = [
         metrics.confusion(predictions.fuse(run.scores, [modality]), run.scores.labels_N)
-        for run in arm.runs
+        for run in config.runs
     ]
-    return np.stack(counts).sum(axis=0).astype(np.float64) / len(arm.seeds)
+    return np.stack(counts).sum(axis=0).astype(np.float64) / len(config.seeds)
 
 
 def row_shares(counts_KK: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return counts as shares of the clips of each true class.
-
-    Args:
-        counts_KK: number of clips by true (row) and predicted class, float64, (K, K).
-
-    Returns:
-        Shares in [0, 1], float64, (K, K); a class without clips is a row of NaN.
-    """
+    """Return a confusion matrix as shares of each true class (row); NaN for one without clips."""
     totals_K1 = counts_KK.sum(axis=1, keepdims=True)
     result_KK = np.full_like(counts_KK, np.nan)
     np.divide(counts_KK, totals_K1, out=result_KK, where=totals_K1 > 0)
     return result_KK
 
 
-def class_shares(arm: Arm, modality: str) -> dict[int, Share]:
-    """Return the accuracy on the clips of each class that has clips.
-
-    Args:
-        arm: runs of one method.
-        modality: whose network is asked, alone.
-    """
-    return _shares(arm, modality, lambda run: run.scores.labels_N.tolist())
+def class_shares(config: Configuration, modality: str) -> dict[int, Share]:
+    """Return the accuracy on the clips of each class that has clips."""
+    return _shares(config, modality, lambda run: run.scores.labels_N.tolist())
 
 
-def person_shares(arm: Arm, modality: str) -> dict[str, Share]:
-    """Return the accuracy on the clips of each person, numbers first and by value.
-
-    Args:
-        arm: runs of one method.
-        modality: whose network is asked, alone.
-    """
-    found = _shares(arm, modality, lambda run: run.subjects)
+def person_shares(config: Configuration, modality: str) -> dict[str, Share]:
+    """Return the accuracy on the clips of each person, numbers first and by value."""
+    found = _shares(config, modality, lambda run: run.subjects)
     return {name: found[name] for name in sorted(found, key=natural_order)}
 
 
@@ -120,39 +98,24 @@ def length_edges(num_frames: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted({int(edge) for edge in edges}))
 
 
-def length_bin(num_frames: int, edges: Sequence[int]) -> int:
-    """Return the bin of a length: the first whose longest length is not below it.
-
-    Args:
-        num_frames: length of a clip, at most the last edge.
-        edges: as :func:`length_edges` returns them.
-    """
-    return int(np.searchsorted(np.asarray(edges), num_frames, side="left"))
-
-
-def length_shares(arm: Arm, modality: str, edges: Sequence[int]) -> dict[int, Share]:
-    """Return the accuracy on the clips of each bin of lengths that has clips.
-
-    Args:
-        arm: runs of one method.
-        modality: whose network is asked, alone.
-        edges: as :func:`length_edges` returns them.
-    """
-    return _shares(arm, modality, lambda run: [length_bin(n, edges) for n in run.num_frames])
+def length_shares(config: Configuration, modality: str, edges: Sequence[int]) -> dict[int, Share]:
+    """Return the accuracy on the clips of each bin of :func:`length_edges` that has clips."""
+    # The first bin whose longest length is not below the clip's.
+    return _shares(config, modality, lambda run: np.searchsorted(edges, run.num_frames).tolist())
 
 
 def _shares(
-    arm: Arm, modality: str, keys_of: Callable[[FinishedRun], Sequence[Key]]
+    config: Configuration, modality: str, keys_of: Callable[[FinishedRun], Sequence[Key]]
 ) -> dict[Key, Share]:
     """Return the accuracy on the clips of each key."""
     correct: dict[Key, int] = defaultdict(int)
     total: dict[Key, int] = defaultdict(int)
-    for run in arm.runs:
-        said_N = predictions.fuse(run.scores, [modality]).argmax(axis=1)
-        for key, right in zip(keys_of(run), said_N == run.scores.labels_N, strict=True):
+    for run in config.runs:
+        predicted_N = predictions.fuse(run.scores, [modality]).argmax(axis=1)
+        for key, right in zip(keys_of(run), predicted_N == run.scores.labels_N, strict=True):
             correct[key] += int(right)
             total[key] += 1
-    seeds = len(arm.seeds)
+    seeds = len(config.seeds)
     return {key: _share(correct[key] / seeds, total[key] // seeds) for key in sorted(total)}
 
 

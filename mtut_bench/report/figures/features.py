@@ -1,4 +1,4 @@
-"""Figure 6 of the paper: what the last feature map looks like alone and with another method."""
+"""Figure 6 of the paper: the last feature map of one clip by two methods."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,15 +17,16 @@ from mtut_bench.report.figures.canvas import (
     GREY,
     MAGNITUDE,
     WIDTH_IN,
-    blank_ticks,
+    Figure,
     clean,
     finish,
+    frameless,
     new_canvas,
 )
-from mtut_bench.report.figures.figure import Figure
-from mtut_bench.report.figures.groups import Arm, Group, describe, pair
-from mtut_bench.report.figures.kept import KeptClip, read_kept
+from mtut_bench.report.figures.groups import Group, describe, pair
+from mtut_bench.report.figures.maps import ClipMaps, read_maps
 from mtut_bench.runs.finished import FinishedRun
+from mtut_bench.statistics.sides import Configuration
 
 __all__ = ["features_figure", "map_strip", "matrix_distance", "shown_steps"]
 
@@ -46,9 +47,9 @@ _TWO_LINES_IN = 0.28
 class _Seen:
     """One clip as one method's networks see it."""
 
-    arm: Arm
+    method: str
     run: FinishedRun
-    clip: KeptClip
+    clip: ClipMaps
 
 
 def features_figure(group: Group) -> Figure | str:
@@ -56,42 +57,39 @@ def features_figure(group: Group) -> Figure | str:
 
     The clip is the first fixed one of the first fold and seed that both methods have done.
 
-    Args:
-        group: whose methods.
-
     Raises:
         RunError: a damaged ``maps.npz``.
     """
-    two = pair(group.arms)
+    two = pair(group.configs)
     if two is None:
         return f"No feature maps (group {group.number}): they compare two methods."
     seen = _same_clip(*two)
     if seen is None:
-        return f"No feature maps (group {group.number}): no two runs kept maps of one clip."
+        return f"No feature maps (group {group.number}): no two runs saved maps of one clip."
     modalities = sort_modalities(group.modalities)
-    clip = seen[0].clip
+    a, b = (one.method for one in seen)
     with_matrices = all(set(one.clip.correlations) == set(modalities) for one in seen)
     canvas = _draw(seen, modalities, with_matrices)
     return finish(
         canvas,
         f"feature-maps-{group.number}",
-        title=f"Last feature maps: {seen[0].arm.label} and {seen[1].arm.label} (as figure 6)",
+        title=f"Last feature maps: {a} and {b} (as figure 6)",
         caption=_caption(group, seen, modalities, with_matrices),
         alt=(
-            f"Heat maps over time of the channel mean of the last feature map for clip "
-            f"{clean(clip.clip_id, 40)}, one row for each of {', '.join(modalities)}: left by "
-            f"{seen[0].arm.label}, right by {seen[1].arm.label}"
+            "Heat maps over time of the channel mean of the last feature map for clip "
+            f"{clean(seen[0].clip.clip_id, 40)}, one row for each of {', '.join(modalities)}: left "
+            f"by {a}, right by {b}"
             + ("; then the correlation matrices of the blocks." if with_matrices else ".")
         ),
     )
 
 
-def _same_clip(first: Arm, second: Arm) -> tuple[_Seen, _Seen] | None:
-    """Return the first fixed clip of the first pair of runs that kept maps, seen by both."""
+def _same_clip(first: Configuration, second: Configuration) -> tuple[_Seen, _Seen] | None:
+    """Return the first fixed clip of the first pair of runs that saved maps, as both see it."""
     for run_a, run_b in zip(first.runs, second.runs, strict=True):
-        kept_a, kept_b = read_kept(run_a), read_kept(run_b)
-        if kept_a and kept_b and kept_a[0].clip_id == kept_b[0].clip_id:
-            return _Seen(first, run_a, kept_a[0]), _Seen(second, run_b, kept_b[0])
+        maps_a, maps_b = read_maps(run_a), read_maps(run_b)
+        if maps_a and maps_b and maps_a[0].clip_id == maps_b[0].clip_id:
+            return _Seen(first.name, run_a, maps_a[0]), _Seen(second.name, run_b, maps_b[0])
     return None
 
 
@@ -101,14 +99,14 @@ def _caption(
     one = seen[0]
     label = clean(group.classes[one.run.scores.labels_N[one.clip.index]])
     identity = one.run.record.identity
-    sizes = {_size(s.clip.maps[modalities[0]].shape): s.arm.label for s in seen}
-    size = next(iter(sizes))
-    if len(sizes) > 1:
-        size = "; ".join(f"{label}: {words}" for words, label in sizes.items())
+    sizes = {_size(s.clip.maps[modalities[0]].shape): s.method for s in seen}
+    size = "; ".join(
+        f"{name}: {words}" if len(sizes) > 1 else words for words, name in sizes.items()
+    )
     text = (
         f"Clip {clean(one.clip.clip_id, 40)} ({label}), the first fixed test clip of fold "
         f"{identity.fold}, seed {identity.seed}, never chosen by a score. Channel mean of "
-        f"the last feature map ({size}): (a) {seen[0].arm.label}, (b) {seen[1].arm.label}; "
+        f"the last feature map ({size}): (a) {one.method}, (b) {seen[1].method}; "
         "each row has its own scale, whose ends are printed beside it. In the paper's figure 6 "
         "the panels and the text agree and the caption swaps (a) and (b)."
     )
@@ -119,7 +117,7 @@ def _caption(
             if any(s.clip.maps[first].shape != s.clip.maps[other].shape for s in seen):
                 continue
             words = ", ".join(
-                f"{matrix_distance(s.clip, first, other):.3f} by {s.arm.label}" for s in seen
+                f"{matrix_distance(s.clip, first, other):.3f} by {s.method}" for s in seen
             )
             text += f" Mean squared difference of {first} and {other}: {words}."
     return f"{text} {describe(group)}"
@@ -133,21 +131,13 @@ def _size(shape_THW: tuple[int, ...]) -> str:
 
 
 def shown_steps(steps: int) -> tuple[int, ...]:
-    """Return which time steps are drawn: all of them, or twelve that are evenly spread.
-
-    Args:
-        steps: of the map.
-    """
+    """Return which time steps are drawn: all of them, or twelve that are evenly spread."""
     count = min(steps, _MAX_STEPS)
     return tuple(int(step) for step in np.linspace(0, steps - 1, count).round())
 
 
 def map_strip(map_THW: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the shown time steps side by side, a column of NaN between two.
-
-    Args:
-        map_THW: channel mean, float, (T, H, W).
-    """
+    """Return the shown time steps side by side, a column of NaN between two."""
     chosen = map_THW[list(shown_steps(len(map_THW)))].astype(np.float64)
     # Each block as four, so that the gap is a quarter of a block wide.
     fine = chosen.repeat(4, axis=1).repeat(4, axis=2)
@@ -155,14 +145,8 @@ def map_strip(map_THW: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.concatenate(list(padded), axis=1)[:, :-1]
 
 
-def matrix_distance(clip: KeptClip, first: str, second: str) -> float:
-    """Return the mean squared difference of two modalities' correlations, in [0, 4].
-
-    Args:
-        clip: with correlations of both.
-        first: a modality.
-        second: another one.
-    """
+def matrix_distance(clip: ClipMaps, first: str, second: str) -> float:
+    """Return the mean squared difference of two modalities' correlations, in [0, 4]."""
     gap_DD = clip.correlations[first].astype(np.float64) - clip.correlations[second]
     return float(np.square(gap_DD).mean())
 
@@ -182,7 +166,7 @@ def _draw(seen: Sequence[_Seen], modalities: Sequence[str], with_matrices: bool)
     canvas.set_layout_engine("none")
     for half, (one, letter) in enumerate(zip(seen, "ab", strict=True)):
         left_in = 0.08 + half * (_HALF_IN + 0.08)
-        title = f"({letter}) {one.arm.label}"
+        title = f"({letter}) {one.method}"
         canvas.text(left_in / WIDTH_IN, 1 - 0.17 / total_in, title, size=8.5, weight="bold")
         for row, modality in enumerate(modalities):
             bottom_in = total_in - _HEAD_IN - row * pitch_in - (pitch_in - _GAP_IN + strip_in) / 2
@@ -208,7 +192,7 @@ def _axes(canvas: Canvas, place_in: tuple[float, float, float, float]) -> Axes:
 def _draw_map(axes: Axes, map_THW: NDArray[np.floating], modality: str) -> None:
     strip = map_strip(map_THW)
     axes.imshow(strip, cmap=MAGNITUDE, aspect="auto")
-    _frameless(axes)
+    frameless(axes)
     name = clean(modality, 9)
     place: Any = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right"}
     axes.annotate(name, (0, 0.5), (-5, 1), va="bottom", **place)
@@ -216,18 +200,12 @@ def _draw_map(axes: Axes, map_THW: NDArray[np.floating], modality: str) -> None:
     axes.annotate(scale, (0, 0.5), (-5, -1), va="top", size=7, color=GREY, **place)
 
 
-def _draw_matrix(axes: Axes, clip: KeptClip, modality: str) -> AxesImage:
+def _draw_matrix(axes: Axes, clip: ClipMaps, modality: str) -> AxesImage:
     axes.set_title(
         f"{clean(modality, 9)}, {len(clip.correlations[modality])} blocks", size=7, pad=3
     )
-    _frameless(axes)
+    frameless(axes)
     # Hundreds of blocks are more than pixels: these are averaged rather than passed over.
     return axes.imshow(
         clip.correlations[modality], cmap=DIFFERENCE, vmin=-1, vmax=1, interpolation="auto"
     )
-
-
-def _frameless(axes: Axes) -> None:
-    blank_ticks(axes)
-    for spine in axes.spines.values():
-        spine.set_visible(False)

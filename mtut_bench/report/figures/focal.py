@@ -8,8 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm
 from numpy.typing import NDArray
 
-from mtut_bench.report.figures.canvas import MAGNITUDE, add_bar, finish, new_canvas
-from mtut_bench.report.figures.figure import Figure
+from mtut_bench.report.figures.canvas import MAGNITUDE, Figure, add_bar, finish, new_canvas
 
 __all__ = ["BETA", "FocalWeight", "focal_figure", "focal_grid"]
 
@@ -21,30 +20,20 @@ _POINTS = 81
 _TICKS = (0.0, 0.5, 1.0, 1.5, 2.0)
 _LEVELS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0)
 
-FocalWeight = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+Grid = NDArray[np.float64]
+FocalWeight = Callable[[Grid, Grid], Grid]
 """Equation 3 at beta = 2: losses of the network in training and of the other one to rho."""
 
 
-def focal_grid(
-    focal_weight: FocalWeight, points: int = _POINTS
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return both losses, each from 0 to 2, and rho; all float64, (points, points).
-
-    Args:
-        focal_weight: the code's own function of equation 3.
-        points: along each side.
-    """
+def focal_grid(focal_weight: FocalWeight, points: int = _POINTS) -> tuple[Grid, Grid, Grid]:
+    """Return both losses, each from 0 to 2, and rho; all float64, (points, points)."""
     axis = np.linspace(0.0, _LARGEST_LOSS, points)
     loss_m, loss_n = np.meshgrid(axis, axis, indexing="ij")
     return loss_m, loss_n, np.asarray(focal_weight(loss_m, loss_n), dtype=np.float64)
 
 
 def focal_figure(focal_weight: FocalWeight) -> Figure:
-    """Return rho as a surface, as the paper prints it, and as a map with its levels.
-
-    Args:
-        focal_weight: the code's own function of equation 3.
-    """
+    """Return rho as a surface, as the paper prints it, and as a map with its levels."""
     loss_m, loss_n, rho = focal_grid(focal_weight)
     canvas = new_canvas(3.1)
     _draw_surface(canvas.add_subplot(1, 2, 1, projection="3d"), loss_m, loss_n, rho)
@@ -71,9 +60,9 @@ def focal_figure(focal_weight: FocalWeight) -> Figure:
 
 def _draw_surface(
     axes: Any,  # noqa: ANN401 - axes of three dimensions, untyped
-    loss_m: NDArray[np.float64],
-    loss_n: NDArray[np.float64],
-    rho: NDArray[np.float64],
+    loss_m: Grid,
+    loss_n: Grid,
+    rho: Grid,
 ) -> None:
     axes.plot_surface(loss_m, loss_n, rho, cmap=MAGNITUDE, rcount=27, ccount=27, linewidth=0.2)
     axes.set_xlabel("loss of m", labelpad=-4)
@@ -87,9 +76,7 @@ def _draw_surface(
     axes.set_box_aspect(None, zoom=1.0)
 
 
-def _draw_map(
-    axes: Axes, loss_m: NDArray[np.float64], loss_n: NDArray[np.float64], rho: NDArray[np.float64]
-) -> None:
+def _draw_map(axes: Axes, loss_m: Grid, loss_n: Grid, rho: Grid) -> None:
     levels = [level for level in _LEVELS if level < rho.max()]
     levels.append(next((level for level in _LEVELS if level >= rho.max()), float(rho.max()) + 1.0))
     norm = BoundaryNorm(levels, 256)

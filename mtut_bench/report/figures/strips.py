@@ -1,4 +1,4 @@
-"""Figures 2 and 5 of the paper: moments of a few fixed clips in every modality of a store."""
+"""Figures 2 and 5 of the paper: frames of a few fixed clips in every modality of a store."""
 
 from collections.abc import Sequence
 
@@ -13,14 +13,14 @@ from mtut_bench.report.figures.canvas import (
     COLOURS,
     GREY,
     WIDTH_IN,
-    blank_ticks,
+    Figure,
     clean,
     finish,
+    frameless,
     new_canvas,
 )
-from mtut_bench.report.figures.figure import Figure
 from mtut_bench.report.figures.groups import Group
-from mtut_bench.report.figures.kept import KeptClip, read_kept
+from mtut_bench.report.figures.maps import ClipMaps, read_maps
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.store.format import decode_flow
 
@@ -35,8 +35,11 @@ _ARROW_STEP_PX = 16
 # Slower than this share of the fastest motion of a clip is drawn as still.
 _STILL = 0.08
 _STILL_GREY = 245.0
-
-
+# A part of the caption.
+_FLOW = (
+    " Flow: arrows point where the picture moves, darker is faster, scaled by the clip's fastest "
+    "motion."
+)
 Arrows = NDArray[np.float64]
 
 
@@ -45,7 +48,7 @@ def strips_figure(groups: Sequence[Group], number: int) -> Figure | str:
 
     Args:
         groups: all of one store.
-        number: of the store, for the figure's name.
+        number: for the figure's name.
 
     Raises:
         RunError: a damaged ``maps.npz``.
@@ -53,29 +56,23 @@ def strips_figure(groups: Sequence[Group], number: int) -> Figure | str:
     found = _first_with_maps(groups)
     row = groups[0].row
     if found is None:
-        return f"No sample strips of {row['store']}: no run kept maps.npz."
+        return f"No sample strips of {row['store']}: no run has maps.npz."
     run, clips = found
     modalities = sort_modalities(run.scores.modalities)
     canvas = _draw(run, clips, modalities, groups[0])
     names = ", ".join(modalities)
     kind = name_recordings(row["origin"])
     flow = any(behaves_like(m) == "flow" for m in modalities)
-    moments = clips[0].thumbs[modalities[0]].shape[0]
+    num_frames = clips[0].thumbs[modalities[0]].shape[0]
     return finish(
         canvas,
         f"strips-{number}",
         title=f"Sample strips of {row['store']} (as figures 2 and 5)",
         caption=(
-            f"{counted(moments, 'moment')}, evenly spread, of {counted(len(clips), 'clip')} "
+            f"{counted(num_frames, 'frame')}, evenly spread, of {counted(len(clips), 'clip')} "
             f"in every modality ({names}); {kind} ({row['dataset']}, store "
             f"{row['store']}). The clips are fixed by their place in a fold's test side (first, "
-            "middle, last), never by a score."
-            + (
-                " Flow: arrows point where the picture moves, darker is faster, scaled by the "
-                "clip's fastest motion."
-                if flow
-                else ""
-            )
+            f"middle, last), never by a score.{_FLOW if flow else ''}"
         ),
         alt=(
             f"Rows of small pictures from {counted(len(clips), 'clip')} of {kind}, one "
@@ -84,23 +81,21 @@ def strips_figure(groups: Sequence[Group], number: int) -> Figure | str:
     )
 
 
-def _first_with_maps(groups: Sequence[Group]) -> tuple[FinishedRun, tuple[KeptClip, ...]] | None:
-    """Return a run with most modalities, the first of these, and its clips."""
+def _first_with_maps(groups: Sequence[Group]) -> tuple[FinishedRun, tuple[ClipMaps, ...]] | None:
+    """Return the first run with maps, of the most modalities, and its clips."""
     for group in sorted(groups, key=lambda group: -len(group.modalities)):
-        for arm in group.arms:
-            for run in arm.runs:
-                clips = read_kept(run)
-                if clips:
-                    return run, clips
+        for run in (run for config in group.configs for run in config.runs):
+            if clips := read_maps(run):
+                return run, clips
     return None
 
 
 def _draw(
-    run: FinishedRun, clips: Sequence[KeptClip], modalities: Sequence[str], group: Group
+    run: FinishedRun, clips: Sequence[ClipMaps], modalities: Sequence[str], group: Group
 ) -> Canvas:
-    moments, height, width, _ = clips[0].thumbs[modalities[0]].shape
+    num_frames, height, width, _ = clips[0].thumbs[modalities[0]].shape
     strip_in = WIDTH_IN - _LABEL_IN - 0.08
-    row_in = strip_in * height / (moments * width + (moments - 1) * _GAP_PX)
+    row_in = strip_in * height / (num_frames * width + (num_frames - 1) * _GAP_PX)
     total_in = len(clips) * (_HEAD_IN + len(modalities) * (row_in + _GAP_IN)) + _FOOT_IN
     canvas = new_canvas(total_in)
     canvas.set_layout_engine("none")
@@ -118,29 +113,27 @@ def _draw(
             _draw_strip(axes, clip.thumbs[modality], modality)
             axes.set_ylabel(clean(modality, 9), rotation=0, ha="right", va="center", labelpad=5)
             top_in -= _GAP_IN
-    _draw_times(canvas, moments, strip_in, top_in / total_in)
+    _draw_times(canvas, num_frames, strip_in, top_in / total_in)
     return canvas
 
 
-def _head(run: FinishedRun, clip: KeptClip, group: Group) -> str:
+def _head(run: FinishedRun, clip: ClipMaps, group: Group) -> str:
     label = clean(group.classes[run.scores.labels_N[clip.index]])
     subject = clean(run.subjects[clip.index], 16)
     frames = counted(run.num_frames[clip.index], "frame")
-    return f"{clean(clip.clip_id, 36)}: {label}, {group.subject_unit} {subject}, {frames}"
+    return f"{clean(clip.clip_id, 36)}: {label}, {group.row['subject_unit']} {subject}, {frames}"
 
 
-def _draw_times(canvas: Canvas, moments: int, strip_in: float, bottom: float) -> None:
-    for moment in range(moments):
-        x = (_LABEL_IN + strip_in * (moment + 0.5) / moments) / WIDTH_IN
-        share = moment / max(moments - 1, 1)
-        text = f"{100.0 * share:.0f} %" + (" of the clip" if moment == 0 else "")
+def _draw_times(canvas: Canvas, num_frames: int, strip_in: float, bottom: float) -> None:
+    for n in range(num_frames):
+        x = (_LABEL_IN + strip_in * (n + 0.5) / num_frames) / WIDTH_IN
+        share = n / max(num_frames - 1, 1)
+        text = f"{100.0 * share:.0f} %" + (" of the clip" if n == 0 else "")
         canvas.text(x, bottom, text, size=7, color=GREY, ha="center", va="top")
 
 
 def _draw_strip(axes: Axes, thumbs_SHWC: NDArray[np.uint8], modality: str) -> None:
-    blank_ticks(axes)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    frameless(axes)
     kind = behaves_like(modality)
     if kind == "rgb":
         axes.imshow(join(thumbs_SHWC), aspect="auto")
@@ -155,11 +148,7 @@ def _draw_strip(axes: Axes, thumbs_SHWC: NDArray[np.uint8], modality: str) -> No
 
 
 def join(pictures_SHWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return pictures side by side with white gaps of three pixels.
-
-    Args:
-        pictures_SHWC: of one size, uint8, (S, H, W, 3).
-    """
+    """Return pictures, uint8, (S, H, W, 3), side by side with white gaps of three pixels."""
     height = pictures_SHWC.shape[1]
     gap = np.full((height, _GAP_PX, 3), 255, np.uint8)
     parts = [part for picture in pictures_SHWC for part in (gap, picture)]

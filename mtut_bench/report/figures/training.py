@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter
 from mtut_bench.report.figures.canvas import (
     COLOURS,
     GREY,
+    Figure,
     clean,
     finish,
     legend_columns,
@@ -20,13 +21,13 @@ from mtut_bench.report.figures.curves import (
     QUANTITIES,
     Curve,
     Entry,
-    joint_start,
     mean_curve,
     read_log,
     run_curve,
+    stage_two_epoch,
 )
-from mtut_bench.report.figures.figure import Figure
-from mtut_bench.report.figures.groups import Arm, Group, describe, scope
+from mtut_bench.report.figures.groups import Group, describe, scope
+from mtut_bench.statistics.sides import Configuration
 
 __all__ = ["curves_figure"]
 
@@ -38,23 +39,20 @@ _LINEAR_UP_TO = 20.0
 def curves_figure(group: Group) -> Figure | str:
     """Return the learning curves of all methods of a group, or why there are none.
 
-    Args:
-        group: whose methods.
-
     Raises:
         RunError: a damaged log.
     """
-    logs = {run.folder: read_log(run.folder) for arm in group.arms for run in arm.runs}
+    logs = {run.folder: read_log(run.folder) for config in group.configs for run in config.runs}
     curves = {
-        (arm.label, modality, quantity): _curves(arm, logs, modality, quantity)
-        for arm in group.arms
+        (config.name, modality, quantity): _curves(config, logs, modality, quantity)
+        for config in group.configs
         for modality in group.modalities
         for quantity in QUANTITIES
     }
     shown = [q for q in QUANTITIES if any(curves[key] for key in curves if key[2] == q)]
     if not shown:
         return f"No learning curves (group {group.number}): no run has a log with losses."
-    start = joint_start(group.arms, logs)
+    start = stage_two_epoch(logs.values())
     drawn = dict.fromkeys(label for (label, _, _), found in curves.items() if found)
     canvas = _canvas(group, curves, shown, start)
     return finish(
@@ -82,10 +80,10 @@ def _canvas(
     )
     for line, quantity in zip(panels, shown, strict=True):
         for axes, modality in zip(line, group.modalities, strict=True):
-            for n, arm in enumerate(group.arms):
+            for n, config in enumerate(group.configs):
                 # A method without a log has none, and is not named above.
-                if found := curves[arm.label, modality, quantity]:
-                    _draw(axes, found, arm.label, n, len(group.arms))
+                if found := curves[config.name, modality, quantity]:
+                    _draw(axes, found, config.name, n, len(group.configs))
             if start is not None:
                 axes.axvline(start + 0.5, color=GREY, linestyle="--", linewidth=0.8)
             axes.grid(axis="y")
@@ -103,9 +101,9 @@ def _canvas(
 
 
 def _curves(
-    arm: Arm, logs: Mapping[Path, Sequence[Entry]], modality: str, quantity: str
+    config: Configuration, logs: Mapping[Path, Sequence[Entry]], modality: str, quantity: str
 ) -> list[Curve]:
-    curves = [run_curve(logs[run.folder], modality, quantity) for run in arm.runs]
+    curves = [run_curve(logs[run.folder], modality, quantity) for run in config.runs]
     return [curve for curve in curves if curve.epochs]
 
 
@@ -169,13 +167,10 @@ def _caption(group: Group, shown: Sequence[str], start: int | None) -> str:
         words.append("squared distance of the correlation matrices, unweighted")
     if "SSA share" in shown:
         words.append("share of the alignment term in the loss")
-    runs = any(len(arm.runs) > 1 for arm in group.arms)
+    runs = any(len(config.runs) > 1 for config in group.configs)
     text = "; ".join(words) + "."
     text += " Broad lines are means over folds and seeds, thin ones single runs." if runs else ""
     if start is not None:
-        text += (
-            f" The dashed line parts stage one, each network alone (epochs 1 to {start}), from "
-            "stage two."
-        )
+        text += f" The dashed line separates stage one (epochs 1 to {start}) from stage two."
     remark = f" {group.remark}" if group.remark else ""
-    return f"{text}{remark} {scope(group.arms)} {describe(group)}"
+    return f"{text}{remark} {scope(group.configs)} {describe(group)}"

@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from mtut_bench import __version__
 from mtut_bench.report.comparisons.confused import ConfusedGroup
 from mtut_bench.report.comparisons.sentences import Comparison
-from mtut_bench.report.figures.figure import Figure
+from mtut_bench.report.figures.canvas import Figure
 from mtut_bench.report.page.grid import Grid, grid
 from mtut_bench.report.page.overview import overview
 from mtut_bench.report.page.provenance import provenance

@@ -12,7 +12,6 @@ from mtut_bench.contract.types import name_recordings
 from mtut_bench.progress import counted
 from mtut_bench.report.tables.table import Number, Table, TableCell, number_of
 from mtut_bench.statistics import comparable
-from mtut_bench.statistics.behind import setting_notes, source_notes
 from mtut_bench.statistics.cells import (
     Cell,
     CellRow,
@@ -23,7 +22,7 @@ from mtut_bench.statistics.cells import (
     seeds_left_out,
 )
 from mtut_bench.statistics.ensembles import ensemble_notes, members_title
-from mtut_bench.statistics.fits import fit_notes
+from mtut_bench.statistics.notes import fit_notes, setting_notes, source_notes
 from mtut_bench.statistics.rows import ResultRow, RunFacts, modality_order
 
 __all__ = ["heading", "own_tables"]

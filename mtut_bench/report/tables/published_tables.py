@@ -12,7 +12,6 @@ from mtut_bench.progress import counted
 from mtut_bench.report.tables.slips import footnotes
 from mtut_bench.report.tables.table import Number, Table, TableCell, number_of
 from mtut_bench.statistics import comparable
-from mtut_bench.statistics.behind import setting_notes, source_notes
 from mtut_bench.statistics.cells import (
     Cell,
     CellRow,
@@ -22,7 +21,7 @@ from mtut_bench.statistics.cells import (
     not_mixed,
     seeds_left_out,
 )
-from mtut_bench.statistics.fits import fit_notes
+from mtut_bench.statistics.notes import fit_notes, setting_notes, source_notes
 from mtut_bench.statistics.rows import ResultRow
 
 __all__ = [

@@ -43,7 +43,7 @@ def test_a_template_filled_in_is_scored(make_store, tmp_path):
     test = [row for row in reader.table.rows if row.subject == "2"]
     assert [line["clip_id"] for line in lines] == sorted(row.clip_id for row in test)
     assert {line["predicted"] for line in lines} == {""}
-    with pytest.raises(PredictionError, match="line 2 has no prediction"):
+    with pytest.raises(PredictionError, match="line 2 predicts ''"):
         call("score", path, *options)
     for line in lines:
         line["predicted"] = "left"
@@ -64,7 +64,7 @@ def test_a_template_replaces_nothing_and_wants_a_fold(make_store, tmp_path):
         call("score", path, *options)
     assert not path.exists()
     path.write_text("mine")
-    with pytest.raises(UsageError, match=r"guess\.csv is there already"):
+    with pytest.raises(UsageError, match=r"guess\.csv exists"):
         call("score", path, *options, "--fold", "1")
     assert path.read_text() == "mine"
 

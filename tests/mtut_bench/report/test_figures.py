@@ -1,3 +1,5 @@
+import csv
+import io
 import math
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -5,17 +7,23 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
-from figure_runs import add_log, add_maps, log_entry, make_run, make_scores
+from figure_runs import add_log, add_maps, log_entry, make_run
 
 from mtut_bench.cli.report import focal_weight
 from mtut_bench.errors import RunError
 from mtut_bench.report.figures import canvas, draw_figures
 from mtut_bench.report.figures.canvas import clean, legend_columns, style
 from mtut_bench.report.figures.confusions import called_out, confusion_figure
-from mtut_bench.report.figures.curves import Curve, joint_start, mean_curve, read_log, run_curve
+from mtut_bench.report.figures.curves import (
+    Curve,
+    mean_curve,
+    read_log,
+    run_curve,
+    stage_two_epoch,
+    training_csv,
+)
 from mtut_bench.report.figures.evidence import (
     class_shares,
-    length_bin,
     length_edges,
     length_shares,
     mean_confusion,
@@ -30,7 +38,7 @@ from mtut_bench.report.figures.features import (
 )
 from mtut_bench.report.figures.focal import focal_grid
 from mtut_bench.report.figures.groups import describe, group_runs, pair, scope
-from mtut_bench.report.figures.kept import read_kept
+from mtut_bench.report.figures.maps import read_maps
 from mtut_bench.report.figures.strips import flow_arrows, join, strips_figure
 from mtut_bench.store.format import encode_flow
 
@@ -38,7 +46,7 @@ HOSTILE = ("a$b_{c}$", '<b>&"quoted"', "x" * 90, "-- \\frac \x00\n\t \u624b")
 
 
 def rho(loss_m, loss_n):
-    """Equation 3 at beta 2 in plain numpy, the stand-in for the players' own function."""
+    """Equation 3 at beta 2 in plain numpy, in place of the methods' own function."""
     return np.maximum(0.0, np.exp(2.0 * (loss_m - loss_n)) - 1.0)
 
 
@@ -46,10 +54,10 @@ def draw(runs):
     return draw_figures(runs, focal_weight=rho)
 
 
-def arm_of(*runs):
+def config_of(*runs):
     (group,) = group_runs(runs)
-    (arm,) = group.arms
-    return arm
+    (config,) = group.configs
+    return config
 
 
 def by_key(drawn):
@@ -80,57 +88,44 @@ def drawn(two_methods):
 # ---- which runs are drawn together
 
 
-def test_runs_of_other_stores_protocols_options_and_modalities_are_kept_apart(tmp_path):
-    only_rgb = {"rgb": (0, 1, 2, 0)}
-    runs = [
-        make_run(tmp_path / "a"),
-        make_run(tmp_path / "b", store={"name": "other", "digest": "e" * 64}),
-        make_run(tmp_path / "c", identity={"overrides": {"batch_size": 2}}),
-        make_run(tmp_path / "d", said=only_rgb),
-        make_run(tmp_path / "e", method="mtut"),
-    ]
-    sizes = sorted(len(group.arms) for group in group_runs(runs))
-    assert sizes == [1, 1, 1, 2]
-
-
 def test_seeds_with_fewer_folds_do_not_count_and_are_named(tmp_path):
     done = [("1", 0), ("2", 0), ("1", 1)]
     runs = [make_run(tmp_path, fold=f, seed=s, folds=("1", "2", "3")) for f, s in done]
-    arm = arm_of(*runs)
-    assert (arm.folds, arm.seeds, arm.left_out, arm.num_clips) == (("1", "2"), (0,), (1,), 8)
-    assert "2 of 3 folds (incomplete), seed 0, 8 test clips" in scope([arm])
-    assert "seed 1" in scope([arm])
+    config = config_of(*runs)
+    assert (config.folds, config.seeds, config.num_clips) == (("1", "2"), (0,), 8)
+    assert "2 of 3 folds (incomplete), seed 0, 8 test clips" in scope([config])
+    assert "seed 1" in scope([config])
 
 
 def test_two_methods_are_compared_on_folds_and_seeds_that_both_have(tmp_path):
     folds = ("1", "2")
     runs = [make_run(tmp_path, method="i3d", fold=f, folds=folds) for f in folds]
     runs += [make_run(tmp_path, method="mtut", fold="2", folds=folds)]
-    first, second = pair(group_runs(runs)[0].arms)
-    assert (first.method, first.folds) == ("i3d", ("2",))
-    assert (second.method, second.folds) == ("mtut", ("2",))
+    first, second = pair(group_runs(runs)[0].configs)
+    assert (first.row["method"], first.folds) == ("i3d", ("2",))
+    assert (second.row["method"], second.folds) == ("mtut", ("2",))
 
 
 def test_methods_without_a_common_fold_are_not_compared(tmp_path):
     runs = [make_run(tmp_path, method="i3d", fold="1", folds=("1", "2"))]
     runs += [make_run(tmp_path, method="mtut", fold="2", folds=("1", "2"))]
     (group,) = group_runs(runs)
-    assert pair(group.arms) is None
-    assert "compares different clips" in scope(group.arms)
+    assert pair(group.configs) is None
+    assert "compares different clips" in scope(group.configs)
 
 
 def test_the_papers_pair_goes_before_the_first_two(tmp_path):
     runs = [make_run(tmp_path, method=method) for method in ("c3d", "i3d", "mtut")]
-    chosen = pair(group_runs(runs)[0].arms)
-    assert [arm.method for arm in chosen] == ["i3d", "mtut"]
-    chosen = pair(group_runs([runs[0], runs[2]])[0].arms)
-    assert [arm.method for arm in chosen] == ["c3d", "mtut"]
+    chosen = pair(group_runs(runs)[0].configs)
+    assert [config.row["method"] for config in chosen] == ["i3d", "mtut"]
+    chosen = pair(group_runs([runs[0], runs[2]])[0].configs)
+    assert [config.row["method"] for config in chosen] == ["c3d", "mtut"]
 
 
 def test_methods_of_one_title_get_labels_of_their_own(tmp_path):
     runs = [make_run(tmp_path / name, identity={"weights_digest": name}) for name in ("a", "b")]
     (group,) = group_runs(runs)
-    assert len({arm.label for arm in group.arms}) == 2
+    assert len({config.name for config in group.configs}) == 2
     assert "starting weights" in group.remark
 
 
@@ -153,7 +148,7 @@ def test_confusion_counts_each_clip_once_over_folds_and_averages_seeds(tmp_path)
             make_run(tmp_path, [0, 1, 2], {"rgb": [0, 2, 2]}, fold="1", seed=seed, folds=folds)
         )
         runs.append(make_run(tmp_path, [0, 1], {"rgb": said_2}, fold="2", seed=seed, folds=folds))
-    counts = mean_confusion(arm_of(*runs), "rgb")
+    counts = mean_confusion(config_of(*runs), "rgb")
     # Fold 1, both seeds: 0->0, 1->2, 2->2. Fold 2: 1->1 twice; 0->1 with seed 0, 0->0 with seed 1.
     np.testing.assert_array_equal(counts, [[1.5, 0.5, 0], [0, 1, 1], [0, 0, 1]])
     assert counts.sum() == 5
@@ -167,17 +162,17 @@ def test_a_class_without_clips_has_no_share():
 def test_shares_of_classes_and_persons_are_counted_by_hand(tmp_path):
     said = {"rgb": [0, 0, 0, 2], "depth": [1, 1, 1, 1]}
     run = make_run(tmp_path, [0, 0, 1, 2], said, subjects=["10", "2", "2", "2"])
-    arm = arm_of(run)
-    found = class_shares(arm, "rgb")
+    config = config_of(run)
+    found = class_shares(config, "rgb")
     assert {k: (s.correct, s.total, s.value) for k, s in found.items()} == {
         0: (2, 2, 1.0),
         1: (0, 1, 0.0),
         2: (1, 1, 1.0),
     }
-    persons = person_shares(arm, "rgb")
+    persons = person_shares(config, "rgb")
     assert list(persons) == ["2", "10"]
     assert (persons["2"].correct, persons["2"].total) == (2, 3)
-    assert class_shares(arm, "depth")[1].value == 1.0
+    assert class_shares(config, "depth")[1].value == 1.0
 
 
 def test_the_interval_is_wilsons(tmp_path):
@@ -185,16 +180,16 @@ def test_the_interval_is_wilsons(tmp_path):
     z = 1.959963984540054
     half = z * math.sqrt(1 / 8 + z**2 / 16) / (1 + z**2 / 2)
     run = make_run(tmp_path, [0, 0], {"rgb": [0, 1]})
-    share = class_shares(arm_of(run), "rgb")[0]
+    share = class_shares(config_of(run), "rgb")[0]
     assert (share.low, share.high) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-9)
 
 
 def test_seeds_are_averaged_and_never_pooled(tmp_path):
     right, wrong = {"rgb": [0, 1]}, {"rgb": [1, 1]}
     runs = [make_run(tmp_path, [0, 1], right, seed=0), make_run(tmp_path, [0, 1], wrong, seed=1)]
-    share = class_shares(arm_of(*runs), "rgb")[0]
+    share = class_shares(config_of(*runs), "rgb")[0]
     assert (share.correct, share.total) == (0.5, 1)
-    assert "seeds 0, 1, 2 test clips. Numbers are means over seeds." in scope([arm_of(*runs)])
+    assert "seeds 0, 1, 2 test clips. Numbers are means over seeds." in scope([config_of(*runs)])
 
 
 @pytest.mark.parametrize(
@@ -211,13 +206,9 @@ def test_length_bins_hold_about_as_many_clips_and_never_part_equal_lengths(lengt
     assert length_edges(list(lengths)) == edges
 
 
-def test_a_length_belongs_to_the_first_bin_that_reaches_it():
-    assert [length_bin(n, (8, 16)) for n in (1, 8, 9, 16)] == [0, 0, 1, 1]
-
-
 def test_accuracy_over_length_is_counted_by_hand(tmp_path):
-    run = make_run(tmp_path, [0, 0, 0], {"rgb": [0, 1, 0]}, num_frames=[10, 20, 30])
-    shares = length_shares(arm_of(run), "rgb", (20, 30))
+    run = make_run(tmp_path, [0, 0, 0], {"rgb": [0, 1, 0]}, num_frames=[1, 20, 21])
+    shares = length_shares(config_of(run), "rgb", (20, 30))
     assert [(s.correct, s.total) for s in shares.values()] == [(1, 2), (1, 1)]
 
 
@@ -255,7 +246,7 @@ def test_curves_follow_the_log_and_leave_out_what_it_lacks(tmp_path):
     assert run_curve(log, "depth", "SSA share") == Curve((), ())
     assert run_curve(log, "rgb", "distance") == Curve((2,), (7.0,))
     assert run_curve(log, "rgb", "\u03c1 open") == Curve((2,), (0.125,))
-    assert joint_start([arm_of(run)], {run.folder: log}) == 1
+    assert stage_two_epoch([log, ()]) == 1
 
 
 def test_legends_stay_within_the_figure():
@@ -270,10 +261,6 @@ def test_mean_curve_takes_epochs_that_every_run_has():
     assert mean_curve(curves) == Curve((0,), (2.0,))
 
 
-def test_a_missing_log_is_no_fault(tmp_path):
-    assert read_log(tmp_path) == ()
-
-
 @pytest.mark.parametrize(
     "line",
     ["{", "[]", '{"stage": "alone", "epoch": 0}', '{"stage":"a","epoch":"x","modality":"rgb"}'],
@@ -284,12 +271,37 @@ def test_a_damaged_log_names_file_and_line(tmp_path, line):
         read_log(tmp_path)
 
 
+def test_stage_two_of_every_run_is_written_as_csv(tmp_path):
+    alone = add_log(
+        make_run(tmp_path, method="i3d", fold="2", folds=("1", "2")),
+        [log_entry("alone", 0, "rgb", 2.5), log_entry("joint", 1, "rgb", 0.1 + 0.2)],
+    )
+    mtut = add_log(
+        make_run(tmp_path, method="mtut", seed=3, identity={"overrides": {"beta": 1.0}}),
+        [log_entry("joint", 1, "rgb", 1.0, ssa=4.0), log_entry("joint", 1, "depth", 2.0, ssa=5.0)],
+    )
+    found = list(csv.DictReader(io.StringIO(training_csv([alone, mtut]).decode())))
+    assert [(r["method"], r["fold"], r["seed"], r["modality"], r["ssa"]) for r in found] == [
+        ("i3d", "2", "0", "rgb", ""),
+        ("mtut", "1", "3", "rgb", "4.0"),
+        ("mtut", "1", "3", "depth", "5.0"),
+    ]
+    assert float(found[0]["cross_entropy"]) == 0.1 + 0.2
+    assert [r["overrides"] for r in found] == ["{}", '{"beta":1.0}', '{"beta":1.0}']
+    assert {r["run"] for r in found} == {run.record.id[:12] for run in (alone, mtut)}
+
+
+def test_without_logs_there_is_no_file(tmp_path):
+    assert training_csv([]) == b""
+    assert training_csv([make_run(tmp_path)]) == b""
+
+
 # ---- maps and strips
 
 
-def test_kept_clips_are_read_as_written(tmp_path):
+def test_saved_maps_are_read_as_written(tmp_path):
     run = add_maps(make_run(tmp_path), steps=2, side=2)
-    first, last = read_kept(run)
+    first, last = read_maps(run)
     assert (first.clip_id, first.index, last.index) == ("clip0", 0, 3)
     assert first.maps["rgb"].shape == (2, 2, 2)
     assert first.correlations["depth"].shape == (8, 8)
@@ -332,7 +344,7 @@ def test_damaged_maps_are_refused_by_name_and_never_unpickled(tmp_path, damage):
     run = add_maps(make_run(tmp_path))
     damage(run.folder / "maps.npz")
     with pytest.raises(RunError, match=r"maps\.npz"):
-        read_kept(run)
+        read_maps(run)
 
 
 def test_map_strip_puts_gaps_between_time_steps():
@@ -351,7 +363,7 @@ def test_distance_of_correlations_is_the_mean_square(tmp_path):
     run = add_maps(make_run(tmp_path, [0]), steps=1, side=1)
     _change("0/rgb/correlation", np.array([[1.0]], "f4"))(run.folder / "maps.npz")
     _change("0/depth/correlation", np.array([[-0.5]], "f4"))(run.folder / "maps.npz")
-    assert matrix_distance(read_kept(run)[0], "rgb", "depth") == pytest.approx(2.25)
+    assert matrix_distance(read_maps(run)[0], "rgb", "depth") == pytest.approx(2.25)
 
 
 def test_pictures_are_joined_with_white_gaps():
@@ -376,7 +388,7 @@ def test_arrows_point_where_the_flow_goes():
 # ---- figure 3
 
 
-def test_figure_3_shows_the_players_own_equation():
+def test_figure_3_shows_the_equation_that_trains():
     loss_m, loss_n, values = focal_grid(focal_weight(), points=5)
     assert (loss_m[4, 0], loss_n[4, 0]) == (2.0, 0.0)
     np.testing.assert_allclose(values, rho(loss_m, loss_n), rtol=1e-12, atol=1e-15)
@@ -505,15 +517,3 @@ def test_a_class_without_clips_is_said(tmp_path):
     with style():
         caption = confusion_figure(group, "rgb").caption
     assert "Grey: without test clips (2 classes)" in caption
-
-
-def test_a_damaged_run_stops_the_drawing(tmp_path):
-    run = make_run(tmp_path)
-    (run.folder / "maps.npz").write_bytes(b"PK")
-    with pytest.raises(RunError, match=r"maps\.npz"):
-        draw([run])
-
-
-def test_the_helper_predicts_what_it_is_told():
-    scores = make_scores([0, 1], {"rgb": [1, 1]}, 2)
-    assert scores.probabilities_MNK.argmax(axis=2).tolist() == [[1, 1]]

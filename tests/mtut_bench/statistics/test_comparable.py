@@ -1,7 +1,5 @@
 """One rule of comparison: every use of numbers, over every condition they may differ in."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from figure_runs import make_run
@@ -54,7 +52,7 @@ def made(folder, changes, **options):
     if changes.get("identity.modalities") == ["rgb"]:
         del said["depth"]
     store = {"origin": "recorded", "complete": True, "dataset": "viva", "num_clips": 4}
-    run = make_run(folder, said=said, store=store, identity={"mirror": None}, **options)
+    run = make_run(folder, said=said, store=store, **options)
     return changed(run, {"protocol.name": "paper", "protocol.tables": ["1"]} | changes)
 
 
@@ -99,9 +97,8 @@ def comparison(folder, name):
 
 def score(folder, name):
     clips = [ClipRow(f"clip{n}", "1", label, 0, "", 20) for n, label in enumerate((0, 1, 2, 0))]
-    reader = SimpleNamespace(attributes=SimpleNamespace(digest="d" * 64))
     runs = same_method(folder, name)
-    pairs, _ = scoring._pairs(runs, reader, "1", clips, np.array([0, 1, 2, 0]), "mine", None)
+    pairs, _ = scoring._pairs(runs, "d" * 64, "1", clips, np.array([0, 1, 2, 0]), "mine", None)
     return [len(found.seeds) for found in pairs] != [2]
 
 

@@ -1,4 +1,4 @@
-"""How often the intervals hold the truth: the witness of what their docstrings say of it.
+"""How often the intervals hold the truth: as their docstrings say.
 
 Persons have an accuracy of 75 +- 8 % (standard deviation) and 110 clips each, one seed. With 1,000
 repetitions a share is good to 1.4 points at 95 %, and the limits below leave twice that.

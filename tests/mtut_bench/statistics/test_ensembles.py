@@ -101,18 +101,6 @@ def test_numbers_are_those_of_plain_sums(tmp_path, modality):
     assert [dict(row)[name] for name in SHARED] == [dict(alone[0])[name] for name in SHARED]
 
 
-def test_two_networks_that_say_the_same_are_one(tmp_path):
-    folder, found = add_random(tmp_path, 0)
-    other, _ = add_random(tmp_path, 1)
-    predictions.write(other / "predictions.npz", found)
-    rows = rows_of(tmp_path)
-    alone = [row for row in result_rows(find_runs(tmp_path).runs) if row["run"] == folder.name]
-    numbers = ("correct", "total", "value", "ci_low", "ci_high", "macro", "per_subject")
-    assert [[dict(row)[name] for name in numbers] for row in rows] == [
-        [dict(row)[name] for name in numbers] for row in alone if row["tested_on"] != "rgb+depth"
-    ][::-1]
-
-
 def test_one_sure_network_outweighs_one_that_doubts(tmp_path):
     found = []
     for seed, sure in enumerate(([0.9, 0.1], [0.4, 0.6])):
@@ -136,16 +124,7 @@ def test_the_order_of_runs_does_not_matter(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("seeds", "pairs"),
-    [
-        ((0,), []),
-        ((0, 2), []),
-        ((1, 2), []),
-        ((0, 1), [0]),
-        ((0, 1, 2), [0]),
-        ((2, 3), [1]),
-        ((0, 1, 2, 3, 5), [0, 1]),
-    ],
+    ("seeds", "pairs"), [((0,), []), ((1, 2), []), ((0, 1, 2), [0]), ((0, 1, 2, 3, 5), [0, 1])]
 )
 def test_a_pair_is_fixed_by_its_numbers_and_shares_no_run(tmp_path, seeds, pairs):
     for seed in seeds:

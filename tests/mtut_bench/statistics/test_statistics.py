@@ -1,4 +1,4 @@
-"""Witnesses: cases counted by hand, plain enumeration in fractions, and SciPy's own tests."""
+"""Oracles: cases counted by hand, plain enumeration in fractions, and SciPy's own tests."""
 
 from fractions import Fraction
 from itertools import product
@@ -10,12 +10,9 @@ from scipy.stats import binomtest, wilcoxon
 
 from mtut_bench.statistics.tests import (
     bonett_price_interval,
-    bootstrap_difference,
     bootstrap_over_persons_and_seeds,
     holm,
-    macro_mean,
     mcnemar,
-    micro_mean,
     sign_flip_test,
     wilcoxon_test,
 )
@@ -59,30 +56,12 @@ def slow_bootstrap(correct_SP, total_P, average, resamples=8000):
     return np.quantile(means, [tail, 1 - tail])
 
 
-def test_macro_and_micro_means_differ_as_counted_by_hand():
-    correct, total = whole(1, 9, 0), whole(2, 10, 0)
-    assert macro_mean(correct, total) == pytest.approx((0.5 + 0.9) / 2)
-    assert micro_mean(correct, total) == pytest.approx(10 / 12)
-    for mean in (macro_mean, micro_mean):
-        with pytest.raises(ValueError, match="undefined"):
-            mean(whole(0), whole(0))
-
-
 def test_two_persons_give_the_interval_of_their_own_accuracies():
     # Resampled means are 0.2 (1 in 4), 0.5 (2 in 4) and 0.8 (1 in 4).
     counts = whole(2, 8)[None]
     for average in ("persons", "clips"):
         found = bootstrap_over_persons_and_seeds(counts, whole(10, 10), average=average)
         assert found == pytest.approx((0.2, 0.8))
-
-
-def test_the_median_of_two_persons_is_their_mean_whatever_the_average():
-    counts, total = whole(1, 30)[None], whole(2, 40)
-    # At level 0.1 the interval is inside the middle half: the mean of both persons alone.
-    persons = bootstrap_over_persons_and_seeds(counts, total, average="persons", level=0.1)
-    clips = bootstrap_over_persons_and_seeds(counts, total, average="clips", level=0.1)
-    assert persons == pytest.approx(((0.5 + 0.75) / 2,) * 2)
-    assert clips == pytest.approx((31 / 42,) * 2)
 
 
 @pytest.mark.parametrize("average", ["persons", "clips"])
@@ -133,27 +112,10 @@ def test_the_bootstrap_repeats_and_its_draws_are_frozen():
     assert first == pytest.approx((0.3343709203654601, 0.6062581592690796), rel=1e-9)
 
 
-@pytest.mark.parametrize(("persons", "least"), [(8, 0.92), (30, 0.92)])
-def test_the_interval_covers_what_it_says(persons, least):
-    """Persons of known mean: 95 % is meant; a plain percentile interval covers 91 % for eight."""
-    rng, hits = np.random.default_rng(5), 0
-    total = whole(*[110] * persons)
-    for _ in range(400):
-        counts = rng.binomial(110, np.clip(rng.normal(0.7, 0.08, persons), 0, 1))[None]
-        low, high = bootstrap_over_persons_and_seeds(
-            counts, total, average="persons", resamples=1000
-        )
-        hits += low <= 0.7 <= high
-    # The standard error of a share of 400 is 0.011.
-    assert least < hits / 400 < 0.98
-
-
 def test_what_is_hard_for_both_cancels_in_a_paired_difference():
     b = whole(1, 5, 9, 3, 7, 2)[None]
-    total = whole(*[10] * 6)
-    assert bootstrap_difference(b + 1, b, total, average="persons") == pytest.approx((0.1, 0.1))
-    with pytest.raises(ValueError, match="not paired"):
-        bootstrap_difference(b, b[:, :3], total, average="persons")
+    found = bootstrap_over_persons_and_seeds((b + 1) - b, whole(*[10] * 6), average="persons")
+    assert found == pytest.approx((0.1, 0.1))
 
 
 def test_bonett_price_by_hand():
@@ -199,29 +161,12 @@ def test_an_interval_of_clips_contains_the_difference_that_it_is_of():
                 assert low <= ((a_F - b_F) / total_F).mean() <= high
 
 
-def test_the_interval_of_uneven_folds_covers_the_mean_of_their_differences():
-    rng = np.random.default_rng(0)
-    total_F, chance = whole(500, *[20] * 7), np.array([0.2, 0.1, 0.7])
-    drawn = np.stack([rng.multinomial(n, chance, 2000) for n in total_F], axis=1)
-    covered = [
-        low <= 0.1 <= high
-        for low, high in (bonett_price_interval(d[:, 0], d[:, 1], total_F) for d in drawn)
-    ]
-    # 2,000 draws: a standard error of half a point.
-    assert np.mean(covered) == pytest.approx(0.95, abs=0.02)
-
-
 def test_mcnemar_by_hand():
     # Six clips only a has right, one only b: 2 * (1 + 7) / 2**7 = 0.125.
     a = np.array([True] * 6 + [False] + [True, False] * 3)
     b = np.array([False] * 6 + [True] + [True, False] * 3)
-    found = mcnemar(a, b)
-    assert (found.only_a, found.only_b) == (6, 1)
-    assert found.p == pytest.approx(0.125)
-    assert mcnemar(b, a).p == found.p
-    assert mcnemar(a, a) == type(found)(0, 0, 1.0)
-    with pytest.raises(ValueError, match="not paired"):
-        mcnemar(a, b[:3])
+    assert mcnemar(a, b) == mcnemar(b, a) == pytest.approx(0.125)
+    assert mcnemar(a, a) == 1.0
 
 
 @pytest.mark.parametrize("only", [(0, 0), (5, 0), (61, 44), (300, 201), (7, 7)])
@@ -249,8 +194,7 @@ def test_ties_of_floats_stay_ties():
 def test_many_persons_are_drawn_and_never_give_zero():
     rng = np.random.default_rng(0)
     strong = rng.uniform(0.1, 0.2, 40)
-    found = sign_flip_test(strong, resamples=999)
-    assert (found.p, found.exact, found.num_units) == (pytest.approx(1 / 1000), False, 40)
+    assert sign_flip_test(strong, resamples=999) == (pytest.approx(1 / 1000), False)
     weak = rng.integers(-9, 10, 40)
     drawn = sign_flip_test(weak / 10.0)
     assert not drawn.exact
@@ -267,26 +211,21 @@ def test_wilcoxon_is_scipys_without_ties_and_zeros():
     for seed in range(5):
         differences = np.random.default_rng(seed).normal(0.5, 1.0, 8)
         expected = wilcoxon(differences, method="exact").pvalue
-        assert wilcoxon_test(differences).p == pytest.approx(expected)
+        assert wilcoxon_test(differences) == pytest.approx(expected)
 
 
 def test_wilcoxon_drops_zeros_and_shares_ranks():
     # Without the zero: sizes 1 1 2 3 4 have ranks 1.5 1.5 3 4 5, the negative one 1.5 of 15.
     found = wilcoxon_test(np.array([0.1, -0.1, 0.2, 0.3, 0.4, 0.0]))
-    assert found.num_units == 6
-    assert found.p == pytest.approx(all_signs([1.5, -1.5, 3, 4, 5]))
+    assert found == pytest.approx(all_signs([1.5, -1.5, 3, 4, 5]))
     # 0.3 - 0.2 and 0.1 differ in the last digit of a float: still ties.
     nearly = np.array([0.3 - 0.2, -0.1, 0.2, 0.3, 0.4, 0.0])
-    assert wilcoxon_test(nearly).p == found.p
+    assert wilcoxon_test(nearly) == found
 
 
-@pytest.mark.parametrize(
-    ("differences", "reason"), [([0.1] * 5, "5 are too few"), ([0.0] * 8, "all differences are")]
-)
-def test_wilcoxon_without_a_p_says_why(differences, reason):
-    found = wilcoxon_test(np.array(differences))
-    assert found.p is None
-    assert reason in found.reason
+def test_wilcoxon_has_no_p_of_few_or_of_zeros():
+    assert wilcoxon_test(np.array([0.1] * 5)) is None
+    assert wilcoxon_test(np.array([0.0] * 8)) is None
 
 
 def test_holm_by_hand():

@@ -1,4 +1,4 @@
-"""What a run kept of a few fixed test clips: ``maps.npz``, checked as it is read.
+"""The saved maps of a few fixed test clips of a run: ``maps.npz``, checked as it is read.
 
 Axis letters: C channel, T time steps of the feature map, H and W its blocks, D = T*H*W blocks;
 S the thumbnails of a clip, evenly spread over it.
@@ -19,11 +19,11 @@ from mtut_bench.files import UNREADABLE_ARRAYS
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.runs.record import CURE
 
-__all__ = ["KeptClip", "read_kept"]
+__all__ = ["ClipMaps", "read_maps"]
 
 
 @dataclass(frozen=True, eq=False)
-class KeptClip:
+class ClipMaps:
     """One fixed test clip as the networks of a run see it.
 
     Attributes:
@@ -41,7 +41,7 @@ class KeptClip:
     thumbs: Mapping[str, NDArray[np.uint8]]
 
 
-def read_kept(run: FinishedRun) -> tuple[KeptClip, ...]:
+def read_maps(run: FinishedRun) -> tuple[ClipMaps, ...]:
     """Return the fixed clips of a run, in its order; none where the run has no ``maps.npz``.
 
     Args:
@@ -60,7 +60,7 @@ def read_kept(run: FinishedRun) -> tuple[KeptClip, ...]:
         return ()
     except UNREADABLE_ARRAYS as fault:
         raise RunError(f"{path} is truncated or corrupt ({fault}).", CURE) from fault
-    clips: list[KeptClip] = []
+    clips: list[ClipMaps] = []
     while f"{len(clips)}/id" in arrays:
         clips.append(_clip(path, arrays, len(clips), run))
     if not clips:
@@ -68,34 +68,31 @@ def read_kept(run: FinishedRun) -> tuple[KeptClip, ...]:
     return tuple(clips)
 
 
-def _clip(path: Path, arrays: Mapping[str, Any], number: int, run: FinishedRun) -> KeptClip:
+def _clip(path: Path, arrays: Mapping[str, Any], number: int, run: FinishedRun) -> ClipMaps:
     clip_id = str(arrays[f"{number}/id"])
     if clip_id not in run.scores.clip_ids:
         raise RunError(f"{path} shows clip {clip_id!r}, which is no test clip of the run.", CURE)
-    names = run.scores.modalities
-    maps = {m: _array(path, arrays, f"{number}/{m}/map") for m in names}
-    correlations = {
-        m: _array(path, arrays, f"{number}/{m}/correlation")
-        for m in names
-        if f"{number}/{m}/correlation" in arrays
-    }
-    thumbs = {m: _array(path, arrays, f"{number}/{m}/thumbs") for m in names}
-    for m in names:
-        fits = maps[m].ndim == 3 and maps[m].size > 0 and maps[m].dtype.kind == "f"
-        fits &= thumbs[m].ndim == 4 and thumbs[m].size > 0 and thumbs[m].dtype == np.uint8
-        fits = fits and thumbs[m].shape[3] == num_channels(m)
-        if m in correlations:
+    maps, correlations, thumbs = {}, {}, {}
+    for m in run.scores.modalities:
+        maps[m] = _array(path, arrays, f"{number}/{m}/map", "f", 3)
+        thumbs[m] = _array(path, arrays, f"{number}/{m}/thumbs", "u", 4)
+        fits = thumbs[m].shape[3] == num_channels(m)
+        if f"{number}/{m}/correlation" in arrays:
+            correlations[m] = _array(path, arrays, f"{number}/{m}/correlation", "f", 2)
             fits = fits and correlations[m].shape == (maps[m].size, maps[m].size)
-            fits = fits and correlations[m].dtype.kind == "f"
         if not fits:
             raise RunError(f"{path} has arrays of other shapes for clip {number}, {m}.", CURE)
-    return KeptClip(clip_id, run.scores.clip_ids.index(clip_id), maps, correlations, thumbs)
+    return ClipMaps(clip_id, run.scores.clip_ids.index(clip_id), maps, correlations, thumbs)
 
 
-def _array(path: Path, arrays: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - of any type
+def _array(path: Path, arrays: Mapping[str, Any], name: str, kind: str, ndim: int) -> NDArray[Any]:
+    """Return an array of a kind of numbers ('u' is uint8) and a number of axes."""
     if name not in arrays:
         raise RunError(f"{path} has no array {name!r}.", CURE)
     array = arrays[name]
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    fits = array.dtype.kind == kind and array.ndim == ndim and array.size > 0
+    if not fits or (kind == "u" and array.itemsize > 1):
+        raise RunError(f"{path} has an array of another shape or type: {name!r}.", CURE)
+    if not np.isfinite(array).all():
         raise RunError(f"{path} has numbers that are not finite in {name!r}.", CURE)
     return array

@@ -6,7 +6,7 @@ import pytest
 from report_bench import add_run, report
 
 from mtut_bench.runs.finished import find_runs
-from mtut_bench.statistics.fits import fit_notes
+from mtut_bench.statistics.notes import fit_notes
 from mtut_bench.statistics.rows import NO_FIT, result_rows
 
 TRAINING = {"accuracy": 0.9, "cross_entropy": 0.3}
