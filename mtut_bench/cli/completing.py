@@ -1,8 +1,7 @@
-"""What the shell offers at the tabulator: names of datasets, methods, protocols, stores, runs ...
+"""Shell completion: names of datasets, methods, protocols, stores, runs ...
 
-A shell waits for each answer, so nothing here imports torch, and what a store or run says of
-itself is read from its JSON file. Whatever cannot be read is left out: an error would end up in the
-midst of the line that somebody is typing.
+A shell waits for each answer, so nothing here imports torch. What cannot be read is left out: an
+error message would end up in the line that somebody is typing.
 """
 
 import json
@@ -70,7 +69,7 @@ def twins(ctx: typer.Context, incomplete: str) -> Offered:
 
 @_quiet
 def methods(ctx: typer.Context, incomplete: str) -> Offered:
-    """Offer our methods; a shell itself offers files."""
+    """Offer the methods; a shell itself offers files."""
     from mtut_baselines import METHODS
 
     return _plain(METHODS)
@@ -186,7 +185,7 @@ def _meant(ctx: typer.Context) -> list[Path]:
 
     given = ctx.params
     dataset = given.get("dataset") or given.get("what") or "viva"
-    path = store_path(given["data"], given.get("store"), dataset, given["size"])
+    path = store_path(given["data"], given.get("store"), dataset, given.get("size"))
     return [path] if path.is_dir() else _all_stores(ctx)
 
 
@@ -202,24 +201,14 @@ def _modalities_of_stores(ctx: typer.Context) -> list[str]:
 
 
 def _folds_of_stores(ctx: typer.Context) -> list[str]:
-    return list({name: None for path in _meant(ctx) for name in _folds_of(path, ctx)})
-
-
-def _folds_of(path: Path, ctx: typer.Context) -> list[str]:
-    from mtut_bench.contract.folds import make_folds
     from mtut_bench.errors import MtutBenchError
     from mtut_bench.store.reader import StoreReader
 
-    unit = ctx.params.get("fold_unit")
-    try:
-        reader = StoreReader(path)
-        rule, subject_unit = reader.attributes.fold_rule, reader.attributes.subject_unit
-        made = make_folds(
-            reader.table.rows, rule, subject_unit, unit.value if unit is not None else "person"
-        )
-    except MtutBenchError:
-        return []
-    return [one.name for one in made]
+    found: dict[str, None] = {}
+    for path in _meant(ctx):
+        with suppress(MtutBenchError):
+            found |= {fold.name: None for fold in StoreReader(path).folds()}
+    return list(found)
 
 
 def _records(ctx: typer.Context) -> Iterator[tuple[Path, "RunRecord"]]:

@@ -23,13 +23,13 @@ def store_path(
         data: root folder.
         store: name that the user gave, if any.
         dataset: whose store it is otherwise.
-        size: of a twin.
+        size: of a synthetic dataset.
         table: of the user's own recordings; names their store.
 
     Raises:
-        UsageError: the name is no plain name, or there is no such dataset.
+        UsageError: the name is invalid, or there is no such dataset.
     """
-    name = store or (f"{dataset}-{size.value}" if _is_twin(dataset) else dataset)
+    name = store or (f"{dataset}-{size.value}" if _is_synthetic(dataset) else dataset)
     if table is not None and not store:
         name = table.stem
     from mtut_bench.contract.types import NOT_STORES
@@ -37,17 +37,16 @@ def store_path(
     plain = Path(name).name == name and name.isprintable() and not name.startswith(".")
     if name in NOT_STORES:
         raise UsageError(
-            f"a store cannot be named {name!r}: in a folder of runs that is something else",
-            "Give another name.",
+            f"invalid store name {name!r}: reserved in a folder of runs", "Give another name."
         )
     if store == "" or not plain:
         raise UsageError(
-            f"{name!r} is no name of a store", "Give a plain name; see `mtut-bench list stores`."
+            f"invalid store name {name!r}", "Give a plain name; see `mtut-bench list stores`."
         )
     return data / "stores" / f"{name}.zarr"
 
 
-def _is_twin(name: str) -> bool:
+def _is_synthetic(name: str) -> bool:
     return bool(name) and bool(find_dataset(name).twin)
 
 
@@ -57,7 +56,7 @@ def store_hint(dataset: str, store: str | None, size: Size) -> str:
     Args:
         dataset: whose store it would be; "" if only the store was named.
         store: name that the user gave, if any.
-        size: of a twin.
+        size: of a synthetic dataset.
     """
     if not dataset:
         return "Prepare a dataset under this name; how: `mtut-bench prepare --help`."
@@ -110,5 +109,5 @@ def refuse_missing_runs(runs: Path) -> None:
     """
     if runs.is_dir():
         return
-    what = f"{runs} is a file, no folder of runs." if runs.exists() else f"no folder of runs {runs}"
+    what = f"{runs} is a file, no folder of runs" if runs.exists() else f"no folder of runs {runs}"
     raise UsageError(what, "Give the folder that holds the runs: --runs DIR.")

@@ -13,7 +13,7 @@ from mtut_bench.cli.options import (
     RUNS,
     DataOption,
     ExplainOption,
-    FoldUnit,
+    JsonOption,
     RunsOption,
     Size,
     SizeOption,
@@ -51,9 +51,6 @@ def score(
         str,
         typer.Option("--fold", help="Whose test clips they are.", autocompletion=completing.fold),
     ] = "official",
-    fold_unit: Annotated[
-        FoldUnit, typer.Option("--fold-unit", help="Who is left out, as in `run`.")
-    ] = FoldUnit.PERSON,
     name: Annotated[
         str | None, typer.Option("--name", help="Of the predictions; default the file's.")
     ] = None,
@@ -87,7 +84,7 @@ def score(
         ),
     ] = "given",
     explain: ExplainOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Raw numbers.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Score your own predictions of one fold's test clips and pair them with stored runs.
 
@@ -100,7 +97,7 @@ def score(
 
     reader = open_store(data, store, dataset, size)
     if template:
-        number = write_template(predictions, reader, fold, fold_unit=fold_unit.value)
+        number = write_template(predictions, reader, fold)
         clips = counted(number, "test clip")
         say(f"wrote {predictions}: the {clips} of fold {fold} of {reader.name}")
         classes = (f"{n} {name}" for n, name in enumerate(reader.attributes.classes))
@@ -116,12 +113,9 @@ def score(
         find_runs(runs).runs,
         name=name,
         modality=modality,
-        fold_unit=fold_unit.value,
     )
     if keep:
-        _keep(
-            predictions, name or predictions.stem, reader, fold, fold_unit, modality, protocol, runs
-        )
+        _keep(predictions, name or predictions.stem, reader, fold, modality, protocol, runs)
     if as_json:
         rows = [row for one in result.comparisons for row in one.rows]
         counts = {"correct": result.correct, "total": result.total, "macro": result.macro}
@@ -141,7 +135,6 @@ def _keep(
     name: str,
     reader: "StoreReader",
     fold: str,
-    fold_unit: FoldUnit,
     modality: str | None,
     protocol: str,
     runs: Path,
@@ -157,14 +150,14 @@ def _keep(
     from mtut_bench.runs.provenance import command_line
     from mtut_bench.runs.spec import RunSpec
 
-    ids = clips_of_test(reader, fold, fold_unit.value)
+    ids = clips_of_test(reader, fold)
     classes = read_predicted(file, ids, list(reader.attributes.classes)).tolist()
     spec = RunSpec(
         method=name,
         store=str(reader.path),
         protocol=protocol,
         fold=fold,
-        fold_unit=fold_unit.value,
+        fold_unit=reader.fold_unit,
         modalities=tuple(modality.split("+")) if modality else (),
         runs=str(runs),
     )

@@ -17,7 +17,6 @@ from typing import TypeVar
 import numpy as np
 from msgspec import structs
 
-from mtut_bench.contract.folds import make_folds
 from mtut_bench.contract.method import Clips, Model, NetworkMethod, Scores, entries_of
 from mtut_bench.contract.method_file import where
 from mtut_bench.contract.predictions import Predictions, accuracies, check_complete, read, write
@@ -283,9 +282,6 @@ def _record(plan: RunPlan, machine: Machine) -> RunRecord:
     reader = plan.reader
     attributes, table = reader.attributes, reader.table
     method, protocol = plan.method, plan.protocol
-    folds = make_folds(
-        table.rows, attributes.fold_rule, attributes.subject_unit, plan.spec.fold_unit
-    )
     # What statistics and figures ask of the test clips, so that they need no store.
     tested = [table.rows[table.index[clip_id]] for clip_id in plan.fold.test]
     return RunRecord(
@@ -312,7 +308,7 @@ def _record(plan: RunPlan, machine: Machine) -> RunRecord:
             expected_clips=attributes.expected_clips,
             digest=attributes.digest,
             modalities=reader.modalities,
-            folds=tuple(fold.name for fold in folds),
+            folds=tuple(fold.name for fold in reader.folds(plan.spec.fold_unit)),
             classes=tuple(attributes.classes),
             subject_unit=attributes.subject_unit,
             # What a recording must become before a network of this run may see it.

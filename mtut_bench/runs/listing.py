@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mtut_bench.contract.folds import choose_folds, make_folds
+from mtut_bench.contract.folds import choose_folds
 from mtut_bench.contract.predictions import accuracies, read
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_bench.contract.types import NOT_STORES, name_recordings
@@ -96,16 +96,13 @@ def _accuracies(path: Path) -> str:
     return ", ".join(f"{name} {share:.1%}" for name, share in accuracies(scores).items())
 
 
-def list_clips(
-    reader: StoreReader, fold: str | None = None, fold_unit: str = "person"
-) -> list[tuple[str, ...]]:
+def list_clips(reader: StoreReader, fold: str = "") -> list[tuple[str, ...]]:
     """Return the clips of a store as lines of texts, the first of which is the head.
 
     Args:
         reader: the store.
         fold: name of one of its folds, several joined by commas, or 'all': a column for each says
-            on which side a clip is, '' where on none.
-        fold_unit: who is left out, 'person' or 'user'.
+            on which side a clip is, '' where on none. "": no such column.
 
     Raises:
         StoreError: the clip table is damaged.
@@ -114,8 +111,7 @@ def list_clips(
     """
     attributes, rows = reader.attributes, reader.table.rows
     unit = attributes.subject_unit
-    folds = make_folds(rows, attributes.fold_rule, unit, fold_unit) if fold else []
-    chosen = choose_folds(folds, fold) if fold else []
+    chosen = choose_folds(reader.folds(), fold) if fold else []
     sides = [
         {
             clip: side

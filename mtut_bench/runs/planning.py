@@ -10,7 +10,6 @@ from msgspec.structs import replace as changed
 from mtut_bench.contract.folds import (
     choose_folds,
     inner_fold,
-    make_folds,
     with_validation,
 )
 from mtut_bench.contract.method import Method
@@ -209,13 +208,7 @@ class Planner:
                 f"Give --dataset {attributes.dataset}, or another --store.",
             )
         try:
-            folds = make_folds(
-                reader.table.rows,
-                attributes.fold_rule,
-                attributes.subject_unit,
-                spec.fold_unit,
-                store=reader.name,
-            )
+            folds = reader.folds(spec.fold_unit)
         except FoldError as error:
             stand_in = hint.expected
             if stand_in and stand_in.subject_unit == attributes.subject_unit:
@@ -226,7 +219,7 @@ class Planner:
                 return reader, []
             stand_in = replace(stand_in, modalities=reader.modalities)
             reader = UnmadeStore(Path(spec.store), stand_in)
-            folds = make_folds(reader.table.rows, stand_in.fold_rule, stand_in.subject_unit)
+            folds = reader.folds(spec.fold_unit)
         return reader, folds
 
     def _choose_modalities(

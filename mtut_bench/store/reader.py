@@ -9,7 +9,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from mtut_bench.contract.types import ClipRow
+from mtut_bench.contract.folds import make_folds
+from mtut_bench.contract.types import ClipRow, Fold
 from mtut_bench.errors import StoreError
 from mtut_bench.files import StrPath
 from mtut_bench.store.attributes import HOW_TO_MAKE_ONE, read_attributes
@@ -121,6 +122,26 @@ class StoreReader:
             ),
         )
         return ClipTable(tuple(rows), tuple(numbers["offset"]), hashes)
+
+    @property
+    def fold_unit(self) -> str:
+        """Who is left out by its folds: 'user' where it is unknown which users are one person."""
+        by_subject = self.attributes.fold_rule == "subject"
+        return self.attributes.subject_unit if by_subject else "person"
+
+    def folds(self, fold_unit: str | None = None) -> list[Fold]:
+        """Return all folds; see :func:`mtut_bench.contract.folds.make_folds`.
+
+        Args:
+            fold_unit: who is left out, 'person' or 'user'; None: :attr:`fold_unit`.
+
+        Raises:
+            UsageError: the store has no folds of this unit.
+            FoldError: persons are asked for and unknown, or a side is empty.
+        """
+        rule, unit = self.attributes.fold_rule, self.attributes.subject_unit
+        wanted = fold_unit or self.fold_unit
+        return make_folds(self.table.rows, rule, unit, wanted, store=self.name)
 
     def sources(self) -> list[str]:
         """Return the JSON text per clip that says where its frames came from."""

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from mtut_bench.cli import completing
-from mtut_bench.cli.options import RUNS, ExplainOption, RunsOption
+from mtut_bench.cli.options import RUNS, ExplainOption, JsonOption, RunsOption
 from mtut_bench.cli.paths import refuse_missing_runs
 from mtut_bench.cli.printing import print_conclusion, print_json, print_notes, print_paragraphs
 from mtut_bench.cli.suggesting import suggest
@@ -53,7 +53,7 @@ def compare(
     ] = None,
     runs: RunsOption = RUNS,
     explain: ExplainOption = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Raw numbers.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare two methods on the same clips, persons and seeds, by modality and on average."""
     _refuse_options_before(context)

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mtut_bench.contract import metrics
-from mtut_bench.contract.folds import make_folds
 from mtut_bench.contract.types import ClipRow, Fold, name_recordings
 from mtut_bench.errors import ComparisonError, UsageError, did_you_mean
 from mtut_bench.files import StrPath, write_atomic
@@ -72,7 +71,6 @@ def score(
     *,
     name: str | None = None,
     modality: str | None = None,
-    fold_unit: str = "person",
 ) -> Score:
     """Return the accuracy of a file of predictions, and its paired comparisons.
 
@@ -84,7 +82,6 @@ def score(
         name: what to call the predictions; default: the file's name without its ending.
         modality: compare only with this modality of the runs, or modalities joined by '+';
             default: with each alone and all together.
-        fold_unit: who is left out, 'person' or 'user'.
 
     Raises:
         PredictionError: the file is unreadable, incomplete, or names unknown clips or classes.
@@ -93,7 +90,7 @@ def score(
     """
     path = Path(path)
     _check_modality(modality, reader)
-    chosen, num_folds, clips = _test_clips(reader, fold, fold_unit)
+    chosen, num_folds, clips = _test_clips(reader, fold)
     classes = list(reader.attributes.classes)
     predicted_N = read_predicted(path, [clip.clip_id for clip in clips], classes)
     runs = list(runs)
@@ -118,30 +115,26 @@ def score(
     )
 
 
-def clips_of_test(reader: StoreReader, fold: str, fold_unit: str = "person") -> list[str]:
+def clips_of_test(reader: StoreReader, fold: str) -> list[str]:
     """Return the ids of a fold's test clips, sorted.
 
     Args:
         reader: the store.
         fold: name of one of its folds.
-        fold_unit: who is left out, 'person' or 'user'.
 
     Raises:
         UsageError: there is no such fold.
     """
-    return [clip.clip_id for clip in _test_clips(reader, fold, fold_unit)[2]]
+    return [clip.clip_id for clip in _test_clips(reader, fold)[2]]
 
 
-def write_template(
-    path: StrPath, reader: StoreReader, fold: str, *, fold_unit: str = "person"
-) -> int:
+def write_template(path: StrPath, reader: StoreReader, fold: str) -> int:
     """Write a file of predictions to fill in: the head, and a line for each test clip of a fold.
 
     Args:
         path: CSV to write; its folder is made if absent.
         reader: the store whose clips are to be predicted.
         fold: name of one of its folds.
-        fold_unit: who is left out, 'person' or 'user'.
 
     Returns:
         The number of test clips.
@@ -151,7 +144,7 @@ def write_template(
         StoreError: the store cannot be read.
     """
     path = Path(path)
-    _, _, clips = _test_clips(reader, fold, fold_unit)
+    _, _, clips = _test_clips(reader, fold)
     if path.exists():
         raise UsageError(
             f"{path} is there already and is not replaced.", "Give another name, or move it away."
@@ -160,12 +153,9 @@ def write_template(
     return len(clips)
 
 
-def _test_clips(reader: StoreReader, name: str, fold_unit: str) -> tuple[Fold, int, list[ClipRow]]:
+def _test_clips(reader: StoreReader, name: str) -> tuple[Fold, int, list[ClipRow]]:
     """Return a fold, the number of folds, and the fold's test clips in the order of their ids."""
-    attributes, rows = reader.attributes, reader.table.rows
-    folds = make_folds(
-        rows, attributes.fold_rule, attributes.subject_unit, fold_unit, store=reader.name
-    )
+    rows, folds = reader.table.rows, reader.folds()
     named = {one.name: one for one in folds}
     if name not in named:
         raise UsageError(
@@ -213,7 +203,8 @@ def _score(
     )
     rows = [row for comparison in comparisons for row in comparison.rows]
     of_folds = f" (1 of {num_folds})" if num_folds > 1 else ""
-    title = f"{name} on {reader.name}, fold {fold}{of_folds}: {_worth(reader)}"
+    by_user = " by user" if reader.fold_unit == "user" else ""
+    title = f"{name} on {reader.name}, fold {fold}{by_user}{of_folds}: {_worth(reader)}"
     return Score(
         title=title,
         sentences=(sentence,),
