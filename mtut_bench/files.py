@@ -5,7 +5,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,13 @@ def write_json(path: StrPath, value: Any) -> None:  # noqa: ANN401 - any JSON va
     write_atomic(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def read_json(path: StrPath, error: type[MtutBenchError], hint: str) -> Any:  # noqa: ANN401
+def read_json(
+    path: StrPath,
+    error: type[MtutBenchError],
+    hint: str,
+    *,
+    loads: Callable[[str], Any] = json.loads,
+) -> Any:  # noqa: ANN401 - any JSON value
     """Return the value of a JSON file.
 
     Raises:
@@ -115,7 +121,7 @@ def read_json(path: StrPath, error: type[MtutBenchError], hint: str) -> Any:  # 
     """
     path = Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise error(f"{path} does not exist", hint) from None
     # ValueError: other encodings, no JSON, numbers of thousands of digits.

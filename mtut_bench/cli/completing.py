@@ -146,7 +146,7 @@ def methods_run(ctx: typer.Context, incomplete: str) -> Offered:
 @_quiet
 def stores_run(ctx: typer.Context, incomplete: str) -> Offered:
     """Offer the stores that there are finished runs on."""
-    return _plain({path.parent.parent.name: None for path, _ in _records(ctx)})
+    return _plain({folder.parent.name: None for folder, _ in _records(ctx)})
 
 
 @_quiet
@@ -156,8 +156,8 @@ def runs_modality(ctx: typer.Context, incomplete: str) -> Offered:
     digits = Path(wanted).name
     found = {
         name: None
-        for path, record in _records(ctx)
-        if path.parent.name.startswith(digits)
+        for folder, record in _records(ctx)
+        if folder.name.startswith(digits)
         for name in record.identity.modalities
     }
     return _plain(found)
@@ -181,11 +181,12 @@ def _all_stores(ctx: typer.Context) -> list[Path]:
 
 def _meant(ctx: typer.Context) -> list[Path]:
     """Return the store that the options name so far; all of them where it is not there."""
+    from mtut_bench.cli.options import Size
     from mtut_bench.cli.paths import store_path
 
     given = ctx.params
     dataset = given.get("dataset") or given.get("what") or "viva"
-    path = store_path(given["data"], given.get("store"), dataset, given.get("size"))
+    path = store_path(given["data"], given.get("store"), dataset, given.get("size", Size.TINY))
     return [path] if path.is_dir() else _all_stores(ctx)
 
 
@@ -212,18 +213,17 @@ def _folds_of_stores(ctx: typer.Context) -> list[str]:
 
 
 def _records(ctx: typer.Context) -> Iterator[tuple[Path, "RunRecord"]]:
-    """Yield manifest and its record of each finished run below ``--runs``."""
+    """Yield folder and record of each finished run below ``--runs``."""
     from mtut_bench.errors import RunError
-    from mtut_bench.runs.record import read_record
+    from mtut_bench.runs.record import read_record, run_folders
 
-    for path in sorted(ctx.params["runs"].glob("*/*/manifest.json")):
-        if path.parent.parent.name != "stages":
-            with suppress(RunError):
-                yield path, read_record(path)
+    for folder in run_folders(ctx.params["runs"]):
+        with suppress(RunError):
+            yield folder, read_record(folder / "manifest.json")
 
 
 def _runs(ctx: typer.Context) -> Offered:
-    return [(path.parent.name, _about(record)) for path, record in _records(ctx)]
+    return [(folder.name, _about(record)) for folder, record in _records(ctx)]
 
 
 def _about(record: "RunRecord") -> str:

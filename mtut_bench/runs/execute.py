@@ -1,9 +1,9 @@
-"""Do runs: shared artefacts, fitting, test, manifest. Skip what is done, resume the rest.
+"""Execute runs: shared artefacts, fitting, test, manifest; skip finished ones, resume the rest.
 
-``<runs>/<store>/<id12>/``: manifest.json (written last), predictions.npz, log.jsonl, what the model
-saves (network-<modality>.safetensors), maps.npz of networks, predictions-val.npz of a validation
-split; while it trains, checkpoint.pt.
-``<runs>/stages/<id12>/``: an artefact that runs share (checkpoint.pt of a first stage) and its
+``<runs>/<store>/<id12>/``: manifest.json (written last), predictions.npz, log.jsonl, files of the
+model (network-<modality>.safetensors), maps.npz of networks, predictions-val.npz of a validation
+split; during training, checkpoint.pt.
+``<runs>/stages/<id12>/``: an artefact that runs share (checkpoint.pt of stage one) and its
 manifest.json.
 """
 
@@ -39,7 +39,7 @@ from mtut_bench.runs.record import (
     Validation,
     write_record,
 )
-from mtut_bench.runs.remaining import count_down
+from mtut_bench.runs.workload import count_down
 from mtut_bench.store.clips import StoreClips
 from mtut_bench.training.two_stage import TwoStageMethod
 from mtut_bench.training.whole_clip_test import to_probabilities
@@ -57,17 +57,16 @@ def execute(
     checks: PrecisionChecks | None = None,
     engine: Engine = in_turn,
 ) -> None:
-    """Do every run that is not done yet. Several processes may share a runs folder.
+    """Execute every run that is not finished. Several processes may share a folder of runs.
 
     Before anything is trained each method that trains networks is tried on a made-up batch, and
-    each network's precision compared with fp32. What another process is at is left to it while
-    there is anything else to do.
+    each network's precision compared with fp32.
 
     Args:
         plans: runs; several may share artefacts.
         machine: device, workers, command.
         reporter: where progress goes.
-        checks: what has been compared already, if anything.
+        checks: earlier comparisons with fp32.
         engine: decides in which order and where tasks are done.
 
     Raises:
@@ -111,14 +110,7 @@ def _check_before_training(
 
 
 class _Run:
-    """A run under way.
-
-    Args:
-        plan: of the run.
-        machine: device, workers, command.
-        reporter: where progress goes.
-        checks: what has been compared already.
-    """
+    """A run that is being executed; arguments as of :func:`execute`."""
 
     def __init__(
         self, plan: RunPlan, machine: Machine, reporter: Reporter, checks: PrecisionChecks
@@ -138,13 +130,10 @@ class _Run:
             reporter.line(f"  folds by {plan.spec.fold_unit}: one person may be on both sides")
 
     def do(self, shared: str) -> None:
-        """Make one of the run's artefacts, or the run itself.
-
-        Args:
-            shared: name of the artefact; "" for the run.
+        """Make an artefact of the run by its name, or the run itself ("").
 
         Raises:
-            BusyError: another process is at it.
+            BusyError: another process does.
         """
         if shared:
             self._guarded(lambda: self._job.make_declared(shared))
@@ -157,11 +146,11 @@ class _Run:
                 self._reporter.line(f"  done already -> {plan.folder}")
             else:
                 self._guarded(self._finish)
-            # A kill after the manifest leaves it behind.
+            # Left by a kill after the manifest was written.
             (plan.folder / "checkpoint.pt").unlink(missing_ok=True)
 
     def _guarded(self, work: Callable[[], _T]) -> _T:
-        """Return what some work returns; a fault of a user's own method names its file and line."""
+        """Return what some work returns; errors of a user's own method name its file and line."""
         plan = self._plan
         try:
             return explain_memory(plan, self._machine, work)
@@ -182,7 +171,7 @@ class _Run:
         agreement = self._checks.of(plan)
         model = plan.method.fit(job.train, job)
         predictions = _predictions(plan, model, job.test)
-        # After the last update: it is reported and chooses nothing.
+        # Reported; it chooses nothing.
         validation = _predictions(plan, model, job.validation) if job.validation else None
         networks = getattr(model, "networks", None)
         if networks and isinstance(plan.method, NetworkMethod):
@@ -221,7 +210,7 @@ class _Run:
 
 
 def _check_result(plan: RunPlan) -> None:
-    """Refuse to skip a run whose result cannot be read."""
+    """Ensure that the result of a finished run can be read."""
     path = plan.folder / "manifest.json"
     manifest = read_json(path, RunError, _DAMAGED)
     if not isinstance(manifest, dict) or manifest.get("id") != plan.run_id:
@@ -230,10 +219,10 @@ def _check_result(plan: RunPlan) -> None:
 
 
 def _predictions(plan: RunPlan, model: Model, clips: StoreClips) -> Predictions:
-    """Return a model's scores beside the labels, which it was not given.
+    """Return a model's scores with the labels, which it was not given.
 
     Raises:
-        UsageError: they are not one row of finite numbers for each clip, of every modality.
+        UsageError: the scores break the contract.
     """
     scores = model.predict(clips)
     problem = _check_scores(plan, scores, clips)
@@ -278,11 +267,11 @@ def _check_scores(plan: RunPlan, scores: object, clips: Clips) -> str:
 
 
 def _record(plan: RunPlan, machine: Machine) -> RunRecord:
-    """Return what is known of a run before its method was trained."""
+    """Return the record of a run, without what only its training tells."""
     reader = plan.reader
     attributes, table = reader.attributes, reader.table
     method, protocol = plan.method, plan.protocol
-    # What statistics and figures ask of the test clips, so that they need no store.
+    # Statistics and figures need these facts, and no store.
     tested = [table.rows[table.index[clip_id]] for clip_id in plan.fold.test]
     return RunRecord(
         id=plan.run_id,
@@ -311,7 +300,7 @@ def _record(plan: RunPlan, machine: Machine) -> RunRecord:
             folds=tuple(fold.name for fold in reader.folds(plan.spec.fold_unit)),
             classes=tuple(attributes.classes),
             subject_unit=attributes.subject_unit,
-            # What a recording must become before a network of this run may see it.
+            # How recordings are converted for the networks of this run.
             frame_size=reader.frame_size,
             fps=attributes.fps,
             colour=attributes.colour,

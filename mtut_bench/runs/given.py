@@ -1,4 +1,4 @@
-"""Predictions that were made elsewhere, kept as a run: a method that learns nothing."""
+"""Predictions that were made elsewhere, saved as a run of a method that learns nothing."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ __all__ = ["GIVEN", "keep_predictions"]
 GIVEN = Protocol(
     name="given",
     version=1,
-    summary="predictions from elsewhere: what trained them, on what, is not known here",
+    summary="predictions from elsewhere: unknown training",
     tables=(),
     initialisation="scratch",
 )
@@ -69,28 +69,28 @@ def keep_predictions(
     machine: Machine,
     reporter: Reporter,
 ) -> RunPlan:
-    """Keep the predicted classes of one fold's test clips as a run that the report counts.
+    """Save the predicted classes of one fold's test clips as a run that the report counts.
 
     Args:
-        name: of whatever predicted them; the run's method.
+        name: of the run's method.
         predicted: class of each test clip, by its id.
-        spec: store, fold, one modality, folder of runs; its protocol is what the predictions claim
-            to follow, 'given' for none.
-        methods: ours by name, whose names are taken.
+        spec: store, fold, one modality, folder of runs; the protocol that the predictions claim to
+            follow, or 'given'.
+        methods: by name; these names are taken.
         machine: command, for the manifest.
         reporter: where progress goes.
 
     Raises:
-        UsageError: the name is that of a method of ours, or not one modality is named.
-        MtutBenchError: the run cannot be planned, or not be written.
+        UsageError: the name is taken, or the spec does not name one modality.
+        MtutBenchError: the run cannot be planned or written.
     """
     taken = {title for one in methods.values() for title in (one.name, one.title, one.fusion_title)}
     if name in taken:
-        raise UsageError(f"{name!r} is a method of ours", "Give another --name.")
+        raise UsageError(f"the method name {name!r} is taken", "Give another --name.")
     if len(spec.modalities) != 1:
         raise UsageError(
             "a run of given predictions has one modality",
-            "Name the one that was seen in the test: --modality rgb.",
+            "Name the modality of the test: --modality rgb.",
         )
     loaded = LoadedMethod(_GivenMethod(name, predicted), source=sha256_of_json(dict(predicted)))
     planner = Planner(methods, {**PROTOCOLS, GIVEN.name: GIVEN}, loaded={spec.method: loaded})

@@ -17,14 +17,7 @@ __all__ = ["Need", "choose_tables", "describe_tables", "needed_runs"]
 
 @dataclass(frozen=True, order=True)
 class Need:
-    """One method that a table needs, on all folds of a dataset.
-
-    Attributes:
-        dataset: name of the dataset.
-        protocol: name of the protocol.
-        method: name of the method.
-        modalities: that its networks are trained on, in the project's order.
-    """
+    """A method that a table needs on all folds of a dataset, with its modalities in order."""
 
     dataset: str
     protocol: str
@@ -53,12 +46,11 @@ def describe_tables(
 ) -> list[str]:
     """Return what is left to do for each table by itself, one line each.
 
-    Tables share runs and first stages, so the sum of the lines is more than all of them need.
+    Tables share runs and stage one: together they need less than the sum.
 
     Args:
         plans: the runs of each table, by its number.
-        clips_per_s: clips that one network trains on per second; None: as measured by earlier runs
-            of the same protocols and networks, if any.
+        clips_per_s: clips that one network trains on per second; None: as earlier runs measured.
     """
     lines: list[str] = []
     for number, needed in plans.items():
@@ -81,18 +73,18 @@ def needed_runs(
 ) -> list[Need]:
     """Return what must be run to fill tables, each need once.
 
-    A method whose networks are trained alone needs one run for all modality sets of a dataset.
-    Systems of the paper that are no method of ours are left out.
+    A method of one modality needs one run for all modality sets of a dataset. Systems of the paper
+    that are not among the methods are left out.
 
     Args:
         numbers: of the tables.
-        methods: ours, by name; found in a table by their titles.
-        protocols: ours, by name; the first that may fill a table is taken.
-        dataset: instead of the tables' own (a twin, say).
+        methods: by name; found in a table by their titles.
+        protocols: by name; the first that may fill a table is taken.
+        dataset: instead of that of the tables (a synthetic one, say).
         protocol: instead of the one that may fill the table.
 
     Raises:
-        UsageError: no protocol may fill a table, or no method of ours is in it.
+        UsageError: no protocol may fill a table, or none of the methods is in it.
     """
     published = load_published()
     found: set[Need] = set()
@@ -108,7 +100,7 @@ def needed_runs(
         }
         if not needs:
             raise UsageError(
-                f"no method of ours is in table {number}",
+                f"no method of mtut-bench is in table {number}",
                 "What there is: `mtut-bench list methods`.",
             )
         found |= needs
@@ -137,7 +129,7 @@ def _trained_on(
 
 
 def _merge(needs: set[Need], methods: Mapping[str, Method]) -> set[Need]:
-    """Return the needs with one run per dataset and protocol for methods that train alone."""
+    """Return the needs, with one run per dataset and protocol for methods of one modality."""
     merged: dict[tuple[str, str, str], set[str]] = {}
     kept: set[Need] = set()
     for need in needs:
@@ -146,7 +138,4 @@ def _merge(needs: set[Need], methods: Mapping[str, Method]) -> set[Need]:
         else:
             key = (need.dataset, need.protocol, need.method)
             merged.setdefault(key, set()).update(need.modalities)
-    for (dataset, protocol, method), names in merged.items():
-        modalities = sort_modalities(names)
-        kept.add(Need(dataset, protocol, method, modalities))
-    return kept
+    return kept | {Need(*key, sort_modalities(names)) for key, names in merged.items()}

@@ -21,7 +21,7 @@ from mtut_bench.contract.protocol import Protocol
 from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import RunError, UsageError, did_you_mean
 from mtut_bench.files import StrPath
-from mtut_bench.runs.record import CURE, RunRecord, read_record, refuse
+from mtut_bench.runs.record import CURE, RunRecord, read_record, refuse, run_folders
 from mtut_bench.runs.repeating import method_option
 from mtut_bench.training.train_state import network_spec
 from mtut_bench.training.two_stage import network_file
@@ -36,7 +36,7 @@ class TrainedRun:
     Attributes:
         folder: its folder.
         record: its manifest.
-        loaded: the method, as it is now; its file is the one that trained.
+        loaded: the method, from the same file as then.
         settings: of the protocol and the method, by their public names, as the run had them.
         modalities: networks of the run, in order.
         classes: names, in the order of the logits.
@@ -118,23 +118,23 @@ def find_run(text: StrPath, runs: StrPath) -> Path:
         runs: root folder of runs.
 
     Raises:
-        UsageError: there is no such run, it is a first stage, or several begin so.
+        UsageError: there is no such run, or there are several.
     """
     text, runs = os.fspath(text), Path(runs)
     for folder in (Path(text), runs / text):
         if text and (folder / "manifest.json").is_file():
             if folder.resolve().parent.name == "stages":
                 raise UsageError(
-                    f"{folder} is a first stage that runs share, not a run",
+                    f"{folder} is an artefact that runs share, not a run",
                     "See `mtut-bench list runs`.",
                 )
             return folder
     if not runs.is_dir():
         raise UsageError(f"there is no folder of runs {runs}", "Name it with --runs.")
-    found = sorted(path.parent for path in runs.glob(f"*/{text}*/manifest.json")) if text else []
-    found = [path for path in found if path.parent.name != "stages"]
+    finished = [path for path in run_folders(runs) if (path / "manifest.json").exists()]
+    found = [path for path in finished if text and path.name.startswith(text)]
     how = "begin with" if found else "are of method"
-    found = found or _runs_of_method(text, runs)
+    found = found or [path for path in finished if _method_name(path) == text]
     if len(found) == 1:
         return found[0]
     if found:
@@ -148,15 +148,11 @@ def find_run(text: StrPath, runs: StrPath) -> Path:
     )
 
 
-def _runs_of_method(name: str, runs: Path) -> list[Path]:
-    """Return the folders of a method's runs; one that cannot be read is not found by its method."""
-    found = []
-    for path in sorted(runs.glob("*/*/manifest.json")):
-        if path.parent.parent.name != "stages":
-            with suppress(RunError):
-                if read_record(path).method.name == name:
-                    found.append(path.parent)
-    return found
+def _method_name(folder: Path) -> str | None:
+    """Return the method of a finished run; None of one that cannot be read."""
+    with suppress(RunError):
+        return read_record(folder / "manifest.json").method.name
+    return None
 
 
 def open_run(
@@ -166,8 +162,8 @@ def open_run(
 
     Args:
         folder: of the run.
-        methods: ours by name.
-        own: a user's own method, if the run was trained by one.
+        methods: those of this release, by name.
+        own: a user's own method, if it trained the run.
 
     Raises:
         RunError: the folder is missing, or its manifest is unreadable, of another format or not
@@ -190,7 +186,7 @@ def open_run(
         loaded = LoadedMethod(methods[name])
     if loaded is None:
         raise UsageError(
-            f"run {folder.name} was trained by method {name!r}, which is none of ours",
+            f"run {folder.name} was trained by method {name!r}, which is not one of this release",
             f"Give the file that defines it: --method {shlex.quote(method_option(record))}.",
         )
     if loaded.source != identity.method.get("source"):
