@@ -79,7 +79,7 @@ def test_a_study_is_planned_with_the_counts_of_its_dataset(dry_run, tmp_path):
     text = dry_run("--study", str(study))
     assert clips_of(text) == [(1050, 482)] * 2
     assert text.count("Planned as nvgesture, rgb+depth+flow: the published 1,050 train") == 2
-    assert "6 first stages" in text
+    assert "(6 trainings)" in text
 
 
 def test_a_study_of_a_twin_is_planned_whole_unless_a_size_is_given(dry_run, tmp_path):

@@ -29,9 +29,9 @@ def pretrained(tiny_methods, tiny_protocol, make_request, tmp_path):
     protocol = varied(tiny_protocol, name="tiny-pretrained", initialisation="pretrained")
 
     def make(method="mtut", **changes):
-        player = replace(tiny_methods[method], weights=NAMES, load_weights=load_tiny)
+        built_in = replace(tiny_methods[method], weights=NAMES, load_weights=load_tiny)
         values = {"protocol": protocol, "weights": tmp_path / "weights"} | changes
-        return replace(make_request(**values), method=player)
+        return replace(make_request(**values), method=built_in)
 
     return make
 
@@ -69,7 +69,7 @@ def test_weights_are_found_and_hashed(pretrained, weight_file):
     assert plan.identity["weights_digest"] is not None
 
 
-def test_another_file_is_another_run_and_another_first_stage(pretrained, weight_file):
+def test_another_file_is_another_run_and_another_stage_one(pretrained, weight_file):
     weight_file(0.5)
     first = plan_runs([pretrained()])[0]
     weight_file(0.25)
@@ -80,9 +80,7 @@ def test_another_file_is_another_run_and_another_first_stage(pretrained, weight_
     assert first.stage_id("depth") == third.stage_id("depth") != second.stage_id("depth")
 
 
-def test_a_file_of_one_modality_changes_the_first_stage_of_no_other(
-    pretrained, weight_file, make_store
-):
+def test_a_file_of_one_modality_changes_stage_one_of_no_other(pretrained, weight_file, make_store):
     store = make_store("three", modalities=("rgb", "depth", "flow"))
     weight_file()
     weight_file(0.5, "tiny-flow")
@@ -242,8 +240,8 @@ def test_work_of_two_methods_with_shared_stages_by_hand(make_request):
     # 2 folds x 4 training clips in batches of 3 and 1; 3 + 2 epochs; 2 modalities; 2 methods.
     work = Workload.of(two_methods(make_request))
     assert work.num_stages == 4
-    assert work.alone_steps == 4 * 2 * 3
-    assert work.joint_steps == 2 * 2 * 2 * 2 * 2
+    assert work.stage_one_steps == 4 * 2 * 3
+    assert work.stage_two_steps == 2 * 2 * 2 * 2 * 2
     assert work.clip_passes == 4 * 4 * 3 + 2 * 2 * 2 * 4 * 2
     assert work.unshared == 2 * 2 * 2 * 4 * (3 + 2)
     assert work.saved == pytest.approx(1 - 112 / 160)
@@ -274,7 +272,7 @@ def test_hours_are_clip_passes_over_the_rate(make_request):
     assert "about 32 s of training at 3.50 clips/s" in describe_plans(plans, 3.5)
     # 112 passes at 0.01 clips/s are 11,200 s or 3.1 hours.
     text = "\n".join(describe_plans(plans, 0.01))
-    assert "clip passes: 112; without shared first stages 160 (30% saved)" in text
+    assert "clip passes: 112; without sharing stage one 160 (30% saved)" in text
     assert "about 3.1 hours of training at 0.01 clips/s" in text
     assert "training" not in "\n".join(describe_plans(plans))
 
@@ -283,7 +281,7 @@ def test_one_is_no_plural(make_request):
     protocol = varied(make_request().protocol, epochs_alone=1, batch_size=99)
     request = make_request("i3d", modalities=("rgb",), protocol=protocol)
     text = "\n".join(describe_plans(plan_runs([request])))
-    assert "1 run to do: 1 network step in 1 first stage, 2 in joint stages; 4 clips" in text
+    assert "1 run to do: 1 network step in stage one (1 training), 2 in stage two; 4 clips" in text
 
 
 def write_stage(runs, name, protocol, network, rates):

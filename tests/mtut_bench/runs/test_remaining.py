@@ -12,7 +12,7 @@ from run_bench import MACHINE, Lines
 from mtut_bench.progress import Reporter
 from mtut_bench.runs.execute import execute
 from mtut_bench.runs.record import Provenance, StageRecord, write_record
-from mtut_bench.runs.remaining import count_down
+from mtut_bench.runs.workload import count_down
 
 
 def begin_stage(plan, modality, epochs, rate=None):

@@ -159,7 +159,7 @@ def test_a_finished_run_is_skipped(do, trained):
     assert (plan.folder / "manifest.json").read_bytes() == before
 
 
-def test_first_stages_are_shared_by_i3d_and_mtut(do, trained):
+def test_stage_one_is_shared_by_i3d_and_mtut(do, trained):
     do("i3d")
     assert trained.count(("alone", "rgb")) == trained.count(("alone", "depth")) == 3
     trained.clear()
@@ -168,7 +168,7 @@ def test_first_stages_are_shared_by_i3d_and_mtut(do, trained):
     assert text.count("alone: shared") == 2
 
 
-def test_shared_and_own_first_stages_give_equal_bytes(do, tmp_path):
+def test_shared_and_own_stage_one_give_equal_bytes(do, tmp_path):
     own, _ = do("mtut", runs=tmp_path / "own")
     do("i3d", modalities=("rgb",))
     shared, text = do("mtut")
@@ -244,11 +244,11 @@ def test_a_run_whose_manifest_is_damaged_is_listed_as_such(do):
     plan, _ = do()
     broken, _ = do("i3d")
     (broken.folder / "manifest.json").write_text("{")
-    (plan.runs / "tiny" / "unfinished").mkdir()
+    (plan.runs / "tiny" / ("0" * 12)).mkdir()
     found = {name.split("/")[1]: text for name, text in list_runs(plan.runs)}
     assert found[plan.run_id[:12]].startswith("mtut, rgb+depth, fold 1, seed 0, protocol tiny")
     assert "cannot be read" in found[broken.run_id[:12]]
-    assert found["unfinished"] == "not finished"
+    assert found["0" * 12] == "not finished"
     assert len(found) == 3
 
 
@@ -412,10 +412,10 @@ def test_a_truncated_store_is_refused_before_training(make_request, make_store):
 def test_a_dry_run_counts_what_is_left(make_request, do):
     lines = describe_plans(plan_runs([make_request("i3d", fold="all")]))
     assert lines[0].endswith("4 train, 4 test clips, to do")
-    assert "2 runs to do: 24 network steps in 4 first stages, 16 in joint stages" in lines[-3]
+    assert "2 runs to do: 24 network steps in stage one (4 trainings), 16 in stage two" in lines[-3]
     do("mtut")
     lines = describe_plans(plan_runs([make_request("i3d", fold="all")]))
-    assert "2 runs to do: 12 network steps in 2 first stages, 16 in joint stages" in lines[-3]
+    assert "2 runs to do: 12 network steps in stage one (2 trainings), 16 in stage two" in lines[-3]
 
 
 def test_a_dry_run_counts_the_disk(make_request):

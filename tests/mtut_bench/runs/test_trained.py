@@ -79,7 +79,7 @@ def test_a_network_of_another_shape_is_refused(do, tiny_methods):
 
 def test_methods_must_be_the_one_that_trained(do, tiny_methods):
     folder = do()[0].folder
-    with pytest.raises(UsageError, match="method 'mtut', which is none of ours"):
+    with pytest.raises(UsageError, match="method 'mtut', which is not one of this release"):
         open_run(folder, {})
     other = LoadedMethod(tiny_methods["mtut"], "own.py:build", "f" * 64)
     with pytest.raises(UsageError, match="has changed since"):
@@ -155,10 +155,10 @@ def test_a_run_is_found_by_the_name_that_the_list_prints(do):
     assert find_run(f"{plan.store.stem}/{plan.run_id[:12]}", plan.runs) == plan.folder
 
 
-def test_a_first_stage_is_no_run(do):
+def test_a_shared_artefact_is_not_a_run(do):
     plan, _ = do()
     for text in (str(plan.stage_folder("rgb")), f"stages/{plan.stage_folder('rgb').name}"):
-        with pytest.raises(UsageError, match="is a first stage that runs share"):
+        with pytest.raises(UsageError, match="not a run"):
             find_run(text, plan.runs)
 
 
