@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from msgspec import structs
@@ -34,6 +34,7 @@ from mtut_bench.runs.provenance import provenance
 from mtut_bench.runs.record import (
     MethodRecord,
     ProtocolRecord,
+    Provenance,
     RunRecord,
     StoreRecord,
     Validation,
@@ -183,26 +184,14 @@ class _Run:
         write(plan.folder / "predictions.npz", predictions)
         if validation:
             write(plan.folder / "predictions-val.npz", validation)
-        record = _record(plan, self._machine)
-        facts = getattr(model, "facts", {})
-        record = structs.replace(
-            record,
-            joint_learning_rate=facts.get("joint_learning_rate", {}),
-            precision_check=agreement,
-            weights={m: tuple(notes) for m, notes in facts.get("weights", {}).items()},
-            padded_clips=tuple(facts.get("padded_clips", ())),
-            training=facts.get("training", {}),
-            validation=Validation(clips=len(plan.fold.val), accuracy=accuracies(validation))
-            if validation
-            else None,
-            provenance=structs.replace(
-                record.provenance,
-                started=self._started.isoformat(timespec="seconds"),
-                finished=datetime.now(UTC).isoformat(timespec="seconds"),
-                seconds=round(time.monotonic() - self._clock, 3),
-                resumed=self._resumed,
-            ),
+        made_by = structs.replace(
+            provenance(self._machine.device, self._machine.command),
+            started=self._started.isoformat(timespec="seconds"),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=round(time.monotonic() - self._clock, 3),
+            resumed=self._resumed,
         )
+        record = _record(plan, getattr(model, "facts", {}), agreement, validation, made_by)
         write_record(plan.folder / "manifest.json", record)
         if validation:
             reporter.line(f"  validation, chooses nothing: {_scores(validation)}")
@@ -233,14 +222,11 @@ def _predictions(plan: RunPlan, model: Model, clips: StoreClips) -> Predictions:
             f" {problem}",
             "See mtut_bench/contract/method.py.",
         )
-    kinds = {scores[modality].kind for modality in plan.modalities}
     values_MNK = np.stack([scores[m].values_NK for m in plan.modalities]).astype(np.float32)
-    kind = next(iter(kinds))
-    probabilities_MNK = {
-        "logits": to_probabilities,
-        "probabilities": lambda values: values,
-        "margins": lambda values: None,
-    }[kind](values_MNK)
+    kind = scores[plan.modalities[0]].kind
+    probabilities_MNK = to_probabilities(values_MNK) if kind == "logits" else None
+    if kind == "probabilities":
+        probabilities_MNK = values_MNK
     table = plan.reader.table
     labels_N = np.array([table.rows[table.index[i]].label for i in clips.ids], np.int64)
     found = Predictions(clips.ids, labels_N, plan.modalities, values_MNK, probabilities_MNK, kind)
@@ -249,25 +235,30 @@ def _predictions(plan: RunPlan, model: Model, clips: StoreClips) -> Predictions:
 
 
 def _check_scores(plan: RunPlan, scores: object, clips: Clips) -> str:
-    """Return what is wrong with what a model predicted; "" where nothing is."""
+    """Return what is wrong with the scores of a model, or ""."""
     if not isinstance(scores, Mapping) or set(scores) != set(plan.modalities):
-        return f"it gives no scores for exactly {', '.join(plan.modalities)}"
+        return f"no scores for exactly {', '.join(plan.modalities)}"
     shape = (len(clips), plan.identity["num_classes"])
     for modality in plan.modalities:
         found = scores[modality]
         if not isinstance(found, Scores):
-            return f"of {modality} it gives a {type(found).__name__}, not Scores"
+            return f"{modality}: a {type(found).__name__}, not Scores"
         if np.shape(found.values_NK) != shape:
-            return f"of {modality} it gives scores {np.shape(found.values_NK)}, not {shape}"
+            return f"{modality}: scores {np.shape(found.values_NK)}, not {shape}"
         if not np.isfinite(found.values_NK).all():
-            return f"of {modality} it gives scores that are not finite"
+            return f"{modality}: scores that are not finite"
     if len({scores[modality].kind for modality in plan.modalities}) > 1:
-        return "its scores are of several kinds"
+        return "scores of several kinds"
     return ""
 
 
-def _record(plan: RunPlan, machine: Machine) -> RunRecord:
-    """Return the record of a run, without what only its training tells."""
+def _record(
+    plan: RunPlan,
+    facts: Mapping[str, Any],
+    agreement: dict[str, Any] | None,
+    validation: Predictions | None,
+    made_by: Provenance,
+) -> RunRecord:
     reader = plan.reader
     attributes, table = reader.attributes, reader.table
     method, protocol = plan.method, plan.protocol
@@ -312,7 +303,15 @@ def _record(plan: RunPlan, machine: Machine) -> RunRecord:
         test_clips=plan.fold.test,
         test_subjects=tuple(row.subject for row in tested),
         test_frames=tuple(row.num_frames for row in tested),
-        provenance=provenance(machine.device, machine.command),
+        provenance=made_by,
+        joint_learning_rate=facts.get("joint_learning_rate", {}),
+        precision_check=agreement,
+        weights={m: tuple(notes) for m, notes in facts.get("weights", {}).items()},
+        padded_clips=tuple(facts.get("padded_clips", ())),
+        training=facts.get("training", {}),
+        validation=Validation(clips=len(plan.fold.val), accuracy=accuracies(validation))
+        if validation
+        else None,
     )
 
 

@@ -61,7 +61,7 @@ def try_method(plan: RunPlan, machine: Machine) -> None:
 
 
 def _step(plan: RunPlan, machine: Machine) -> str:
-    """Return what breaks :mod:`mtut_bench.contract.networks`; "" where nothing does."""
+    """Return what breaks :mod:`mtut_bench.contract.networks`, or ""."""
     recipe, device = plan.recipe, machine.device
     num_classes = plan.identity["num_classes"]
     labels = torch.arange(_NUM_CLIPS, device=device) % num_classes
@@ -105,7 +105,7 @@ def _step(plan: RunPlan, machine: Machine) -> str:
 
 
 def _check_output(output: object, num_classes: int, num_clips: int = _NUM_CLIPS) -> str:
-    """Return what is wrong with a network's output; "" where nothing is."""
+    """Return what is wrong with a network's output, or ""."""
     if not isinstance(output, NetworkOutput):
         return f"returns a {type(output).__name__}, not a NetworkOutput"
     logits, features = tuple(output.logits_NKT.shape), tuple(output.features_NCTHW.shape)
@@ -117,7 +117,7 @@ def _check_output(output: object, num_classes: int, num_clips: int = _NUM_CLIPS)
 
 
 def _check_result(result: object, modalities: Sequence[str]) -> str:
-    """Return what is wrong with an objective's result; "" where nothing is."""
+    """Return what is wrong with an objective's result, or ""."""
     if not isinstance(result, ObjectiveOutput):
         return f"returns a {type(result).__name__}, not an ObjectiveOutput"
     for name, found in (("losses", result.losses), ("log", result.log)):

@@ -112,8 +112,10 @@ class PrecisionChecks:
             PrecisionError: as :func:`refuse_disagreement`.
             RunError: not even two clips fit into the device's memory.
         """
-        in_bf16 = (plan for plan in plans if plan.precision != "fp32")
-        for plan, modality in ((plan, m) for plan in in_bf16 for m in plan.modalities):
+        networks = [
+            (p, modality) for p in plans if p.precision != "fp32" for modality in p.modalities
+        ]
+        for plan, modality in networks:
             key = _network_key(plan, modality)
             if key in self._found:
                 continue
