@@ -102,12 +102,12 @@ def test_stores_modalities_and_folds_are_those_of_the_folder(stores, offered):
     assert offered("run", "--data", "nowhere", "--store", "") == []
     assert offered("run", "--store", "mine", "--modalities", "") == ["rgb", "thermal"]
     assert offered("run", "--modalities", "") == ["rgb", "thermal", "depth"]
-    twin = ("--dataset", "viva-synthetic")
-    assert offered("run", *twin, "--modalities", "rgb,") == ["rgb,depth"]
-    assert offered("score", *twin, "--modality", "rgb+") == ["rgb+depth"]
+    synthetic = ("--dataset", "viva-synthetic")
+    assert offered("run", *synthetic, "--modalities", "rgb,") == ["rgb,depth"]
+    assert offered("score", *synthetic, "--modality", "rgb+") == ["rgb+depth"]
     assert offered("run", "--store", "mine", "--fold", "") == ["anna", "ben", "all"]
     assert offered("run", "--store", "mine", "--fold", "anna,") == ["anna,ben"]
-    assert offered("bench", "loader", *twin, "--fold", "") == ["1", "2"]
+    assert offered("bench", "loader", *synthetic, "--fold", "") == ["1", "2"]
     # Those that --fold-unit user makes.
     assert offered("run", "--store", "unknown-persons", "--fold", "") == ["1", "2", "all"]
 
