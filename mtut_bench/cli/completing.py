@@ -35,11 +35,11 @@ __all__ = [
 ]
 
 Offered = list[tuple[str, str]]
-"""Names and, for shells that show it, a word on each."""
+"""Names and, for shells that show it, a description of each."""
 
 
 def _quiet(complete: Callable[[typer.Context, str], Offered]) -> Callable[..., Offered]:
-    """Return a completion that offers nothing where it fails, whatever the reason."""
+    """Return a completion that offers nothing if it fails."""
 
     @wraps(complete)
     def offered(ctx: typer.Context, incomplete: str) -> Offered:
@@ -91,31 +91,31 @@ def stores(ctx: typer.Context, incomplete: str) -> Offered:
 
 @_quiet
 def modality(ctx: typer.Context, incomplete: str) -> Offered:
-    """Offer a modality of the store that is meant."""
+    """Offer a modality of the chosen store."""
     return _plain(_modalities_of_stores(ctx))
 
 
 @_quiet
 def modalities(ctx: typer.Context, incomplete: str) -> Offered:
-    """Offer modalities of the store that is meant, joined by commas."""
+    """Offer modalities of the chosen store, joined by commas."""
     return _joined(_modalities_of_stores(ctx), incomplete, ",")
 
 
 @_quiet
 def fused_modalities(ctx: typer.Context, incomplete: str) -> Offered:
-    """Offer modalities of the store that is meant, joined by plus signs."""
+    """Offer modalities of the chosen store, joined by plus signs."""
     return _joined(_modalities_of_stores(ctx), incomplete, "+")
 
 
 @_quiet
 def fold(ctx: typer.Context, incomplete: str) -> Offered:
-    """Offer a fold of the store that is meant."""
+    """Offer a fold of the chosen store."""
     return _plain(_folds_of_stores(ctx))
 
 
 @_quiet
 def folds(ctx: typer.Context, incomplete: str) -> Offered:
-    """Offer folds of the store that is meant, joined by commas, or all."""
+    """Offer folds of the chosen store, joined by commas, or all."""
     every = [] if "," in incomplete else ["all"]
     return _joined(_folds_of_stores(ctx), incomplete, ",") + _plain(every)
 
@@ -128,7 +128,7 @@ def runs(ctx: typer.Context, incomplete: str) -> Offered:
 
 @_quiet
 def exportable(ctx: typer.Context, incomplete: str) -> Offered:
-    """Offer what ``export`` writes in the format that was given: a dataset's store, or runs."""
+    """Offer datasets or runs, as the ``--format`` of ``export`` needs."""
     given = ctx.get_parameter_source("file_format")
     if given is not None and given.name == "COMMANDLINE":
         of_store = ctx.params["file_format"].value == "hdf5"
@@ -145,13 +145,13 @@ def methods_run(ctx: typer.Context, incomplete: str) -> Offered:
 
 @_quiet
 def stores_run(ctx: typer.Context, incomplete: str) -> Offered:
-    """Offer the stores that there are finished runs on."""
+    """Offer the stores of finished runs."""
     return _plain({folder.parent.name: None for folder, _ in _records(ctx)})
 
 
 @_quiet
 def runs_modality(ctx: typer.Context, incomplete: str) -> Offered:
-    """Offer a modality of the run that is meant; of any where none was named yet."""
+    """Offer a modality of the chosen run, or of any run."""
     wanted = str(ctx.params.get("run") or ctx.params.get("what") or "")
     digits = Path(wanted).name
     found = {
@@ -168,7 +168,7 @@ def _plain(names: Iterable[str]) -> Offered:
 
 
 def _joined(names: Iterable[str], incomplete: str, sign: str) -> Offered:
-    """Offer names behind those that were typed already, each once."""
+    """Offer names after those that were typed already, each once."""
     before, _, _ = incomplete.rpartition(sign)
     typed = before.split(sign) if before else []
     begin = f"{before}{sign}" if before else ""
@@ -180,7 +180,7 @@ def _all_stores(ctx: typer.Context) -> list[Path]:
 
 
 def _meant(ctx: typer.Context) -> list[Path]:
-    """Return the store that the options name so far; all of them where it is not there."""
+    """Return the store that the options name so far, or all if it is missing."""
     from mtut_bench.cli.options import Size
     from mtut_bench.cli.paths import store_path
 

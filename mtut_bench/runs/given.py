@@ -1,6 +1,7 @@
 """Predictions that were made elsewhere, saved as a run of a method that learns nothing."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class _GivenMethod(Method):
         self._predicted = predicted
 
     def identity(self) -> dict[str, Any]:
-        """Return nothing: the SHA-256 of the predictions is the run's source."""
+        """Return {}: the SHA-256 of the predictions is the run's source."""
         return {}
 
     def fit(self, train: LabelledClips, job: Job) -> "_GivenModel":
@@ -46,19 +47,21 @@ class _GivenMethod(Method):
         return _GivenModel(job.modalities[0], self._predicted, len(job.classes))
 
 
+@dataclass(frozen=True)
 class _GivenModel:
     """Scores 1 for the class that was predicted and 0 for all others."""
 
-    def __init__(self, modality: str, predicted: Mapping[str, int], num_classes: int) -> None:
-        self._modality, self._predicted, self._num_classes = modality, predicted, num_classes
+    modality: str
+    predicted: Mapping[str, int]
+    num_classes: int
 
     def predict(self, test: Clips) -> dict[str, Scores]:
         """Return the scores of the clips."""
-        rows_NK = np.eye(self._num_classes)[[self._predicted[clip_id] for clip_id in test.ids]]
-        return {self._modality: Scores(rows_NK, "margins")}
+        rows_NK = np.eye(self.num_classes)[[self.predicted[clip_id] for clip_id in test.ids]]
+        return {self.modality: Scores(rows_NK, "margins")}
 
     def save(self, folder: Path) -> None:
-        """Write nothing beside what the harness keeps."""
+        """Write nothing."""
 
 
 def keep_predictions(

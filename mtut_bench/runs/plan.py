@@ -65,11 +65,7 @@ class RunPlan:
 
     @property
     def recipe(self) -> Recipe:
-        """How the method's networks are fed and trained.
-
-        Raises:
-            UsageError: it trains none.
-        """
+        """How the method's networks are trained; UsageError if it trains none."""
         recipe = self.method.recipe
         if not isinstance(recipe, Recipe):
             raise self._without_networks()
@@ -83,11 +79,7 @@ class RunPlan:
 
     @property
     def network_method(self) -> NetworkMethod:
-        """The method, as one that trains networks.
-
-        Raises:
-            UsageError: it trains none.
-        """
+        """The method; UsageError if it trains no networks."""
         if not isinstance(self.method, NetworkMethod):
             raise self._without_networks()
         return self.method

@@ -58,7 +58,7 @@ class MethodRecord(Struct, frozen=True, kw_only=True):
         name: as ``run --method`` takes it.
         title: as tables print it.
         fusion_title: the same, of several modalities fused.
-        file: where a user's own method came from, "" for ours.
+        file: of a user's own method, "" of a built-in one.
     """
 
     name: str

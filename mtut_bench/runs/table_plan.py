@@ -1,6 +1,6 @@
 """Which runs the published tables need: the union, each run once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mtut_bench.contract.method import Method
@@ -92,11 +92,10 @@ def needed_runs(
         table = published.tables[number]
         rules = protocol or _protocol_for(number, protocols)
         needs = {
-            Need(dataset or table.dataset, rules, method.name, modalities)
+            Need(dataset or table.dataset, rules, method.name, _trained_on(row, table, published))
             for row in table.rows
             for method in methods.values()
             if row.method in (method.title, method.fusion_title)
-            for modalities in _trained_on(row, table, published)
         }
         if not needs:
             raise UsageError(
@@ -114,28 +113,21 @@ def _protocol_for(number: str, protocols: Mapping[str, Protocol]) -> str:
     raise UsageError(f"no protocol may fill table {number}", "Name one with --protocol.")
 
 
-def _trained_on(
-    row: PublishedRow, table: PublishedTable, published: Published
-) -> Iterable[tuple[str, ...]]:
+def _trained_on(row: PublishedRow, table: PublishedTable, published: Published) -> tuple[str, ...]:
     if row.trained_on:
-        names = set(row.trained_on)
-    elif row.method in published.trained_alone and row.fused:
-        names = set(row.fused)
-    else:
-        # Where the paper prints a dash nothing was trained.
-        columns = [n for n, value in enumerate(row.values) if value is not None]
-        names = {name for n in columns for name in table.tested_on(row, n).split("+")}
-    yield sort_modalities(names)
+        return sort_modalities(row.trained_on)
+    if row.method in published.trained_alone and row.fused:
+        return sort_modalities(row.fused)
+    # Where the paper prints a dash nothing was trained.
+    columns = [n for n, value in enumerate(row.values) if value is not None]
+    return sort_modalities({m for n in columns for m in table.tested_on(row, n).split("+")})
 
 
 def _merge(needs: set[Need], methods: Mapping[str, Method]) -> set[Need]:
     """Return the needs, with one run per dataset and protocol for methods of one modality."""
     merged: dict[tuple[str, str, str], set[str]] = {}
-    kept: set[Need] = set()
-    for need in needs:
-        if methods[need.method].min_modalities > 1:
-            kept.add(need)
-        else:
-            key = (need.dataset, need.protocol, need.method)
-            merged.setdefault(key, set()).update(need.modalities)
-    return kept | {Need(*key, sort_modalities(names)) for key, names in merged.items()}
+    together = {need for need in needs if methods[need.method].min_modalities > 1}
+    for need in needs - together:
+        key = (need.dataset, need.protocol, need.method)
+        merged.setdefault(key, set()).update(need.modalities)
+    return together | {Need(*key, sort_modalities(names)) for key, names in merged.items()}

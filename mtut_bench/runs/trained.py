@@ -1,4 +1,4 @@
-"""A finished run's networks, ready to be used: for prediction, export and a user's own code."""
+"""The networks of a finished run, for prediction, export and a user's own code."""
 
 import json
 import os
@@ -57,11 +57,7 @@ class TrainedRun:
 
     @property
     def method(self) -> NetworkMethod:
-        """The method, as one that trains networks.
-
-        Raises:
-            UsageError: it trains none.
-        """
+        """The method; UsageError if it trains no networks."""
         method = self.loaded.method
         if not isinstance(method, NetworkMethod):
             raise UsageError(
@@ -72,11 +68,7 @@ class TrainedRun:
 
     @property
     def recipe(self) -> Recipe:
-        """How the networks were fed and trained.
-
-        Raises:
-            UsageError: the method trains no networks.
-        """
+        """How the networks were trained; UsageError if the method trains none."""
         return Recipe.of(self.settings if self.method else {})
 
     def network(self, modality: str, device: torch.device | None = None) -> nn.Module:
@@ -84,7 +76,7 @@ class TrainedRun:
 
         Args:
             modality: one of ``modalities``.
-            device: where it shall live; the CPU where it is None.
+            device: of the network; None: the CPU.
 
         Raises:
             UsageError: the run has no such network.
@@ -103,7 +95,7 @@ class TrainedRun:
         except FileNotFoundError:
             raise RunError(f"{path} does not exist.", CURE) from None
         except (SafetensorError, RuntimeError, OSError) as error:
-            # torch puts every name that does not fit on a line of its own.
+            # torch lists every name that does not fit, one a line.
             reason = str(error).splitlines()[0]
             raise RunError(f"{path} cannot be loaded: {reason}", CURE) from error
         return network.to(device or torch.device("cpu")).eval()
@@ -195,7 +187,7 @@ def open_run(
             "Give the file as it was then.",
         )
     if store.frame_size is UNSET or store.fps is UNSET or store.flow is UNSET:
-        # The first manifests did not say what a recording must become for a network.
+        # Early manifests do not say how recordings are converted for a network.
         names = ("frame_size", "fps", "flow")
         missing = next(name for name in names if getattr(store, name) is UNSET)
         refuse(path, f"has no 'store.{missing}'")

@@ -63,7 +63,7 @@ def stores(make_store, make_rows, tmp_path):
 
 @pytest.fixture
 def runs(tmp_path):
-    """Write manifests of two runs, of one first stage, and one that is broken, below my-runs/."""
+    """Write manifests of two runs, of a shared artefact, and of a broken run, below my-runs/."""
     for place, name, modalities in (
         ("viva/3f2a00000000", "mtut", ["rgb", "depth"]),
         ("mine/77aa00000000", "mutual", ["thermal"]),

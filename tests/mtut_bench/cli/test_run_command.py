@@ -123,7 +123,7 @@ def test_where_nothing_is_published_the_error_stays(dry_run, options):
     assert "mtut-bench prepare" in caught.value.what
 
 
-def test_a_store_of_another_dataset_than_its_name_says_is_no_slip(dry_run):
+def test_a_store_may_have_the_name_of_another_dataset(dry_run):
     text = dry_run("--store", "viva-synthetic-mini", "--dataset", "nvgesture", "--method", "i3d")
     assert clips_of(text) == [(1050, 482)]
 
