@@ -2,12 +2,12 @@
 
 import json
 import statistics
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -134,37 +134,57 @@ class Workload:
     @classmethod
     def of(cls, plans: Sequence[RunPlan]) -> "Workload":
         """Return the work of runs that are not done."""
-        work, stages = cls(), set[str]()
-        for plan in plans:
-            if plan.done():
-                continue
-            work.num_runs += 1
-            num_test = len(plan.fold.test) + len(plan.fold.val)
-            work.test_clips += num_test * len(plan.modalities)
+        left = [plan for plan in plans if not plan.done()]
+        work = cls(num_runs=len(left))
+        for plan in left:
+            work.test_clips += (len(plan.fold.test) + len(plan.fold.val)) * len(plan.modalities)
             if isinstance(plan.method.recipe, Recipe):
-                work._add_training(plan, stages)
-        work.num_stages = len(stages)
+                epochs = plan.recipe.epochs_alone + plan.recipe.epochs_joint
+                work.unshared += len(plan.fold.train) * epochs * len(plan.modalities)
+        for one in _trainings(left):
+            num_clips, num_networks = len(one.plan.fold.train), len(one.modalities)
+            steps = -(-num_clips // one.plan.recipe.batch_size) * one.epochs * num_networks
+            size = sum(_network_bytes(one.plan, modality) for modality in one.modalities)
+            work.clip_passes += num_clips * one.epochs * num_networks
+            if one.stage == "alone":
+                work.num_stages += 1
+                work.stage_one_steps += steps
+                # A checkpoint holds a momentum beside every weight.
+                work.kept_bytes += 2 * size
+            else:
+                work.stage_two_steps += steps
+                work.kept_bytes += size
+                # The new checkpoint is whole before the old one goes.
+                work.extra_bytes = max(work.extra_bytes, 4 * size)
         return work
 
-    def _add_training(self, plan: RunPlan, stages: set[str]) -> None:
-        """Add the work of both stages; ``stages`` are those that are counted already."""
-        recipe, num_train = plan.recipe, len(plan.fold.train)
-        per_epoch = -(-num_train // recipe.batch_size)
-        sizes = {modality: _network_bytes(plan, modality) for modality in plan.modalities}
-        for modality, size in sizes.items():
-            self.unshared += num_train * (recipe.epochs_alone + recipe.epochs_joint)
-            if plan.stage_done(modality) or plan.stage_id(modality) in stages:
-                continue
-            stages.add(plan.stage_id(modality))
-            self.stage_one_steps += per_epoch * recipe.epochs_alone
-            self.clip_passes += num_train * recipe.epochs_alone
-            # A checkpoint holds a momentum beside every weight.
-            self.kept_bytes += 2 * size
-        self.stage_two_steps += per_epoch * recipe.epochs_joint * len(sizes)
-        self.clip_passes += num_train * recipe.epochs_joint * len(sizes)
-        self.kept_bytes += sum(sizes.values())
-        # The new checkpoint is whole before the old one goes.
-        self.extra_bytes = max(self.extra_bytes, 4 * sum(sizes.values()))
+
+class _Training(NamedTuple):
+    """A stage that is not trained yet; ``stage`` as in logs, 'alone' or 'joint'."""
+
+    plan: RunPlan
+    folder: Path
+    stage: str
+    modalities: tuple[str, ...]
+    epochs: int
+    done: Callable[[], bool]
+
+
+def _trainings(plans: Sequence[RunPlan]) -> list[_Training]:
+    """Return what is to be trained for some runs, shared stages once."""
+    found: dict[Path, _Training] = {}
+    for plan in plans:
+        # How long a method without networks takes is unknown.
+        if plan.done() or not isinstance(plan.method.recipe, Recipe):
+            continue
+        one, two = plan.recipe.epochs_alone, plan.recipe.epochs_joint
+        for modality in plan.modalities:
+            if not plan.stage_done(modality):
+                folder, done = plan.stage_folder(modality), partial(plan.stage_done, modality)
+                found[folder] = _Training(plan, folder, "alone", (modality,), one, done)
+        folder = plan.folder
+        found[folder] = _Training(plan, folder, "joint", plan.modalities, two, plan.done)
+    return list(found.values())
 
 
 def _network_bytes(plan: RunPlan, modality: str) -> int:
@@ -187,23 +207,14 @@ def count_down(plans: Sequence[RunPlan]) -> Countdown:
     runs and of what they share.
     """
     pieces: dict[str, Piece] = {}
-    kinds: defaultdict[str, list[RunPlan]] = defaultdict(list)
-    for plan in plans:
-        # How long a method without networks takes is unknown.
-        if plan.done() or not isinstance(plan.method.recipe, Recipe):
-            continue
-        recipe, num_clips = plan.recipe, len(plan.fold.train)
-        kind = f"{plan.protocol.name} {plan.method.network}"
-        kinds[kind].append(plan)
-        for modality in plan.shared_keys:
-            if not plan.stage_done(modality):
-                folder = plan.stage_folder(modality)
-                left = recipe.epochs_alone - _epochs_in(folder, "alone")
-                done = partial(plan.stage_done, modality)
-                pieces[folder.name] = Piece(kind, left, num_clips, done)
-        left = recipe.epochs_joint - _epochs_in(plan.folder, "joint")
-        pieces[plan.folder.name] = Piece(kind, left, num_clips * len(plan.modalities), plan.done)
     rates: dict[str, float] = {}
+    kinds: dict[str, list[RunPlan]] = {}
+    for one in _trainings(plans):
+        kind = f"{one.plan.protocol.name} {one.plan.method.network}"
+        kinds.setdefault(kind, []).append(one.plan)
+        epochs = one.epochs - _epochs_in(one.folder, one.stage)
+        num_clips = len(one.plan.fold.train) * len(one.modalities)
+        pieces[one.folder.name] = Piece(kind, epochs, num_clips, one.done)
     for kind, some in kinds.items():
         # These runs may not need the artefact that is damaged.
         with suppress(RunError):
