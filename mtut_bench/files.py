@@ -1,12 +1,11 @@
 """Whole files or none: atomic writes, canonical JSON, locks that die with their holder."""
 
-import fcntl
 import hashlib
 import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -108,7 +107,13 @@ def write_json(path: StrPath, value: Any) -> None:  # noqa: ANN401 - any JSON va
     write_atomic(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def read_json(path: StrPath, error: type[MtutBenchError], hint: str) -> Any:  # noqa: ANN401
+def read_json(
+    path: StrPath,
+    error: type[MtutBenchError],
+    hint: str,
+    *,
+    loads: Callable[[str], Any] = json.loads,
+) -> Any:  # noqa: ANN401 - any JSON value
     """Return the value of a JSON file.
 
     Raises:
@@ -116,7 +121,7 @@ def read_json(path: StrPath, error: type[MtutBenchError], hint: str) -> Any:  # 
     """
     path = Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise error(f"{path} does not exist", hint) from None
     # ValueError: other encodings, no JSON, numbers of thousands of digits.
@@ -128,8 +133,8 @@ def read_json(path: StrPath, error: type[MtutBenchError], hint: str) -> Any:  # 
 def hold_lock(path: StrPath, what: str, *, wait: bool = False) -> Iterator[None]:
     """Hold an exclusive lock for the duration of a block.
 
-    The lock is the kernel's (``flock``): it ends with its process, however that ends, so a dead
-    writer never keeps the next one out. The file itself stays.
+    The kernel (``flock``) releases it when the process ends, however that happens; forked children
+    do not inherit it. The file itself stays.
 
     Args:
         path: lock file.
@@ -138,31 +143,34 @@ def hold_lock(path: StrPath, what: str, *, wait: bool = False) -> Iterator[None]
 
     Raises:
         BusyError: another process holds it and ``wait`` is False.
-        MtutBenchError: the folder of the lock file cannot be made or written.
+        MtutBenchError: the lock file cannot be written, or its file system has no locks.
     """
+    # Here: most commands lock nothing.
+    from filelock import FileLock, Timeout
+
     path = Path(path)
+
+    def sign(descriptor: int) -> None:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+
+    # A soft lock would outlive a killed process.
+    lock = FileLock(path, -1 if wait else 0, on_acquired=sign, fallback_to_soft=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        opened = path.open("a+")
+        lock.acquire()
+    except Timeout:
+        holder = path.read_text().strip() or "unknown"
+        raise BusyError(
+            f"{what} is in use by process {holder} ({path})",
+            "Wait for it to end, or end it; the lock goes with the process.",
+        ) from None
     except OSError as error:
         raise MtutBenchError(
             f"cannot lock {what}: {error.strerror or error} ({path})",
             "Choose a folder that you may write to.",
         ) from error
-    with opened as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise BusyError(
-                f"{what} is in use by process {holder} ({path})",
-                "Wait for it to end, or end it; the lock goes with the process.",
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        try:
-            yield
-        finally:
-            file.truncate(0)
+    try:
+        yield
+    finally:
+        lock.release()

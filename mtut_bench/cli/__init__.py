@@ -1,4 +1,4 @@
-"""The command line: the one place where referee, adapters and players meet.
+"""The command line: the one place that imports the core, the adapters and the methods.
 
 Commands parse, call one library function and print what it wrote. Nothing heavy is imported before
 a command needs it: ``mtut-bench --help`` loads no torch.
@@ -90,7 +90,7 @@ app.command(
 )(predict.predict)
 app.command(
     name="list",
-    epilog=examples("list datasets", "list runs", "list methods --method mutual.py:build"),
+    epilog=examples("list datasets", "list runs", "list clips --store viva --fold all"),
 )(list_.list_)
 app.add_typer(weights.weights_app, name="weights")
 app.add_typer(bench.bench_app, name="bench")
@@ -106,7 +106,7 @@ def _version(
 
 
 def main() -> None:
-    """Run the command line; faults that a user can mend end in one message, without a traceback."""
+    """Run the command line; an error that a user can fix is one message, without a traceback."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
@@ -114,7 +114,7 @@ def main() -> None:
     except _InterruptSignal:
         _fail(
             InterruptedRunError(
-                "interrupted; what was finished is kept", "The same command takes it up again."
+                "interrupted; finished work is kept", "The same command resumes it."
             )
         )
     except MtutBenchError as error:
@@ -130,7 +130,7 @@ def main() -> None:
 
 
 class _InterruptSignal(BaseException):
-    """Ctrl-C or SIGTERM; unlike KeyboardInterrupt, typer does not swallow it without a word."""
+    """Ctrl-C or SIGTERM; typer would swallow KeyboardInterrupt silently."""
 
 
 def _interrupt(signum: int, frame: object) -> None:

@@ -1,8 +1,7 @@
-"""What the shell offers at the tabulator: names of datasets, methods, protocols, stores, runs ...
+"""Shell completion: names of datasets, methods, protocols, stores, runs ...
 
-A shell waits for each answer, so nothing here imports torch, and what a store or run says of
-itself is read from its JSON file. Whatever cannot be read is left out: an error would end up in the
-midst of the line that somebody is typing.
+A shell waits for each answer, so nothing here imports torch. What cannot be read is left out: an
+error message would end up in the line that somebody is typing.
 """
 
 import json
@@ -36,11 +35,11 @@ __all__ = [
 ]
 
 Offered = list[tuple[str, str]]
-"""Names and, for shells that show it, a word on each."""
+"""Names and, for shells that show it, a description of each."""
 
 
 def _quiet(complete: Callable[[typer.Context, str], Offered]) -> Callable[..., Offered]:
-    """Return a completion that offers nothing where it fails, whatever the reason."""
+    """Return a completion that offers nothing if it fails."""
 
     @wraps(complete)
     def offered(ctx: typer.Context, incomplete: str) -> Offered:
@@ -70,7 +69,7 @@ def synthetic_datasets(ctx: typer.Context, incomplete: str) -> Offered:
 
 @_quiet
 def methods(ctx: typer.Context, incomplete: str) -> Offered:
-    """Offer our methods; a shell itself offers files."""
+    """Offer the methods; a shell itself offers files."""
     from mtut_baselines import METHODS
 
     return _plain(METHODS)
@@ -92,31 +91,31 @@ def stores(ctx: typer.Context, incomplete: str) -> Offered:
 
 @_quiet
 def modality(ctx: typer.Context, incomplete: str) -> Offered:
-    """Offer a modality of the store that is meant."""
+    """Offer a modality of the chosen store."""
     return _plain(_modalities_of_stores(ctx))
 
 
 @_quiet
 def modalities(ctx: typer.Context, incomplete: str) -> Offered:
-    """Offer modalities of the store that is meant, joined by commas."""
+    """Offer modalities of the chosen store, joined by commas."""
     return _joined(_modalities_of_stores(ctx), incomplete, ",")
 
 
 @_quiet
 def fused_modalities(ctx: typer.Context, incomplete: str) -> Offered:
-    """Offer modalities of the store that is meant, joined by plus signs."""
+    """Offer modalities of the chosen store, joined by plus signs."""
     return _joined(_modalities_of_stores(ctx), incomplete, "+")
 
 
 @_quiet
 def fold(ctx: typer.Context, incomplete: str) -> Offered:
-    """Offer a fold of the store that is meant."""
+    """Offer a fold of the chosen store."""
     return _plain(_folds_of_stores(ctx))
 
 
 @_quiet
 def folds(ctx: typer.Context, incomplete: str) -> Offered:
-    """Offer folds of the store that is meant, joined by commas, or all."""
+    """Offer folds of the chosen store, joined by commas, or all."""
     every = [] if "," in incomplete else ["all"]
     return _joined(_folds_of_stores(ctx), incomplete, ",") + _plain(every)
 
@@ -129,7 +128,7 @@ def runs(ctx: typer.Context, incomplete: str) -> Offered:
 
 @_quiet
 def exportable(ctx: typer.Context, incomplete: str) -> Offered:
-    """Offer what ``export`` writes in the format that was given: a dataset's store, or runs."""
+    """Offer datasets or runs, as the ``--format`` of ``export`` needs."""
     given = ctx.get_parameter_source("file_format")
     if given is not None and given.name == "COMMANDLINE":
         of_store = ctx.params["file_format"].value == "hdf5"
@@ -146,19 +145,19 @@ def methods_run(ctx: typer.Context, incomplete: str) -> Offered:
 
 @_quiet
 def stores_run(ctx: typer.Context, incomplete: str) -> Offered:
-    """Offer the stores that there are finished runs on."""
-    return _plain({path.parent.parent.name: None for path, _ in _records(ctx)})
+    """Offer the stores of finished runs."""
+    return _plain({folder.parent.name: None for folder, _ in _records(ctx)})
 
 
 @_quiet
 def runs_modality(ctx: typer.Context, incomplete: str) -> Offered:
-    """Offer a modality of the run that is meant; of any where none was named yet."""
+    """Offer a modality of the chosen run, or of any run."""
     wanted = str(ctx.params.get("run") or ctx.params.get("what") or "")
     digits = Path(wanted).name
     found = {
         name: None
-        for path, record in _records(ctx)
-        if path.parent.name.startswith(digits)
+        for folder, record in _records(ctx)
+        if folder.name.startswith(digits)
         for name in record.identity.modalities
     }
     return _plain(found)
@@ -169,7 +168,7 @@ def _plain(names: Iterable[str]) -> Offered:
 
 
 def _joined(names: Iterable[str], incomplete: str, sign: str) -> Offered:
-    """Offer names behind those that were typed already, each once."""
+    """Offer names after those that were typed already, each once."""
     before, _, _ = incomplete.rpartition(sign)
     typed = before.split(sign) if before else []
     begin = f"{before}{sign}" if before else ""
@@ -181,12 +180,13 @@ def _all_stores(ctx: typer.Context) -> list[Path]:
 
 
 def _meant(ctx: typer.Context) -> list[Path]:
-    """Return the store that the options name so far; all of them where it is not there."""
+    """Return the store that the options name so far, or all if it is missing."""
+    from mtut_bench.cli.options import Size
     from mtut_bench.cli.paths import store_path
 
     given = ctx.params
     dataset = given.get("dataset") or given.get("what") or "viva"
-    path = store_path(given["data"], given.get("store"), dataset, given["size"])
+    path = store_path(given["data"], given.get("store"), dataset, given.get("size", Size.TINY))
     return [path] if path.is_dir() else _all_stores(ctx)
 
 
@@ -202,39 +202,28 @@ def _modalities_of_stores(ctx: typer.Context) -> list[str]:
 
 
 def _folds_of_stores(ctx: typer.Context) -> list[str]:
-    return list({name: None for path in _meant(ctx) for name in _folds_of(path, ctx)})
-
-
-def _folds_of(path: Path, ctx: typer.Context) -> list[str]:
-    from mtut_bench.contract.folds import make_folds
     from mtut_bench.errors import MtutBenchError
     from mtut_bench.store.reader import StoreReader
 
-    unit = ctx.params.get("fold_unit")
-    try:
-        reader = StoreReader(path)
-        rule, subject_unit = reader.attributes.fold_rule, reader.attributes.subject_unit
-        made = make_folds(
-            reader.table.rows, rule, subject_unit, unit.value if unit is not None else "person"
-        )
-    except MtutBenchError:
-        return []
-    return [one.name for one in made]
+    found: dict[str, None] = {}
+    for path in _meant(ctx):
+        with suppress(MtutBenchError):
+            found |= {fold.name: None for fold in StoreReader(path).folds()}
+    return list(found)
 
 
 def _records(ctx: typer.Context) -> Iterator[tuple[Path, "RunRecord"]]:
-    """Yield manifest and its record of each finished run below ``--runs``."""
+    """Yield folder and record of each finished run below ``--runs``."""
     from mtut_bench.errors import RunError
-    from mtut_bench.runs.record import read_record
+    from mtut_bench.runs.record import read_record, run_folders
 
-    for path in sorted(ctx.params["runs"].glob("*/*/manifest.json")):
-        if path.parent.parent.name != "stages":
-            with suppress(RunError):
-                yield path, read_record(path)
+    for folder in run_folders(ctx.params["runs"]):
+        with suppress(RunError):
+            yield folder, read_record(folder / "manifest.json")
 
 
 def _runs(ctx: typer.Context) -> Offered:
-    return [(path.parent.name, _about(record)) for path, record in _records(ctx)]
+    return [(folder.name, _about(record)) for folder, record in _records(ctx)]
 
 
 def _about(record: "RunRecord") -> str:

@@ -13,6 +13,7 @@ from mtut_bench.cli.options import (
     DataOption,
     ExportFormat,
     OverwriteOption,
+    RunMethodOption,
     RunsOption,
     Size,
     SizeOption,
@@ -54,9 +55,7 @@ def export(
             autocompletion=completing.runs_modality,
         ),
     ] = None,
-    method: Annotated[
-        str, typer.Option("--method", help="Of a run of your own method: file.py:build.")
-    ] = "",
+    method: RunMethodOption = "",
     out: Annotated[
         Path | None,
         typer.Option(

@@ -1,6 +1,5 @@
 """The command that lists datasets, methods, protocols, runs, stores, clips: list."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,10 +12,9 @@ from mtut_bench.cli.options import (
     DATA,
     RUNS,
     DataOption,
-    FoldUnit,
+    FoldsOption,
     RunsOption,
     Size,
-    SizeOption,
     StoreOption,
     Subject,
     is_default,
@@ -33,34 +31,21 @@ def list_(
     subject: Annotated[Subject, typer.Argument()],
     data: DataOption = DATA,
     runs: RunsOption = RUNS,
-    dataset: Annotated[
-        str, typer.Option("--dataset", help="Of `clips`: dataset whose store is meant.")
-    ] = "viva",
     store: StoreOption = None,
-    size: SizeOption = Size.TINY,
-    fold: Annotated[
-        str | None,
-        typer.Option("--fold", help="Of `clips`: show their side in it, or in several: 1,2; all."),
-    ] = None,
-    fold_unit: Annotated[
-        FoldUnit, typer.Option("--fold-unit", help="Who is left out, as in `run`.")
-    ] = FoldUnit.PERSON,
-    method: Annotated[
-        list[str] | None,
-        typer.Option("--method", help="Of `methods`: also your own, file.py:build; repeatable."),
-    ] = None,
+    fold: FoldsOption = "",
 ) -> None:
-    """List datasets, methods, protocols, runs, stores, or the clips of a store."""
+    """List datasets, methods, protocols, runs, stores, or the clips of a store.
+
+    `list clips` takes --store (default viva), and --fold to show on which side each clip is.
+    """
     from mtut_bench.runs.listing import list_protocols, list_runs, list_stores
 
     if subject is Subject.CLIPS:
-        _print_clips(store_path(data, store, dataset, size), fold, fold_unit)
+        _print_clips(store_path(data, store, "viva", Size.TINY), fold)
         return
     _refuse_options_of_clips(context, subject)
-    if method and subject is not Subject.METHODS:
-        raise UsageError(f"list {subject.value} takes no --method", "Leave it out.")
     if subject is Subject.METHODS:
-        _print_methods(method or ())
+        _print_methods()
         return
     if subject is Subject.DATASETS:
         from mtut_preprocess import DATASETS
@@ -69,11 +54,13 @@ def list_(
     elif subject is Subject.PROTOCOLS:
         lines = list_protocols()
     else:
-        if subject is Subject.RUNS and not is_default(context, "runs"):
+        of_runs = subject is Subject.RUNS
+        if of_runs and not is_default(context, "runs"):
             refuse_missing_runs(runs)
-        lines = list_runs(runs) if subject is Subject.RUNS else list_stores(data / "stores")
+        folder = runs if of_runs else data / "stores"
+        lines = list_runs(folder) if of_runs else list_stores(folder)
         if not lines:
-            say(f"No {subject.value} in {runs if subject is Subject.RUNS else data / 'stores'}.")
+            say(f"No {subject.value} in {folder}.")
             say_how_to_start(context, data, runs)
             return
     table = Table(subject.value, "", show_edge=False)
@@ -82,15 +69,14 @@ def list_(
     console.print(table)
 
 
-def _print_clips(path: Path, fold: str | None, unit: FoldUnit) -> None:
+def _print_clips(path: Path, fold: str) -> None:
     """Print a line for each clip, which no terminal's width breaks."""
     from mtut_bench.progress import counted
     from mtut_bench.report.formats.plaintext import plain
     from mtut_bench.runs.listing import list_clips
     from mtut_bench.store.reader import StoreReader
 
-    reader = StoreReader(path)
-    lines = [[plain(text) for text in line] for line in list_clips(reader, fold, unit.value)]
+    lines = [[plain(text) for text in line] for line in list_clips(StoreReader(path), fold)]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     # As one text: a store has up to tens of thousands of clips.
     say("\n".join("  ".join(map(_padded, line, widths)).rstrip() for line in lines))
@@ -103,9 +89,8 @@ def _padded(text: str, width: int) -> str:
 
 
 def _refuse_options_of_clips(context: typer.Context, subject: Subject) -> None:
-    """Refuse an option that the subject would pass over without a word."""
-    names = ("dataset", "store", "size", "fold", "fold_unit")
-    given = [f"--{name.replace('_', '-')}" for name in names if not is_default(context, name)]
+    """Refuse an option that the subject would ignore."""
+    given = [f"--{name}" for name in ("store", "fold") if not is_default(context, name)]
     if given:
         raise UsageError(
             f"`list {subject.value}` takes no {', '.join(given)}.",
@@ -113,30 +98,14 @@ def _refuse_options_of_clips(context: typer.Context, subject: Subject) -> None:
         )
 
 
-def _print_methods(own: Sequence[str]) -> None:
-    """Print our methods, then the controls, then a user's own, each under a heading.
-
-    Args:
-        own: files of a user's own methods, as `run --method` takes them.
-    """
+def _print_methods() -> None:
+    """Print the methods, then the controls, each under a heading."""
     from mtut_baselines import CONTROLS, METHODS
-    from mtut_bench.contract.method_file import load_method
 
-    yours = [load_method(text, METHODS) for text in own]
-    tables = (
-        (
-            "methods",
-            [(name, one) for name, one in METHODS.items() if name not in CONTROLS],
-        ),
-        (
-            "controls: one thing changed, and the question it answers",
-            [(name, METHODS[name]) for name in CONTROLS],
-        ),
-        ("yours", [(loaded.file or loaded.method.name, loaded.method) for loaded in yours]),
-    )
-    for heading, methods in tables:
-        if not methods:
-            continue
+    for heading, names in (
+        ("methods", [name for name in METHODS if name not in CONTROLS]),
+        ("controls: one thing changed, and the question it answers", list(CONTROLS)),
+    ):
         table = Table(
             "name",
             "network",
@@ -146,7 +115,8 @@ def _print_methods(own: Sequence[str]) -> None:
             title_justify="left",
             show_edge=False,
         )
-        for name, one in methods:
+        for name in names:
+            one = METHODS[name]
             together = f"{one.min_modalities}+ together" if one.min_modalities > 1 else "each alone"
             table.add_row(*map(escape, (name, one.network, together, one.summary)))
         console.print(table)

@@ -1,7 +1,8 @@
-"""Options that several commands have, and what their values mean."""
+"""Options of several commands, one definition each, and what their values mean."""
 
 import os
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -78,59 +79,123 @@ class Subject(StrEnum):
     CLIPS = "clips"
 
 
-DataOption = Annotated[
-    Path,
-    typer.Option(
-        "--data", envvar="MTUT_BENCH_DATA", help="Holds raw/<dataset>, stores/<name>.zarr."
+DATA, RUNS = Path("data"), Path("runs")
+
+# Groups of options in the help of every command.
+_what = partial(typer.Option, rich_help_panel="What to run")
+_data = partial(typer.Option, rich_help_panel="Data")
+_machine = partial(typer.Option, rich_help_panel="Machine")
+_output = partial(typer.Option, rich_help_panel="Output")
+
+MethodOption = Annotated[
+    str,
+    _what(
+        "--method",
+        help="See `list methods`; or your own: file.py:build.",
+        autocompletion=completing.methods,
     ),
 ]
-RunsOption = Annotated[
-    Path, typer.Option("--runs", envvar="MTUT_BENCH_RUNS", help="Folder of runs.")
+RunMethodOption = Annotated[
+    str, _what("--method", help="Of a run of your own method: file.py:build.")
 ]
-RawOption = Annotated[
-    Path | None, typer.Option("--raw", help="Raw folder, if not <data>/raw/<dataset>.")
+ProtocolOption = Annotated[
+    str,
+    _what(
+        "--protocol",
+        help="See `list protocols`; default paper.",
+        autocompletion=completing.protocols,
+    ),
+]
+ModalitiesOption = Annotated[
+    str,
+    _what(
+        "--modalities",
+        help="Such as rgb,depth; default: all of the store's.",
+        autocompletion=completing.modalities,
+    ),
+]
+StudyOption = Annotated[Path | None, _what("--study", help="All runs of a study: its TOML file.")]
+PublishedTablesOption = Annotated[
+    str,
+    _what("--table", "--tables", help="All runs that published tables need: 7, or 1,4, or all."),
+]
+SeedOption = Annotated[int, _what("--seed", help="One of the protocol's.")]
+SetOption = Annotated[
+    list[str] | None,
+    _what("--set", help="name=value: a marked variant of the protocol; repeatable."),
+]
+DatasetOption = Annotated[
+    str | None,
+    _data(
+        "--dataset", help="See `list datasets`; default viva.", autocompletion=completing.datasets
+    ),
 ]
 StoreOption = Annotated[
     str | None,
-    typer.Option(
+    _data(
         "--store",
         help="Name of the store, if not the dataset (and size of a synthetic one).",
         autocompletion=completing.stores,
     ),
 ]
-SizeOption = Annotated[Size, typer.Option("--size", help="Of a synthetic dataset.")]
+SizeOption = Annotated[Size, _data("--size", help="Of a synthetic dataset.")]
+FoldsOption = Annotated[
+    str,
+    _data(
+        "--fold", help="Name of a fold, or several: 1,2; or all.", autocompletion=completing.folds
+    ),
+]
+FoldUnitOption = Annotated[
+    FoldUnit, _data("--fold-unit", help="Who is left out; user: a marked variant.")
+]
+DataOption = Annotated[
+    Path, _data("--data", envvar="MTUT_BENCH_DATA", help="Holds raw/<dataset>, stores/<name>.zarr.")
+]
+RunsOption = Annotated[Path, _data("--runs", envvar="MTUT_BENCH_RUNS", help="Folder of runs.")]
+RawOption = Annotated[Path | None, _data("--raw", help="Raw folder, if not <data>/raw/<dataset>.")]
 ColourOption = Annotated[
     Colour,
-    typer.Option(
+    _data(
         "--colour", help="NVGesture: sk_color (the paper's) or sk_wrapped (registered to depth)."
     ),
 ]
 TableOption = Annotated[
     Path | None,
-    typer.Option("--table", help="Of `manifest`: the CSV file that lists your own recordings."),
+    _data("--table", help="Of `manifest`: the CSV file that lists your own recordings."),
 ]
-WorkersOption = Annotated[
-    int | None, typer.Option("--workers", min=0, help="Processes; changes no result.")
+DeviceOption = Annotated[str, _machine("--device", help="auto, cpu, cuda, cuda:N.")]
+PrecisionOption = Annotated[
+    Precision,
+    _machine("--precision", help="auto: bf16 on a GPU that computes it correctly, else fp32."),
+]
+RecomputeOption = Annotated[
+    bool, _machine("--recompute", help="Less memory, more time, the same numbers.")
 ]
 DeviceCacheOption = Annotated[
     DeviceCacheMode,
-    typer.Option(
-        "--device-cache",
-        help="Cache clips in GPU memory; auto: if they need at most half of it.",
+    _machine(
+        "--device-cache", help="Cache clips in GPU memory; auto: if they need at most half of it."
     ),
 ]
-DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")
+WorkersOption = Annotated[
+    int | None, _machine("--workers", min=0, help="Processes; changes no result.")
+]
+DryRunOption = Annotated[bool, _output("--dry-run", help="Say what would be done; do nothing.")]
+ClipsPerSecondOption = Annotated[
+    float | None,
+    _output(
+        "--clips-per-second",
+        min=0.001,
+        help="For --dry-run's hours; default: as earlier runs measured.",
+    ),
 ]
 OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Replace what is there under this name.")
+    bool, _output("--overwrite", help="Replace what is there under this name.")
 ]
 ExplainOption = Annotated[
-    bool,
-    typer.Option("--explain", help="Say how it was tested: every test, interval and setting."),
+    bool, _output("--explain", help="Say how it was tested: every test, interval and setting.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-DATA, RUNS = Path("data"), Path("runs")
+JsonOption = Annotated[bool, _output("--json", help="Print one JSON document.")]
 
 
 def folder_to_write(text: str) -> Path:

@@ -27,7 +27,7 @@ def store_path(
         table: of the user's own recordings; names their store.
 
     Raises:
-        UsageError: the name is no plain name, or there is no such dataset.
+        UsageError: the name is invalid, or there is no such dataset.
     """
     name = store or (f"{dataset}-{size.value}" if _is_synthetic(dataset) else dataset)
     if table is not None and not store:
@@ -37,8 +37,7 @@ def store_path(
     plain = Path(name).name == name and name.isprintable() and not name.startswith(".")
     if name in NOT_STORES:
         raise UsageError(
-            f"a store cannot be named {name!r}: in a folder of runs that is something else",
-            "Give another name.",
+            f"invalid store name {name!r}: reserved in a folder of runs", "Give another name."
         )
     if store == "" or not plain:
         raise UsageError(
@@ -110,5 +109,5 @@ def refuse_missing_runs(runs: Path) -> None:
     """
     if runs.is_dir():
         return
-    what = f"{runs} is a file, no folder of runs." if runs.exists() else f"no folder of runs {runs}"
+    what = f"{runs} is a file, no folder of runs" if runs.exists() else f"no folder of runs {runs}"
     raise UsageError(what, "Give the folder that holds the runs: --runs DIR.")

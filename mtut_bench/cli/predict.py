@@ -8,7 +8,7 @@ import typer
 
 from mtut_bench.cli import completing
 from mtut_bench.cli.opening import open_trained
-from mtut_bench.cli.options import RUNS, RunsOption
+from mtut_bench.cli.options import RUNS, DeviceOption, RunMethodOption, RunsOption
 from mtut_bench.cli.predict_output import Work, predict_all
 from mtut_bench.errors import RunError, UsageError, did_you_mean
 
@@ -101,10 +101,8 @@ def predict(
     raft_weights: Annotated[
         Path | None, typer.Option("--raft-weights", help="Of a run with RAFT flow: its file.")
     ] = None,
-    method: Annotated[
-        str, typer.Option("--method", help="Of a run of your own method: file.py:build.")
-    ] = "",
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N.")] = "auto",
+    method: RunMethodOption = "",
+    device: DeviceOption = "auto",
 ) -> None:
     """Predict the gestures of any recordings with a trained network; long ones get a timeline."""
     trained = open_trained(run, runs, method)

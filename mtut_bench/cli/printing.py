@@ -1,4 +1,4 @@
-"""What commands print, and how: lines, errors, notes, examples, JSON."""
+"""Printing: lines, errors, notes, examples, JSON."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ console = Console()
 
 
 def say(text: str) -> None:
-    """Print one line as it is, however long; its commands get the folders of this call."""
+    """Print one line of any length; its commands get the folders of this call."""
     console.print(complete(text), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -38,7 +38,7 @@ def show_error(error: MtutBenchError) -> None:
 
 
 def _harmless(text: str) -> str:
-    """Return a text without characters that steer a terminal; faults quote what the user gave."""
+    """Return a text without control characters; errors quote what the user typed."""
     return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
 
 
@@ -54,12 +54,12 @@ def examples(*lines: str) -> str:
 
 def make_reporter(as_json: bool) -> Reporter:
     """Return where progress goes, for a command that may print JSON."""
-    # A JSON document stands alone on the output; progress goes to the other one.
+    # Standard output is the JSON document alone.
     return Reporter(Console(stderr=True) if as_json else console)
 
 
 def say_how_to_start(context: typer.Context, data: Path, runs: Path) -> None:
-    """Print commands that make a first run without any recordings, in the folders of this one."""
+    """Print commands of a first run without any recordings, in the folders of this call."""
     at_data = "" if is_default(context, "data") else f" --data {quote(str(data))}"
     at_runs = "" if is_default(context, "runs") else f" --runs {quote(str(runs))}"
     say("A first run, without any recordings of yours:")
@@ -97,8 +97,8 @@ def print_paragraphs(*texts: str) -> None:
 
 
 def print_lines(*texts: str) -> None:
-    """Print texts as they are, without what could steer a terminal."""
-    # Names of methods, classes and predictions are the user's, and may hold a terminal's commands.
+    """Print texts without control characters."""
+    # Names of methods, classes and predictions are the user's.
     from mtut_bench.report.formats.plaintext import plain
 
     for text in texts:

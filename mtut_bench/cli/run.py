@@ -3,27 +3,41 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 from msgspec.structs import replace
 
-from mtut_bench.cli import completing
 from mtut_bench.cli.finding import find_dataset
 from mtut_bench.cli.options import (
     DATA,
     RUNS,
+    ClipsPerSecondOption,
     DataOption,
+    DatasetOption,
     DeviceCacheMode,
     DeviceCacheOption,
+    DeviceOption,
     DryRunOption,
+    FoldsOption,
     FoldUnit,
+    FoldUnitOption,
+    MethodOption,
+    ModalitiesOption,
     Precision,
+    PrecisionOption,
+    ProtocolOption,
+    PublishedTablesOption,
+    RecomputeOption,
     RunsOption,
+    SeedOption,
+    SetOption,
     Size,
     SizeOption,
     StoreOption,
+    StudyOption,
     WorkersOption,
+    is_default,
     readers,
 )
 from mtut_bench.cli.paths import store_hint, store_path
@@ -45,144 +59,66 @@ __all__ = ["run"]
 
 def run(
     context: typer.Context,
-    method: Annotated[
-        str,
-        typer.Option(
-            "--method",
-            help="See `list methods`; or your own: file.py:build.",
-            autocompletion=completing.methods,
-        ),
-    ] = "mtut",
-    dataset: Annotated[
-        str | None,
-        typer.Option("--dataset", help="Default viva.", autocompletion=completing.datasets),
-    ] = None,
-    fold: Annotated[
-        str,
-        typer.Option(
-            "--fold",
-            help="Name of a fold, or several: 1,2; or all.",
-            autocompletion=completing.folds,
-        ),
-    ] = "all",
-    fold_unit: Annotated[
-        FoldUnit,
-        typer.Option("--fold-unit", help="Who is left out; user: a marked variant."),
-    ] = FoldUnit.PERSON,
-    modalities: Annotated[
-        str,
-        typer.Option(
-            "--modalities",
-            help="Such as rgb,depth; default: all of the store's.",
-            autocompletion=completing.modalities,
-        ),
-    ] = "",
-    protocol: Annotated[
-        str | None,
-        typer.Option(
-            "--protocol",
-            help="See `list protocols`. Default paper.",
-            autocompletion=completing.protocols,
-        ),
-    ] = None,
-    study: Annotated[
-        Path | None, typer.Option("--study", help="All runs of a study: its TOML file.")
-    ] = None,
-    table: Annotated[
-        str, typer.Option("--table", "--tables", help="All that tables need: 7, or 1,4, or all.")
-    ] = "",
-    seed: Annotated[int, typer.Option("--seed", help="One of the protocol's.")] = 0,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="name=value: a marked variant of the protocol; repeatable."),
-    ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N.")] = "auto",
-    precision: Annotated[
-        Precision,
-        typer.Option(
-            "--precision", help="auto: bf16 on a GPU that computes it rightly, else fp32."
-        ),
-    ] = Precision.AUTO,
-    recompute: Annotated[
-        bool, typer.Option("--recompute", help="Less memory, more time, the same numbers.")
-    ] = False,
-    device_cache: DeviceCacheOption = DeviceCacheMode.AUTO,
-    data: DataOption = DATA,
-    runs: RunsOption = RUNS,
+    method: MethodOption = "mtut",
+    protocol: ProtocolOption = "",
+    modalities: ModalitiesOption = "",
+    study: StudyOption = None,
+    table: PublishedTablesOption = "",
+    seed: SeedOption = 0,
+    settings: SetOption = None,
+    dataset: DatasetOption = None,
     store: StoreOption = None,
     size: SizeOption = Size.TINY,
+    fold: FoldsOption = "all",
+    fold_unit: FoldUnitOption = FoldUnit.PERSON,
+    data: DataOption = DATA,
+    runs: RunsOption = RUNS,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = Precision.AUTO,
+    recompute: RecomputeOption = False,
+    device_cache: DeviceCacheOption = DeviceCacheMode.AUTO,
     workers: WorkersOption = None,
     dry_run: DryRunOption = False,
-    clips_per_second: Annotated[
-        float | None,
-        typer.Option("--clips-per-second", min=0.001, help="For --dry-run's hours."),
-    ] = None,
+    clips_per_second: ClipsPerSecondOption = None,
 ) -> None:
-    """Train and test methods on a prepared store. Skips what is done, resumes what was killed."""
+    """Train and test methods on a prepared store. Skips finished runs, resumes interrupted ones."""
     from mtut_baselines import METHODS
+    from mtut_bench.loading.device_cache import DeviceCache
+    from mtut_bench.runs.execute import execute
     from mtut_bench.runs.machine import Machine, choose_device
-    from mtut_bench.runs.planning import Planner, describe_missing
+    from mtut_bench.runs.planning import Planner
+    from mtut_bench.runs.precision import PrecisionChecks
+    from mtut_bench.runs.provenance import command_line
     from mtut_bench.runs.spec import RunSpec
-    from mtut_bench.runs.study import read_study
     from mtut_bench.runs.workload import describe_plans, measured_rate
 
     if clips_per_second and not dry_run:
         raise UsageError("--clips-per-second forecasts hours", "Give it with --dry-run.")
     chosen = choose_device(device)
-    # Of all that is asked for; store and dataset are filled in by `places`.
     common = RunSpec(
         method=method,
         store=store or "",
-        protocol=protocol or "",
+        protocol=protocol,
         dataset=dataset or "",
         fold=fold,
         fold_unit=fold_unit.value,
-        modalities=_names(modalities),
+        modalities=tuple(part.strip() for part in modalities.split(",")) if modalities else (),
         seed=seed,
         settings=tuple(settings or ()),
         precision=_precision(precision, chosen.type),
         runs=str(runs),
         weights=str(data / "weights"),
     )
-    places = _Places(data, size, size_given=_is_given(context, "size"), dry_run=dry_run)
-    if study:
-        named = (method != "mtut", dataset, modalities, protocol, table, seed, settings, store)
-        if any(named):
-            raise UsageError(
-                f"the study {study} says what is run", "Beside it, choose folds and places alone."
-            )
-        groups = _of_study(read_study(study), common, places)
-    elif table:
-        if method != "mtut" or modalities:
-            raise UsageError("--table chooses methods and modalities", "Leave those options out.")
-        groups = [[spec] for spec in _of_tables(table, common, places)]
-    else:
-        default = replace(common, protocol=common.protocol or "paper")
-        groups = [[places.fill_in(default)]]
-    planner = Planner(METHODS, hints=places.hints)
-    missing: list[str] = []
-    plans = planner.fold_by_fold(groups, missing if dry_run else None)
-    if dry_run or table or study:
-        rate = clips_per_second or measured_rate(plans)
-        for text in describe_plans(plans, rate):
-            say(text)
+    stores = _Stores(data, size, not is_default(context, "size"), dry_run)
+    groups = _choose_runs(common, stores, study, table)
+    planner = Planner(METHODS, hints=stores.hints)
     if dry_run:
-        if table:
-            _say_tables(table, common, places, planner, clips_per_second)
-        if rate is None:
-            say(f"no rate was measured in {runs} yet: --clips-per-second forecasts the hours")
-        if missing:
-            heading, *texts = describe_missing(missing)
-            them = "it" if len(texts) == 1 else "them"
-            say(f"{heading}; planned without {them}, as if no run that needs {them} were done")
-            for text in texts:
-                say(text)
+        _say_plan(groups, _each_table(table, common, stores), planner, runs, clips_per_second)
         return
-    from mtut_bench.loading.device_cache import DeviceCache
-    from mtut_bench.runs.execute import execute
-    from mtut_bench.runs.precision import PrecisionChecks
-    from mtut_bench.runs.provenance import command_line
-
+    plans = planner.fold_by_fold(groups)
+    if table or study:
+        for text in describe_plans(plans, measured_rate(plans)):
+            say(text)
     reporter = Reporter(console)
     cache = DeviceCache(device_cache.value, chosen, reporter.line)
     machine = Machine(chosen, readers(workers, chosen.type), command_line(), recompute, cache)
@@ -193,19 +129,9 @@ def run(
     say(f"tables: {suggest('report')}")
 
 
-def _is_given(context: typer.Context, name: str) -> bool:
-    """Return whether the user gave an option, be it with the value that it has by default."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name != "DEFAULT"
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",")) if text else ()
-
-
 @dataclass
-class _Places:
-    """Where stores lie, and what is known of those that may not be there.
+class _Stores:
+    """Where stores lie, and what is known of missing ones.
 
     Attributes:
         data: root folder.
@@ -253,7 +179,27 @@ class _Places:
         return expected_store(dataset, self.size.value if self.size_given else None, fold_unit)
 
 
-def _of_tables(table: str, common: "RunSpec", places: _Places) -> "list[RunSpec]":
+def _choose_runs(
+    common: "RunSpec", stores: _Stores, study: Path | None, table: str
+) -> "list[list[RunSpec]]":
+    """Return the runs that were asked for, in groups that share stage one."""
+    if study:
+        from mtut_bench.runs.study import read_study
+
+        options = (common.dataset, common.modalities, common.protocol, common.settings)
+        if common.method != "mtut" or any((*options, common.store, common.seed, table)):
+            raise UsageError(
+                f"the study {study} says what is run", "Beside it, choose folds and folders only."
+            )
+        return _of_study(read_study(study), common, stores)
+    if table:
+        if common.method != "mtut" or common.modalities:
+            raise UsageError("--table chooses methods and modalities", "Leave those options out.")
+        return [[spec] for spec in _of_tables(table, common, stores)]
+    return [[stores.fill_in(replace(common, protocol=common.protocol or "paper"))]]
+
+
+def _of_tables(table: str, common: "RunSpec", stores: _Stores) -> "list[RunSpec]":
     from mtut_baselines import METHODS
     from mtut_bench.contract.protocol import PROTOCOLS
     from mtut_bench.runs.table_plan import choose_tables, needed_runs
@@ -266,7 +212,7 @@ def _of_tables(table: str, common: "RunSpec", places: _Places) -> "list[RunSpec]
         protocol=common.protocol or None,
     )
     return [
-        places.fill_in(
+        stores.fill_in(
             replace(
                 common,
                 method=need.method,
@@ -279,12 +225,12 @@ def _of_tables(table: str, common: "RunSpec", places: _Places) -> "list[RunSpec]
     ]
 
 
-def _of_study(study: "Study", common: "RunSpec", places: _Places) -> "list[list[RunSpec]]":
-    """Return the runs of each block and seed, which share first stages."""
+def _of_study(study: "Study", common: "RunSpec", stores: _Stores) -> "list[list[RunSpec]]":
+    """Return the runs of each block and seed, which share stage one."""
     _check_folds(study, common.fold)
     return [
         [
-            places.fill_in(
+            stores.fill_in(
                 replace(
                     common,
                     method=method,
@@ -321,28 +267,47 @@ def _check_folds(study: "Study", chosen: str) -> None:
 
 
 def _folds_of(block: "Block", chosen: str) -> list[str]:
-    """Return the folds of a block that the user chose; the block's own for all of them."""
+    """Return the folds of a block that the user chose."""
     if chosen == "all" or not block.folds:
         return list(block.folds) or [chosen]
     wanted = [part.strip() for part in chosen.split(",")]
     return [fold for fold in block.folds if fold in wanted]
 
 
-def _say_tables(
-    table: str,
-    common: "RunSpec",
-    places: _Places,
+def _each_table(table: str, common: "RunSpec", stores: _Stores) -> "dict[str, list[RunSpec]]":
+    """Return the runs that each table needs by itself, by its number."""
+    from mtut_bench.runs.table_plan import choose_tables
+
+    numbers = choose_tables(table) if table else []
+    return {number: _of_tables(number, common, stores) for number in numbers}
+
+
+def _say_plan(
+    groups: "list[list[RunSpec]]",
+    tables: "dict[str, list[RunSpec]]",
     planner: "Planner",
+    runs: Path,
     clips_per_second: float | None,
 ) -> None:
-    from mtut_bench.runs.table_plan import choose_tables, describe_tables
+    """Print what would be done, in all and for each table, and what is missing."""
+    from mtut_bench.runs.planning import describe_missing
+    from mtut_bench.runs.table_plan import describe_tables
+    from mtut_bench.runs.workload import describe_plans, measured_rate
 
-    plans = {
-        number: planner.runs(_of_tables(number, common, places), [])
-        for number in choose_tables(table)
-    }
-    for text in describe_tables(plans, clips_per_second):
+    missing: list[str] = []
+    plans = planner.fold_by_fold(groups, missing)
+    rate = clips_per_second or measured_rate(plans)
+    by_table = {number: planner.runs(specs, []) for number, specs in tables.items()}
+    for text in (*describe_plans(plans, rate), *describe_tables(by_table, clips_per_second)):
         say(text)
+    if rate is None:
+        say(f"no rate was measured in {runs} yet: --clips-per-second forecasts the hours")
+    if missing:
+        heading, *texts = describe_missing(missing)
+        them = "it" if len(texts) == 1 else "them"
+        say(f"{heading}; planned without {them}, as if no run that needs {them} were done")
+        for text in texts:
+            say(text)
 
 
 def _right_precision(
@@ -351,7 +316,7 @@ def _right_precision(
     planner: "Planner",
     checks: "PrecisionChecks",
 ) -> "list[RunPlan]":
-    """Return the plans, in fp32 where this device is wrong in the precision that 'auto' chose."""
+    """Return the plans, in fp32 where this device miscomputes the precision of 'auto'."""
     from mtut_bench.errors import PrecisionError
 
     try:

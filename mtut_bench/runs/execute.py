@@ -1,9 +1,9 @@
-"""Do runs: shared artefacts, fitting, test, manifest. Skip what is done, resume the rest.
+"""Execute runs: shared artefacts, fitting, test, manifest; skip finished ones, resume the rest.
 
-``<runs>/<store>/<id12>/``: manifest.json (written last), predictions.npz, log.jsonl, what the model
-saves (network-<modality>.safetensors), maps.npz of networks, predictions-val.npz of a validation
-split; while it trains, checkpoint.pt.
-``<runs>/stages/<id12>/``: an artefact that runs share (checkpoint.pt of a first stage) and its
+``<runs>/<store>/<id12>/``: manifest.json (written last), predictions.npz, log.jsonl, files of the
+model (network-<modality>.safetensors), maps.npz of networks, predictions-val.npz of a validation
+split; during training, checkpoint.pt.
+``<runs>/stages/<id12>/``: an artefact that runs share (checkpoint.pt of stage one) and its
 manifest.json.
 """
 
@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from msgspec import structs
 
-from mtut_bench.contract.folds import make_folds
 from mtut_bench.contract.method import Clips, Model, NetworkMethod, Scores, entries_of
 from mtut_bench.contract.method_file import where
 from mtut_bench.contract.predictions import Predictions, accuracies, check_complete, read, write
@@ -35,12 +34,13 @@ from mtut_bench.runs.provenance import provenance
 from mtut_bench.runs.record import (
     MethodRecord,
     ProtocolRecord,
+    Provenance,
     RunRecord,
     StoreRecord,
     Validation,
     write_record,
 )
-from mtut_bench.runs.remaining import count_down
+from mtut_bench.runs.workload import count_down
 from mtut_bench.store.clips import StoreClips
 from mtut_bench.training.two_stage import TwoStageMethod
 from mtut_bench.training.whole_clip_test import to_probabilities
@@ -58,17 +58,16 @@ def execute(
     checks: PrecisionChecks | None = None,
     engine: Engine = in_turn,
 ) -> None:
-    """Do every run that is not done yet. Several processes may share a runs folder.
+    """Execute every run that is not finished. Several processes may share a folder of runs.
 
     Before anything is trained each method that trains networks is tried on a made-up batch, and
-    each network's precision compared with fp32. What another process is at is left to it while
-    there is anything else to do.
+    each network's precision compared with fp32.
 
     Args:
         plans: runs; several may share artefacts.
         machine: device, workers, command.
         reporter: where progress goes.
-        checks: what has been compared already, if anything.
+        checks: earlier comparisons with fp32.
         engine: decides in which order and where tasks are done.
 
     Raises:
@@ -112,14 +111,7 @@ def _check_before_training(
 
 
 class _Run:
-    """A run under way.
-
-    Args:
-        plan: of the run.
-        machine: device, workers, command.
-        reporter: where progress goes.
-        checks: what has been compared already.
-    """
+    """A run that is being executed; arguments as of :func:`execute`."""
 
     def __init__(
         self, plan: RunPlan, machine: Machine, reporter: Reporter, checks: PrecisionChecks
@@ -139,13 +131,10 @@ class _Run:
             reporter.line(f"  folds by {plan.spec.fold_unit}: one person may be on both sides")
 
     def do(self, shared: str) -> None:
-        """Make one of the run's artefacts, or the run itself.
-
-        Args:
-            shared: name of the artefact; "" for the run.
+        """Make an artefact of the run by its name, or the run itself ("").
 
         Raises:
-            BusyError: another process is at it.
+            BusyError: another process does.
         """
         if shared:
             self._guarded(lambda: self._job.make_declared(shared))
@@ -158,11 +147,11 @@ class _Run:
                 self._reporter.line(f"  done already -> {plan.folder}")
             else:
                 self._guarded(self._finish)
-            # A kill after the manifest leaves it behind.
+            # Left by a kill after the manifest was written.
             (plan.folder / "checkpoint.pt").unlink(missing_ok=True)
 
     def _guarded(self, work: Callable[[], _T]) -> _T:
-        """Return what some work returns; a fault of a user's own method names its file and line."""
+        """Return what some work returns; errors of a user's own method name its file and line."""
         plan = self._plan
         try:
             return explain_memory(plan, self._machine, work)
@@ -183,7 +172,7 @@ class _Run:
         agreement = self._checks.of(plan)
         model = plan.method.fit(job.train, job)
         predictions = _predictions(plan, model, job.test)
-        # After the last update: it is reported and chooses nothing.
+        # Reported; it chooses nothing.
         validation = _predictions(plan, model, job.validation) if job.validation else None
         networks = getattr(model, "networks", None)
         if networks and isinstance(plan.method, NetworkMethod):
@@ -195,26 +184,14 @@ class _Run:
         write(plan.folder / "predictions.npz", predictions)
         if validation:
             write(plan.folder / "predictions-val.npz", validation)
-        record = _record(plan, self._machine)
-        facts = getattr(model, "facts", {})
-        record = structs.replace(
-            record,
-            joint_learning_rate=facts.get("joint_learning_rate", {}),
-            precision_check=agreement,
-            weights={m: tuple(notes) for m, notes in facts.get("weights", {}).items()},
-            padded_clips=tuple(facts.get("padded_clips", ())),
-            training=facts.get("training", {}),
-            validation=Validation(clips=len(plan.fold.val), accuracy=accuracies(validation))
-            if validation
-            else None,
-            provenance=structs.replace(
-                record.provenance,
-                started=self._started.isoformat(timespec="seconds"),
-                finished=datetime.now(UTC).isoformat(timespec="seconds"),
-                seconds=round(time.monotonic() - self._clock, 3),
-                resumed=self._resumed,
-            ),
+        made_by = structs.replace(
+            provenance(self._machine.device, self._machine.command),
+            started=self._started.isoformat(timespec="seconds"),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=round(time.monotonic() - self._clock, 3),
+            resumed=self._resumed,
         )
+        record = _record(plan, getattr(model, "facts", {}), agreement, validation, made_by)
         write_record(plan.folder / "manifest.json", record)
         if validation:
             reporter.line(f"  validation, chooses nothing: {_scores(validation)}")
@@ -222,7 +199,7 @@ class _Run:
 
 
 def _check_result(plan: RunPlan) -> None:
-    """Refuse to skip a run whose result cannot be read."""
+    """Ensure that the result of a finished run can be read."""
     path = plan.folder / "manifest.json"
     manifest = read_json(path, RunError, _DAMAGED)
     if not isinstance(manifest, dict) or manifest.get("id") != plan.run_id:
@@ -231,10 +208,10 @@ def _check_result(plan: RunPlan) -> None:
 
 
 def _predictions(plan: RunPlan, model: Model, clips: StoreClips) -> Predictions:
-    """Return a model's scores beside the labels, which it was not given.
+    """Return a model's scores with the labels, which it was not given.
 
     Raises:
-        UsageError: they are not one row of finite numbers for each clip, of every modality.
+        UsageError: the scores break the contract.
     """
     scores = model.predict(clips)
     problem = _check_scores(plan, scores, clips)
@@ -245,14 +222,11 @@ def _predictions(plan: RunPlan, model: Model, clips: StoreClips) -> Predictions:
             f" {problem}",
             "See mtut_bench/contract/method.py.",
         )
-    kinds = {scores[modality].kind for modality in plan.modalities}
     values_MNK = np.stack([scores[m].values_NK for m in plan.modalities]).astype(np.float32)
-    kind = next(iter(kinds))
-    probabilities_MNK = {
-        "logits": to_probabilities,
-        "probabilities": lambda values: values,
-        "margins": lambda values: None,
-    }[kind](values_MNK)
+    kind = scores[plan.modalities[0]].kind
+    probabilities_MNK = to_probabilities(values_MNK) if kind == "logits" else None
+    if kind == "probabilities":
+        probabilities_MNK = values_MNK
     table = plan.reader.table
     labels_N = np.array([table.rows[table.index[i]].label for i in clips.ids], np.int64)
     found = Predictions(clips.ids, labels_N, plan.modalities, values_MNK, probabilities_MNK, kind)
@@ -261,32 +235,34 @@ def _predictions(plan: RunPlan, model: Model, clips: StoreClips) -> Predictions:
 
 
 def _check_scores(plan: RunPlan, scores: object, clips: Clips) -> str:
-    """Return what is wrong with what a model predicted; "" where nothing is."""
+    """Return what is wrong with the scores of a model, or ""."""
     if not isinstance(scores, Mapping) or set(scores) != set(plan.modalities):
-        return f"it gives no scores for exactly {', '.join(plan.modalities)}"
+        return f"no scores for exactly {', '.join(plan.modalities)}"
     shape = (len(clips), plan.identity["num_classes"])
     for modality in plan.modalities:
         found = scores[modality]
         if not isinstance(found, Scores):
-            return f"of {modality} it gives a {type(found).__name__}, not Scores"
+            return f"{modality}: a {type(found).__name__}, not Scores"
         if np.shape(found.values_NK) != shape:
-            return f"of {modality} it gives scores {np.shape(found.values_NK)}, not {shape}"
+            return f"{modality}: scores {np.shape(found.values_NK)}, not {shape}"
         if not np.isfinite(found.values_NK).all():
-            return f"of {modality} it gives scores that are not finite"
+            return f"{modality}: scores that are not finite"
     if len({scores[modality].kind for modality in plan.modalities}) > 1:
-        return "its scores are of several kinds"
+        return "scores of several kinds"
     return ""
 
 
-def _record(plan: RunPlan, machine: Machine) -> RunRecord:
-    """Return what is known of a run before its method was trained."""
+def _record(
+    plan: RunPlan,
+    facts: Mapping[str, Any],
+    agreement: dict[str, Any] | None,
+    validation: Predictions | None,
+    made_by: Provenance,
+) -> RunRecord:
     reader = plan.reader
     attributes, table = reader.attributes, reader.table
     method, protocol = plan.method, plan.protocol
-    folds = make_folds(
-        table.rows, attributes.fold_rule, attributes.subject_unit, plan.spec.fold_unit
-    )
-    # What statistics and figures ask of the test clips, so that they need no store.
+    # Statistics and figures need these facts, and no store.
     tested = [table.rows[table.index[clip_id]] for clip_id in plan.fold.test]
     return RunRecord(
         id=plan.run_id,
@@ -312,10 +288,10 @@ def _record(plan: RunPlan, machine: Machine) -> RunRecord:
             expected_clips=attributes.expected_clips,
             digest=attributes.digest,
             modalities=reader.modalities,
-            folds=tuple(fold.name for fold in folds),
+            folds=tuple(fold.name for fold in reader.folds(plan.spec.fold_unit)),
             classes=tuple(attributes.classes),
             subject_unit=attributes.subject_unit,
-            # What a recording must become before a network of this run may see it.
+            # How recordings are converted for the networks of this run.
             frame_size=reader.frame_size,
             fps=attributes.fps,
             colour=attributes.colour,
@@ -327,7 +303,15 @@ def _record(plan: RunPlan, machine: Machine) -> RunRecord:
         test_clips=plan.fold.test,
         test_subjects=tuple(row.subject for row in tested),
         test_frames=tuple(row.num_frames for row in tested),
-        provenance=provenance(machine.device, machine.command),
+        provenance=made_by,
+        joint_learning_rate=facts.get("joint_learning_rate", {}),
+        precision_check=agreement,
+        weights={m: tuple(notes) for m, notes in facts.get("weights", {}).items()},
+        padded_clips=tuple(facts.get("padded_clips", ())),
+        training=facts.get("training", {}),
+        validation=Validation(clips=len(plan.fold.val), accuracy=accuracies(validation))
+        if validation
+        else None,
     )
 
 

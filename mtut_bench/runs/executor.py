@@ -1,7 +1,7 @@
-"""Tasks and who does them: shared artefacts first, runs when theirs are there.
+"""Tasks and engines: shared artefacts first, then the runs that need them.
 
-A task is known by its id, says which others it needs, and gives the same result wherever it is
-done. An engine takes tasks and a function that does one.
+A task has an id and needs others; its result is the same wherever it is done. An engine takes tasks
+and a function that does one.
 """
 
 import time
@@ -14,7 +14,7 @@ from mtut_bench.runs.plan import RunPlan
 __all__ = ["Engine", "Task", "in_turn", "tasks_of"]
 
 _PAUSE_S = 0.5
-"""Between two looks at tasks that other processes are at."""
+"""Between two looks at tasks that other processes are doing."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,13 @@ class Task:
 
 
 Engine = Callable[[Sequence[Task], Callable[[Task], None], Callable[[str], object]], None]
-"""Does tasks, given what does one and who is told what happens; see :func:`in_turn`."""
+"""Takes tasks, what does one, and what prints a line; see :func:`in_turn`."""
 
 
 def tasks_of(plans: Sequence[RunPlan]) -> list[Task]:
-    """Return what is to be done for some runs: before each run the artefacts that are missing.
+    """Return the tasks of some runs: before each the shared artefacts that are missing.
 
-    Args:
-        plans: runs; of one that is done only the run itself is a task, so that it is checked.
+    A finished run is a task too, so that its result is checked.
     """
     tasks: dict[str, Task] = {}
     for plan in plans:
@@ -58,15 +57,14 @@ def tasks_of(plans: Sequence[RunPlan]) -> list[Task]:
 def in_turn(
     tasks: Sequence[Task], do: Callable[[Task], None], say: Callable[[str], object]
 ) -> None:
-    """Do tasks one after the other in this process, the first that can be done.
+    """Do tasks one after the other in this process.
 
-    One that another process is at is left to it while there is anything else to do; after that its
-    end is waited for.
+    A task of another process is skipped while there is anything else to do, then waited for.
 
     Args:
-        tasks: those that a task needs stand before it.
-        do: does one; raises BusyError where another process is at it.
-        say: is told, once, that a task is left to another process.
+        tasks: a task stands behind those that it needs.
+        do: does one; raises BusyError where another process is doing it.
+        say: prints, once, that a task is left to another process.
     """
     left = list(tasks)
     ids, done = {task.id for task in tasks}, set[str]()

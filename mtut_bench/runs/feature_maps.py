@@ -21,10 +21,7 @@ _THUMB_HEIGHT_PX = 64
 
 
 def fixed_clips(clip_ids: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the clips that are kept: first, middle and last of a fold's test side.
-
-    They depend on the fold alone, never on a score.
-    """
+    """Return the first, middle and last clip of a fold's test side, independent of scores."""
     return tuple(clip_ids[n] for n in sorted({0, len(clip_ids) // 2, len(clip_ids) - 1}))
 
 
@@ -72,8 +69,8 @@ def save_maps(
 
 
 def _thumbs(frames_THWC: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    moments = np.linspace(0, len(frames_THWC) - 1, _NUM_THUMBS).round().astype(int)
+    shown = np.linspace(0, len(frames_THWC) - 1, _NUM_THUMBS).round().astype(int)
     height, width, channels = frames_THWC.shape[1:]
     size = (round(width * _THUMB_HEIGHT_PX / height), _THUMB_HEIGHT_PX)
-    thumbs = [cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames_THWC[moments]]
+    thumbs = [cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames_THWC[shown]]
     return np.stack(thumbs).reshape(_NUM_THUMBS, size[1], size[0], channels).astype(np.uint8)

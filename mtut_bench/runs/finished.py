@@ -4,22 +4,18 @@ A run is ``<runs>/<store>/<first 12 digits of its id>`` with ``manifest.json``, 
 ``predictions.npz``, ``log.jsonl`` (an entry per epoch and modality) and ``maps.npz``.
 """
 
-import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mtut_bench.contract import predictions
 from mtut_bench.contract.predictions import Predictions
-from mtut_bench.contract.types import NOT_STORES
 from mtut_bench.errors import PredictionError, RunError
 from mtut_bench.files import StrPath
-from mtut_bench.runs.record import CURE, RunRecord, read_record, refuse
+from mtut_bench.runs.record import CURE, RunRecord, read_record, refuse, run_folders
 
 __all__ = ["FinishedRun", "Found", "find_runs"]
-
-_RUN_FOLDER = re.compile(r"[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
@@ -68,10 +64,9 @@ def find_runs(runs: StrPath) -> Found:
             folders and hint.
         PredictionError: a predictions file that is truncated, corrupt or of other clips.
     """
-    runs = Path(runs)
     finished: list[FinishedRun] = []
     num_in_progress = 0
-    for folder in _run_folders(runs):
+    for folder in run_folders(runs):
         run = _read(folder) if (folder / "manifest.json").exists() else None
         if run is None:
             num_in_progress += 1
@@ -117,20 +112,6 @@ def _labels(run: FinishedRun) -> dict[str, int]:
     return dict(zip(run.scores.clip_ids, run.scores.labels_N.tolist(), strict=True))
 
 
-def _run_folders(runs: Path) -> Iterator[Path]:
-    if not runs.is_dir():
-        return
-    for store in sorted(runs.iterdir()):
-        if store.name.startswith(".") or store.name in NOT_STORES or not store.is_dir():
-            continue
-        for folder in sorted(store.iterdir()):
-            if folder.name.startswith("."):
-                continue
-            # A report or notes may lie among the stores: only what looks like a run is one.
-            if _RUN_FOLDER.fullmatch(folder.name) or (folder / "manifest.json").exists():
-                yield folder
-
-
 def _read(folder: Path) -> FinishedRun | None:
     path = folder / "manifest.json"
     record = read_record(path)
@@ -141,8 +122,6 @@ def _read(folder: Path) -> FinishedRun | None:
     clip_ids, subjects, num_frames = record.test_clips, record.test_subjects, record.test_frames
     if not clip_ids:
         refuse(path, "has no 'test_clips'")
-    if min(num_frames, default=1) < 1:
-        refuse(path, f"has 'test_frames[{num_frames.index(min(num_frames))}]' below 1")
     if not len(clip_ids) == len(subjects) == len(num_frames):
         refuse(path, "has test_clips, test_subjects and test_frames of different lengths")
     if len(set(clip_ids)) != len(clip_ids):

@@ -1,6 +1,7 @@
-"""Predictions that were made elsewhere, kept as a run: a method that learns nothing."""
+"""Predictions that were made elsewhere, saved as a run of a method that learns nothing."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ __all__ = ["GIVEN", "keep_predictions"]
 GIVEN = Protocol(
     name="given",
     version=1,
-    summary="predictions from elsewhere: what trained them, on what, is not known here",
+    summary="predictions from elsewhere: unknown training",
     tables=(),
     initialisation="scratch",
 )
@@ -38,7 +39,7 @@ class _GivenMethod(Method):
         self._predicted = predicted
 
     def identity(self) -> dict[str, Any]:
-        """Return nothing: the SHA-256 of the predictions is the run's source."""
+        """Return {}: the SHA-256 of the predictions is the run's source."""
         return {}
 
     def fit(self, train: LabelledClips, job: Job) -> "_GivenModel":
@@ -46,19 +47,21 @@ class _GivenMethod(Method):
         return _GivenModel(job.modalities[0], self._predicted, len(job.classes))
 
 
+@dataclass(frozen=True)
 class _GivenModel:
     """Scores 1 for the class that was predicted and 0 for all others."""
 
-    def __init__(self, modality: str, predicted: Mapping[str, int], num_classes: int) -> None:
-        self._modality, self._predicted, self._num_classes = modality, predicted, num_classes
+    modality: str
+    predicted: Mapping[str, int]
+    num_classes: int
 
     def predict(self, test: Clips) -> dict[str, Scores]:
         """Return the scores of the clips."""
-        rows_NK = np.eye(self._num_classes)[[self._predicted[clip_id] for clip_id in test.ids]]
-        return {self._modality: Scores(rows_NK, "margins")}
+        rows_NK = np.eye(self.num_classes)[[self.predicted[clip_id] for clip_id in test.ids]]
+        return {self.modality: Scores(rows_NK, "margins")}
 
     def save(self, folder: Path) -> None:
-        """Write nothing beside what the harness keeps."""
+        """Write nothing."""
 
 
 def keep_predictions(
@@ -69,28 +72,28 @@ def keep_predictions(
     machine: Machine,
     reporter: Reporter,
 ) -> RunPlan:
-    """Keep the predicted classes of one fold's test clips as a run that the report counts.
+    """Save the predicted classes of one fold's test clips as a run that the report counts.
 
     Args:
-        name: of whatever predicted them; the run's method.
+        name: of the run's method.
         predicted: class of each test clip, by its id.
-        spec: store, fold, one modality, folder of runs; its protocol is what the predictions claim
-            to follow, 'given' for none.
-        methods: ours by name, whose names are taken.
+        spec: store, fold, one modality, folder of runs; the protocol that the predictions claim to
+            follow, or 'given'.
+        methods: by name; these names are taken.
         machine: command, for the manifest.
         reporter: where progress goes.
 
     Raises:
-        UsageError: the name is that of a method of ours, or not one modality is named.
-        MtutBenchError: the run cannot be planned, or not be written.
+        UsageError: the name is taken, or the spec does not name one modality.
+        MtutBenchError: the run cannot be planned or written.
     """
     taken = {title for one in methods.values() for title in (one.name, one.title, one.fusion_title)}
     if name in taken:
-        raise UsageError(f"{name!r} is a method of ours", "Give another --name.")
+        raise UsageError(f"the method name {name!r} is taken", "Give another --name.")
     if len(spec.modalities) != 1:
         raise UsageError(
             "a run of given predictions has one modality",
-            "Name the one that was seen in the test: --modality rgb.",
+            "Name the modality of the test: --modality rgb.",
         )
     loaded = LoadedMethod(_GivenMethod(name, predicted), source=sha256_of_json(dict(predicted)))
     planner = Planner(methods, {**PROTOCOLS, GIVEN.name: GIVEN}, loaded={spec.method: loaded})

@@ -69,7 +69,7 @@ class RunJob:
         """
         method, train = self._plan.method, self.train
         folder = self._plan.stage_folder(name)
-        with hold_lock(self._lock(folder), _what(folder)):
+        with hold_lock(self._lock(folder), f"the artefact {name!r} ({folder.name})"):
             self._make(
                 self._plan.shared_keys[name],
                 lambda place: method.make_shared(name, train, self, place),
@@ -81,27 +81,27 @@ class RunJob:
         make: Callable[[Path], Sequence[str]],
         title: str = "artefact",
     ) -> Path:
-        """Return the folder of an artefact, made now if it is not there; waits for who makes it."""
+        """Return the folder of an artefact; make it, or wait for the process that does."""
         folder = shared_folder(self._plan.runs, key)
         if artefact_done(folder):
             remove_leftovers(folder)
             if folder not in self._made:
                 self.log.line(f"  {title}: shared ({folder})")
             return folder
-        lock = self._lock(folder)
+        lock, what = self._lock(folder), f"the artefact {title!r} ({folder.name})"
         try:
-            with hold_lock(lock, _what(folder)):
+            with hold_lock(lock, what):
                 return self._make(key, make)
         except BusyError as error:
             self.log.line(f"  {error.what}; waiting for it")
-        with hold_lock(lock, _what(folder), wait=True):
+        with hold_lock(lock, what, wait=True):
             return self._make(key, make)
 
     def _lock(self, folder: Path) -> Path:
         return self._plan.runs / ".locks" / folder.name
 
     def _make(self, key: Mapping[str, Any], make: Callable[[Path], Sequence[str]]) -> Path:
-        """Make an artefact whose lock is held, unless another process has made it meanwhile."""
+        """Make an artefact unless another process has; the caller holds its lock."""
         folder = shared_folder(self._plan.runs, key)
         if artefact_done(folder):
             return folder
@@ -118,11 +118,7 @@ class RunJob:
         return folder
 
 
-def _what(folder: Path) -> str:
-    return f"the first stage {folder.name}"
-
-
 def remove_leftovers(folder: StrPath) -> None:
-    """Remove what a kill in the middle of a write left; the caller holds the folder's lock."""
+    """Remove the temporary files of killed writes; the caller holds the folder's lock."""
     for leftover in Path(folder).glob(".*.tmp"):
         leftover.unlink(missing_ok=True)

@@ -1,16 +1,16 @@
-"""What is there, for ``mtut-bench list``: (name, description) pairs, and the clips of a store."""
+"""For ``mtut-bench list``: (name, description) pairs, and the clips of a store."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mtut_bench.contract.folds import choose_folds, make_folds
+from mtut_bench.contract.folds import choose_folds
 from mtut_bench.contract.predictions import accuracies, read
 from mtut_bench.contract.protocol import PROTOCOLS
-from mtut_bench.contract.types import NOT_STORES, name_recordings
+from mtut_bench.contract.types import name_recordings
 from mtut_bench.errors import PredictionError, RunError, StoreError
 from mtut_bench.files import StrPath
-from mtut_bench.runs.record import read_record
+from mtut_bench.runs.record import read_record, run_folders
 from mtut_bench.store import reader as store_reader
 from mtut_bench.store.reader import StoreReader
 
@@ -18,7 +18,7 @@ __all__ = ["list_clips", "list_protocols", "list_runs", "list_stores"]
 
 
 def list_protocols() -> list[tuple[str, str]]:
-    """Return all protocols; which published tables each may fill."""
+    """Return all protocols, with the published tables that each may fill."""
     return [
         (
             p.name,
@@ -32,7 +32,7 @@ def list_protocols() -> list[tuple[str, str]]:
 
 
 def list_stores(folder: StrPath) -> list[tuple[str, str]]:
-    """Return the stores of a folder; one that cannot be read says so."""
+    """Return the stores of a folder; of one that cannot be read, why."""
     lines = []
     for path in store_reader.list_stores(folder):
         try:
@@ -51,21 +51,16 @@ def list_stores(folder: StrPath) -> list[tuple[str, str]]:
 
 
 def list_runs(folder: StrPath) -> list[tuple[str, str]]:
-    """Return the runs of a folder, finished ones with their accuracies, and others.
-
-    One that cannot be read says so.
-    """
-    folder = Path(folder)
-    lines = []
-    for path in sorted(folder.glob("*/*")):
-        if not path.is_dir() or path.parent.name in (*NOT_STORES, ".locks"):
-            continue
-        name = f"{path.parent.name}/{path.name}"
-        if not (path / "manifest.json").exists():
-            lines.append((name, "not finished"))
-            continue
-        lines.append((name, _describe_run(path / "manifest.json")))
-    return lines
+    """Return the runs of a folder, with their accuracies, or why there are none."""
+    return [
+        (
+            f"{path.parent.name}/{path.name}",
+            _describe_run(path / "manifest.json")
+            if (path / "manifest.json").exists()
+            else "not finished",
+        )
+        for path in run_folders(folder)
+    ]
 
 
 def _describe_run(path: Path) -> str:
@@ -96,16 +91,13 @@ def _accuracies(path: Path) -> str:
     return ", ".join(f"{name} {share:.1%}" for name, share in accuracies(scores).items())
 
 
-def list_clips(
-    reader: StoreReader, fold: str | None = None, fold_unit: str = "person"
-) -> list[tuple[str, ...]]:
+def list_clips(reader: StoreReader, fold: str = "") -> list[tuple[str, ...]]:
     """Return the clips of a store as lines of texts, the first of which is the head.
 
     Args:
         reader: the store.
         fold: name of one of its folds, several joined by commas, or 'all': a column for each says
-            on which side a clip is, '' where on none.
-        fold_unit: who is left out, 'person' or 'user'.
+            on which side a clip is, '' where on none. "": no such column.
 
     Raises:
         StoreError: the clip table is damaged.
@@ -114,8 +106,7 @@ def list_clips(
     """
     attributes, rows = reader.attributes, reader.table.rows
     unit = attributes.subject_unit
-    folds = make_folds(rows, attributes.fold_rule, unit, fold_unit) if fold else []
-    chosen = choose_folds(folds, fold) if fold else []
+    chosen = choose_folds(reader.folds(), fold) if fold else []
     sides = [
         {
             clip: side

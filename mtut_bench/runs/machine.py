@@ -26,19 +26,19 @@ __all__ = [
 _T = TypeVar("_T")
 
 _USABLE_SHARE = 0.92
-"""Share of a GPU's memory that a training may plan with; fragments and the driver take the rest."""
+"""Share of a GPU's memory for training; fragments and the driver take the rest."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Facts of the machine; they change no identity.
+    """Properties of the machine; they change no identity.
 
     Attributes:
-        device: where networks live.
+        device: of the networks.
         workers: processes that read clips.
         recompute: save memory by computing activations twice.
         command: what the user typed, for the manifest.
-        device_cache: where clips may live in the device's memory; None: they are streamed.
+        device_cache: of clips; None: they are streamed.
     """
 
     device: torch.device
@@ -49,7 +49,7 @@ class Machine:
 
     @property
     def test_workers(self) -> int:
-        """Processes that read ahead of the test; on a CPU starting them takes longer than it."""
+        """Processes that read ahead of the test; on a CPU starting them takes longer."""
         return self.workers if self.device.type == "cuda" else 0
 
 
@@ -78,13 +78,9 @@ def choose_device(name: str) -> torch.device:
 def fresh_train_state(
     plan: RunPlan, modality: str, machine: Machine, **options: bool
 ) -> TrainState:
-    """Return the network of a modality as the run's first stage starts it.
+    """Return the network of a modality at the start of stage one.
 
-    Args:
-        plan: the run.
-        modality: one of its modalities.
-        machine: device, and whether activations are recomputed.
-        options: ``recompute`` instead of the machine's.
+    ``options`` may hold ``recompute``, instead of the machine's.
     """
     weights = plan.weights.get(modality)
     return build_train_state(
@@ -102,30 +98,21 @@ def fresh_train_state(
 def explain_memory(plan: RunPlan, machine: Machine, work: Callable[[], _T]) -> _T:
     """Return what some work for a run returns.
 
-    Args:
-        plan: the run.
-        machine: device.
-        work: uses the device's memory.
-
     Raises:
-        RunError: it does not fit; says what would.
+        RunError: it does not fit into the device's memory; says what would.
     """
     try:
         return work()
     except torch.OutOfMemoryError as error:
-        # The frames of its traceback hold the tensors that are in the way of a measurement.
+        # The traceback holds tensors that would disturb the measurement.
         failed = error.with_traceback(None)
     raise out_of_memory(plan, machine) from failed
 
 
 def out_of_memory(plan: RunPlan, machine: Machine) -> RunError:
-    """Return the error of a training that did not fit, with what would fit.
+    """Return the error of a training that did not fit into memory, with what would.
 
     Measures the memory of one clip through the run's networks on the same device.
-
-    Args:
-        plan: the run.
-        machine: device.
     """
     if not isinstance(plan.method, NetworkMethod):
         return RunError(
@@ -152,24 +139,18 @@ def out_of_memory(plan: RunPlan, machine: Machine) -> RunError:
     if fits == 0:
         ways.append("one clip does not fit: use a GPU with more memory")
     if machine.device_cache is not None and machine.device_cache.mode != "never":
-        ways.append("--device-cache never keeps the clips out of the device's memory")
+        ways.append("--device-cache never leaves the clips in host memory")
     ways.append("end other programs that use this GPU")
     return RunError(what, "; ".join(ways) + ".")
 
 
 def clips_that_fit(total_bytes: int, base_bytes: int, clip_bytes: int) -> int:
-    """Return how many clips fit into a memory.
-
-    Args:
-        total_bytes: of the device.
-        base_bytes: weights, gradients, momenta.
-        clip_bytes: what each clip adds.
-    """
+    """Return how many clips fit beside weights, gradients and momenta (``base_bytes``)."""
     return max(0, int((total_bytes * _USABLE_SHARE - base_bytes) // max(clip_bytes, 1)))
 
 
 def _measure_fit(plan: RunPlan, machine: Machine) -> int:
-    """Return how many clips would fit, from one step of one clip; 0 where even that does not."""
+    """Return how many clips would fit, from one step of one clip; 0 if that does not fit."""
     device, recipe = machine.device, plan.recipe
     gc.collect()
     torch.cuda.empty_cache()
@@ -188,7 +169,7 @@ def _measure_fit(plan: RunPlan, machine: Machine) -> int:
         loss.backward()
     except torch.OutOfMemoryError:
         return 0
-    # Beside every weight stand its gradient and its momentum.
+    # Every weight has a gradient and a momentum.
     base = before + 3 * weights
     clip_bytes = torch.cuda.max_memory_allocated(device) - before - 2 * weights
     return clips_that_fit(torch.cuda.mem_get_info(device)[1], base, clip_bytes)

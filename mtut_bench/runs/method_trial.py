@@ -19,11 +19,11 @@ from mtut_bench.training.two_stage import TwoStageMethod
 __all__ = ["distinct_trials", "try_method"]
 
 _NUM_CLIPS = 2
-"""The fewest that let batch norms normalise and an objective compare clips."""
+"""The fewest for batch norms, and for objectives that compare clips."""
 
 
 def distinct_trials(plans: Sequence[RunPlan]) -> list[RunPlan]:
-    """Return the first of the runs that differ in fold, seed and store's contents alone."""
+    """Return one of the runs that differ only in fold, seed and the store's content."""
     kinds: dict[str, RunPlan] = {}
     for plan in plans:
         same = ("store_digest", "fold", "mirror", "seed", "weights_digest")
@@ -33,17 +33,11 @@ def distinct_trials(plans: Sequence[RunPlan]) -> list[RunPlan]:
 
 
 def try_method(plan: RunPlan, machine: Machine) -> None:
-    """Do what one training step and one test of a run do, on two clips of noise.
-
-    The last of the frames are padding, so that the mask is read too.
-
-    Args:
-        plan: the run; its networks are built anew.
-        machine: device.
+    """Do a training step and a test on two clips of noise; the last frame is padding.
 
     Raises:
-        UsageError: a user's own method fails or breaks the contract; names file and line. A fault
-            of our own methods keeps its traceback.
+        UsageError: a user's own method fails or breaks the contract; names file and line. An error
+            in a built-in method keeps its traceback.
     """
     method, file = plan.method, plan.loaded.file
     try:
@@ -67,7 +61,7 @@ def try_method(plan: RunPlan, machine: Machine) -> None:
 
 
 def _step(plan: RunPlan, machine: Machine) -> str:
-    """Return what breaks :mod:`mtut_bench.contract.networks`; "" where nothing does."""
+    """Return what breaks :mod:`mtut_bench.contract.networks`, or ""."""
     recipe, device = plan.recipe, machine.device
     num_classes = plan.identity["num_classes"]
     labels = torch.arange(_NUM_CLIPS, device=device) % num_classes
@@ -111,7 +105,7 @@ def _step(plan: RunPlan, machine: Machine) -> str:
 
 
 def _check_output(output: object, num_classes: int, num_clips: int = _NUM_CLIPS) -> str:
-    """Return what is wrong with a network's output; "" where nothing is."""
+    """Return what is wrong with a network's output, or ""."""
     if not isinstance(output, NetworkOutput):
         return f"returns a {type(output).__name__}, not a NetworkOutput"
     logits, features = tuple(output.logits_NKT.shape), tuple(output.features_NCTHW.shape)
@@ -123,7 +117,7 @@ def _check_output(output: object, num_classes: int, num_clips: int = _NUM_CLIPS)
 
 
 def _check_result(result: object, modalities: Sequence[str]) -> str:
-    """Return what is wrong with an objective's result; "" where nothing is."""
+    """Return what is wrong with an objective's result, or ""."""
     if not isinstance(result, ObjectiveOutput):
         return f"returns a {type(result).__name__}, not an ObjectiveOutput"
     for name, found in (("losses", result.losses), ("log", result.log)):

@@ -1,7 +1,6 @@
-"""A run that can be done: what its text names, opened, and the identity that follows.
+"""A planned run: its store, fold and method, and the identity that follows.
 
-The identity is all that changes a number, JSON-ready; its SHA-256 is the run's id and names its
-folder.
+The identity is everything that changes a number, JSON-ready; its SHA-256 is the run's id.
 """
 
 from collections.abc import Mapping
@@ -34,18 +33,18 @@ class Weights:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One method on one fold with one seed: a run that can be done, and what its text names.
+    """One method on one fold with one seed.
 
     Attributes:
-        spec: of this run; one fold, its modalities.
+        spec: with one fold, and modalities.
         reader: the store.
         fold: training and test clips.
-        loaded: the method under the protocol, and where it came from.
+        loaded: the method under the protocol, and its file.
         protocol: the rules.
-        overrides: settings that the user changed, and who is left out if that is not a person; {}
-            for the protocol itself. A run with any fills no published cell.
+        overrides: settings that the user changed, and who is left out if that is not a person. A
+            run with any fills no published cell.
         identity: JSON-ready; its hash names the run.
-        shared_keys: of artefacts that other runs may share, by name: first stages, by modality.
+        shared_keys: of artefacts that other runs may share, by name: stage one, by modality.
         weights: per modality; empty from scratch.
     """
 
@@ -61,16 +60,12 @@ class RunPlan:
 
     @property
     def method(self) -> Method:
-        """The method, its settings as they hold under the protocol."""
+        """The method, with its settings under the protocol."""
         return self.loaded.method
 
     @property
     def recipe(self) -> Recipe:
-        """How the method's networks are fed and trained.
-
-        Raises:
-            UsageError: it trains none.
-        """
+        """How the method's networks are trained; UsageError if it trains none."""
         recipe = self.method.recipe
         if not isinstance(recipe, Recipe):
             raise self._without_networks()
@@ -84,18 +79,14 @@ class RunPlan:
 
     @property
     def network_method(self) -> NetworkMethod:
-        """The method, as one that trains networks.
-
-        Raises:
-            UsageError: it trains none.
-        """
+        """The method; UsageError if it trains no networks."""
         if not isinstance(self.method, NetworkMethod):
             raise self._without_networks()
         return self.method
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """To learn, in the project's order."""
+        """Modalities to train, in the project's order."""
         return self.spec.modalities
 
     @property
@@ -151,23 +142,18 @@ class RunPlan:
         return artefact_done(self.stage_folder(name))
 
     def begun(self) -> bool:
-        """Whether training that the run would continue is on disk."""
-        halves = [self.stage_folder(n) for n in self.shared_keys if not self.stage_done(n)]
-        return any((folder / "checkpoint.pt").is_file() for folder in (self.folder, *halves))
+        """Whether there is a checkpoint that the run would resume."""
+        unfinished = [self.stage_folder(n) for n in self.shared_keys if not self.stage_done(n)]
+        return any((folder / "checkpoint.pt").is_file() for folder in (self.folder, *unfinished))
 
 
 def shared_folder(runs: StrPath, key: Mapping[str, Any]) -> Path:
-    """Return where an artefact that runs share lies.
-
-    Args:
-        runs: root folder of runs.
-        key: all that its content depends on.
-    """
+    """Return the folder of a shared artefact, whose content depends on its key alone."""
     return Path(runs) / "stages" / sha256_of_json(key)[:12]
 
 
 def artefact_done(folder: StrPath) -> bool:
-    """Return whether an artefact that runs share is whole: its manifest and the files it names."""
+    """Return whether the manifest of a shared artefact and the files that it names are there."""
     path = Path(folder) / "manifest.json"
     return path.is_file() and all((path.parent / name).is_file() for name in read_stage(path).files)
 
@@ -181,17 +167,7 @@ def make_plan(
     overrides: Mapping[str, Any],
     weights: Mapping[str, Weights],
 ) -> RunPlan:
-    """Return the plan of a run.
-
-    Args:
-        spec: of one fold and the modalities that are trained, in the project's order.
-        reader: the store; its digest, number of classes and mirror table enter the identity.
-        fold: one of the store's folds.
-        loaded: the method under the protocol.
-        protocol: the rules.
-        overrides: settings that the user changed.
-        weights: per modality; empty from scratch.
-    """
+    """Return the plan of a run; arguments as the attributes of :class:`RunPlan`."""
     method = loaded.method
     changed = dict(overrides)
     if spec.fold_unit != "person":

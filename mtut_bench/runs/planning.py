@@ -1,4 +1,4 @@
-"""From what a user asked for to runs that can start, or one message with all that is missing."""
+"""From what a user asked for to plans of runs, or one message with everything that is missing."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -7,12 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace as changed
 
-from mtut_bench.contract.folds import (
-    choose_folds,
-    inner_fold,
-    make_folds,
-    with_validation,
-)
+from mtut_bench.contract.folds import choose_folds, inner_fold, with_validation
 from mtut_bench.contract.method import Method
 from mtut_bench.contract.method_file import LoadedMethod, load_method
 from mtut_bench.contract.overrides import prescribe
@@ -24,20 +19,15 @@ from mtut_bench.runs.spec import RunSpec
 from mtut_bench.store.expected import ExpectedStore, UnmadeStore
 from mtut_bench.store.reader import StoreReader, list_stores
 
-__all__ = [
-    "Planner",
-    "StoreHint",
-    "describe_missing",
-    "find_protocol",
-]
+__all__ = ["Planner", "StoreHint", "describe_missing"]
 
 
 @dataclass(frozen=True)
 class StoreHint:
-    """What is known of a store that may not be there.
+    """What is known of a store that may be missing.
 
     Attributes:
-        hint: how to get it, for the message.
+        hint: how to get it.
         expected: what it will hold, to plan without it; None: it must be there.
     """
 
@@ -45,33 +35,15 @@ class StoreHint:
     expected: ExpectedStore | None = None
 
 
-def find_protocol(name: str, protocols: Mapping[str, Protocol] = PROTOCOLS) -> Protocol:
-    """Return the protocol of a name.
-
-    Args:
-        name: of the protocol.
-        protocols: by name.
-
-    Raises:
-        UsageError: there is none; names those there are.
-    """
-    if name not in protocols:
-        raise UsageError(
-            f"there is no protocol {name!r}",
-            f"{did_you_mean(name, protocols)}Choose one of: {', '.join(protocols)}.",
-        )
-    return protocols[name]
-
-
 @dataclass
 class Planner:
     """Makes plans of runs; opens each store and reads each method's file once.
 
     Attributes:
-        methods: ours, by name.
+        methods: by name.
         protocols: by name.
         hints: on stores, by path.
-        loaded: methods that a text stands for already.
+        loaded: methods that are open already, by their texts.
     """
 
     methods: Mapping[str, Method]
@@ -81,33 +53,23 @@ class Planner:
     _opened: dict[str, StoreReader] = field(default_factory=dict)
 
     def runs(self, specs: Sequence[RunSpec], without: list[str] | None = None) -> list[RunPlan]:
-        """Return one plan per text and fold, none twice, text by text.
-
-        Args:
-            specs: what is asked for.
-            without: as :meth:`fold_by_fold` takes it.
-
-        Raises:
-            MtutBenchError: as :meth:`fold_by_fold`.
-        """
+        """Return one plan per spec and fold, none twice; arguments and errors as `fold_by_fold`."""
         return self.fold_by_fold([[spec] for spec in specs], without)
 
     def fold_by_fold(
         self, groups: Sequence[Sequence[RunSpec]], without: list[str] | None = None
     ) -> list[RunPlan]:
-        """Return one plan per text and fold, none twice: of each group all that is on one fold.
+        """Return one plan per spec and fold, none twice; each group is sorted by fold.
 
         Args:
-            groups: what is run together; runs that share first stages are best in one.
-            without: gets what is missing, one text each; the runs are planned without it, though
-                they could not start, and a run whose identity depends on it has no id yet. None:
-                all must be there.
+            groups: specs that are run together, such as those that share stage one.
+            without: collects what is missing, a text each: the runs are planned nevertheless, and
+                have no id yet where it depends on that. None: nothing may be missing.
 
         Raises:
             UsageError: method, protocol, setting, seed, fold or modalities do not exist or fit.
             StoreError: the store is damaged or empty.
-            RunError: store, weights or person table are missing and runs cannot be planned without
-                them; lists all of them at once.
+            RunError: store, weights or person table are missing; lists all of them at once.
         """
         missing: dict[str, None] = {}
         plans: dict[str, RunPlan] = {}
@@ -132,18 +94,20 @@ class Planner:
         return list(plans.values())
 
     def method(self, text: str) -> LoadedMethod:
-        """Return the method that a text names; a user's file is read once.
-
-        Raises:
-            UsageError: as :func:`mtut_bench.contract.method_file.load_method`.
-        """
+        """Return the method that a text names; errors as `load_method`."""
         if text not in self.loaded:
             self.loaded[text] = load_method(text, self.methods)
         return self.loaded[text]
 
     def _plan(self, spec: RunSpec, missing: dict[str, None]) -> list[RunPlan]:
         loaded = self.method(spec.method)
-        protocol = find_protocol(spec.protocol, self.protocols)
+        if spec.protocol not in self.protocols:
+            near = did_you_mean(spec.protocol, self.protocols)
+            raise UsageError(
+                f"there is no protocol {spec.protocol!r}",
+                f"{near}Choose one of: {', '.join(self.protocols)}.",
+            )
+        protocol = self.protocols[spec.protocol]
         _check_seed(spec, protocol)
         reader, folds = self._open(spec, missing)
         method, protocol, overrides = prescribe(loaded.method, protocol, spec.settings)
@@ -176,8 +140,7 @@ class Planner:
         name, hint = Path(spec.store).stem, self.hints.get(spec.store, StoreHint(""))
         if name in NOT_STORES:
             raise UsageError(
-                f"the store {spec.store} cannot be run: a folder of runs keeps something else under"
-                f" {name!r}",
+                f"the store {spec.store} cannot be run: {name!r} is reserved in a folder of runs",
                 "Rename its folder.",
             )
         if not Path(spec.store).exists():
@@ -209,24 +172,18 @@ class Planner:
                 f"Give --dataset {attributes.dataset}, or another --store.",
             )
         try:
-            folds = make_folds(
-                reader.table.rows,
-                attributes.fold_rule,
-                attributes.subject_unit,
-                spec.fold_unit,
-                store=reader.name,
-            )
+            folds = reader.folds(spec.fold_unit)
         except FoldError as error:
             stand_in = hint.expected
             if stand_in and stand_in.subject_unit == attributes.subject_unit:
-                # It is not for a lack of persons.
+                # Unknown persons are not the reason.
                 stand_in = None
             missing[f"folds: {error.what}.\n    {error.hint}{_stand_in(stand_in)}"] = None
             if stand_in is None:
                 return reader, []
             stand_in = replace(stand_in, modalities=reader.modalities)
             reader = UnmadeStore(Path(spec.store), stand_in)
-            folds = make_folds(reader.table.rows, stand_in.fold_rule, stand_in.subject_unit)
+            folds = reader.folds(spec.fold_unit)
         return reader, folds
 
     def _choose_modalities(
@@ -246,14 +203,14 @@ class Planner:
         return chosen
 
     def _alone(self, method: Method) -> str:
-        """Return the method to suggest where there are too few modalities for another."""
+        """Return a method of one modality to suggest instead of another."""
         single = [one for one in self.methods.values() if one.min_modalities == 1]
         alike = [one.name for one in single if one.network == method.network]
         return next(iter([*alike, *(one.name for one in single)]), "")
 
 
 def describe_missing(texts: Sequence[str]) -> list[str]:
-    """Return what runs lack, one entry each below a heading."""
+    """Return a heading and one entry for each text."""
     count = "one thing is" if len(texts) == 1 else f"{len(texts)} things are"
     return [f"{count} missing", *(f"  - {text}" for text in texts)]
 
@@ -268,7 +225,7 @@ def _check_seed(spec: RunSpec, protocol: Protocol) -> None:
 
 
 def _as_prescribed(folds: list[Fold], protocol: Protocol, reader: StoreReader) -> list[Fold]:
-    """Return folds with the training side that a protocol wants."""
+    """Return folds with the training side of a protocol."""
     rows = reader.table.rows
     if protocol.train_on == "train+val":
         return [with_validation(fold, rows) for fold in folds]
@@ -280,7 +237,7 @@ def _as_prescribed(folds: list[Fold], protocol: Protocol, reader: StoreReader) -
 def _find_weights(
     spec: RunSpec, method: Method, protocol: Protocol, missing: dict[str, None]
 ) -> dict[str, Weights]:
-    """Return the weights of each modality; without a store, of all that the method knows."""
+    """Return the weights of the modalities; without a store, of all that the method has."""
     if protocol.initialisation == "scratch" or method.weights is None:
         return {}
     found: dict[str, Weights] = {}
@@ -310,7 +267,7 @@ def _find_weights(
 
 
 def _weights_name(method: Method, modality: str) -> str | None:
-    """Return the weights that a modality starts from: its own, or those of the kind it is."""
+    """Return the weights of a modality, or of the modality that it is a copy of."""
     names = method.weights or {}
     return names.get(modality) or names.get(behaves_like(modality))
 
@@ -326,7 +283,7 @@ def _stand_in(expected: ExpectedStore | None) -> str:
 def _too_few(
     method: Method, alone: str, chosen: tuple[str, ...], reader: StoreReader
 ) -> UsageError:
-    """Return the error of a method that trains more modalities together than there are."""
+    """Return the error of too few modalities for a method."""
     there = reader.modalities
     needed = {2: "two"}.get(method.min_modalities, str(method.min_modalities))
     only = " and ".join(chosen)

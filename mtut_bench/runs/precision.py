@@ -1,12 +1,11 @@
 """Whether a device computes a training step in bfloat16 as it does in float32.
 
-Gradients of a whole network cannot tell: the batch norms of a fresh network enlarge the roundings
-before them to 20 or 50 %. So each layer is compared alone, on what reached it in one step in
-float32: its inputs and the gradient of its output, rounded to bfloat16 as its weights are. Products
-of such numbers are exact in float32; the two results differ by the order of sums and by the last
-rounding, however much of a sum cancels, and a wrong kernel stands out. One is known: oneDNN 3.12
-on a CPU with avx512_bf16 gives the weights of a 3 x 3 x 3 convolution that sees two frames a
-gradient that is off by 100 % and more, and another one at every call.
+Gradients of a whole network cannot tell: the batch norms of a fresh network amplify roundings to 20
+or 50 %. So each layer is compared by itself, on its inputs and the gradient of its output in one
+float32 step, rounded to bfloat16 as its weights are. Products of such numbers are exact in float32;
+the two results differ by the order of sums and the last rounding, and a wrong kernel stands out.
+One is known: oneDNN 3.12 on a CPU with avx512_bf16 gives the weights of a 3 x 3 x 3 convolution
+over two frames a gradient that is off by 100 % and more, and another one at every call.
 """
 
 import math
@@ -46,7 +45,7 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two results of one layer are apart.
+    """Difference of two results of one layer.
 
     Attributes:
         layer: name in the network.
@@ -63,16 +62,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Agreement:
-    """What a comparison found.
+    """Result of a comparison with float32; differences are relative, L2.
 
     Attributes:
-        num_layers: calls of layers that have parameters, each compared alone.
+        num_layers: calls of layers that have parameters.
         num_clips: of the training step.
-        largest: the largest difference from float32.
-        repeat: the largest relative difference (L2) of a parameter's gradient between two equal
-            bfloat16 steps; 0 where both gave the same bits.
-        feature_map: relative difference (L2) of the whole network's feature map from float32, in
-            evaluation mode: what layers without parameters compute is in it.
+        largest: the largest difference of a layer.
+        repeat: the largest difference of a gradient between two equal bfloat16 steps.
+        feature_map: of the whole network in evaluation mode, with layers without parameters.
     """
 
     num_layers: int
@@ -84,20 +81,13 @@ class Agreement:
 
 @dataclass(frozen=True)
 class _Call:
-    """One call of a layer in a training step."""
+    """One call of a layer in a training step; gradients of its outputs, None of unused ones."""
 
     name: str
     layer: nn.Module
     inputs: tuple[object, ...]
     keywords: dict[str, object]
     gradients: list[Tensor | None]
-    """Of its outputs; None where nothing depends on one."""
-
-
-@dataclass(frozen=True)
-class _Step:
-    calls: list[_Call]
-    gradients: list[Tensor]
 
 
 class PrecisionChecks:
@@ -105,43 +95,44 @@ class PrecisionChecks:
 
     Args:
         machine: device.
-        say: is told what each comparison found, in a line.
+        say: prints the result of each comparison.
     """
 
-    def __init__(self, machine: Machine, say: Callable[[str], object] | None = None) -> None:
-        self._machine = machine
-        self._say = say
+    def __init__(self, machine: Machine, say: Callable[[str], object] = lambda text: None) -> None:
+        self._machine, self._say = machine, say
         self._found: dict[str, Agreement] = {}
 
     def check(self, plans: Iterable[RunPlan]) -> None:
-        """Compare what has not been compared yet.
+        """Compare networks of bfloat16 runs that have not been compared yet.
 
-        The first batch of stage one, as the run makes it. Where a step in float32 does not fit into
-        the device's memory, fewer of its clips are taken, two at least.
-
-        Args:
-            plans: runs; those in fp32 need no comparison.
+        On the first batch of stage one; on fewer clips, two at least, where a float32 step of it
+        does not fit into memory.
 
         Raises:
-            PrecisionError: a network's gradients are not those of float32.
+            PrecisionError: as :func:`refuse_disagreement`.
             RunError: not even two clips fit into the device's memory.
         """
-        for plan in plans:
-            if plan.precision == "fp32":
+        networks = [
+            (p, modality) for p in plans if p.precision != "fp32" for modality in p.modalities
+        ]
+        for plan, modality in networks:
+            key = _network_key(plan, modality)
+            if key in self._found:
                 continue
-            for modality in plan.modalities:
-                key = _network_key(plan, modality)
-                if key not in self._found:
-                    compare = partial(_compare_run, plan, modality, self._machine)
-                    agreement = explain_memory(plan, self._machine, compare)
-                    what = f"{plan.method.network} on {modality}"
-                    refuse_disagreement(agreement, plan.precision, what, self._machine.device)
-                    self._found[key] = agreement
-                    if self._say:
-                        self._say(_describe_agreement(agreement, plan.precision, what))
+            compare = partial(_compare_run, plan, modality, self._machine)
+            agreement = explain_memory(plan, self._machine, compare)
+            what = f"{plan.method.network} on {modality}"
+            refuse_disagreement(agreement, what, self._machine.device)
+            self._found[key] = agreement
+            largest = agreement.largest
+            self._say(
+                f"bf16 of {what}: {agreement.num_layers} layers compared with fp32 on"
+                f" {agreement.num_clips} clips; they differ by at most {largest.relative:.2%}"
+                f" ({largest.quantity} of {largest.layer})"
+            )
 
     def of(self, plan: RunPlan) -> dict[str, Any] | None:
-        """Return what was found for a run, per modality, JSON-ready; None for fp32.
+        """Return the comparisons of a run by modality, JSON-ready; None for fp32.
 
         Raises:
             PrecisionError: as :meth:`check`.
@@ -152,17 +143,8 @@ class PrecisionChecks:
         return {m: asdict(self._found[_network_key(plan, m)]) for m in plan.modalities}
 
 
-def _describe_agreement(agreement: Agreement, precision: str, what: str) -> str:
-    largest = agreement.largest
-    return (
-        f"{precision} of {what}: {agreement.num_layers} layers compared with fp32 on"
-        f" {agreement.num_clips} clips; they differ by at most {largest.relative:.2%}"
-        f" ({largest.quantity} of {largest.layer})"
-    )
-
-
 def _network_key(plan: RunPlan, modality: str) -> str:
-    """Return what two runs have in common whose networks are of the same layers and sizes."""
+    """Return what is equal of two runs whose networks have the same layers and sizes."""
     stage = plan.shared_keys[modality]
     names = ("num_classes", "precision", "protocol", "network", "source")
     channels = network_channels(modality, plan.recipe)
@@ -180,56 +162,51 @@ def _compare_run(plan: RunPlan, modality: str, machine: Machine) -> Agreement:
     while True:
         network = fresh_train_state(plan, modality, machine, recompute=False).network
         try:
-            return compare_step(network, clip, labels, plan.precision)
+            return compare_step(network, clip, labels)
         except torch.OutOfMemoryError:
             if len(labels) <= 2:
                 raise
         clip, labels = clip[: -(-len(labels) // 2)], labels[: -(-len(labels) // 2)]
 
 
-def compare_step(
-    network: nn.Module, clip_NCTHW: Tensor, labels_N: Tensor, precision: str
-) -> Agreement:
-    """Compare a training step with float32, layer by layer, and with itself once more.
+def compare_step(network: nn.Module, clip_NCTHW: Tensor, labels_N: Tensor) -> Agreement:
+    """Compare a bfloat16 training step with float32, layer by layer, and with itself.
 
     Args:
         network: freshly built, on its device, without recomputation. It is used up: its weights are
             rounded, its running statistics move.
         clip_NCTHW: its input, float, on the same device.
         labels_N: class indices, int64.
-        precision: 'bf16'.
     """
     network.eval()
-    maps = [_feature_map(network, clip_NCTHW[:2], name) for name in ("fp32", precision)]
+    maps = [_feature_map(network, clip_NCTHW[:2], name) for name in ("fp32", "bf16")]
     network.train()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.copy_(_rounded(parameter))
-    reference = _step(network, clip_NCTHW, labels_N, "fp32")
-    first, second = (_step(network, clip_NCTHW, labels_N, precision) for _ in range(2))
+    exact_calls, _ = _step(network, clip_NCTHW, labels_N, "fp32")
+    calls, gradients = _step(network, clip_NCTHW, labels_N, "bf16")
+    _, again = _step(network, clip_NCTHW, labels_N, "bf16")
     found = [
         difference
-        for exact, rough in zip(reference.calls, first.calls, strict=True)
-        for difference in _compare_layer(exact, rough, precision)
+        for exact, rough in zip(exact_calls, calls, strict=True)
+        for difference in _compare_layer(exact, rough)
     ]
-    pairs = zip(first.gradients, second.gradients, strict=True)
+    repeats = [_relative(a, b) for a, b in zip(gradients, again, strict=True)]
     return Agreement(
-        num_layers=len(reference.calls),
+        num_layers=len(exact_calls),
         num_clips=len(labels_N),
-        largest=max(found, key=lambda difference: _worst(difference.relative)),
-        repeat=max((_relative(a, b) for a, b in pairs), key=_worst),
+        largest=max(found, key=lambda difference: _nan_last(difference.relative)),
+        repeat=max(repeats, key=_nan_last),
         feature_map=_relative(*maps),
     )
 
 
-def refuse_disagreement(
-    agreement: Agreement, precision: str, what: str, device: torch.device
-) -> None:
+def refuse_disagreement(agreement: Agreement, what: str, device: torch.device) -> None:
     """Ensure that a comparison found no more than roundings.
 
     Args:
-        agreement: what :func:`compare_step` found.
-        precision: 'bf16'.
+        agreement: of :func:`compare_step`.
         what: whose network, for the message.
         device: where it was computed.
 
@@ -238,25 +215,23 @@ def refuse_disagreement(
             than 5 %; or, on a CPU, the same step gave other bits the second time (on a GPU some
             kernels add in any order).
     """
-    largest = agreement.largest
-    where = f"on {_describe(device)}"
+    largest, fault = agreement.largest, ""
     if not largest.relative <= LARGEST_DIFFERENCE:
+        fault = (
+            f"in {what} the {largest.quantity} of layer {largest.layer} ({largest.shapes})"
+            f" {_apart(largest.relative)}"
+        )
+    elif not agreement.feature_map <= LARGEST_MAP_DIFFERENCE:
+        fault = f"the feature map of {what} {_apart(agreement.feature_map)}"
+    elif device.type == "cpu" and agreement.repeat != 0:
+        fault = (
+            f"two equal training steps of {what} give gradients that differ by"
+            f" {agreement.repeat:.1%}"
+        )
+    if fault:
         raise PrecisionError(
-            f"{precision} is wrong {where}: in {what} the {largest.quantity} of layer"
-            f" {largest.layer} ({largest.shapes}) {_apart(largest.relative)}",
+            f"bf16 is wrong on {_describe(device)}: {fault}",
             "Use --precision fp32, another --set clip_length, or another version of torch.",
-        )
-    if not agreement.feature_map <= LARGEST_MAP_DIFFERENCE:
-        raise PrecisionError(
-            f"{precision} is wrong {where}: the feature map of {what}"
-            f" {_apart(agreement.feature_map)}, though each layer with parameters is right",
-            "Use --precision fp32, or another version of torch.",
-        )
-    if device.type == "cpu" and agreement.repeat != 0:
-        raise PrecisionError(
-            f"{precision} does not repeat itself {where}: two equal training steps of {what} give"
-            f" gradients that differ by {agreement.repeat:.1%}",
-            "Use --precision fp32, or another version of torch.",
         )
 
 
@@ -268,7 +243,7 @@ def _apart(relative: float) -> str:
 
 
 def _describe(device: torch.device) -> str:
-    """Return what computes on a device, with versions, for messages."""
+    """Return a device and its libraries, with versions."""
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         return f"{name}, torch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}"
@@ -279,42 +254,43 @@ def _describe(device: torch.device) -> str:
     )
 
 
-def _step(network: nn.Module, clip_NCTHW: Tensor, labels_N: Tensor, precision: str) -> _Step:
-    """Return what each layer met in one step of stage one, and its gradients."""
+def _step(
+    network: nn.Module, clip_NCTHW: Tensor, labels_N: Tensor, precision: str
+) -> tuple[list[_Call], list[Tensor]]:
+    """Return the calls of layers in one step of stage one, and the gradients of parameters."""
     device = clip_NCTHW.device
     with _recorded(network) as calls, autocast(device, precision), seeded(_SEED, device):
         output = network(clip_NCTHW)
         loss = classification_losses({"": output}, labels_N).losses[""]
         wanted = [p for p in network.parameters() if p.requires_grad]
         gradients = torch.autograd.grad(loss, wanted, allow_unused=True)
-    return _Step(calls, [gradient for gradient in gradients if gradient is not None])
+    return calls, [gradient for gradient in gradients if gradient is not None]
 
 
 @contextmanager
 def _recorded(network: nn.Module) -> Iterator[list[_Call]]:
-    """Collect the calls of all layers that have parameters of their own."""
+    """Collect the calls of all layers that own parameters."""
     calls: list[_Call] = []
-    handles = []
 
-    def watch(name: str, layer: nn.Module) -> None:
-        def note(
-            module: nn.Module,
-            inputs: tuple[object, ...],
-            keywords: dict[str, object],
-            output: object,
-        ) -> None:
-            outputs = _tensors(output)
-            gradients: list[Tensor | None] = [None] * len(outputs)
-            for index, tensor in enumerate(outputs):
-                if tensor.requires_grad:
-                    tensor.register_hook(lambda g, n=index: gradients.__setitem__(n, g))
-            calls.append(_Call(name, layer, inputs, keywords, gradients))
+    def note(
+        name: str,
+        layer: nn.Module,
+        inputs: tuple[object, ...],
+        keywords: dict[str, object],
+        output: object,
+    ) -> None:
+        outputs = _tensors(output)
+        gradients: list[Tensor | None] = [None] * len(outputs)
+        for index, tensor in enumerate(outputs):
+            if tensor.requires_grad:
+                tensor.register_hook(partial(gradients.__setitem__, index))
+        calls.append(_Call(name, layer, inputs, keywords, gradients))
 
-        handles.append(layer.register_forward_hook(note, with_kwargs=True))
-
-    for name, layer in network.named_modules():
-        if next(layer.parameters(recurse=False), None) is not None:
-            watch(name, layer)
+    handles = [
+        layer.register_forward_hook(partial(note, name), with_kwargs=True)
+        for name, layer in network.named_modules()
+        if next(layer.parameters(recurse=False), None) is not None
+    ]
     try:
         yield calls
     finally:
@@ -322,21 +298,15 @@ def _recorded(network: nn.Module) -> Iterator[list[_Call]]:
             handle.remove()
 
 
-def _compare_layer(exact: _Call, rough: _Call, precision: str) -> list[Difference]:
-    """Compare one call of a layer, alone, on what reached it in the float32 step.
-
-    Args:
-        exact: the call in the float32 step.
-        rough: the same call in the other step, for the types of its inputs.
-        precision: of the other one.
-    """
+def _compare_layer(exact: _Call, rough: _Call) -> list[Difference]:
+    """Compare a call of a layer on its inputs in float32; ``rough`` gives their bfloat16 types."""
     layer = exact.layer
-    # What a layer of layers draws, a dropout say, depends on the type; a single one draws nothing.
+    # Dropout inside a layer of layers draws by type.
     layer.train(next(layer.children(), None) is None)
     rounded = [_rounded(v) if isinstance(v, Tensor) else v for v in exact.inputs]
     expected = _alone(exact, [_leaf(v) for v in rounded], "fp32")
     like = [_leaf(v, dtype_of=r) for v, r in zip(rounded, rough.inputs, strict=True)]
-    found = _alone(exact, like, precision)
+    found = _alone(exact, like, "bf16")
     layer.train()
     shapes = ", ".join(
         [f"input {tuple(value.shape)}" for value in rounded if isinstance(value, Tensor)]
@@ -386,12 +356,12 @@ def _alone(call: _Call, inputs: Sequence[object], precision: str) -> dict[str, T
 
 
 def _rounded(tensor: Tensor) -> Tensor:
-    """Return the nearest bfloat16 numbers as float32; integers as they are."""
+    """Return floats rounded to bfloat16, as float32; integers unchanged."""
     return tensor.detach().bfloat16().float() if tensor.is_floating_point() else tensor
 
 
 def _tensors(value: object) -> list[Tensor]:
-    """Return the tensors of a layer's result, nested or not, in order."""
+    """Return the tensors of a possibly nested result, in order."""
     if isinstance(value, Tensor):
         return [value]
     parts = value if isinstance(value, (tuple, list)) else ()
@@ -404,8 +374,7 @@ def _feature_map(network: nn.Module, clip_NCTHW: Tensor, precision: str) -> Tens
     return features.float()
 
 
-def _worst(relative: float) -> float:
-    """Return a key that puts what is no number last."""
+def _nan_last(relative: float) -> float:
     return math.inf if math.isnan(relative) else relative
 
 

@@ -1,4 +1,4 @@
-"""What made a result: device, versions, revision of the source, the command."""
+"""How a result was made: device, versions, revision of the source, command."""
 
 import platform
 import shlex
@@ -17,12 +17,7 @@ __all__ = ["command_line", "provenance"]
 
 
 def provenance(device: torch.device, command: str) -> Provenance:
-    """Return what is recorded with every result.
-
-    Args:
-        device: where it was computed.
-        command: what the user typed.
-    """
+    """Return what is recorded with every result that a device computed for a command."""
     cuda = device.type == "cuda"
     return Provenance(
         device=torch.cuda.get_device_name(device) if cuda else "cpu",
@@ -30,7 +25,7 @@ def provenance(device: torch.device, command: str) -> Provenance:
         versions={
             "mtut-bench": __version__,
             "python": platform.python_version(),
-            # A kind of str of torch's own.
+            # A subclass of str.
             "torch": str(torch.__version__),
             "numpy": np.__version__,
             "zarr": zarr.__version__,
@@ -60,5 +55,5 @@ def _git(root: Path, *words: str) -> str:
 
 
 def command_line() -> str:
-    """Return what the user typed, quoted for a shell; the program's name instead of its path."""
+    """Return what the user typed, quoted for a shell."""
     return shlex.join(["mtut-bench", *sys.argv[1:]])

@@ -1,17 +1,18 @@
-"""What a run leaves on disk as one typed record: its manifest, written last and read here alone.
+"""The manifest of a run as a typed record; the structs are the layout of ``manifest.json``.
 
-The layout of ``manifest.json`` is that of the structs. What an earlier release did not write yet is
-UNSET or has a default; what a newer one may add is passed over.
+What an earlier release did not write is UNSET or has a default; what a newer one adds is ignored.
 """
 
-import math
+import re
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from mtut_bench.contract.types import NOT_STORES
 from mtut_bench.errors import RunError
 from mtut_bench.files import StrPath, read_json, sha256_of_json, write_json
 from mtut_bench.runs.spec import RunSpec
@@ -31,6 +32,7 @@ __all__ = [
     "read_record",
     "read_stage",
     "refuse",
+    "run_folders",
     "write_record",
 ]
 
@@ -43,8 +45,9 @@ CURE = (
 )
 """What to do about a run that cannot be read."""
 
-_MAX_DEPTH = 30
 _SHOWN = 80
+_RUN_FOLDER = re.compile(r"[0-9a-f]{12}")
+_Length = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 _Record = TypeVar("_Record", "RunRecord", "StageRecord")
 
 
@@ -55,7 +58,7 @@ class MethodRecord(Struct, frozen=True, kw_only=True):
         name: as ``run --method`` takes it.
         title: as tables print it.
         fusion_title: the same, of several modalities fused.
-        file: where a user's own method came from, "" for ours.
+        file: of a user's own method, "" of a built-in one.
     """
 
     name: str
@@ -79,7 +82,7 @@ class ProtocolRecord(Struct, frozen=True, kw_only=True):
 
 
 class StoreRecord(Struct, frozen=True, kw_only=True):
-    """The store of a run; what no statistics ask is UNSET in early manifests.
+    """The store of a run; what statistics do not use is UNSET in early manifests.
 
     Attributes:
         name: of its folder, without the ending.
@@ -115,7 +118,7 @@ class StoreRecord(Struct, frozen=True, kw_only=True):
 
 
 class Provenance(Struct, frozen=True, kw_only=True):
-    """By what something was computed; but for the device it decides no number and may be UNSET.
+    """How something was computed; all but the device may be UNSET and changes no number.
 
     Attributes:
         device: 'cpu' or the name of the GPU.
@@ -123,8 +126,8 @@ class Provenance(Struct, frozen=True, kw_only=True):
         versions: of the program and what it computes with.
         git: revision of the source tree, None outside one.
         command: what the user typed.
-        started, finished: ISO 8601, UTC; of a run alone, as all that follow.
-        seconds: it took; of an interrupted run those of its last part.
+        started, finished: ISO 8601, UTC; only of a run, as all that follow.
+        seconds: duration; of an interrupted run, of its last part.
         resumed: whether it was interrupted.
     """
 
@@ -140,7 +143,7 @@ class Provenance(Struct, frozen=True, kw_only=True):
 
 
 class Validation(Struct, frozen=True, kw_only=True):
-    """What the last update scores on the validation clips; it chooses nothing.
+    """Accuracy on the validation clips after the last update; it chooses nothing.
 
     Attributes:
         clips: number of them.
@@ -152,7 +155,7 @@ class Validation(Struct, frozen=True, kw_only=True):
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """All that decides the numbers of a run; see :func:`mtut_bench.runs.plan.make_plan`.
+    """All that changes the numbers of a run; see :func:`mtut_bench.runs.plan.make_plan`.
 
     Attributes:
         protocol: its settings, by their public names.
@@ -195,19 +198,19 @@ class RunRecord(Struct, frozen=True, kw_only=True, dict=True):
         id: SHA-256 of the identity.
         state: 'complete'.
         hashed: the identity as it is written: ``identity`` has its fields.
-        stages: first 12 digits of the ids of first stages, by modality.
+        stages: first 12 digits of the ids of stage one, by modality.
         test_clips: ids, all of the fold's test side.
         test_subjects: who is seen in each.
         test_frames: length of each.
         joint_learning_rate: of stage two by modality; {} for a method without one.
-        precision_check: what was found before training, None in fp32.
-        weights: what became of each pretrained file, by modality.
+        precision_check: comparison with fp32 before training; None in fp32.
+        weights: notes on each pretrained file, by modality.
         padded_clips: test clips shorter than the network's minimum.
         validation: None where the fold has no validation clips.
         training: how each network fits its training clips: in 'training_mode', and in evaluation
             mode with 'running' and 'recomputed' batch statistics; the objective's terms in
-            'stage_two_start', of methods that align; {} where nobody asked.
-        spec: the text that was typed; None in early manifests.
+            'stage_two_start', of methods that align; {} of other methods.
+        spec: what was asked for; None in early manifests.
     """
 
     format_version: int = FORMAT_VERSION
@@ -220,7 +223,7 @@ class RunRecord(Struct, frozen=True, kw_only=True, dict=True):
     store: StoreRecord
     test_clips: tuple[str, ...]
     test_subjects: tuple[str, ...]
-    test_frames: tuple[int, ...]
+    test_frames: tuple[_Length, ...]
     provenance: Provenance
     joint_learning_rate: dict[str, int | float] = {}
     precision_check: dict[str, Any] | None = None
@@ -237,7 +240,7 @@ class RunRecord(Struct, frozen=True, kw_only=True, dict=True):
 
 
 class StageRecord(Struct, frozen=True, kw_only=True):
-    """The manifest of what runs share, as a first stage.
+    """The manifest of an artefact that runs share, such as stage one of a modality.
 
     Attributes:
         id: SHA-256 of the identity.
@@ -249,7 +252,7 @@ class StageRecord(Struct, frozen=True, kw_only=True):
     format_version: int = FORMAT_VERSION
     id: str
     identity: dict[str, Any]
-    # Before manifests named files, all were first stages.
+    # Before manifests named files, all were of stage one.
     files: tuple[str, ...] = ("checkpoint.pt",)
     provenance: Provenance
 
@@ -262,8 +265,7 @@ def read_record(path: StrPath) -> RunRecord:
 
     Raises:
         RunError: unreadable, of another format version, with a field that is missing or of another
-            type, with a text or number that no other file can hold, with an id that is not that of
-            its identity, or with something said twice that differs; names file, field and hint.
+            type, or in contradiction with itself; names file, field and hint.
     """
     path = Path(path)
     record = _read(path, RunRecord)
@@ -272,24 +274,23 @@ def read_record(path: StrPath) -> RunRecord:
 
 
 def read_stage(path: StrPath) -> StageRecord:
-    """Return the record of what runs share.
-
-    Args:
-        path: its ``manifest.json``.
-
-    Raises:
-        RunError: as ``read_record``; delete the folder, and it is made again.
-    """
+    """Return the record of an artefact that runs share; arguments and errors as `read_record`."""
     return _read(Path(path), StageRecord)
 
 
-def write_record(path: StrPath, record: RunRecord | StageRecord) -> None:
-    """Write the record of a run or of what runs share, atomically.
+def run_folders(runs: StrPath) -> Iterator[Path]:
+    """Yield the folders of runs, finished or not, by store and id; none if ``runs`` is absent."""
+    for folder in sorted(Path(runs).glob("*/*")):
+        store = folder.parent.name
+        if store.startswith(".") or store in NOT_STORES or folder.name.startswith("."):
+            continue
+        # A report or notes may lie among the stores.
+        if _RUN_FOLDER.fullmatch(folder.name) or (folder / "manifest.json").exists():
+            yield folder
 
-    Args:
-        path: ``manifest.json``.
-        record: what to write.
-    """
+
+def write_record(path: StrPath, record: RunRecord | StageRecord) -> None:
+    """Write a ``manifest.json`` atomically."""
     content = msgspec.to_builtins(record)
     for name in ("validation", "spec"):
         if content.get(name, 0) is None:
@@ -298,20 +299,13 @@ def write_record(path: StrPath, record: RunRecord | StageRecord) -> None:
 
 
 def refuse(path: StrPath, complaint: str) -> NoReturn:
-    """Raise a fault of a run's manifest.
-
-    Args:
-        path: of the manifest.
-        complaint: what is wrong; follows the path in the message.
-
-    Raises:
-        RunError: always.
-    """
+    """Raise the RunError of a manifest; the complaint follows its path in the message."""
     raise RunError(f"{path} {complaint}.", CURE)
 
 
 def _read(path: Path, kind: type[_Record]) -> _Record:
-    content = read_json(path, RunError, CURE)
+    # msgspec refuses NaN and broken Unicode, which json takes.
+    content = read_json(path, RunError, CURE, loads=msgspec.json.decode)
     version = content.get("format_version") if isinstance(content, dict) else None
     if type(version) is not int or version != FORMAT_VERSION:
         raise RunError(
@@ -319,10 +313,9 @@ def _read(path: Path, kind: type[_Record]) -> _Record:
             "To leave the run out, move its folder out of the runs, or report with the release "
             "that wrote it.",
         )
-    _check_values(path, content)
     try:
         record = typed(content, kind)
-        # Read now, so that a fault in it is one of this file.
+        # Read now, so that an error in it names this file.
         _ = record.identity
     except MisfitError as misfit:
         if misfit.fault == "missing":
@@ -333,7 +326,7 @@ def _read(path: Path, kind: type[_Record]) -> _Record:
 
 
 def _check_identity(path: Path, record: RunRecord) -> None:
-    """Refuse a manifest that was changed: nothing that it says twice may differ."""
+    """Refuse a manifest that contradicts itself."""
     identity, protocol, store = record.identity, record.protocol, record.store
     for name, value, its in (
         ("protocol.name", protocol.name, identity.protocol.get("name")),
@@ -358,42 +351,6 @@ def _check_identity(path: Path, record: RunRecord) -> None:
         )
     if record.id != sha256_of_json(record.hashed):
         refuse(path, "has an 'id' that is not the SHA-256 of its 'identity': one was changed")
-
-
-def _check_values(path: Path, content: object) -> None:
-    """Refuse what JSON can hold and no other file: half a character, NaN, giant numbers."""
-    found: list[tuple[str, Any, int]] = [("", content, 0)]
-    while found:
-        name, value, depth = found.pop()
-        if depth > _MAX_DEPTH:
-            refuse(path, f"is nested more than {_MAX_DEPTH} deep in {_shown(name)}")
-        if isinstance(value, dict):
-            if not all(map(_encodable, value)):
-                refuse(path, f"has a key of {name!r} that is no text")
-            inner = [(f"{name}.{key}".lstrip("."), one) for key, one in value.items()]
-        elif isinstance(value, list):
-            inner = [(f"{name}[{index}]", one) for index, one in enumerate(value)]
-        else:
-            inner = []
-        found += [(*pair, depth + 1) for pair in inner]
-        if not _portable(value):
-            refuse(path, f"has {name!r} = {_shown(value)}")
-
-
-def _portable(value: object) -> bool:
-    if isinstance(value, str):
-        return _encodable(value)
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return not isinstance(value, int) or abs(value) < 2**63
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _shown(value: object) -> str:

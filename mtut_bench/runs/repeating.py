@@ -1,4 +1,4 @@
-"""The command that makes a run like one that is there: on other folds, with another seed."""
+"""The command that repeats a run on other folds or with another seed."""
 
 import shlex
 from itertools import pairwise
@@ -15,8 +15,7 @@ __all__ = ["command_like", "method_option"]
 def method_option(record: RunRecord) -> str:
     """Return what ``--method`` takes for a run's method: its name, or the file of a user's own.
 
-    Args:
-        record: of the run. One that an earlier release wrote has the file in its command at most.
+    Early manifests have the file in their command at most.
     """
     if not record.identity.method.get("source"):
         return record.method.name
@@ -24,16 +23,10 @@ def method_option(record: RunRecord) -> str:
 
 
 def command_like(record: RunRecord, fold: str, seed: int) -> str:
-    """Return the command of a run that differs from another in fold and seed alone.
-
-    Args:
-        record: of the other.
-        fold: as ``run --fold`` takes it.
-        seed: of every draw.
-    """
+    """Return the command that repeats a run with another ``--fold`` and ``--seed``."""
     spec = structs.replace(_spec(record), fold=fold, seed=seed)
     if record.spec and record.identity.method.get("source") and not record.method.file:
-        # Predictions from elsewhere: nothing here can make them.
+        # Predictions from elsewhere.
         words = ["FILE.csv", "--store", record.store.name, "--fold", fold, "--name", spec.method]
         words += ["--modality", *spec.modalities, "--protocol", spec.protocol, "--keep"]
         return shlex.join(["mtut-bench", "score", *words])
@@ -41,7 +34,7 @@ def command_like(record: RunRecord, fold: str, seed: int) -> str:
 
 
 def _spec(record: RunRecord) -> RunSpec:
-    """Return the text of a run, from its identity where an early manifest does not keep it."""
+    """Return the spec of a run; early manifests have it in their identity."""
     if record.spec:
         return record.spec
     identity = record.identity

@@ -1,4 +1,4 @@
-"""The text of a run: small, serialisable, all that a process needs to plan and do it."""
+"""What was asked for: small, serialisable, enough to plan and do a run in any process."""
 
 import shlex
 from pathlib import Path
@@ -9,7 +9,7 @@ __all__ = ["RunSpec"]
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One method on one store, as typed: all that a process needs to do a run.
+    """One method on one store, as typed.
 
     Attributes:
         method: its name, or 'path/to/file.py:function' of a user's own.
@@ -21,7 +21,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
         modalities: to learn; empty for all of the store's.
         seed: of every draw.
         settings: ``name=value`` texts that change settings of the protocol or the method.
-        precision: 'fp32' or 'bf16'; a method that computes in fp32 alone takes that.
+        precision: 'fp32' or 'bf16'; ignored by methods that only compute in fp32.
         runs: root folder of runs.
         weights: folder of pretrained weights.
     """
@@ -40,7 +40,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     weights: str = "weights"
 
     def command(self) -> str:
-        """Return the command that does it; folders that are the default ones are left out."""
+        """Return the command that does it, without folders that are the defaults."""
         store = Path(self.store)
         words = ["--method", self.method, "--store", store.stem, "--protocol", self.protocol]
         words += ["--fold", self.fold, "--seed", str(self.seed)]

@@ -1,4 +1,4 @@
-"""A study: which runs belong together, in which order, written down in one TOML file.
+"""A study: runs that belong together, in order, in one TOML file.
 
 ::
 
@@ -15,8 +15,8 @@
     methods = ["i3d", "mtut"]
     set = ["beta=1"]                    # left out: the protocol as it is
 
-In a block all methods of one fold and seed come first, since they share first stages, then the
-other folds, then the next seed: a study that is stopped holds whole comparisons.
+A block runs all methods of one fold and seed first, since they share stage one, then the other
+folds, then the next seed: a study that is stopped holds whole comparisons.
 """
 
 import tomllib
@@ -79,14 +79,14 @@ class Study(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def read_study(path: StrPath) -> Study:
     """Return the study that a file describes.
 
-    Whether its stores, methods and folds exist is seen when it is planned.
+    Whether its stores, methods and folds exist is checked when it is planned.
 
     Args:
         path: TOML, see the head of this module.
 
     Raises:
         UsageError: unreadable, a key that is missing, unknown or of another kind, an empty list,
-            or a value that is listed twice; names it.
+            or a value that is listed twice; names file and key.
     """
     path = Path(path)
     try:
@@ -95,13 +95,13 @@ def read_study(path: StrPath) -> Study:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"cannot read the study {path}: {reason}", "Name its TOML file.") from None
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is no TOML: {error}", "Correct the line.") from None
+        raise UsageError(f"{path} is not TOML: {error}", "Correct the line.") from None
     try:
         study = typed(content, Study)
         for number, block in enumerate(content["block"]):
             _check_each_once(number, block)
     except MisfitError as misfit:
-        raise _refused(path, content, misfit) from None
+        raise _refused(path, misfit) from None
     return study
 
 
@@ -111,22 +111,16 @@ def _check_each_once(number: int, block: Mapping[str, Any]) -> None:
             raise MisfitError("value", ("block", number, key), values, "Expected each value once")
 
 
-def _refused(path: Path, content: Any, misfit: MisfitError) -> UsageError:  # noqa: ANN401 - TOML
-    """Return the error for a study, or one of its blocks, that does not fit."""
-    where, place = "study", misfit.place
-    kind: type[Struct] = Study
-    if len(place) > 1 and isinstance(place[1], int):
-        where, kind, content = f"block {place[1] + 1}", Block, content["block"][place[1]]
-        place = place[2:]
-    if not place:
-        return UsageError(f"{path}: {where} is no table", "Write [[block]] above each.")
+def _refused(path: Path, misfit: MisfitError) -> UsageError:
     if misfit.fault == "missing":
-        return UsageError(f"{path}: {where} has no {place[0]!r}", "Give it one.")
+        return UsageError(f"{path} has no {misfit.field!r}", "Give it one.")
     if misfit.fault == "unknown":
+        kind = Block if len(misfit.place) > 1 else Study
         known = [one.encode_name for one in fields(kind)]
-        hint = f"{did_you_mean(str(place[0]), known)}Known are: {', '.join(known)}."
-        return UsageError(f"{path}: {where} has an unknown key {place[0]!r}", hint)
+        near = did_you_mean(str(misfit.place[-1]), known)
+        hint = f"{near}Known are: {', '.join(known)}."
+        return UsageError(f"{path} has an unknown key {misfit.field!r}", hint)
     return UsageError(
-        f"{path}: {where} has {place[0]} = {content[place[0]]!r}",
+        f"{path} has {misfit.field} = {misfit.value!r}",
         f"{misfit.reason}; no text and no list is empty.",
     )

@@ -1,6 +1,6 @@
 """Which runs the published tables need: the union, each run once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mtut_bench.contract.method import Method
@@ -17,14 +17,7 @@ __all__ = ["Need", "choose_tables", "describe_tables", "needed_runs"]
 
 @dataclass(frozen=True, order=True)
 class Need:
-    """One method that a table needs, on all folds of a dataset.
-
-    Attributes:
-        dataset: name of the dataset.
-        protocol: name of the protocol.
-        method: name of the method.
-        modalities: that its networks are trained on, in the project's order.
-    """
+    """A method that a table needs on all folds of a dataset, with its modalities in order."""
 
     dataset: str
     protocol: str
@@ -53,12 +46,11 @@ def describe_tables(
 ) -> list[str]:
     """Return what is left to do for each table by itself, one line each.
 
-    Tables share runs and first stages, so the sum of the lines is more than all of them need.
+    Tables share runs and stage one: together they need less than the sum.
 
     Args:
         plans: the runs of each table, by its number.
-        clips_per_s: clips that one network trains on per second; None: as measured by earlier runs
-            of the same protocols and networks, if any.
+        clips_per_s: clips that one network trains on per second; None: as earlier runs measured.
     """
     lines: list[str] = []
     for number, needed in plans.items():
@@ -81,18 +73,18 @@ def needed_runs(
 ) -> list[Need]:
     """Return what must be run to fill tables, each need once.
 
-    A method whose networks are trained alone needs one run for all modality sets of a dataset.
-    Systems of the paper that are no method of ours are left out.
+    A method of one modality needs one run for all modality sets of a dataset. Systems of the paper
+    that are not among the methods are left out.
 
     Args:
         numbers: of the tables.
-        methods: ours, by name; found in a table by their titles.
-        protocols: ours, by name; the first that may fill a table is taken.
-        dataset: instead of the tables' own (a synthetic one, say).
+        methods: by name; found in a table by their titles.
+        protocols: by name; the first that may fill a table is taken.
+        dataset: instead of that of the tables (a synthetic one, say).
         protocol: instead of the one that may fill the table.
 
     Raises:
-        UsageError: no protocol may fill a table, or no method of ours is in it.
+        UsageError: no protocol may fill a table, or none of the methods is in it.
     """
     published = load_published()
     found: set[Need] = set()
@@ -100,15 +92,14 @@ def needed_runs(
         table = published.tables[number]
         rules = protocol or _protocol_for(number, protocols)
         needs = {
-            Need(dataset or table.dataset, rules, method.name, modalities)
+            Need(dataset or table.dataset, rules, method.name, _trained_on(row, table, published))
             for row in table.rows
             for method in methods.values()
             if row.method in (method.title, method.fusion_title)
-            for modalities in _trained_on(row, table, published)
         }
         if not needs:
             raise UsageError(
-                f"no method of ours is in table {number}",
+                f"no method of mtut-bench is in table {number}",
                 "What there is: `mtut-bench list methods`.",
             )
         found |= needs
@@ -122,31 +113,21 @@ def _protocol_for(number: str, protocols: Mapping[str, Protocol]) -> str:
     raise UsageError(f"no protocol may fill table {number}", "Name one with --protocol.")
 
 
-def _trained_on(
-    row: PublishedRow, table: PublishedTable, published: Published
-) -> Iterable[tuple[str, ...]]:
+def _trained_on(row: PublishedRow, table: PublishedTable, published: Published) -> tuple[str, ...]:
     if row.trained_on:
-        names = set(row.trained_on)
-    elif row.method in published.trained_alone and row.fused:
-        names = set(row.fused)
-    else:
-        # Where the paper prints a dash nothing was trained.
-        columns = [n for n, value in enumerate(row.values) if value is not None]
-        names = {name for n in columns for name in table.tested_on(row, n).split("+")}
-    yield sort_modalities(names)
+        return sort_modalities(row.trained_on)
+    if row.method in published.trained_alone and row.fused:
+        return sort_modalities(row.fused)
+    # Where the paper prints a dash nothing was trained.
+    columns = [n for n, value in enumerate(row.values) if value is not None]
+    return sort_modalities({m for n in columns for m in table.tested_on(row, n).split("+")})
 
 
 def _merge(needs: set[Need], methods: Mapping[str, Method]) -> set[Need]:
-    """Return the needs with one run per dataset and protocol for methods that train alone."""
+    """Return the needs, with one run per dataset and protocol for methods of one modality."""
     merged: dict[tuple[str, str, str], set[str]] = {}
-    kept: set[Need] = set()
-    for need in needs:
-        if methods[need.method].min_modalities > 1:
-            kept.add(need)
-        else:
-            key = (need.dataset, need.protocol, need.method)
-            merged.setdefault(key, set()).update(need.modalities)
-    for (dataset, protocol, method), names in merged.items():
-        modalities = sort_modalities(names)
-        kept.add(Need(dataset, protocol, method, modalities))
-    return kept
+    together = {need for need in needs if methods[need.method].min_modalities > 1}
+    for need in needs - together:
+        key = (need.dataset, need.protocol, need.method)
+        merged.setdefault(key, set()).update(need.modalities)
+    return together | {Need(*key, sort_modalities(names)) for key, names in merged.items()}

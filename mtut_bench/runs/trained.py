@@ -1,4 +1,4 @@
-"""A finished run's networks, ready to be used: for prediction, export and a user's own code."""
+"""The networks of a finished run, for prediction, export and a user's own code."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from mtut_bench.contract.protocol import Protocol
 from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import RunError, UsageError, did_you_mean
 from mtut_bench.files import StrPath
-from mtut_bench.runs.record import CURE, RunRecord, read_record, refuse
+from mtut_bench.runs.record import CURE, RunRecord, read_record, refuse, run_folders
 from mtut_bench.runs.repeating import method_option
 from mtut_bench.training.train_state import network_spec
 from mtut_bench.training.two_stage import network_file
@@ -36,7 +36,7 @@ class TrainedRun:
     Attributes:
         folder: its folder.
         record: its manifest.
-        loaded: the method, as it is now; its file is the one that trained.
+        loaded: the method, from the same file as then.
         settings: of the protocol and the method, by their public names, as the run had them.
         modalities: networks of the run, in order.
         classes: names, in the order of the logits.
@@ -57,11 +57,7 @@ class TrainedRun:
 
     @property
     def method(self) -> NetworkMethod:
-        """The method, as one that trains networks.
-
-        Raises:
-            UsageError: it trains none.
-        """
+        """The method; UsageError if it trains no networks."""
         method = self.loaded.method
         if not isinstance(method, NetworkMethod):
             raise UsageError(
@@ -72,11 +68,7 @@ class TrainedRun:
 
     @property
     def recipe(self) -> Recipe:
-        """How the networks were fed and trained.
-
-        Raises:
-            UsageError: the method trains no networks.
-        """
+        """How the networks were trained; UsageError if the method trains none."""
         return Recipe.of(self.settings if self.method else {})
 
     def network(self, modality: str, device: torch.device | None = None) -> nn.Module:
@@ -84,7 +76,7 @@ class TrainedRun:
 
         Args:
             modality: one of ``modalities``.
-            device: where it shall live; the CPU where it is None.
+            device: of the network; None: the CPU.
 
         Raises:
             UsageError: the run has no such network.
@@ -103,7 +95,7 @@ class TrainedRun:
         except FileNotFoundError:
             raise RunError(f"{path} does not exist.", CURE) from None
         except (SafetensorError, RuntimeError, OSError) as error:
-            # torch puts every name that does not fit on a line of its own.
+            # torch lists every name that does not fit, one a line.
             reason = str(error).splitlines()[0]
             raise RunError(f"{path} cannot be loaded: {reason}", CURE) from error
         return network.to(device or torch.device("cpu")).eval()
@@ -118,23 +110,23 @@ def find_run(text: StrPath, runs: StrPath) -> Path:
         runs: root folder of runs.
 
     Raises:
-        UsageError: there is no such run, it is a first stage, or several begin so.
+        UsageError: there is no such run, or there are several.
     """
     text, runs = os.fspath(text), Path(runs)
     for folder in (Path(text), runs / text):
         if text and (folder / "manifest.json").is_file():
             if folder.resolve().parent.name == "stages":
                 raise UsageError(
-                    f"{folder} is a first stage that runs share, not a run",
+                    f"{folder} is an artefact that runs share, not a run",
                     "See `mtut-bench list runs`.",
                 )
             return folder
     if not runs.is_dir():
         raise UsageError(f"there is no folder of runs {runs}", "Name it with --runs.")
-    found = sorted(path.parent for path in runs.glob(f"*/{text}*/manifest.json")) if text else []
-    found = [path for path in found if path.parent.name != "stages"]
+    finished = [path for path in run_folders(runs) if (path / "manifest.json").exists()]
+    found = [path for path in finished if text and path.name.startswith(text)]
     how = "begin with" if found else "are of method"
-    found = found or _runs_of_method(text, runs)
+    found = found or [path for path in finished if _method_name(path) == text]
     if len(found) == 1:
         return found[0]
     if found:
@@ -148,15 +140,11 @@ def find_run(text: StrPath, runs: StrPath) -> Path:
     )
 
 
-def _runs_of_method(name: str, runs: Path) -> list[Path]:
-    """Return the folders of a method's runs; one that cannot be read is not found by its method."""
-    found = []
-    for path in sorted(runs.glob("*/*/manifest.json")):
-        if path.parent.parent.name != "stages":
-            with suppress(RunError):
-                if read_record(path).method.name == name:
-                    found.append(path.parent)
-    return found
+def _method_name(folder: Path) -> str | None:
+    """Return the method of a finished run; None of one that cannot be read."""
+    with suppress(RunError):
+        return read_record(folder / "manifest.json").method.name
+    return None
 
 
 def open_run(
@@ -166,8 +154,8 @@ def open_run(
 
     Args:
         folder: of the run.
-        methods: ours by name.
-        own: a user's own method, if the run was trained by one.
+        methods: those of this release, by name.
+        own: a user's own method, if it trained the run.
 
     Raises:
         RunError: the folder is missing, or its manifest is unreadable, of another format or not
@@ -190,7 +178,7 @@ def open_run(
         loaded = LoadedMethod(methods[name])
     if loaded is None:
         raise UsageError(
-            f"run {folder.name} was trained by method {name!r}, which is none of ours",
+            f"run {folder.name} was trained by method {name!r}, which is not one of this release",
             f"Give the file that defines it: --method {shlex.quote(method_option(record))}.",
         )
     if loaded.source != identity.method.get("source"):
@@ -199,7 +187,7 @@ def open_run(
             "Give the file as it was then.",
         )
     if store.frame_size is UNSET or store.fps is UNSET or store.flow is UNSET:
-        # The first manifests did not say what a recording must become for a network.
+        # Early manifests do not say how recordings are converted for a network.
         names = ("frame_size", "fps", "flow")
         missing = next(name for name in names if getattr(store, name) is UNSET)
         refuse(path, f"has no 'store.{missing}'")

@@ -1,10 +1,13 @@
-"""What some runs still have to do: updates, clip passes, clips to test, disk, and how long."""
+"""Remaining work of some runs: updates, clip passes, clips to test, disk space, time."""
 
 import json
 import statistics
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -12,39 +15,36 @@ from torch import nn
 from mtut_bench.contract.networks import NetworkSpec
 from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import RunError
-from mtut_bench.progress import counted, format_duration
+from mtut_bench.progress import Countdown, Piece, counted, format_duration
 from mtut_bench.runs.plan import RunPlan
 from mtut_bench.runs.record import read_stage
 from mtut_bench.store.expected import UNMADE
 from mtut_bench.training.train_state import network_spec
 
-__all__ = ["Workload", "describe_plans", "measured_rate"]
+__all__ = ["Workload", "count_down", "describe_plans", "measured_rate"]
 
 
 def describe_plans(plans: Sequence[RunPlan], clips_per_s: float | None = None) -> list[str]:
-    """Return what a run would do, one line each: runs, shared stages, steps, disk, hours.
+    """Return what is to be done, one line each: runs, steps, disk space, hours.
 
     Args:
         plans: the runs.
-        clips_per_s: clips that one network trains on per second, given or measured; None: no
-            hours are forecast.
+        clips_per_s: clips that one network trains on per second; None: no hours are forecast.
     """
     work = Workload.of(plans)
     lines = [_describe_plan(plan) for plan in plans]
     lines.append(
-        f"{counted(work.num_runs, 'run')} to do: {counted(work.alone_steps, 'network step')} in"
-        f" {counted(work.num_stages, 'first stage')}, {work.joint_steps:,} in joint stages;"
-        f" {counted(work.test_clips, 'clip')} to test"
+        f"{counted(work.num_runs, 'run')} to do: {counted(work.stage_one_steps, 'network step')} in"
+        f" stage one ({counted(work.num_stages, 'training')}), {work.stage_two_steps:,} in stage"
+        f" two; {counted(work.test_clips, 'clip')} to test"
     )
     lines.append(
-        f"clip passes: {work.clip_passes:,}; without shared first stages {work.unshared:,}"
+        f"clip passes: {work.clip_passes:,}; without sharing stage one {work.unshared:,}"
         f" ({work.saved:.0%} saved)"
     )
     names = {p.method.name for p in plans if not (p.done() or isinstance(p.method.recipe, Recipe))}
     if names:
-        lines.append(
-            f"not in these numbers, since it is not known: fitting {', '.join(sorted(names))}"
-        )
+        lines.append(f"not counted, since unknown: fitting {', '.join(sorted(names))}")
     if clips_per_s:
         duration = format_duration(work.clip_passes / clips_per_s)
         lines.append(f"about {duration} of training at {clips_per_s:,.2f} clips/s")
@@ -68,20 +68,21 @@ def _describe_plan(plan: RunPlan) -> str:
 
 
 def _has_id(plan: RunPlan) -> bool:
-    """Return whether all that the run's identity is made of is there."""
+    """Return whether everything in the run's identity is known."""
     none = plan.protocol.initialisation == "scratch" or plan.method.weights is None
     ready = none or plan.weights.keys() >= set(plan.modalities)
     return ready and not str(plan.identity["store_digest"]).startswith(UNMADE)
 
 
 def measured_rate(plans: Sequence[RunPlan]) -> float | None:
-    """Return clips per second of one network, from first stages of the same protocol and network.
-
-    Args:
-        plans: runs whose folder of runs is searched.
+    """Return clips per second of one network, as stage one of the same kind logged them.
 
     Returns:
-        The median over all logged epochs; None where nothing was measured yet.
+        The median over all epochs of the same protocol and network in the plans' folders of runs;
+        None without any.
+
+    Raises:
+        RunError: a manifest or log is damaged.
     """
     wanted = {(plan.protocol.name, plan.method.network) for plan in plans}
     rates: list[float] = []
@@ -103,22 +104,22 @@ def measured_rate(plans: Sequence[RunPlan]) -> float | None:
 
 @dataclass
 class Workload:
-    """What is left to do for some runs.
+    """Remaining work of some runs.
 
     Attributes:
         num_runs: runs to do.
-        num_stages: first stages to train.
-        alone_steps, joint_steps: updates of one network.
+        num_stages: trainings of stage one, one for each network.
+        stage_one_steps, stage_two_steps: updates of one network.
         clip_passes: forward and backward passes of one clip through one network.
-        unshared: the same if every run trained its own first stages.
-        test_clips: clips to predict, of the validation split too, counted per modality.
-        kept_bytes, extra_bytes: disk for results, and more while it trains.
+        unshared: the same if runs did not share stage one.
+        test_clips: clips to predict, with those of the validation split, counted per modality.
+        kept_bytes, extra_bytes: disk space of results, and more while it trains.
     """
 
     num_runs: int = 0
     num_stages: int = 0
-    alone_steps: int = 0
-    joint_steps: int = 0
+    stage_one_steps: int = 0
+    stage_two_steps: int = 0
     clip_passes: int = 0
     unshared: int = 0
     test_clips: int = 0
@@ -133,37 +134,57 @@ class Workload:
     @classmethod
     def of(cls, plans: Sequence[RunPlan]) -> "Workload":
         """Return the work of runs that are not done."""
-        work, stages = cls(), set[str]()
-        for plan in plans:
-            if plan.done():
-                continue
-            work.num_runs += 1
-            num_test = len(plan.fold.test) + len(plan.fold.val)
-            work.test_clips += num_test * len(plan.modalities)
+        left = [plan for plan in plans if not plan.done()]
+        work = cls(num_runs=len(left))
+        for plan in left:
+            work.test_clips += (len(plan.fold.test) + len(plan.fold.val)) * len(plan.modalities)
             if isinstance(plan.method.recipe, Recipe):
-                work._add_training(plan, stages)
-        work.num_stages = len(stages)
+                epochs = plan.recipe.epochs_alone + plan.recipe.epochs_joint
+                work.unshared += len(plan.fold.train) * epochs * len(plan.modalities)
+        for one in _trainings(left):
+            num_clips, num_networks = len(one.plan.fold.train), len(one.modalities)
+            steps = -(-num_clips // one.plan.recipe.batch_size) * one.epochs * num_networks
+            size = sum(_network_bytes(one.plan, modality) for modality in one.modalities)
+            work.clip_passes += num_clips * one.epochs * num_networks
+            if one.stage == "alone":
+                work.num_stages += 1
+                work.stage_one_steps += steps
+                # A checkpoint holds a momentum beside every weight.
+                work.kept_bytes += 2 * size
+            else:
+                work.stage_two_steps += steps
+                work.kept_bytes += size
+                # The new checkpoint is whole before the old one goes.
+                work.extra_bytes = max(work.extra_bytes, 4 * size)
         return work
 
-    def _add_training(self, plan: RunPlan, stages: set[str]) -> None:
-        """Add the work of both stages; ``stages`` are those that are counted already."""
-        recipe, num_train = plan.recipe, len(plan.fold.train)
-        per_epoch = -(-num_train // recipe.batch_size)
-        sizes = {modality: _network_bytes(plan, modality) for modality in plan.modalities}
-        for modality, size in sizes.items():
-            self.unshared += num_train * (recipe.epochs_alone + recipe.epochs_joint)
-            if plan.stage_done(modality) or plan.stage_id(modality) in stages:
-                continue
-            stages.add(plan.stage_id(modality))
-            self.alone_steps += per_epoch * recipe.epochs_alone
-            self.clip_passes += num_train * recipe.epochs_alone
-            # A checkpoint holds a momentum beside every weight.
-            self.kept_bytes += 2 * size
-        self.joint_steps += per_epoch * recipe.epochs_joint * len(sizes)
-        self.clip_passes += num_train * recipe.epochs_joint * len(sizes)
-        self.kept_bytes += sum(sizes.values())
-        # The new checkpoint is whole before the old one goes.
-        self.extra_bytes = max(self.extra_bytes, 4 * sum(sizes.values()))
+
+class _Training(NamedTuple):
+    """A stage that is not trained yet; ``stage`` as in logs, 'alone' or 'joint'."""
+
+    plan: RunPlan
+    folder: Path
+    stage: str
+    modalities: tuple[str, ...]
+    epochs: int
+    done: Callable[[], bool]
+
+
+def _trainings(plans: Sequence[RunPlan]) -> list[_Training]:
+    """Return what is to be trained for some runs, shared stages once."""
+    found: dict[Path, _Training] = {}
+    for plan in plans:
+        # How long a method without networks takes is unknown.
+        if plan.done() or not isinstance(plan.method.recipe, Recipe):
+            continue
+        one, two = plan.recipe.epochs_alone, plan.recipe.epochs_joint
+        for modality in plan.modalities:
+            if not plan.stage_done(modality):
+                folder, done = plan.stage_folder(modality), partial(plan.stage_done, modality)
+                found[folder] = _Training(plan, folder, "alone", (modality,), one, done)
+        folder = plan.folder
+        found[folder] = _Training(plan, folder, "joint", plan.modalities, two, plan.done)
+    return list(found.values())
 
 
 def _network_bytes(plan: RunPlan, modality: str) -> int:
@@ -173,7 +194,42 @@ def _network_bytes(plan: RunPlan, modality: str) -> int:
 
 @cache
 def _bytes_of(build_network: Callable[[NetworkSpec], nn.Module], spec: NetworkSpec) -> int:
-    """Return the size of a network's state, bytes; a table asks for the same few many times."""
+    """Return the size of a network's state, bytes."""
     with torch.device("meta"):
         network = build_network(spec)
     return sum(tensor.nbytes for tensor in network.state_dict().values())
+
+
+def count_down(plans: Sequence[RunPlan]) -> Countdown:
+    """Return the countdown of all remaining epochs, starting from the rates of earlier runs.
+
+    A unit is one clip through one network, a step is an epoch. Pieces are named by the folders of
+    runs and of what they share.
+    """
+    pieces: dict[str, Piece] = {}
+    rates: dict[str, float] = {}
+    kinds: dict[str, list[RunPlan]] = {}
+    for one in _trainings(plans):
+        kind = f"{one.plan.protocol.name} {one.plan.method.network}"
+        kinds.setdefault(kind, []).append(one.plan)
+        epochs = one.epochs - _epochs_in(one.folder, one.stage)
+        num_clips = len(one.plan.fold.train) * len(one.modalities)
+        pieces[one.folder.name] = Piece(kind, epochs, num_clips, one.done)
+    for kind, some in kinds.items():
+        # These runs may not need the artefact that is damaged.
+        with suppress(RunError):
+            if rate := measured_rate(some):
+                rates[kind] = rate
+    return Countdown(pieces, rates)
+
+
+def _epochs_in(folder: Path, stage: str) -> int:
+    """Return the logged epochs of a stage; 0 where it starts anew."""
+    if not (folder / "checkpoint.pt").is_file():
+        return 0
+    try:
+        entries = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+        return len({entry["epoch"] for entry in entries if entry["stage"] == stage})
+    except (OSError, ValueError, KeyError, TypeError):
+        # Reported when the checkpoint is read.
+        return 0

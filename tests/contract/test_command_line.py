@@ -147,16 +147,7 @@ OPTIONS = {
         "--method",
         "--device",
     },
-    "list": {
-        "--data",
-        "--runs",
-        "--dataset",
-        "--store",
-        "--size",
-        "--fold",
-        "--fold-unit",
-        "--method",
-    },
+    "list": {"--data", "--runs", "--store", "--fold"},
     "weights fetch": {"--data", "--url", "--sha256"},
     "weights convert": {"--data", "--as"},
     "weights check": {"--demo-rgb", "--demo-flow", "--partner"},
@@ -247,3 +238,9 @@ def test_help_imports_nothing_heavy():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+def test_the_options_of_run_stand_in_groups():
+    options = [one for one in get_command(app).commands["run"].params if one.name != "help"]
+    groups = {one.rich_help_panel for one in options}
+    assert groups == {"What to run", "Data", "Machine", "Output"}

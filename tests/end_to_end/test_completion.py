@@ -63,7 +63,7 @@ def stores(make_store, make_rows, tmp_path):
 
 @pytest.fixture
 def runs(tmp_path):
-    """Write manifests of two runs, of one first stage, and one that is broken, below my-runs/."""
+    """Write manifests of two runs, of a shared artefact, and of a broken run, below my-runs/."""
     for place, name, modalities in (
         ("viva/3f2a00000000", "mtut", ["rgb", "depth"]),
         ("mine/77aa00000000", "mutual", ["thermal"]),
@@ -102,15 +102,14 @@ def test_stores_modalities_and_folds_are_those_of_the_folder(stores, offered):
     assert offered("run", "--data", "nowhere", "--store", "") == []
     assert offered("run", "--store", "mine", "--modalities", "") == ["rgb", "thermal"]
     assert offered("run", "--modalities", "") == ["rgb", "thermal", "depth"]
-    twin = ("--dataset", "viva-synthetic")
-    assert offered("run", *twin, "--modalities", "rgb,") == ["rgb,depth"]
-    assert offered("score", *twin, "--modality", "rgb+") == ["rgb+depth"]
+    synthetic = ("--dataset", "viva-synthetic")
+    assert offered("run", *synthetic, "--modalities", "rgb,") == ["rgb,depth"]
+    assert offered("score", *synthetic, "--modality", "rgb+") == ["rgb+depth"]
     assert offered("run", "--store", "mine", "--fold", "") == ["anna", "ben", "all"]
     assert offered("run", "--store", "mine", "--fold", "anna,") == ["anna,ben"]
-    assert offered("bench", "loader", *twin, "--fold", "") == ["1", "2"]
-    assert offered("run", "--store", "unknown-persons", "--fold", "") == ["all"]
-    by_user = ("--store", "unknown-persons", "--fold-unit", "user")
-    assert offered("run", *by_user, "--fold", "") == ["1", "2", "all"]
+    assert offered("bench", "loader", *synthetic, "--fold", "") == ["1", "2"]
+    # Those that --fold-unit user makes.
+    assert offered("run", "--store", "unknown-persons", "--fold", "") == ["1", "2", "all"]
 
 
 def test_a_damaged_store_offers_nothing(stores, offered, tmp_path):

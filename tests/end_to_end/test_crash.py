@@ -14,7 +14,7 @@ from processes import started
 from mtut_bench.store.reader import StoreReader
 
 KILLS = int(os.environ.get("MTUT_BENCH_KILLS", "3"))
-TWIN = ("--dataset", "viva-synthetic", "--size", "tiny", "--protocol", "demo")
+DEMO = ("--dataset", "viva-synthetic", "--size", "tiny", "--protocol", "demo")
 # A run of seconds: what is kept and taken up does not depend on the size.
 SMALL = ("width=0.125", "clip_length=16", "short_side=36", "crop=32")
 
@@ -66,7 +66,19 @@ def prepare_arguments(data, workers="1"):
 
 def run_arguments(data, runs):
     small = (part for setting in SMALL for part in ("--set", setting))
-    return ("run", "--method", "mtut", "--fold", "1", *TWIN, "--data", data, "--runs", runs, *small)
+    return (
+        "run",
+        "--method",
+        "mtut",
+        "--fold",
+        "1",
+        *DEMO,
+        "--data",
+        data,
+        "--runs",
+        runs,
+        *small,
+    )
 
 
 @pytest.fixture
@@ -103,7 +115,7 @@ def test_run_ends_with_the_predictions_of_an_undisturbed_one(prepared, undisturb
 
 
 def interrupt_run(arguments, folder):
-    """Ctrl-C in the middle of the first stage is one line."""
+    """Ctrl-C in the middle of stage one is one line."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with started(command(*arguments), **options) as process:
         while not list(folder.glob("stages/*/checkpoint.pt")):

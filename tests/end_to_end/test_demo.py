@@ -14,7 +14,7 @@ from process import ROOT
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_preprocess.synthetic import SYNTHETIC, Settings
 
-TWIN = ("--dataset", "viva-synthetic", "--size", "tiny", "--protocol", "demo")
+SIMULATED = ("--dataset", "viva-synthetic", "--size", "tiny", "--protocol", "demo")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def demo(bench, prepared, tmp_path_factory, fewer_epochs):
         bench("prepare", "viva-synthetic", "--size", "tiny", "--data", folder / "data").stdout
     ]
     for method in ("i3d", "mtut"):
-        outputs.append(bench("run", "--method", method, *TWIN, *at).stdout)
+        outputs.append(bench("run", "--method", method, *SIMULATED, *at).stdout)
     outputs.append(bench("report", *at).stdout)
     return folder, outputs
 
@@ -78,7 +78,7 @@ def test_a_run_ends_with_the_command_of_its_report(demo):
     assert f"tables: {command}" in outputs[1].splitlines()
 
 
-def test_second_method_shares_the_first_stages(demo):
+def test_second_method_shares_stage_one(demo):
     folder, outputs = demo
     assert outputs[2].count("stage one: shared") == 4
     assert len(list((folder / "runs" / "stages").iterdir())) == 4
@@ -123,7 +123,7 @@ def test_repeating_the_demo_does_nothing(demo, bench):
     again = bench("prepare", "viva-synthetic", "--size", "tiny", "--data", folder / "data")
     assert "nothing to do" in again.stdout
     before = {p: p.stat().st_mtime_ns for p in (folder / "runs").glob("viva*/*/*")}
-    assert bench("run", "--method", "mtut", *TWIN, *at).stdout.count("done already") == 2
+    assert bench("run", "--method", "mtut", *SIMULATED, *at).stdout.count("done already") == 2
     assert before == {p: p.stat().st_mtime_ns for p in (folder / "runs").glob("viva*/*/*")}
 
 
@@ -144,8 +144,8 @@ def test_listings_name_what_is_there(demo, bench):
 def test_dry_run_of_a_finished_run_plans_nothing(demo, bench):
     folder, _ = demo
     at = ("--data", folder / "data", "--runs", folder / "runs")
-    text = bench("run", "--method", "mtut", *TWIN, *at, "--dry-run").stdout
-    assert "0 runs to do: 0 network steps in 0 first stages" in text
+    text = bench("run", "--method", "mtut", *SIMULATED, *at, "--dry-run").stdout
+    assert "0 runs to do: 0 network steps in stage one (0 trainings)" in text
 
 
 @pytest.mark.demo

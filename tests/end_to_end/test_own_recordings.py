@@ -86,14 +86,14 @@ def test_an_index_is_written_once_and_checked_later(followed, bench, tmp_path):
     video.write_bytes(data)
 
 
-def test_a_slip_in_the_table_is_named_with_its_line(followed, bench, tmp_path):
+def test_an_error_in_the_table_is_named_with_its_line(followed, bench, tmp_path):
     folder, _ = followed
     rows = list(csv.reader((folder / "clips.csv").read_text().splitlines()))
     rows[3][rows[0].index("rgb_end")] = "999"
-    with (folder / "slip.csv").open("w", newline="") as file:
+    with (folder / "wrong.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     data = ("--data", tmp_path)
-    done = bench("prepare", "manifest", "--table", folder / "slip.csv", *data, code=1)
-    assert "slip.csv:4: rgb: the window [40, 999)" in done.stderr
+    done = bench("prepare", "manifest", "--table", folder / "wrong.csv", *data, code=1)
+    assert "wrong.csv:4: rgb: the window [40, 999)" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "stores").exists()

@@ -121,6 +121,6 @@ def test_the_page_names_what_there_is():
     assert listed <= {*mtut_bench.__all__, *mtut_baselines.__all__}
 
 
-def test_the_referee_imports_no_torch():
+def test_the_core_imports_no_torch():
     code = "import sys, mtut_bench; assert 'torch' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -11,7 +11,7 @@ from mtut_bench import cli
 from mtut_bench.contract.protocol import PROTOCOLS
 from mtut_preprocess import DATASETS
 
-TWIN = ("--dataset", "viva-synthetic", "--protocol", "demo")
+SYNTHETIC = ("--dataset", "viva-synthetic", "--protocol", "demo")
 
 
 @pytest.fixture
@@ -56,12 +56,12 @@ def store(make_store, tmp_path):
 def test_the_store_that_is_missing_can_be_made(command, bench, at, tmp_path):
     """The size, and the folder of data, are those of the command that missed it."""
     words = {
-        "run": ("run", *TWIN, *at),
-        "bench train": ("bench", "train", *TWIN, *at[:2]),
+        "run": ("run", *SYNTHETIC, *at),
+        "bench train": ("bench", "train", *SYNTHETIC, *at[:2]),
         "inspect": ("inspect", "viva-synthetic", *at[:2]),
         "derive": ("derive", "viva-synthetic", "--as", "new", *at[:2]),
         "export": ("export", "viva-synthetic", *at[:2]),
-        "score": ("score", tmp_path / "none.csv", *TWIN[:2], *at[:2]),
+        "score": ("score", tmp_path / "none.csv", *SYNTHETIC[:2], *at[:2]),
     }[command]
     message = bench(*words, "--size", "mini", code=1)
     suggested = commands(message)[0]
@@ -136,12 +136,12 @@ def test_what_the_user_chose_is_not_blamed_on_the_store(bench, at, store):
         (("run", "--method", "muut"), "mtut", METHODS),
         (("run", "--protocol", "demmo"), "demo", PROTOCOLS),
         (("bench", "train", "--protocol", "demmo"), "demo", PROTOCOLS),
-        (("run", *TWIN, "--modalities", "rbg"), "rgb", ("rgb", "depth")),
-        (("run", *TWIN, "--fold", "person 1"), "person1", ("person1", "person2")),
+        (("run", *SYNTHETIC, "--modalities", "rbg"), "rgb", ("rgb", "depth")),
+        (("run", *SYNTHETIC, "--fold", "person 1"), "person1", ("person1", "person2")),
         (("run", "--store", "viva-syntetic-tiny"), "viva-synthetic-tiny", ()),
         (("inspect", "--store", "viva-syntetic-tiny"), "viva-synthetic-tiny", ()),
         (("verify", "--store", "viva-syntetic-tiny"), "viva-synthetic-tiny", ()),
-        (("run", *TWIN, "--set", "clip_lenght=8"), "clip_length", ("crop", "width")),
+        (("run", *SYNTHETIC, "--set", "clip_lenght=8"), "clip_length", ("crop", "width")),
         (("derive", "viva-synthetic", "--as", "n", "--modalities", "dept"), "depth", ("rgb",)),
         (("weights", "fetch", "i3d_rgb"), "i3d-rgb", ("i3d-flow",)),
         (("synth", "viva-syntetic"), "viva-synthetic", DATASETS),

@@ -1,4 +1,4 @@
-"""`run --table`: all six methods of Table 7, their shared stages, and a marked variant."""
+"""`run --table`: all six methods of Table 7, shared stage one, and a marked variant."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from mtut_bench.report import write_report
 
-TWIN = ("--dataset", "viva-synthetic", "--protocol", "demo")
+SYNTHETIC = ("--dataset", "viva-synthetic", "--protocol", "demo")
 SMALL = {"epochs_alone": 1, "epochs_joint": 1, "clip_length": 16, "crop": 32, "short_side": 36}
 
 
@@ -16,7 +16,7 @@ def table_seven(bench, prepared, tmp_path_factory):
     folder = tmp_path_factory.mktemp("table")
     small = [part for item in SMALL.items() for part in ("--set", "{}={}".format(*item))]
     at = ("--data", prepared, "--runs", folder / "runs", "--fold", "1")
-    return bench("run", "--table", "7", *TWIN, *small, *at).stdout, folder
+    return bench("run", "--table", "7", *SYNTHETIC, *small, *at).stdout, folder
 
 
 def manifests(folder):
@@ -29,7 +29,7 @@ def test_all_six_methods_ran(table_seven):
     assert names == {"i3d", "i3d+ssa", "mtut", "c3d", "c3d+ssa", "mtut-c3d"}
 
 
-def test_first_stages_are_shared_and_the_saving_is_printed(table_seven):
+def test_stage_one_is_shared_and_the_saving_is_printed(table_seven):
     output, folder = table_seven
     # Two networks, two modalities: four stages for six methods; 24 passes a clip instead of 16.
     assert len(list((folder / "runs" / "stages").iterdir())) == 4

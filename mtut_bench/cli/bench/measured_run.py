@@ -8,47 +8,47 @@ import typer
 
 from mtut_bench.cli import completing
 from mtut_bench.cli.finding import find_dataset
-from mtut_bench.cli.options import DeviceCacheMode, Precision, Size, readers
+from mtut_bench.cli.options import (
+    DatasetOption,
+    DeviceCacheMode,
+    DeviceOption,
+    MethodOption,
+    ModalitiesOption,
+    Precision,
+    PrecisionOption,
+    ProtocolOption,
+    RecomputeOption,
+    SetOption,
+    Size,
+    readers,
+)
 from mtut_bench.cli.paths import store_hint, store_path
 
 if TYPE_CHECKING:
     from mtut_bench.runs.machine import Machine
     from mtut_bench.runs.plan import RunPlan
 
-DatasetOption = Annotated[
-    str | None, typer.Option("--dataset", help="Default viva.", autocompletion=completing.datasets)
+__all__ = [
+    "Choice",
+    "DatasetOption",
+    "DeviceOption",
+    "FoldOption",
+    "MethodOption",
+    "ModalitiesOption",
+    "PrecisionOption",
+    "ProtocolOption",
+    "RecomputeOption",
+    "RepeatsOption",
+    "SecondsOption",
+    "SetOption",
+    "plan_measured_run",
 ]
-MethodOption = Annotated[
-    str, typer.Option("--method", help="See `list methods`.", autocompletion=completing.methods)
-]
-ProtocolOption = Annotated[
-    str,
-    typer.Option("--protocol", help="From random weights.", autocompletion=completing.protocols),
-]
-ModalitiesOption = Annotated[
-    str,
-    typer.Option(
-        "--modalities",
-        help="Such as rgb,depth; default: all of the store's.",
-        autocompletion=completing.modalities,
-    ),
-]
+
 FoldOption = Annotated[
     str,
     typer.Option(
         "--fold", help="Name of a fold; default: the first.", autocompletion=completing.fold
     ),
-]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="name=value of the protocol, such as crop=112; repeatable."),
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N.")]
-PrecisionOption = Annotated[
-    Precision, typer.Option("--precision", help="auto: bf16 on a GPU, fp32 elsewhere.")
-]
-RecomputeOption = Annotated[
-    bool, typer.Option("--recompute", help="Less memory, more time, the same numbers.")
 ]
 SecondsOption = Annotated[
     float, typer.Option("--seconds", min=0.01, help="Least length of a window.")

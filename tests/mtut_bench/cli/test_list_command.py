@@ -16,28 +16,16 @@ from mtut_bench.runs.listing import list_runs
 from mtut_bench.store.reader import StoreReader
 
 
-def test_methods_are_listed_by_what_differs(tmp_path, monkeypatch):
-    file = tmp_path / "mine.py"
-    file.write_text(
-        "from dataclasses import replace\nfrom mtut_baselines import METHODS\n\n\ndef build():\n"
-        "    return replace(METHODS['i3d'], name='mine', title='Mine', fusion_title='Mine',\n"
-        "        summary='averages two [bold] steps')\n"
-    )
-    runner = CliRunner()
+def test_methods_are_listed_by_what_differs(monkeypatch):
     # What COLUMNS says is read when the program starts.
     monkeypatch.setattr(console, "_width", 300)
-    text = runner.invoke(app, ["list", "methods", "--method", f"{file}:build"]).output
-    ours, rest = text.split("\ncontrols")
-    controls, yours = rest.split("\nyours")
+    text = CliRunner().invoke(app, ["list", "methods"]).output
+    methods, controls = text.split("\ncontrols")
     for name, method in METHODS.items():
         assert method.summary
-        part = controls if name in CONTROLS else ours
+        part = controls if name in CONTROLS else methods
         (line,) = [line for line in part.splitlines() if line.split()[:1] == [name]]
         assert method.summary in line
-    assert f"{file}:build" in yours
-    assert "averages two [bold] steps" in yours
-    refused = runner.invoke(app, ["list", "runs", "--method", f"{file}:build"])
-    assert isinstance(refused.exception, UsageError)
 
 
 def test_clips_are_listed_with_what_predictions_need(make_store, tmp_path, monkeypatch):
@@ -63,6 +51,14 @@ def test_clips_are_listed_with_what_predictions_need(make_store, tmp_path, monke
     assert "fold 1" not in call("list", "clips", *options)
     with pytest.raises(UsageError, match="no fold '3'"):
         call("list", "clips", *options, "--fold", "3")
+
+
+def test_folds_of_unknown_persons_are_those_of_users(make_store, tmp_path):
+    make_store("users", subject_unit="user")
+    lines = call("list", "clips", "--store", "users", "--data", tmp_path, "--fold", "2")
+    head, *rows = [re.split("  +", line) for line in lines.splitlines()[:-2]]
+    assert head[3:] == ["user", "frames", "fold 2"]
+    assert all((row[3] == "2") == (row[5] == "test") for row in rows)
 
 
 def test_clips_of_a_split_say_which(make_store, make_rows, tmp_path):

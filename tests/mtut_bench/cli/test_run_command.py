@@ -79,7 +79,7 @@ def test_a_study_is_planned_with_the_counts_of_its_dataset(dry_run, tmp_path):
     text = dry_run("--study", str(study))
     assert clips_of(text) == [(1050, 482)] * 2
     assert text.count("Planned as nvgesture, rgb+depth+flow: the published 1,050 train") == 2
-    assert "6 first stages" in text
+    assert "(6 trainings)" in text
 
 
 def test_a_study_of_synthetic_recordings_is_planned_whole_unless_a_size_is_given(dry_run, tmp_path):
@@ -123,7 +123,7 @@ def test_where_nothing_is_published_the_error_stays(dry_run, options):
     assert "mtut-bench prepare" in caught.value.what
 
 
-def test_a_store_of_another_dataset_than_its_name_says_is_no_slip(dry_run):
+def test_a_store_may_have_the_name_of_another_dataset(dry_run):
     text = dry_run("--store", "viva-synthetic-mini", "--dataset", "nvgesture", "--method", "i3d")
     assert clips_of(text) == [(1050, 482)]
 

@@ -79,3 +79,14 @@ def test_names_cannot_steer_the_terminal(make_store, tmp_path):
     assert "\x1b" not in text
     assert "\x07" not in text
     assert "a b\ufffd[31mred\ufffd on mine" in " ".join(text.split())
+
+
+def test_folds_of_unknown_persons_are_marked(make_store, tmp_path):
+    reader = StoreReader(make_store("users", subject_unit="user"))
+    path = tmp_path / "guess.csv"
+    clips = [row.clip_id for row in reader.table.rows if row.subject == "2"]
+    path.write_text(
+        "".join(f"{line}\n" for line in ["clip_id,predicted", *(f"{c},0" for c in clips)])
+    )
+    options = ["--fold", "2", "--store", "users", "--data", tmp_path, "--runs", tmp_path / "runs"]
+    assert "fold 2 by user" in " ".join(call("score", path, *options, "--explain").split())

@@ -75,11 +75,6 @@ def test_a_store_that_is_there_is_read_and_keeps_its_runs(make_request, make_row
     assert describe_plans([plan])[0].startswith(f"{plan.run_id[:12]}  mtut")
 
 
-def test_runs_that_are_to_start_need_the_store(request_without):
-    with pytest.raises(RunError, match="one thing is missing"):
-        plan_runs([request_without()])
-
-
 def test_one_store_of_which_nothing_is_known_stops_the_plan_and_all_is_listed(request_without):
     requests = [request_without(), request_without(name="lost", expected=None)]
     missing = []
@@ -149,11 +144,6 @@ def test_a_modality_that_nothing_makes_is_refused(request_without, name):
         plan_runs([request_without(modalities=("rgb", name))], [])
 
 
-def test_an_unknown_fold_is_refused_without_the_store_too(request_without):
-    with pytest.raises(UsageError, match="'nonsense'"):
-        plan_runs([request_without(fold="nonsense")], [])
-
-
 def test_inner_folds_and_validation_clips_are_counted_without_the_store(
     make_store, make_rows, make_request, tmp_path
 ):
@@ -185,3 +175,8 @@ def test_users_are_no_persons_without_the_store_either(request_without, users):
         plan_runs([request_without(expected=expected)], missing)
     plans = plan_runs([request_without(expected=expected, fold_unit="user")], missing)
     assert [plan.fold_title for plan in plans] == ["fold 1 by user", "fold 2 by user"]
+
+
+def test_runs_that_are_to_start_need_the_store(request_without):
+    with pytest.raises(RunError, match="one thing is missing"):
+        plan_runs([request_without()])

@@ -59,8 +59,8 @@ def test_other_predictions_are_another_run(spec):
 @pytest.mark.parametrize(
     ("name", "changes", "words"),
     [
-        ("mtut", {}, "is a method of ours"),
-        ("MTUT-F", {}, "is a method of ours"),
+        ("mtut", {}, "is taken"),
+        ("MTUT-F", {}, "is taken"),
         ("theirs", {"modalities": ()}, "has one modality"),
         ("theirs", {"modalities": ("rgb", "depth")}, "has one modality"),
         ("theirs", {"protocol": "none"}, "there is no protocol 'none'"),

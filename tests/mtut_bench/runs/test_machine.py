@@ -74,19 +74,6 @@ def test_out_of_memory_names_batch_and_accumulation_that_fit(plan, monkeypatch):
     assert "at once: --set accumulation=2 trains the batch in 2 parts" in error.hint
 
 
-@pytest.mark.parametrize(("fits", "parts"), [(1, 6), (2, 3), (3, 2), (5, 2)])
-def test_the_parts_that_are_named_fit(plan, monkeypatch, fits, parts):
-    error = told(plan(protocol=PROTOCOLS["paper-scratch"]), fits, monkeypatch)
-    assert f"accumulation={parts} " in error.hint
-    assert -(-6 // parts) <= fits
-
-
-def test_out_of_memory_with_recomputation_does_not_name_it(plan, monkeypatch):
-    error = told(plan(), 1, monkeypatch, recompute=True)
-    assert "--recompute" not in error.hint
-    assert "accumulation=3" in error.hint
-
-
 @pytest.mark.parametrize("mode", ["auto", "always", "never"])
 def test_out_of_memory_names_clips_that_may_live_elsewhere(plan, monkeypatch, mode):
     monkeypatch.setattr(machine, "_measure_fit", lambda plan, machine: 99)
@@ -102,6 +89,7 @@ def test_out_of_memory_where_no_clip_fits(plan, monkeypatch):
 
 
 def test_out_of_memory_where_all_would_fit(plan, monkeypatch):
+    # With recomputation already.
     error = told(plan(), 99, monkeypatch, recompute=True)
     assert error.hint == "end other programs that use this GPU."
 

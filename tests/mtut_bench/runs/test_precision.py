@@ -83,7 +83,7 @@ def batch(frames=4, num_clips=4, side=16):
 
 
 def compare(network, frames=4):
-    return compare_step(network, *batch(frames), "bf16")
+    return compare_step(network, *batch(frames))
 
 
 def test_right_layers_differ_by_the_last_rounding_alone():
@@ -92,10 +92,10 @@ def test_right_layers_differ_by_the_last_rounding_alone():
     assert (found.num_layers, found.num_clips, found.repeat) == (4, 4, 0)
     # A rounding to 8 bits moves a number by at most 2^-9, half of that or so in the mean.
     assert 1e-4 < found.largest.relative < 2**-8
-    refuse_disagreement(found, "bf16", "a network", CPU)
+    refuse_disagreement(found, "a network", CPU)
 
 
-@pytest.mark.parametrize("factor", [1.05, 0.9, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("factor", [1.05, -1.0, float("nan")])
 @pytest.mark.parametrize("quantity", ["gradient of the input", "gradient of weight"])
 def test_a_wrong_gradient_is_found_and_named(factor, quantity):
     torch.manual_seed(0)
@@ -109,7 +109,7 @@ def test_a_wrong_gradient_is_found_and_named(factor, quantity):
         # The measure is the relative error itself.
         assert found.largest.relative == pytest.approx(abs(factor - 1), abs=0.003)
     with pytest.raises(PrecisionError) as caught:
-        refuse_disagreement(found, "bf16", "mine on rgb", CPU)
+        refuse_disagreement(found, "mine on rgb", CPU)
     for part in ("mine on rgb", quantity, "middle", "(4, 8, 2, 8, 8)", torch.__version__):
         assert part in caught.value.what
     assert "--precision fp32" in caught.value.hint
@@ -118,7 +118,7 @@ def test_a_wrong_gradient_is_found_and_named(factor, quantity):
 def test_a_layer_that_is_wrong_for_some_shapes_passes_at_others():
     torch.manual_seed(0)
     network = Network(SPEC, FaultyConv(8, (one, lambda: 100.0), frames=2))
-    refuse_disagreement(compare(network, frames=8), "bf16", "mine", CPU)
+    refuse_disagreement(compare(network, frames=8), "mine", CPU)
 
 
 def test_a_gradient_that_is_another_each_time_is_refused():
@@ -129,9 +129,9 @@ def test_a_gradient_that_is_another_each_time_is_refused():
     assert found.largest.relative < precision.LARGEST_DIFFERENCE
     assert 0 < found.repeat < 0.01
     with pytest.raises(PrecisionError, match="two equal training steps"):
-        refuse_disagreement(found, "bf16", "mine", CPU)
+        refuse_disagreement(found, "mine", CPU)
     # On a GPU kernels may add in any order.
-    refuse_disagreement(replace(found, repeat=0.01), "bf16", "mine", torch.device("meta"))
+    refuse_disagreement(replace(found, repeat=0.01), "mine", torch.device("meta"))
 
 
 def direct_error(frames):
@@ -154,7 +154,7 @@ def test_i3d_is_refused_where_a_bare_convolution_is_wrong(frames, deepest):
     """On some CPUs bf16 is wrong at two frames, which is what I3D's last blocks see of 16."""
     torch.manual_seed(0)
     network = METHODS["i3d"].build_network(replace(SPEC, width=0.125))
-    found = compare_step(network, *batch(frames, 2, side=64), "bf16")
+    found = compare_step(network, *batch(frames, 2, side=64))
     wrong = not direct_error(deepest) < 0.1
     assert (not found.largest.relative < precision.LARGEST_DIFFERENCE) == wrong
     if wrong:
@@ -259,11 +259,11 @@ def test_networks_of_equal_layers_are_compared_once(plan, monkeypatch):
 def test_a_step_that_does_not_fit_into_memory_is_compared_on_fewer_clips(plan, monkeypatch):
     real, sizes = precision.compare_step, []
 
-    def small_memory(network, clip, labels, name):
+    def small_memory(network, clip, labels):
         sizes.append(len(labels))
         if len(labels) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(network, clip, labels, name)
+        return real(network, clip, labels)
 
     monkeypatch.setattr(precision, "compare_step", small_memory)
     found = PrecisionChecks(MACHINE).of(plan())

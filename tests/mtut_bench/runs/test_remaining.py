@@ -12,11 +12,11 @@ from run_bench import MACHINE, Lines
 from mtut_bench.progress import Reporter
 from mtut_bench.runs.execute import execute
 from mtut_bench.runs.record import Provenance, StageRecord, write_record
-from mtut_bench.runs.remaining import count_down
+from mtut_bench.runs.workload import count_down
 
 
 def begin_stage(plan, modality, epochs, rate=None):
-    """Write what a first stage leaves that was killed after so many epochs; a rate: finished."""
+    """Write what stage one leaves that was killed after so many epochs; a rate: finished."""
     folder = plan.stage_folder(modality)
     folder.mkdir(parents=True)
     (folder / "checkpoint.pt").touch()
@@ -42,10 +42,10 @@ def test_nothing_is_forecast_before_anything_was_measured(plans):
 def test_all_that_is_left_is_forecast_at_the_rate_of_earlier_runs(plans):
     # Stages of another fold, so that these plans have all of theirs before them.
     begin_stage(plans[1], "rgb", 3, rate=2.0)
-    # On the first fold two first stages, shared by both methods, and a joint stage of each.
+    # On the first fold two trainings of stage one, shared by both methods, and a stage two of each.
     left = 2 * 4 * 3 + 2 * (4 * 2 * 2)
     assert count_down([plans[0], plans[2]]).seconds() == pytest.approx(left / 2.0)
-    # On both folds one first stage less than twice that.
+    # On both folds one training of stage one less than twice that.
     assert count_down(plans).seconds() == pytest.approx((2 * left - 4 * 3) / 2.0)
 
 
@@ -81,36 +81,13 @@ def test_a_damaged_stage_of_another_run_stops_nothing(plans):
     assert count_down(plans[:1]).seconds() is None
 
 
-@pytest.mark.parametrize(
-    ("moment", "said"),
-    [
-        ("rgb stage one, epochs 1", ["resuming rgb stage one after epoch 1 of 3"]),
-        ("depth stage one, epochs 2", ["resuming depth stage one after epoch 2 of 3"]),
-        # Killed between the last checkpoint and the manifest that says so.
-        ("rgb stage one, epochs 3", ["resuming rgb stage one after epoch 3 of 3"]),
-        ("mtut stage two, epochs 1", ["resuming mtut stage two after epoch 1 of 2"]),
-        ("test 8", ["resuming mtut stage two after epoch 2 of 2"]),
-    ],
-)
-def test_what_is_resumed_is_said_with_its_epoch(do, moment, said):
-    with pytest.raises(KeyboardInterrupt):
-        do(stop_at=moment)
-    _, text = do()
-    assert [line.strip() for line in text.splitlines() if "resuming" in line] == said
-
-
-def test_a_new_run_and_a_shared_stage_resume_nothing(do):
-    for method in ("i3d", "mtut"):
-        assert "resuming" not in do(method)[1]
-
-
 def test_a_pipe_gets_one_line_a_stage_with_what_is_left_of_all_runs(plans):
     out = io.StringIO()
     execute(plans, MACHINE, Reporter(Console(file=out, width=60)))
     lines = out.getvalue().splitlines()
     assert all(line.isprintable() for line in lines)
     stages = [line for line in lines if "epochs:" in line]
-    # Four first stages and four joint ones.
+    # Four of stage one and four of stage two.
     assert len(stages) == 8
     for line in stages[:-1]:
         assert re.search(r"; about \d+ (s|min) of training left in all$", line)

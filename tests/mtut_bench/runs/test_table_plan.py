@@ -87,9 +87,9 @@ def test_an_unknown_table_is_refused(text):
 
 
 def test_a_table_without_a_method_or_a_protocol_of_ours_is_refused():
-    with pytest.raises(UsageError, match="no method of ours is in table 7"):
+    with pytest.raises(UsageError, match="table 7"):
         needs(["7"], {})
-    with pytest.raises(UsageError, match="no protocol may fill table 7"):
+    with pytest.raises(UsageError, match="table 7"):
         needed_runs(["7"], METHODS, {"demo": PROTOCOLS["demo"]})
 
 
