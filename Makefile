@@ -83,7 +83,7 @@ browser: $(READY)
 
 # The study of results/STUDY.md. Every line does what is missing and skips what is done.
 STUDY := study
-# SIZE=mini tries the path in minutes; numbers are of the full twins.
+# SIZE=mini tries the path in minutes; numbers are of size full.
 SIZE := full
 VIVA := viva-synthetic --size $(SIZE) --data $(STUDY)/data
 STUDY_RUN := $(BENCH) run --data $(STUDY)/data --runs $(STUDY)/
@@ -111,7 +111,7 @@ study-stores: $(READY)
 	set -e; while read name options; do \
 	  $(BENCH) synth $(VIVA) --raw $(STUDY)/data/raw/$$name $$options; \
 	  $(BENCH) prepare $(VIVA) --raw $(STUDY)/data/raw/$$name --store $$name; \
-	done < results/studies/twins.txt
+	done < results/studies/recordings.txt
 	$(BENCH) prepare nvgesture-synthetic --size $(SIZE) --data $(STUDY)/data --store study-nvgesture
 
 # First the constants: rule 4 of results/STUDY.md says how tuning.toml sets those of the protocol.
