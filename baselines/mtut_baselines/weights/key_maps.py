@@ -14,8 +14,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mtut_bench.errors import UsageError
-
 __all__ = [
     "FIRST_LAYERS",
     "LOGITS",
@@ -187,18 +185,7 @@ def card(source: str, channels: int = 3) -> InputCard:
     Args:
         source: name of a scheme, or OWN.
         channels: of the file's first kernel; 3 is I3D's colour network, 2 the flow network.
-
-    Raises:
-        UsageError: an unknown source.
     """
-    if source in _C3D_CARDS:
-        return _C3D_CARDS[source]
-    if source in SCHEMES:
-        return _I3D_CARDS.get(channels, _I3D_CARDS[3])
-    if source != OWN:
-        raise UsageError(f"no weights come from '{source}'", f"Choose one of {_choices()}.")
-    return _UNKNOWN
-
-
-def _choices() -> str:
-    return ", ".join([*SCHEMES, OWN])
+    if source == OWN:
+        return _UNKNOWN
+    return _C3D_CARDS.get(source) or _I3D_CARDS.get(channels, _I3D_CARDS[3])

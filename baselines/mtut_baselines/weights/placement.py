@@ -16,15 +16,7 @@ from mtut_baselines.weights.key_maps import (
     recognise,
 )
 
-__all__ = [
-    "MIN_SHARE",
-    "LoadReport",
-    "adapt_channels",
-    "first_channels",
-    "own_names",
-    "place",
-    "resolve_source",
-]
+__all__ = ["LoadReport", "adapt_channels", "first_channels", "own_names", "place"]
 
 MIN_SHARE = 0.95
 """Least share of a network's tensors, those of the logits aside, that a file must fill."""
@@ -98,9 +90,7 @@ class _Pile:
     dropped: list[str] = field(default_factory=list)
 
 
-def place(
-    file: WeightFile, state: Mapping[str, Tensor], source: str = "auto"
-) -> tuple[dict[str, Tensor], LoadReport]:
+def place(file: WeightFile, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], LoadReport]:
     """Return the values for a network's tensors from a weight file, and the report.
 
     A batch norm with gain g computes g (x - m) / sqrt(v + eps) + b, ours the same without g. The
@@ -113,14 +103,12 @@ def place(
         file: the weights.
         state: the network's tensors, of which names, shapes and kinds count; they may be on the
             meta device.
-        source: the file's scheme; 'auto' recognises it by its names.
 
     Raises:
         WeightsError: under 95 % of the network's tensors are filled, or a first kernel has no
             adaptation.
-        UsageError: an unknown source.
     """
-    source = resolve_source(file, source)
+    source = recognise(file.tensors)
     pile = _pile_up(file, source)
     channels = first_channels(pile.tensors)
     for name in [n for n in pile.tensors if n.endswith(".bn.weight") and n not in state]:
@@ -152,25 +140,9 @@ def place(
     return values, report
 
 
-def resolve_source(file: WeightFile, source: str) -> str:
-    """Return the scheme of a file, recognised where it is 'auto'.
-
-    Raises:
-        UsageError: an unknown source.
-    """
-    if source == "auto":
-        return recognise(file.tensors)
-    card(source)  # refuses an unknown one
-    return source
-
-
-def own_names(file: WeightFile, source: str = "auto") -> dict[str, Tensor]:
-    """Return the tensors of a file that have a name among ours, under it.
-
-    Raises:
-        UsageError: an unknown source.
-    """
-    return _pile_up(file, resolve_source(file, source)).tensors
+def own_names(file: WeightFile) -> dict[str, Tensor]:
+    """Return the tensors of a file that have a name among ours, under it."""
+    return _pile_up(file, recognise(file.tensors)).tensors
 
 
 def first_channels(tensors: Mapping[str, Tensor]) -> int:
