@@ -81,14 +81,18 @@ class Subject(StrEnum):
 DataOption = Annotated[
     Path,
     typer.Option(
-        "--data", envvar="MTUT_BENCH_DATA", help="Holds raw/<dataset>, stores/<name>.zarr."
+        "--data",
+        envvar="MTUT_BENCH_DATA",
+        help="Holds raw/<dataset>, stores/<name>.zarr.",
+        rich_help_panel="Data",
     ),
 ]
 RunsOption = Annotated[
     Path, typer.Option("--runs", envvar="MTUT_BENCH_RUNS", help="Folder of runs.")
 ]
 RawOption = Annotated[
-    Path | None, typer.Option("--raw", help="Raw folder, if not <data>/raw/<dataset>.")
+    Path | None,
+    typer.Option("--raw", help="Raw folder, if not <data>/raw/<dataset>.", rich_help_panel="Data"),
 ]
 StoreOption = Annotated[
     str | None,
@@ -96,9 +100,12 @@ StoreOption = Annotated[
         "--store",
         help="Name of the store, if not the dataset (and size of a twin).",
         autocompletion=completing.stores,
+        rich_help_panel="Data",
     ),
 ]
-SizeOption = Annotated[Size, typer.Option("--size", help="Of a synthetic twin.")]
+SizeOption = Annotated[
+    Size, typer.Option("--size", help="Of a synthetic twin.", rich_help_panel="Data")
+]
 ColourOption = Annotated[
     Colour,
     typer.Option(
@@ -107,16 +114,24 @@ ColourOption = Annotated[
 ]
 TableOption = Annotated[
     Path | None,
-    typer.Option("--table", help="Of `manifest`: the CSV file that lists your own recordings."),
+    typer.Option(
+        "--table",
+        help="Of `manifest`: the CSV file that lists your own recordings.",
+        rich_help_panel="Data",
+    ),
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option("--workers", min=0, help="Processes; changes no result.")
+    int | None,
+    typer.Option(
+        "--workers", min=0, help="Processes; changes no result.", rich_help_panel="Machine"
+    ),
 ]
 DeviceCacheOption = Annotated[
     DeviceCacheMode,
     typer.Option(
         "--device-cache",
         help="Cache clips in GPU memory; auto: if they need at most half of it.",
+        rich_help_panel="Machine",
     ),
 ]
 DryRunOption = Annotated[
@@ -129,7 +144,9 @@ ExplainOption = Annotated[
     bool,
     typer.Option("--explain", help="Say how it was tested: every test, interval and setting."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel="Output")
+]
 DATA, RUNS = Path("data"), Path("runs")
 
 

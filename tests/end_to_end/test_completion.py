@@ -107,7 +107,7 @@ def test_stores_modalities_and_folds_are_those_of_the_folder(stores, offered):
     assert offered("score", *twin, "--modality", "rgb+") == ["rgb+depth"]
     assert offered("run", "--store", "mine", "--fold", "") == ["anna", "ben", "all"]
     assert offered("run", "--store", "mine", "--fold", "anna,") == ["anna,ben"]
-    assert offered("bench", "loader", *twin, "--fold", "") == ["1", "2"]
+    assert offered("score", *twin, "--fold", "") == ["1", "2"]
     assert offered("run", "--store", "unknown-persons", "--fold", "") == ["all"]
     by_user = ("--store", "unknown-persons", "--fold-unit", "user")
     assert offered("run", *by_user, "--fold", "") == ["1", "2", "all"]
