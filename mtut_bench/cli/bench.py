@@ -18,11 +18,19 @@ from mtut_bench.cli.options import (
     DATA,
     Colour,
     DataOption,
+    DatasetOption,
     DeviceCacheMode,
     DeviceCacheOption,
+    DeviceOption,
     JsonOption,
+    MethodOption,
+    ModalitiesOption,
     Precision,
+    PrecisionOption,
+    ProtocolOption,
     RawOption,
+    RecomputeOption,
+    SetOption,
     Size,
     SizeOption,
     StoreOption,
@@ -51,9 +59,6 @@ bench_app = typer.Typer(
     " Nothing fails; what misses its bound is marked.",
 )
 
-_data = partial(typer.Option, rich_help_panel="Data")
-_what = partial(typer.Option, rich_help_panel="What")
-_machine = partial(typer.Option, rich_help_panel="Machine")
 _effort = partial(typer.Option, rich_help_panel="Effort")
 
 SecondsOption = Annotated[
@@ -64,39 +69,19 @@ RepeatsOption = Annotated[int, _effort("--repeats", min=1, help="Of each; the me
 
 def speed(
     context: typer.Context,
-    dataset: Annotated[
-        str | None, _data("--dataset", help="Default viva.", autocompletion=completing.datasets)
-    ] = None,
+    dataset: DatasetOption = None,
     store: StoreOption = None,
     size: SizeOption = Size.TINY,
     data: DataOption = DATA,
-    method: Annotated[
-        str, _what("--method", help="See `list methods`.", autocompletion=completing.methods)
-    ] = "mtut",
-    protocol: Annotated[
-        str, _what("--protocol", help="From random weights.", autocompletion=completing.protocols)
-    ] = "paper",
-    modalities: Annotated[
-        str,
-        _what(
-            "--modalities",
-            help="Such as rgb,depth; default: all of the store's.",
-            autocompletion=completing.modalities,
-        ),
-    ] = "",
-    settings: Annotated[
-        list[str] | None,
-        _what("--set", help="name=value of the protocol, such as crop=112; repeatable."),
-    ] = None,
-    device: Annotated[str, _machine("--device", help="auto, cpu, cuda, cuda:N.")] = "auto",
-    precision: Annotated[
-        Precision, _machine("--precision", help="auto: bf16 on a GPU, fp32 elsewhere.")
-    ] = Precision.AUTO,
+    method: MethodOption = "mtut",
+    protocol: ProtocolOption = "paper",
+    modalities: ModalitiesOption = "",
+    settings: SetOption = None,
+    device: DeviceOption = "auto",
+    precision: PrecisionOption = Precision.AUTO,
     device_cache: DeviceCacheOption = DeviceCacheMode.AUTO,
     workers: WorkersOption = None,
-    recompute: Annotated[
-        bool, _machine("--recompute", help="Less memory, more time, the same numbers.")
-    ] = False,
+    recompute: RecomputeOption = False,
     processes: Annotated[
         str, _effort("--processes", help="Also so many at the same time, such as 1,2,4.")
     ] = "",
@@ -231,7 +216,7 @@ def store(
         int, _effort("--clips", min=1, help="Of the large store; default EgoGesture's.")
     ] = 24_161,
     keep: Annotated[
-        Path | None, typer.Option("--keep", help="Keep the stores here, and use those there are.")
+        Path | None, _effort("--keep", help="Keep the stores here, and use those there are.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

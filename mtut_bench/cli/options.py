@@ -1,4 +1,4 @@
-"""Options that several commands have, and what their values mean."""
+"""Options of several commands, one definition each, and what their values mean."""
 
 import os
 from enum import StrEnum
@@ -12,7 +12,7 @@ from mtut_bench.errors import UsageError
 
 
 class Size(StrEnum):
-    """Sizes of a synthetic twin."""
+    """Sizes of a synthetic dataset."""
 
     TINY = "tiny"
     DEMO = "demo"
@@ -78,38 +78,129 @@ class Subject(StrEnum):
     CLIPS = "clips"
 
 
+DATA, RUNS = Path("data"), Path("runs")
+
+# Groups of options in the help of every command.
+_WHAT, _DATA, _MACHINE, _OUTPUT = "What to run", "Data", "Machine", "Output"
+
+MethodOption = Annotated[
+    str,
+    typer.Option(
+        "--method",
+        help="See `list methods`; or your own: file.py:build.",
+        autocompletion=completing.methods,
+        rich_help_panel=_WHAT,
+    ),
+]
+RunMethodOption = Annotated[
+    str,
+    typer.Option(
+        "--method",
+        help="Of a run of your own method: file.py:build.",
+        rich_help_panel=_WHAT,
+    ),
+]
+ProtocolOption = Annotated[
+    str,
+    typer.Option(
+        "--protocol",
+        help="See `list protocols`; default paper.",
+        autocompletion=completing.protocols,
+        rich_help_panel=_WHAT,
+    ),
+]
+ModalitiesOption = Annotated[
+    str,
+    typer.Option(
+        "--modalities",
+        help="Such as rgb,depth; default: all of the store's.",
+        autocompletion=completing.modalities,
+        rich_help_panel=_WHAT,
+    ),
+]
+StudyOption = Annotated[
+    Path | None,
+    typer.Option("--study", help="All runs of a study: its TOML file.", rich_help_panel=_WHAT),
+]
+PublishedTablesOption = Annotated[
+    str,
+    typer.Option(
+        "--table",
+        "--tables",
+        help="All runs that published tables need: 7, or 1,4, or all.",
+        rich_help_panel=_WHAT,
+    ),
+]
+SeedOption = Annotated[
+    int, typer.Option("--seed", help="One of the protocol's.", rich_help_panel=_WHAT)
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="name=value: a marked variant of the protocol; repeatable.",
+        rich_help_panel=_WHAT,
+    ),
+]
+DatasetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        help="See `list datasets`; default viva.",
+        autocompletion=completing.datasets,
+        rich_help_panel=_DATA,
+    ),
+]
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        help="Name of the store, if not the dataset (and size of a synthetic one).",
+        autocompletion=completing.stores,
+        rich_help_panel=_DATA,
+    ),
+]
+SizeOption = Annotated[
+    Size, typer.Option("--size", help="Of a synthetic dataset.", rich_help_panel=_DATA)
+]
+FoldsOption = Annotated[
+    str,
+    typer.Option(
+        "--fold",
+        help="Name of a fold, or several: 1,2; or all.",
+        autocompletion=completing.folds,
+        rich_help_panel=_DATA,
+    ),
+]
+FoldUnitOption = Annotated[
+    FoldUnit,
+    typer.Option(
+        "--fold-unit", help="Who is left out; user: a marked variant.", rich_help_panel=_DATA
+    ),
+]
 DataOption = Annotated[
     Path,
     typer.Option(
         "--data",
         envvar="MTUT_BENCH_DATA",
         help="Holds raw/<dataset>, stores/<name>.zarr.",
-        rich_help_panel="Data",
+        rich_help_panel=_DATA,
     ),
 ]
 RunsOption = Annotated[
-    Path, typer.Option("--runs", envvar="MTUT_BENCH_RUNS", help="Folder of runs.")
+    Path,
+    typer.Option("--runs", envvar="MTUT_BENCH_RUNS", help="Folder of runs.", rich_help_panel=_DATA),
 ]
 RawOption = Annotated[
     Path | None,
-    typer.Option("--raw", help="Raw folder, if not <data>/raw/<dataset>.", rich_help_panel="Data"),
-]
-StoreOption = Annotated[
-    str | None,
-    typer.Option(
-        "--store",
-        help="Name of the store, if not the dataset (and size of a twin).",
-        autocompletion=completing.stores,
-        rich_help_panel="Data",
-    ),
-]
-SizeOption = Annotated[
-    Size, typer.Option("--size", help="Of a synthetic twin.", rich_help_panel="Data")
+    typer.Option("--raw", help="Raw folder, if not <data>/raw/<dataset>.", rich_help_panel=_DATA),
 ]
 ColourOption = Annotated[
     Colour,
     typer.Option(
-        "--colour", help="NVGesture: sk_color (the paper's) or sk_wrapped (registered to depth)."
+        "--colour",
+        help="NVGesture: sk_color (the paper's) or sk_wrapped (registered to depth).",
+        rich_help_panel=_DATA,
     ),
 ]
 TableOption = Annotated[
@@ -117,13 +208,26 @@ TableOption = Annotated[
     typer.Option(
         "--table",
         help="Of `manifest`: the CSV file that lists your own recordings.",
-        rich_help_panel="Data",
+        rich_help_panel=_DATA,
     ),
 ]
-WorkersOption = Annotated[
-    int | None,
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="auto, cpu, cuda, cuda:N.", rich_help_panel=_MACHINE)
+]
+PrecisionOption = Annotated[
+    Precision,
     typer.Option(
-        "--workers", min=0, help="Processes; changes no result.", rich_help_panel="Machine"
+        "--precision",
+        help="auto: bf16 on a GPU that computes it correctly, else fp32.",
+        rich_help_panel=_MACHINE,
+    ),
+]
+RecomputeOption = Annotated[
+    bool,
+    typer.Option(
+        "--recompute",
+        help="Less memory, more time, the same numbers.",
+        rich_help_panel=_MACHINE,
     ),
 ]
 DeviceCacheOption = Annotated[
@@ -131,23 +235,45 @@ DeviceCacheOption = Annotated[
     typer.Option(
         "--device-cache",
         help="Cache clips in GPU memory; auto: if they need at most half of it.",
-        rich_help_panel="Machine",
+        rich_help_panel=_MACHINE,
+    ),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=0, help="Processes; changes no result.", rich_help_panel=_MACHINE
     ),
 ]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be done; do nothing.")
+    bool,
+    typer.Option("--dry-run", help="Say what would be done; do nothing.", rich_help_panel=_OUTPUT),
+]
+ClipsPerSecondOption = Annotated[
+    float | None,
+    typer.Option(
+        "--clips-per-second",
+        min=0.001,
+        help="For --dry-run's hours; default: as earlier runs measured.",
+        rich_help_panel=_OUTPUT,
+    ),
 ]
 OverwriteOption = Annotated[
-    bool, typer.Option("--overwrite", help="Replace what is there under this name.")
+    bool,
+    typer.Option(
+        "--overwrite", help="Replace what is there under this name.", rich_help_panel=_OUTPUT
+    ),
 ]
 ExplainOption = Annotated[
     bool,
-    typer.Option("--explain", help="Say how it was tested: every test, interval and setting."),
+    typer.Option(
+        "--explain",
+        help="Say how it was tested: every test, interval and setting.",
+        rich_help_panel=_OUTPUT,
+    ),
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel="Output")
+    bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel=_OUTPUT)
 ]
-DATA, RUNS = Path("data"), Path("runs")
 
 
 def folder_to_write(text: str) -> Path:

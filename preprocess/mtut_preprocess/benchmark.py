@@ -244,10 +244,10 @@ def _bench_farneback(survey: Survey, effort: _Effort) -> Measure:
 
     pairs = len(grey) - 1
     effort.say(f"Farneback: {pairs} pairs, {effort.repeats} rounds")
-    works: dict[str, Callable[[], object]] = {"flow": partial(Farneback().compute, frames_THWC), "plain": run_plain}
-    timers = {name: partial(seconds_of, work) for name, work in works.items()}
+    run_flow = partial(Farneback().compute, frames_THWC)
+    timers = {"flow": partial(seconds_of, run_flow), "plain": partial(seconds_of, run_plain)}
     found = take_turns(timers, effort.repeats)
-    rate, baseline = (pairs / median(found[name]) for name in works)
+    rate, baseline = (pairs / median(found[name]) for name in timers)
     note = f"{pairs} pairs x {effort.repeats}"
     return Measure("Farneback", rate, "pairs/s", baseline, _FLOW_FLOOR, note=note)
 
