@@ -65,7 +65,7 @@ def test_controls_are_no_rows_of_the_published_tables():
 
 
 @pytest.mark.parametrize("network", BACKBONES)
-def test_methods_of_a_network_share_their_first_stage(network):
+def test_methods_of_a_network_share_stage_one(network):
     states = []
     for name in BACKBONES[network]:
         assert METHODS[name].network == network
@@ -210,7 +210,7 @@ def equal(first, second):
 
 
 @pytest.mark.parametrize("name", FOCAL)
-def test_the_gate_is_one_way_for_the_real_networks(name):
+def test_only_the_worse_of_the_real_networks_follows(name):
     labels_N = torch.zeros(2, dtype=torch.int64)
     options = {**SETTINGS, "target": "detach", "rho_per": "clip"}
     result, found = step(name, METHODS[name].build_objective(options), labels_N)

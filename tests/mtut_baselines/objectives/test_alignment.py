@@ -451,7 +451,7 @@ def one_sided(num_modalities=2):
 @pytest.mark.parametrize("num_modalities", [2, 3])
 @pytest.mark.parametrize("rho_grad", ["detach", "through"])
 @pytest.mark.parametrize("rho_per", ["clip", "batch"])
-def test_the_gate_is_one_way(num_modalities, rho_grad, rho_per):
+def test_only_the_worse_network_follows(num_modalities, rho_grad, rho_per):
     outputs = one_sided(num_modalities)
     objective = AlignmentObjective(AlignmentOptions(0.05, 2.0, rho_grad=rho_grad, rho_per=rho_per))
     plain = gradients(ClassificationObjective(), outputs, "all")
