@@ -1,7 +1,7 @@
 """How fast training, loading and testing are, beside plain loops measured in the same run."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -9,7 +9,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from threading import Barrier, BrokenBarrierError
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch.utils.benchmark import Timer
@@ -37,6 +37,7 @@ __all__ = [
     "Step",
     "What",
     "Window",
+    "compare_rates",
     "flops_per_clip",
     "has_bf16_units",
     "measure_ceilings",
@@ -62,8 +63,7 @@ _START_LIMIT_S = 600.0
 """How long the slowest of several processes may take to be ready."""
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """What was done in a stretch of time.
 
     Attributes:
@@ -79,45 +79,28 @@ class Window:
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast one way of doing the work is.
+    """How fast one way of doing the work is; None: not run or not measured.
 
     Attributes:
         name: of the way.
-        windows: measured; empty where it was not run.
-        flops_per_clip: arithmetic of one clip through one network, counted; None: not counted.
+        clips_per_s: clips through one network per second, median of the windows.
+        ratio: to the first way, the baseline.
+        floor_share: least time that the arithmetic can take, at the rate of the device's fastest
+            matrix product, over the time taken, 0..1.
+        flops_per_clip: arithmetic of one clip through one network, counted.
+        peak_bytes: most memory of the GPU over all windows.
         not_run: why it was not run; empty where it was.
+        windows: measured.
     """
 
     name: str
-    windows: tuple[Window, ...] = ()
+    clips_per_s: float | None = None
+    ratio: float | None = None
+    floor_share: float | None = None
     flops_per_clip: float | None = None
+    peak_bytes: int | None = None
     not_run: str = ""
-
-    @property
-    def clips_per_s(self) -> float | None:
-        """Clips through one network per second, median of the windows; None: not run."""
-        return median(w.clips / w.seconds for w in self.windows) if self.windows else None
-
-    @property
-    def peak_bytes(self) -> int | None:
-        """The most memory of the GPU over all windows; None on the CPU."""
-        return max((w.peak_bytes for w in self.windows if w.peak_bytes is not None), default=None)
-
-    def ratio_to(self, other: "Rate") -> float | None:
-        """Return this rate over another; None where one of them was not run."""
-        rate, baseline = self.clips_per_s, other.clips_per_s
-        return rate / baseline if rate and baseline else None
-
-    def floor_share(self, flops_per_s: float | None) -> float | None:
-        """Return the least time that the arithmetic can take over the time taken, 0..1.
-
-        Args:
-            flops_per_s: what a large matrix product reaches on the device; None: not measured.
-        """
-        rate = self.clips_per_s
-        if rate is None or self.flops_per_clip is None or not flops_per_s:
-            return None
-        return rate * self.flops_per_clip / flops_per_s
+    windows: tuple[Window, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,27 +124,41 @@ class SpeedReport:
     ceilings: Mapping[str, float] = field(default_factory=dict)
     processes: dict[int, float] = field(default_factory=dict)
 
-    @property
-    def flops_per_s(self) -> float | None:
-        """The fastest matrix product of the run: the floor of every row."""
-        return max((v for k, v in self.ceilings.items() if k.endswith("FLOP/s")), default=None)
-
     def to_json(self) -> dict[str, Any]:
         """Return it ready for JSON."""
         rates = [
-            {
-                "name": rate.name,
-                "clips_per_s": rate.clips_per_s,
-                "ratio": rate.ratio_to(self.rates[0]),
-                "floor_share": rate.floor_share(self.flops_per_s),
-                "flops_per_clip": rate.flops_per_clip,
-                "peak_bytes": rate.peak_bytes,
-                "not_run": rate.not_run,
-                "windows": [vars(window) for window in rate.windows],
-            }
+            {**vars(rate), "windows": [window._asdict() for window in rate.windows]}
             for rate in self.rates
         ]
         return {"format_version": FORMAT_VERSION, **vars(self), "rates": rates}
+
+
+def compare_rates(
+    ways: Mapping[str, Sequence[Window] | str],
+    flops_per_clip: Mapping[str, float],
+    flops_per_s: float | None,
+) -> tuple[Rate, ...]:
+    """Return the rate of each way of doing the work beside the first one's.
+
+    Args:
+        ways: the windows of each, or why it was not run.
+        flops_per_clip: of each way that they were counted of.
+        flops_per_s: what a large matrix product reaches on the device; None: not measured.
+    """
+    baseline: float | None = None
+    rates: list[Rate] = []
+    for name, windows in ways.items():
+        if isinstance(windows, str):
+            rates.append(Rate(name, not_run=windows))
+            continue
+        speed = median(window.clips / window.seconds for window in windows)
+        baseline = baseline or speed
+        flops = flops_per_clip.get(name)
+        share = speed * flops / flops_per_s if flops and flops_per_s else None
+        peak = max((w.peak_bytes for w in windows if w.peak_bytes is not None), default=None)
+        ratio = speed / baseline
+        rates.append(Rate(name, speed, ratio, share, flops, peak, windows=tuple(windows)))
+    return tuple(rates)
 
 
 def own_loop(what: What, plan: RunPlan, machine: Machine) -> Training | Loading:
@@ -211,19 +208,12 @@ def measure_speed(
     clock = PartClock(device)
     if isinstance(own, Training):
         own.clock = clock
-    windows = take_turns(windowed, repeats, progress)
-    rates = [
-        Rate(
-            name,
-            tuple(windows.get(name, ())),
-            counted.get(name),
-            step if isinstance(step, str) else "",
-        )
-        for name, step in ways.items()
-    ]
+    windows: Mapping[str, Sequence[Window]] = take_turns(windowed, repeats, progress)
+    top = max((v for k, v in ceilings.items() if k.endswith("FLOP/s")), default=None)
+    rates = compare_rates({n: windows.get(n) or str(way) for n, way in ways.items()}, counted, top)
     facts = _facts(plan, machine, cached=own.batches.are_cached)
     facts["plain loop"] = f"float32 clips made by {plain_workers} workers, fp32 (TF32 on a GPU)"
-    return SpeedReport(what, tuple(rates), facts, clock.milliseconds(), ceilings)
+    return SpeedReport(what, rates, facts, clock.milliseconds(), ceilings)
 
 
 def _ways(own: Training | Loading, plain_workers: int) -> dict[str, Step | str]:

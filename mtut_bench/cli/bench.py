@@ -238,8 +238,8 @@ def _print_speed(found: "SpeedReport", *, as_json: bool) -> None:
     rows = []
     for rate in found.rates:
         memory = "" if rate.peak_bytes is None else f"{rate.peak_bytes / 1e9:.2f} GB"
-        ratio, share = rate.ratio_to(found.rates[0]), rate.floor_share(found.flops_per_s)
-        numbers = (_number(rate.clips_per_s), _number(ratio), _percent(share), memory)
+        share = _percent(rate.floor_share)
+        numbers = (_number(rate.clips_per_s), _number(rate.ratio), share, memory)
         rows.append((rate.name, *numbers, rate.not_run))
     _print_table(("clips/s", "ratio", "of the floor", "GPU memory"), rows)
     for part, time in found.parts_ms.items():

@@ -190,55 +190,6 @@ def test_alignment_trains_both_networks_on_one_batch(name):
         assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
 
 
-def step(name, objective, labels_N):
-    """Return the gradients of two networks, of which rgb knows that every clip is class 0."""
-    torch.manual_seed(0)
-    networks = {m: METHODS[name].build_network(SPEC) for m in ("rgb", "flow")}
-    for network in networks.values():
-        head = network.fc8 if isinstance(network, C3D) else network.logits.conv3d
-        torch.nn.init.normal_(head.weight, std=1e-3)
-        with torch.no_grad():
-            head.bias[0] = 4.0 if network is networks["rgb"] else -4.0
-    outputs = {m: net(torch.rand(2, 2, 32, 64, 64)) for m, net in networks.items()}
-    result = objective(outputs, labels_N)
-    sum(result.losses.values()).backward()
-    return result, {m: [p.grad for p in net.parameters()] for m, net in networks.items()}
-
-
-def equal(first, second):
-    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-
-
-@pytest.mark.parametrize("name", FOCAL)
-def test_only_the_worse_of_the_real_networks_follows(name):
-    labels_N = torch.zeros(2, dtype=torch.int64)
-    options = {**SETTINGS, "target": "detach", "rho_per": "clip"}
-    result, found = step(name, METHODS[name].build_objective(options), labels_N)
-    _, plain = step(name, ClassificationObjective(), labels_N)
-    assert result.log["rgb"]["rho_max"] == 0.0 < result.log["flow"]["rho_mean"]
-    assert equal(found["rgb"], plain["rgb"])
-    assert not equal(found["flow"], plain["flow"])
-
-
-@pytest.mark.parametrize("name", SSA)
-def test_ssa_moves_the_better_network_too(name):
-    labels_N = torch.zeros(2, dtype=torch.int64)
-    _, found = step(name, METHODS[name].build_objective(SETTINGS), labels_N)
-    _, plain = step(name, ClassificationObjective(), labels_N)
-    assert not equal(found["rgb"], plain["rgb"])
-    assert not equal(found["flow"], plain["flow"])
-
-
-@pytest.mark.parametrize("name", [*FOCAL, *SSA])
-def test_lambda_0_is_the_plain_method_bit_for_bit(name):
-    labels_N = torch.tensor([0, 3])
-    off, found = step(name, METHODS[name].build_objective({**SETTINGS, "lambda": 0.0}), labels_N)
-    on, plain = step(name, ClassificationObjective(), labels_N)
-    for modality in ("rgb", "flow"):
-        assert torch.equal(off.losses[modality], on.losses[modality])
-        assert equal(found[modality], plain[modality])
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_matrices_for_the_figures_are_those_that_are_aligned(name):
     assert METHODS[name].correlate is correlation

@@ -248,7 +248,7 @@ def test_c3d_computes_what_its_port_computes(saved, source):
     assert report.left == tuple(f"{name}: not in the file" for name in fresh)
 
 
-def test_a_network_of_ours_comes_back(tmp_path, i3d):
+def test_a_network_of_a_run_comes_back(tmp_path, i3d):
     save_network(tmp_path / "network-rgb.safetensors", i3d.state_dict())
     other = build_i3d(CLASSES, width=I3D_WIDTH)
     report = load(other, tmp_path / "network-rgb.safetensors")
@@ -386,7 +386,7 @@ class Trap:
         return os.mkdir, (str(self.target),)
 
 
-@pytest.mark.parametrize("form", ["zip", "legacy", 0, 2, 4, 5])
+@pytest.mark.parametrize("form", ["zip", "legacy", 0, 4])
 def test_code_in_a_file_is_not_run(tmp_path, i3d, form):
     content = i3d_file("pytorch-i3d") | {"trap": Trap(tmp_path / "sprung")}
     path = tmp_path / "weights.pt"
@@ -399,12 +399,6 @@ def test_code_in_a_file_is_not_run(tmp_path, i3d, form):
     assert not (tmp_path / "sprung").exists()
     assert "would run code" in caught.value.what
     assert "torch.save" in caught.value.hint
-
-
-def test_a_whole_module_is_refused_with_the_way_out(saved, i3d):
-    with pytest.raises(WeightsError, match="would run code") as caught:
-        load(i3d, saved(nn.Linear(2, 2)))
-    assert "state_dict" in caught.value.hint
 
 
 @pytest.mark.parametrize("form", ["zip", "legacy", "safetensors"])

@@ -19,9 +19,8 @@ from mtut_bench.benchmarks.loops import (
     plain_batches,
 )
 from mtut_bench.benchmarks.speed import (
-    Rate,
-    SpeedReport,
     Window,
+    compare_rates,
     flops_per_clip,
     has_bf16_units,
     measure_ceilings,
@@ -52,39 +51,20 @@ def small_ceilings(monkeypatch):
     monkeypatch.setattr(speed, "_CEILING_S", 0.01)
 
 
-def windows(*clips_per_s):
-    return tuple(Window(clips=int(10 * rate), seconds=10.0) for rate in clips_per_s)
-
-
-def test_a_rate_is_the_median_of_its_windows():
-    assert Rate("x", windows(1.0, 50.0, 2.0)).clips_per_s == 2.0
-    assert Rate("x", windows(1.0, 2.0)).clips_per_s == 1.5
-    assert Rate("x", not_run="no units").clips_per_s is None
-
-
-def test_ratios_and_shares_by_hand():
-    plain, ours = Rate("plain", windows(2.0), 5e9), Rate("ours", windows(6.0), 5e9)
-    assert ours.ratio_to(plain) == 3.0
+def test_rates_ratios_and_shares_by_hand():
+    ways = {
+        "plain": [Window(20, 10.0, 5), Window(10, 10.0, 9), Window(500, 10.0)],
+        "absent": "no units",
+        "ours": [Window(60, 10.0)],
+    }
+    plain, absent, ours = compare_rates(ways, {"ours": 5e9}, 120e9)
+    assert (plain.clips_per_s, plain.ratio, plain.peak_bytes) == (2.0, 1.0, 9)
+    assert (plain.flops_per_clip, plain.floor_share) == (None, None)
+    assert (ours.clips_per_s, ours.ratio, ours.peak_bytes) == (6.0, 3.0, None)
     # 6 clips of 5 GFLOP a second where 120 GFLOP/s can be had: a quarter.
-    assert ours.floor_share(120e9) == pytest.approx(0.25)
-    assert ours.floor_share(None) is None
-    assert Rate("x", windows(6.0)).floor_share(120e9) is None
-    absent = Rate("absent", (), 5e9, "no units")
-    assert absent.ratio_to(plain) is None
-    assert plain.ratio_to(absent) is None
-    assert absent.floor_share(120e9) is None
-
-
-def test_the_floor_is_that_of_the_fastest_product_and_no_copy():
-    ceilings = {"float32 product, FLOP/s": 3.0, "bfloat16 product, FLOP/s": 7.0}
-    report = SpeedReport("train", (), {}, ceilings={**ceilings, "copy, bytes/s": 99.0})
-    assert report.flops_per_s == 7.0
-    assert SpeedReport("loader", (), {}).flops_per_s is None
-
-
-def test_peak_memory_is_the_largest_of_the_windows_or_unknown():
-    assert Rate("x", (Window(1, 1.0, 5), Window(1, 1.0, 9))).peak_bytes == 9
-    assert Rate("x", windows(1.0)).peak_bytes is None
+    assert ours.floor_share == pytest.approx(0.25)
+    assert (absent.not_run, absent.clips_per_s, absent.ratio) == ("no units", None, None)
+    assert compare_rates(ways, {"ours": 5e9}, None)[2].floor_share is None
 
 
 def ticking(monkeypatch, seconds_a_step):
@@ -271,6 +251,10 @@ def test_the_training_report_has_its_rows_parts_and_facts(plan, small_ceilings):
         assert (rate["clips_per_s"] is None) == bool(rate["not_run"])
     # The window that warms up is thrown away.
     assert len(found["rates"][-1]["windows"]) == 2
+    top = max(rate for name, rate in found["ceilings"].items() if name.endswith("FLOP/s"))
+    assert found["rates"][-1]["floor_share"] == pytest.approx(
+        found["rates"][-1]["clips_per_s"] * found["rates"][-1]["flops_per_clip"] / top
+    )
     assert ticks[-1][0] == ticks[-1][1] == 2 * sum(not rate["not_run"] for rate in found["rates"])
     assert tuple(found["parts_ms"]) == PARTS
     assert all(found["parts_ms"][part] > 0 for part in PARTS)
@@ -298,7 +282,7 @@ def test_the_loader_report_has_a_row_of_cached_clips_where_they_are(plan, mode):
     assert streamed.windows
     assert bool(cached.windows) == (mode == "always")
     assert cached.not_run == "" or "--device-cache always" in cached.not_run
-    assert report.flops_per_s is None
+    assert {rate.floor_share for rate in report.rates} == {None}
     assert report.parts_ms == {}
 
 

@@ -7,7 +7,7 @@ from command_line import run_here
 
 from mtut_bench.benchmarks import speed
 from mtut_bench.benchmarks.measurement import Benchmark, Measure
-from mtut_bench.benchmarks.speed import Rate, SpeedReport, Window
+from mtut_bench.benchmarks.speed import SpeedReport, Window, compare_rates
 from mtut_bench.cli import bench
 from mtut_bench.cli.bench import _counts, _print_measures, _print_speed
 from mtut_bench.errors import UsageError
@@ -70,14 +70,14 @@ def test_numbers_of_processes():
 
 
 def test_a_row_that_was_not_run_shows_why_and_no_number(capsys):
-    rates = (
-        Rate("plain loop", (Window(20, 10.0, 3 * 10**9),), 5e9),
-        Rate("eager [bf16]", (), 5e9, "not run on this device: it has no bf16 units"),
-        Rate("training step", (Window(60, 10.0, 2 * 10**9),), 5e9),
-    )
+    ways = {
+        "plain loop": [Window(20, 10.0, 3 * 10**9)],
+        "eager [bf16]": "not run on this device: it has no bf16 units",
+        "training step": [Window(60, 10.0, 2 * 10**9)],
+    }
     report = SpeedReport(
         "train",
-        rates,
+        compare_rates(ways, dict.fromkeys(ways, 5e9), 120e9),
         {"device": "cpu"},
         {"load": 1.0, "forward": 3.0},
         {"float32 product, FLOP/s": 120e9, "copy, bytes/s": 8e9},
