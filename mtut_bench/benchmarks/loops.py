@@ -27,7 +27,6 @@ from mtut_bench.training.two_stage import TwoStageMethod
 from mtut_bench.training.whole_clip_test import predict
 
 __all__ = [
-    "Batches",
     "EagerBf16",
     "Loading",
     "PartClock",
@@ -102,7 +101,7 @@ def _cycle(batches: Iterable[_T], sampler: EpochSampler) -> Iterator[_T]:
 
 
 class Batches(Iterator[Batch]):
-    """The run's own batches, epoch after epoch."""
+    """The run's own batches, epoch after epoch; `are_cached` says whether on the device."""
 
     def __init__(self, plan: RunPlan, machine: Machine) -> None:
         clips, sampler = _training_clips(plan)

@@ -31,21 +31,7 @@ from mtut_bench.runs.machine import Machine
 from mtut_bench.runs.plan import RunPlan
 from mtut_bench.training.loop import peak_bytes
 
-__all__ = [
-    "Rate",
-    "SpeedReport",
-    "Step",
-    "What",
-    "Window",
-    "compare_rates",
-    "flops_per_clip",
-    "has_bf16_units",
-    "measure_ceilings",
-    "measure_speed",
-    "measure_together",
-    "own_loop",
-    "run_window",
-]
+__all__ = ["SpeedReport", "What", "measure_speed", "measure_together", "own_loop"]
 
 What = Literal["train", "loader", "evaluate"]
 """What is measured: the training step of stage two, its loading, the whole-clip test."""

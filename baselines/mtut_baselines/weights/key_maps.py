@@ -4,8 +4,8 @@ The rules give the names of our own state dicts (:mod:`mtut_baselines.networks.i
 :mod:`mtut_baselines.networks.c3d`). They know nothing of shapes, so narrow networks load as full
 ones do.
 
-The trap of I3D's names, Mixed_5b's second convolution of Branch_2 called ``Conv3d_0a_3x3``, is in
-the TensorFlow checkpoints alone; both ports number the units themselves.
+Only the TensorFlow checkpoints call Mixed_5b's second convolution of Branch_2 ``Conv3d_0a_3x3``;
+both ports number the units themselves.
 """
 
 import re
@@ -14,16 +14,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-__all__ = [
-    "FIRST_LAYERS",
-    "LOGITS",
-    "OWN",
-    "SCHEMES",
-    "InputCard",
-    "Scheme",
-    "card",
-    "recognise",
-]
+__all__ = ["FIRST_LAYERS", "LOGITS", "OWN", "SCHEMES", "InputCard", "Scheme", "card", "recognise"]
 
 OWN = "mtut-bench"
 """Source of a file whose names are a state dict's own."""
@@ -58,7 +49,7 @@ class Scheme:
 
     Attributes:
         rename: our name of a file's name, or None for a tensor that our network has no place for.
-        signature: names that together give the scheme away.
+        signature: names that together identify the scheme.
     """
 
     rename: Callable[[str], str | None]

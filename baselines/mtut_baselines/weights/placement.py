@@ -74,7 +74,7 @@ class LoadReport:
 
 
 @dataclass
-class _Pile:
+class _Renamed:
     """A file's tensors under our names, on their way into a network.
 
     Attributes:
@@ -109,27 +109,29 @@ def place(file: WeightFile, state: Mapping[str, Tensor]) -> tuple[dict[str, Tens
             adaptation.
     """
     source = recognise(file.tensors)
-    pile = _pile_up(file, source)
-    channels = first_channels(pile.tensors)
-    for name in [n for n in pile.tensors if n.endswith(".bn.weight") and n not in state]:
-        _fold(pile, name)
+    renamed = _rename(file, source)
+    channels = first_channels(renamed.tensors)
+    for name in [n for n in renamed.tensors if n.endswith(".bn.weight") and n not in state]:
+        _fold(renamed, name)
     values: dict[str, Tensor] = {}
     left: list[str] = []
     for name, target in state.items():
-        value, note = _fit(name, pile.tensors.pop(name, None), target)
+        value, note = _fit(name, renamed.tensors.pop(name, None), target)
         if value is None:
             left.append(f"{name}: {note}")
             continue
         values[name] = value
         if note:
-            pile.adapted.append(f"{name}: {note}")
-    pile.dropped += [f"{pile.names[name]}: the network has no such tensor" for name in pile.tensors]
+            renamed.adapted.append(f"{name}: {note}")
+    renamed.dropped += [
+        f"{renamed.names[name]}: the network has no such tensor" for name in renamed.tensors
+    ]
     report = LoadReport(
         source=source,
         sha256=file.sha256,
         mapped=tuple(values),
-        adapted=tuple(pile.adapted),
-        dropped=tuple(pile.dropped),
+        adapted=tuple(renamed.adapted),
+        dropped=tuple(renamed.dropped),
         left=tuple(left),
         share=_share(values, state),
         origin=_origin(file, source),
@@ -142,7 +144,7 @@ def place(file: WeightFile, state: Mapping[str, Tensor]) -> tuple[dict[str, Tens
 
 def own_names(file: WeightFile) -> dict[str, Tensor]:
     """Return the tensors of a file that have a name among ours, under it."""
-    return _pile_up(file, recognise(file.tensors)).tensors
+    return _rename(file, recognise(file.tensors)).tensors
 
 
 def first_channels(tensors: Mapping[str, Tensor]) -> int:
@@ -182,39 +184,39 @@ def adapt_channels(kernel: Tensor, channels: int) -> tuple[Tensor, str]:
     )
 
 
-def _pile_up(file: WeightFile, source: str) -> _Pile:
+def _rename(file: WeightFile, source: str) -> _Renamed:
     """Return a file's tensors under our names; those without one are dropped with the reason."""
     if source == OWN:
-        return _Pile(dict(file.tensors), {name: name for name in file.tensors})
-    pile = _Pile({}, {})
+        return _Renamed(dict(file.tensors), {name: name for name in file.tensors})
+    renamed = _Renamed({}, {})
     for name, tensor in file.tensors.items():
         own = SCHEMES[source].rename(name)
         if own is not None:
-            pile.tensors[own] = tensor
-            pile.names[own] = name
+            renamed.tensors[own] = tensor
+            renamed.names[own] = name
         elif name.endswith("num_batches_tracked"):
-            pile.dropped.append(f"{name}: a count of steps, which our batch norm does without")
+            renamed.dropped.append(f"{name}: a count of steps, which our batch norm does without")
         else:
-            pile.dropped.append(f"{name}: no name of the scheme {source}")
-    return pile
+            renamed.dropped.append(f"{name}: not a name of the scheme {source}")
+    return renamed
 
 
-def _fold(pile: _Pile, name: str) -> None:
-    """Take a batch norm's gain out of the pile, into the convolution and mean before it."""
-    gain = pile.tensors.pop(name).double()
+def _fold(renamed: _Renamed, name: str) -> None:
+    """Take a batch norm's gain out, into the convolution and mean before it."""
+    gain = renamed.tensors.pop(name).double()
     if bool((gain == 1).all()):
-        pile.dropped.append(f"{pile.names[name]}: a gain of 1, which is no gain")
+        renamed.dropped.append(f"{renamed.names[name]}: a gain of 1, which is no gain")
         return
     unit = name.removesuffix(".bn.weight")
     targets = (f"{unit}.conv3d.weight", f"{unit}.bn.running_mean")
-    if any(pile.tensors.get(target, gain[:0]).shape[:1] != gain.shape for target in targets):
-        pile.dropped.append(f"{pile.names[name]}: a gain without its convolution and mean")
+    if any(renamed.tensors.get(target, gain[:0]).shape[:1] != gain.shape for target in targets):
+        renamed.dropped.append(f"{renamed.names[name]}: a gain without its convolution and mean")
         return
     for target in targets:
-        value = pile.tensors[target]
+        value = renamed.tensors[target]
         column = gain.reshape(-1, *[1] * (value.ndim - 1))
-        pile.tensors[target] = (value.double() * column).to(value.dtype)
-    pile.adapted.append(f"{pile.names[name]}: {_FOLDED}")
+        renamed.tensors[target] = (value.double() * column).to(value.dtype)
+    renamed.adapted.append(f"{renamed.names[name]}: {_FOLDED}")
 
 
 def _fit(name: str, value: Tensor | None, target: Tensor) -> tuple[Tensor | None, str]:
