@@ -103,35 +103,19 @@ def test_plain_methods_need_no_settings_and_one_modality(name):
     assert isinstance(method.build_objective({}), ClassificationObjective)
 
 
-@pytest.mark.parametrize("name", FOCAL)
-def test_mtut_reads_every_setting(name):
-    method = METHODS[name]
-    assert method.settings == ALIGNMENT_SETTINGS
-    assert (set(method.settings), method.min_modalities) == (set(SETTINGS), 2)
+@pytest.mark.parametrize("name", [*SSA, *FOCAL])
+def test_aligned_methods_read_their_settings(name):
+    method, focal = METHODS[name], name in FOCAL
+    names = ALIGNMENT_SETTINGS if focal else SSA_SETTINGS
+    assert (method.settings, method.min_modalities) == (names, 2)
     objective = method.build_objective({**SETTINGS, "of another method": 1})
     assert isinstance(objective, AlignmentObjective)
-    assert objective.options == AlignmentOptions(
-        lambda_=0.1,
-        beta=3.0,
-        target="joint",
-        rho_grad="through",
-        rho_per="batch",
-        ssa_reduction="mean",
-        ssa_padding="mask",
-        rho_max=7.0,
-        rho_form="exp",
-        focal=True,
+    wanted = {key: SETTINGS[key] for key in names}
+    expected = AlignmentOptions(
+        wanted.pop("lambda"), wanted.pop("beta", 0.0), focal=focal, **wanted
     )
-
-
-@pytest.mark.parametrize("name", SSA)
-def test_ssa_reads_what_changes_its_numbers(name):
-    method = METHODS[name]
-    assert (method.settings, method.min_modalities) == (SSA_SETTINGS, 2)
-    options = method.build_objective({key: SETTINGS[key] for key in SSA_SETTINGS}).options
-    assert not options.focal
-    assert (options.lambda_, options.target) == (0.1, "joint")
-    assert (options.ssa_reduction, options.ssa_padding) == ("mean", "mask")
+    assert objective.options == expected
+    assert set(ALIGNMENT_SETTINGS) == set(SETTINGS)
 
 
 @pytest.mark.parametrize(("name", "setting"), [(n, s) for n in NAMES for s in METHODS[n].settings])
