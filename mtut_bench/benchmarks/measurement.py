@@ -46,7 +46,7 @@ class Measure:
 
     @property
     def passed(self) -> bool | None:
-        """Whether floor or limit is kept; None where there is neither."""
+        """Whether floor or limit is met; None where there is neither."""
         if self.floor is not None and self.ratio is not None:
             return self.ratio >= self.floor
         return None if self.limit is None else self.value <= self.limit

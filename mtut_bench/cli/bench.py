@@ -266,9 +266,7 @@ def _print_measures(found: "Benchmark", *, as_json: bool) -> None:
         if one.limit is not None:
             bound, missed = f"<= {one.limit:,.0f}", "above"
         numbers = (f"{_number(one.value)} {one.unit}", _number(one.baseline), _number(one.ratio))
-        rows.append(
-            (one.name, *numbers, bound, {None: "", True: "kept", False: missed}[one.passed])
-        )
+        rows.append((one.name, *numbers, bound, {None: "", True: "met", False: missed}[one.passed]))
     _print_table(("measured", "baseline", "ratio", "bound"), rows)
     for name, fact in found.facts.items():
         say(f"{name}: {fact}")

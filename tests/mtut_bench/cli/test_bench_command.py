@@ -103,6 +103,6 @@ def test_a_measure_stands_beside_its_bound(capsys):
     )
     _print_measures(Benchmark(measures, {"cores": "2"}), as_json=False)
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert lines[1:] == ["colour 84 frames/s 100 0.84 >= 0.85 below", "open 14 ms <= 15 kept"] + [
+    assert lines[1:] == ["colour 84 frames/s 100 0.84 >= 0.85 below", "open 14 ms <= 15 met"] + [
         "cores: 2"
     ]
