@@ -1,6 +1,7 @@
 """Commands on pretrained weights: weights fetch, convert, check."""
 
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,16 +19,18 @@ weights_app = typer.Typer(
     help="Pretrained weights: download public files, convert them, check what they compute.",
 )
 
+_what = partial(typer.Option, rich_help_panel="What")
+
 
 @weights_app.command(epilog=examples("weights fetch i3d-rgb i3d-flow"))
 def fetch(
     names: Annotated[list[str] | None, typer.Argument(help="Known files; none: list them.")] = None,
     data: DataOption = DATA,
     url: Annotated[
-        str | None, typer.Option("--url", help="Another address of the one file named.")
+        str | None, _what("--url", help="Another address of the one file named.")
     ] = None,
     sha256: Annotated[
-        str | None, typer.Option("--sha256", help="Expected digest of the one file named.")
+        str | None, _what("--sha256", help="Expected digest of the one file named.")
     ] = None,
 ) -> None:
     """Download public weight files and convert them to what `run` looks for. Resumes."""
@@ -55,9 +58,7 @@ def fetch(
 @weights_app.command(epilog=examples("weights convert rgb_imagenet.pt --as i3d-rgb"))
 def convert(
     file: Annotated[Path, typer.Argument(help="A public weight file.")],
-    fills: Annotated[
-        str, typer.Option("--as", help="What `run` looks for: i3d-rgb, i3d-flow, c3d-rgb.")
-    ],
+    fills: Annotated[str, _what("--as", help="What `run` looks for: i3d-rgb, i3d-flow, c3d-rgb.")],
     data: DataOption = DATA,
 ) -> None:
     """Convert a weight file that you have to what `run` looks for."""
@@ -74,7 +75,7 @@ def check(
     ],
     demo: Annotated[
         Path | None,
-        typer.Option("--demo", help="The folder data of kinetics-i3d, with its demo clips."),
+        _what("--demo", help="The folder data of kinetics-i3d, with its demo clips."),
     ] = None,
 ) -> None:
     """Say what files hold and expect; run kinetics-i3d's demo clip through them if you have it."""
