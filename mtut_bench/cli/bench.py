@@ -17,6 +17,7 @@ from mtut_bench.cli.opening import open_raw
 from mtut_bench.cli.options import (
     DATA,
     Colour,
+    ColourOption,
     DataOption,
     DatasetOption,
     DeviceCacheMode,
@@ -184,6 +185,7 @@ def prepare(
     data: DataOption = DATA,
     raw: RawOption = None,
     table: TableOption = None,
+    colour: ColourOption = Colour.SK_COLOR,
     seconds: SecondsOption = 6.0,
     repeats: RepeatsOption = 3,
     as_json: JsonOption = False,
@@ -203,7 +205,7 @@ def prepare(
                     chosen.twin, raw, size="tiny", whole=True, workers=cores(None), progress=ticker
                 )
         folder = raw_folder(data, raw, chosen, Size.TINY, table)
-        opened = open_raw(chosen, folder, Colour.SK_COLOR, table)
+        opened = open_raw(chosen, folder, colour, table)
         found = bench_prepare(
             opened, Path(scratch), seconds=seconds, repeats=repeats, say=reporter.line
         )

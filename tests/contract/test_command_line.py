@@ -171,6 +171,7 @@ OPTIONS = {
         "--data",
         "--raw",
         "--table",
+        "--colour",
         "--seconds",
         "--repeats",
         "--json",
