@@ -2,6 +2,7 @@
 
 import os
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -81,199 +82,120 @@ class Subject(StrEnum):
 DATA, RUNS = Path("data"), Path("runs")
 
 # Groups of options in the help of every command.
-_WHAT, _DATA, _MACHINE, _OUTPUT = "What to run", "Data", "Machine", "Output"
+_what = partial(typer.Option, rich_help_panel="What to run")
+_data = partial(typer.Option, rich_help_panel="Data")
+_machine = partial(typer.Option, rich_help_panel="Machine")
+_output = partial(typer.Option, rich_help_panel="Output")
 
 MethodOption = Annotated[
     str,
-    typer.Option(
+    _what(
         "--method",
         help="See `list methods`; or your own: file.py:build.",
         autocompletion=completing.methods,
-        rich_help_panel=_WHAT,
     ),
 ]
 RunMethodOption = Annotated[
-    str,
-    typer.Option(
-        "--method",
-        help="Of a run of your own method: file.py:build.",
-        rich_help_panel=_WHAT,
-    ),
+    str, _what("--method", help="Of a run of your own method: file.py:build.")
 ]
 ProtocolOption = Annotated[
     str,
-    typer.Option(
+    _what(
         "--protocol",
         help="See `list protocols`; default paper.",
         autocompletion=completing.protocols,
-        rich_help_panel=_WHAT,
     ),
 ]
 ModalitiesOption = Annotated[
     str,
-    typer.Option(
+    _what(
         "--modalities",
         help="Such as rgb,depth; default: all of the store's.",
         autocompletion=completing.modalities,
-        rich_help_panel=_WHAT,
     ),
 ]
-StudyOption = Annotated[
-    Path | None,
-    typer.Option("--study", help="All runs of a study: its TOML file.", rich_help_panel=_WHAT),
-]
+StudyOption = Annotated[Path | None, _what("--study", help="All runs of a study: its TOML file.")]
 PublishedTablesOption = Annotated[
     str,
-    typer.Option(
-        "--table",
-        "--tables",
-        help="All runs that published tables need: 7, or 1,4, or all.",
-        rich_help_panel=_WHAT,
-    ),
+    _what("--table", "--tables", help="All runs that published tables need: 7, or 1,4, or all."),
 ]
-SeedOption = Annotated[
-    int, typer.Option("--seed", help="One of the protocol's.", rich_help_panel=_WHAT)
-]
+SeedOption = Annotated[int, _what("--seed", help="One of the protocol's.")]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set",
-        help="name=value: a marked variant of the protocol; repeatable.",
-        rich_help_panel=_WHAT,
-    ),
+    _what("--set", help="name=value: a marked variant of the protocol; repeatable."),
 ]
 DatasetOption = Annotated[
     str | None,
-    typer.Option(
-        "--dataset",
-        help="See `list datasets`; default viva.",
-        autocompletion=completing.datasets,
-        rich_help_panel=_DATA,
+    _data(
+        "--dataset", help="See `list datasets`; default viva.", autocompletion=completing.datasets
     ),
 ]
 StoreOption = Annotated[
     str | None,
-    typer.Option(
+    _data(
         "--store",
         help="Name of the store, if not the dataset (and size of a synthetic one).",
         autocompletion=completing.stores,
-        rich_help_panel=_DATA,
     ),
 ]
-SizeOption = Annotated[
-    Size, typer.Option("--size", help="Of a synthetic dataset.", rich_help_panel=_DATA)
-]
+SizeOption = Annotated[Size, _data("--size", help="Of a synthetic dataset.")]
 FoldsOption = Annotated[
     str,
-    typer.Option(
-        "--fold",
-        help="Name of a fold, or several: 1,2; or all.",
-        autocompletion=completing.folds,
-        rich_help_panel=_DATA,
+    _data(
+        "--fold", help="Name of a fold, or several: 1,2; or all.", autocompletion=completing.folds
     ),
 ]
 FoldUnitOption = Annotated[
-    FoldUnit,
-    typer.Option(
-        "--fold-unit", help="Who is left out; user: a marked variant.", rich_help_panel=_DATA
-    ),
+    FoldUnit, _data("--fold-unit", help="Who is left out; user: a marked variant.")
 ]
 DataOption = Annotated[
-    Path,
-    typer.Option(
-        "--data",
-        envvar="MTUT_BENCH_DATA",
-        help="Holds raw/<dataset>, stores/<name>.zarr.",
-        rich_help_panel=_DATA,
-    ),
+    Path, _data("--data", envvar="MTUT_BENCH_DATA", help="Holds raw/<dataset>, stores/<name>.zarr.")
 ]
-RunsOption = Annotated[
-    Path,
-    typer.Option("--runs", envvar="MTUT_BENCH_RUNS", help="Folder of runs.", rich_help_panel=_DATA),
-]
-RawOption = Annotated[
-    Path | None,
-    typer.Option("--raw", help="Raw folder, if not <data>/raw/<dataset>.", rich_help_panel=_DATA),
-]
+RunsOption = Annotated[Path, _data("--runs", envvar="MTUT_BENCH_RUNS", help="Folder of runs.")]
+RawOption = Annotated[Path | None, _data("--raw", help="Raw folder, if not <data>/raw/<dataset>.")]
 ColourOption = Annotated[
     Colour,
-    typer.Option(
-        "--colour",
-        help="NVGesture: sk_color (the paper's) or sk_wrapped (registered to depth).",
-        rich_help_panel=_DATA,
+    _data(
+        "--colour", help="NVGesture: sk_color (the paper's) or sk_wrapped (registered to depth)."
     ),
 ]
 TableOption = Annotated[
     Path | None,
-    typer.Option(
-        "--table",
-        help="Of `manifest`: the CSV file that lists your own recordings.",
-        rich_help_panel=_DATA,
-    ),
+    _data("--table", help="Of `manifest`: the CSV file that lists your own recordings."),
 ]
-DeviceOption = Annotated[
-    str, typer.Option("--device", help="auto, cpu, cuda, cuda:N.", rich_help_panel=_MACHINE)
-]
+DeviceOption = Annotated[str, _machine("--device", help="auto, cpu, cuda, cuda:N.")]
 PrecisionOption = Annotated[
     Precision,
-    typer.Option(
-        "--precision",
-        help="auto: bf16 on a GPU that computes it correctly, else fp32.",
-        rich_help_panel=_MACHINE,
-    ),
+    _machine("--precision", help="auto: bf16 on a GPU that computes it correctly, else fp32."),
 ]
 RecomputeOption = Annotated[
-    bool,
-    typer.Option(
-        "--recompute",
-        help="Less memory, more time, the same numbers.",
-        rich_help_panel=_MACHINE,
-    ),
+    bool, _machine("--recompute", help="Less memory, more time, the same numbers.")
 ]
 DeviceCacheOption = Annotated[
     DeviceCacheMode,
-    typer.Option(
-        "--device-cache",
-        help="Cache clips in GPU memory; auto: if they need at most half of it.",
-        rich_help_panel=_MACHINE,
+    _machine(
+        "--device-cache", help="Cache clips in GPU memory; auto: if they need at most half of it."
     ),
 ]
 WorkersOption = Annotated[
-    int | None,
-    typer.Option(
-        "--workers", min=0, help="Processes; changes no result.", rich_help_panel=_MACHINE
-    ),
+    int | None, _machine("--workers", min=0, help="Processes; changes no result.")
 ]
-DryRunOption = Annotated[
-    bool,
-    typer.Option("--dry-run", help="Say what would be done; do nothing.", rich_help_panel=_OUTPUT),
-]
+DryRunOption = Annotated[bool, _output("--dry-run", help="Say what would be done; do nothing.")]
 ClipsPerSecondOption = Annotated[
     float | None,
-    typer.Option(
+    _output(
         "--clips-per-second",
         min=0.001,
         help="For --dry-run's hours; default: as earlier runs measured.",
-        rich_help_panel=_OUTPUT,
     ),
 ]
 OverwriteOption = Annotated[
-    bool,
-    typer.Option(
-        "--overwrite", help="Replace what is there under this name.", rich_help_panel=_OUTPUT
-    ),
+    bool, _output("--overwrite", help="Replace what is there under this name.")
 ]
 ExplainOption = Annotated[
-    bool,
-    typer.Option(
-        "--explain",
-        help="Say how it was tested: every test, interval and setting.",
-        rich_help_panel=_OUTPUT,
-    ),
+    bool, _output("--explain", help="Say how it was tested: every test, interval and setting.")
 ]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document.", rich_help_panel=_OUTPUT)
-]
+JsonOption = Annotated[bool, _output("--json", help="Print one JSON document.")]
 
 
 def folder_to_write(text: str) -> Path:
