@@ -1,1 +1,1 @@
-"""Speed beside bare calls of the same run."""
+"""Measured speeds beside baselines of the same run."""

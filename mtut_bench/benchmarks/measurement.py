@@ -1,4 +1,4 @@
-"""Measured speeds and sizes, each beside what it is held against; facts of the machine."""
+"""Measured speeds and sizes, each beside its baseline or bound; facts of the machine."""
 
 import os
 import platform
@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
-__all__ = ["Benchmark", "Measure", "interleave", "machine_facts", "seconds_of"]
+__all__ = ["Benchmark", "Measure", "Progress", "machine_facts", "seconds_of", "take_turns"]
+
+_T = TypeVar("_T")
+
+Progress = Callable[[int, int], None]
+"""Called with (turns done, turns in all)."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +24,9 @@ class Measure:
     Attributes:
         name: what was measured.
         value: the number.
-        unit: of value and bare.
-        bare: what bare calls of the same libraries reach; more is better.
-        floor: least value / bare that is good enough.
+        unit: of value and baseline.
+        baseline: what plain calls of the same libraries reach; more is better.
+        floor: least value / baseline that is good enough.
         limit: largest value that is good enough; where less is better.
         note: how much work it was.
     """
@@ -30,19 +34,19 @@ class Measure:
     name: str
     value: float
     unit: str
-    bare: float | None = None
+    baseline: float | None = None
     floor: float | None = None
     limit: float | None = None
     note: str = ""
 
     @property
     def ratio(self) -> float | None:
-        """Value over bare."""
-        return self.value / self.bare if self.bare else None
+        """Value over baseline."""
+        return self.value / self.baseline if self.baseline else None
 
     @property
     def passed(self) -> bool | None:
-        """Whether floor or limit is kept; None where there is neither."""
+        """Whether floor or limit is met; None where there is neither."""
         if self.floor is not None and self.ratio is not None:
             return self.ratio >= self.floor
         return None if self.limit is None else self.value <= self.limit
@@ -50,12 +54,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What a benchmark found.
-
-    Attributes:
-        measures: in the order they were taken.
-        facts: machine, versions, input.
-    """
+    """What a benchmark found: numbers in the order they were taken; machine, versions, input."""
 
     measures: tuple[Measure, ...]
     facts: Mapping[str, str]
@@ -73,49 +72,39 @@ def seconds_of(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def interleave(
-    timers: Mapping[str, Callable[[], float]],
-    repeats: int,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, float]:
-    """Return the median seconds of each timer; all take turns, so that all meet the same machine.
+def take_turns(
+    actions: Mapping[str, Callable[[], _T]], rounds: int, progress: Progress | None = None
+) -> dict[str, list[_T]]:
+    """Return what each action returns in each round; all take turns and meet the same machine.
+
+    torch.utils.benchmark times one statement to its end before the next, so a machine that slows
+    down would change the ratios.
 
     Args:
-        timers: each does its work once and returns how long that took.
-        repeats: rounds; every other one goes backwards, so that none is always the last.
-        progress: called with (turns done, turns in all).
+        actions: each does its work once and measures it.
+        rounds: every other one goes backwards, so that none is always the last.
+        progress: called after each turn.
     """
-    found: dict[str, list[float]] = {name: [] for name in timers}
-    done = 0
-    for number in range(repeats):
-        for name in list(timers)[:: -1 if number % 2 else 1]:
-            found[name].append(timers[name]())
-            done += 1
+    found: dict[str, list[_T]] = {name: [] for name in actions}
+    for number in range(rounds):
+        for name in list(actions)[:: -1 if number % 2 else 1]:
+            found[name].append(actions[name]())
             if progress:
-                progress(done, repeats * len(timers))
-    return {name: median(seconds) for name, seconds in found.items()}
+                progress(sum(map(len, found.values())), rounds * len(actions))
+    return found
 
 
 def machine_facts(packages: Iterable[str]) -> dict[str, str]:
-    """Return processor, cores, load and versions.
-
-    Args:
-        packages: whose versions matter.
-    """
+    """Return processor, cores, load, and versions of the packages."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     allowed = getattr(os, "sched_getaffinity", None)
-    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
     return {
-        "processor": _processor(),
-        "cores": str(cores),
+        "processor": next(models, platform.processor() or platform.machine()),
+        "cores": str(len(allowed(0)) if allowed else os.cpu_count() or 1),
         "load before": f"{os.getloadavg()[0]:.2f}",
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
     }
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(models, platform.processor() or platform.machine())

@@ -6,9 +6,7 @@ does the number of files; so the many clips have tiny frames. Files are cached w
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,16 +18,17 @@ from numpy.typing import NDArray
 from mtut_bench.benchmarks.measurement import (
     Benchmark,
     Measure,
-    interleave,
+    Progress,
     machine_facts,
     seconds_of,
+    take_turns,
 )
 from mtut_bench.contract.types import ClipRow, Split
 from mtut_bench.files import StrPath, canonical_json
 from mtut_bench.store.attributes import StoreFacts
-from mtut_bench.store.format import Geometry, StorePlan, Unit
+from mtut_bench.store.format import Geometry, StorePlan
 from mtut_bench.store.reader import StoreReader
-from mtut_bench.store.writer import Frames, StoreWriter, write_unit
+from mtut_bench.store.writer import StoreWriter, write_unit
 
 __all__ = ["EGOGESTURE_CLIPS", "bench_store"]
 
@@ -37,103 +36,85 @@ EGOGESTURE_CLIPS = 24_161
 
 _OPEN_LIMIT_MS, _TABLE_LIMIT_MS, _FILES_LIMIT = 15.0, 100.0, 4_500.0
 _READ_FLOOR = 0.75
-_WINDOW = 64
+_REPEATS, _WINDOW = 25, 64
 _PACKAGES = ("mtut-bench", "numpy", "numcodecs", "zarr")
 _TINY = Geometry(("rgb", "depth"), 4, 4)
 _ORDINARY = Geometry(("rgb", "depth"), 240, 320)
-_UNITS_A_TASK = 50
 
-Progress = Callable[[int, int], None]
 MakeFrames = Callable[[int, tuple[int, int, int, int]], NDArray[np.uint8]]
 
 
 def bench_store(
-    folder: StrPath,
-    *,
-    num_clips: int = EGOGESTURE_CLIPS,
-    workers: int = 1,
-    repeats: int = 25,
-    progress: Progress | None = None,
+    folder: StrPath, *, num_clips: int = EGOGESTURE_CLIPS, progress: Progress | None = None
 ) -> Benchmark:
     """Measure opening, clip table, number of files and random windows of synthetic stores.
 
     Args:
         folder: for the stores; those that are there already are measured as they are.
         num_clips: of the large store.
-        workers: processes that write it.
-        repeats: of every measurement; the medians count.
         progress: called with (units written, units in all).
     """
-    folder = Path(folder)
+    many, frames = Path(folder) / f"clips-{num_clips}.zarr", Path(folder) / "frames.zarr"
     facts = machine_facts(_PACKAGES)
-    many = folder / f"clips-{num_clips}.zarr"
-    _build(many, _plan(_lengths(num_clips), _TINY), _flat_frames, workers, progress)
-    frames = folder / "frames.zarr"
-    _build(frames, _plan([80] * 8, _ORDINARY), _moving_frames, 1, None)
+    _build(many, _plan(_lengths(num_clips), _TINY), _flat_frames, progress)
+    _build(frames, _plan([80] * 8, _ORDINARY), _moving_frames, None)
     facts["stores"] = (
         f"synthetic: {num_clips:,} clips of {_TINY.width}x{_TINY.height}, 8 clips of 80 frames of"
         f" {_ORDINARY.width}x{_ORDINARY.height}, {'+'.join(_TINY.modalities)}: {folder}"
     )
-    measures = [*_bench_opening(many, repeats), *_bench_windows(frames, repeats)]
-    return Benchmark(tuple(measures), facts)
+    return Benchmark((*_bench_opening(many), *_bench_windows(frames)), facts)
 
 
-def _bench_opening(path: Path, repeats: int) -> list[Measure]:
+def _bench_opening(path: Path) -> list[Measure]:
     rows = StoreReader(path).table.rows  # once before: imports are done, files are cached
-    found = interleave(
-        {
-            "open": lambda: seconds_of(partial(StoreReader, path)),
-            "table": lambda: _time_table(StoreReader(path)),
-        },
-        repeats,
+
+    def time_table() -> float:
+        reader = StoreReader(path)
+        return seconds_of(lambda: reader.table)
+
+    found = take_turns(
+        {"open": lambda: seconds_of(partial(StoreReader, path)), "table": time_table}, _REPEATS
     )
+    opened, table = (median(found[name]) * 1e3 for name in ("open", "table"))
     num_files = sum(file.is_file() for file in path.rglob("*"))
-    note = f"{len(rows):,} clips, median of {repeats}"
+    note = f"{len(rows):,} clips, median of {_REPEATS}"
     return [
-        Measure("open a store", found["open"] * 1e3, "ms", limit=_OPEN_LIMIT_MS, note=note),
-        Measure(
-            "read its clip table", found["table"] * 1e3, "ms", limit=_TABLE_LIMIT_MS, note=note
-        ),
+        Measure("open a store", opened, "ms", limit=_OPEN_LIMIT_MS, note=note),
+        Measure("read its clip table", table, "ms", limit=_TABLE_LIMIT_MS, note=note),
         Measure("files", num_files, "files", limit=_FILES_LIMIT, note="+".join(_TINY.modalities)),
     ]
 
 
-def _time_table(reader: StoreReader) -> float:
-    return seconds_of(lambda: reader.table)
-
-
-def _bench_windows(path: Path, repeats: int) -> list[Measure]:
+def _bench_windows(path: Path) -> list[Measure]:
     """Return the rate of random windows through the reader, beside zarr's own of the same array."""
     reader = StoreReader(path)
-    rng = np.random.default_rng(0)
+    rng, rounds = np.random.default_rng(0), 4 * _REPEATS
     measures: list[Measure] = []
     for modality in reader.modalities:
         array: Any = zarr.open_array(path / "frames" / modality, mode="r")
         reader.read(0, modality)
-        ours: list[float] = []
-        bare: list[float] = []
-        for turn in range(4 * repeats):
-            clip = int(rng.integers(len(reader.table.rows)))
-            start = int(rng.integers(reader.table.rows[clip].num_frames - _WINDOW + 1))
-            first = reader.table.offsets[clip] + start
-            read = partial(reader.read, clip, modality, start, start + _WINDOW)
-            timers = [
-                (ours, read),
-                (bare, partial(array.__getitem__, slice(first, first + _WINDOW))),
-            ]
-            for seconds, action in timers[:: -1 if turn % 2 else 1]:
-                seconds.append(seconds_of(action))
-        measures.append(
-            Measure(
-                f"{_WINDOW}-frame windows, {modality}",
-                1 / median(ours),
-                "windows/s",
-                1 / median(bare),
-                _READ_FLOOR,
-                note=f"median of {4 * repeats}",
-            )
+        # A window begins at a frame of a clip: of the store for zarr.
+        drawn = [_draw_window(reader, rng) for _ in range(rounds)]
+        ours = iter(partial(reader.read, clip, modality, at, at + _WINDOW) for clip, at, _ in drawn)
+        zarrs = iter(partial(array.__getitem__, slice(at, at + _WINDOW)) for _, _, at in drawn)
+        found = take_turns(
+            {"ours": partial(_time_next, ours), "zarr": partial(_time_next, zarrs)}, rounds
         )
+        rate, baseline = (1 / median(found[name]) for name in ("ours", "zarr"))
+        name, note = f"{_WINDOW}-frame windows, {modality}", f"median of {rounds}"
+        measures.append(Measure(name, rate, "windows/s", baseline, _READ_FLOOR, note=note))
     return measures
+
+
+def _time_next(reads: Iterator[Callable[[], object]]) -> float:
+    return seconds_of(next(reads))
+
+
+def _draw_window(reader: StoreReader, rng: np.random.Generator) -> tuple[int, int, int]:
+    """Return a clip, a frame of it, and the same frame's place in the store."""
+    clip = int(rng.integers(len(reader.table.rows)))
+    start = int(rng.integers(reader.table.rows[clip].num_frames - _WINDOW + 1))
+    return clip, start, reader.table.offsets[clip] + start
 
 
 def _lengths(num_clips: int) -> list[int]:
@@ -178,41 +159,26 @@ def _facts(num_clips: int) -> StoreFacts:
     )
 
 
-def _build(
-    path: Path, plan: StorePlan, make: MakeFrames, workers: int, progress: Progress | None
-) -> None:
-    """Write a store, unless it is there; units may be written by several processes."""
+def _build(path: Path, plan: StorePlan, make: MakeFrames, progress: Progress | None) -> None:
+    """Write a store, unless it is there."""
     if path.exists():
         return
-    writer = StoreWriter(path, plan)
-    write = partial(_write_units, writer.partial, plan.geometry, make)
+    writer, geometry = StoreWriter(path, plan), plan.geometry
     with writer.lock():
         writer.begin()
         units = [unit for unit, _ in writer.pending()]
-        tasks = [units[i : i + _UNITS_A_TASK] for i in range(0, len(units), _UNITS_A_TASK)]
-        if workers <= 1:
-            for task in tasks:
-                write(task)
-        else:
-            with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-                for done, future in enumerate(
-                    as_completed(pool.submit(write, t) for t in tasks), 1
-                ):
-                    future.result()
-                    if progress:
-                        progress(done, len(tasks))
+        for done, unit in enumerate(units, 1):
+            clips = (
+                (
+                    index,
+                    {m: make(index, geometry.shape(m, stop - start)) for m in geometry.modalities},
+                )
+                for index, (start, stop) in unit.places.items()
+            )
+            write_unit(writer.partial, geometry, unit, clips)
+            if progress:
+                progress(done, len(units))
         writer.finish({})
-
-
-def _write_units(partial_: Path, geometry: Geometry, make: MakeFrames, units: list[Unit]) -> None:
-    for unit in units:
-        write_unit(partial_, geometry, unit, _clips(geometry, unit, make))
-
-
-def _clips(geometry: Geometry, unit: Unit, make: MakeFrames) -> Iterator[tuple[int, Frames]]:
-    for index, (start, stop) in unit.places.items():
-        shapes = {m: geometry.shape(m, stop - start) for m in geometry.modalities}
-        yield index, {m: make(index, shape) for m, shape in shapes.items()}
 
 
 def _flat_frames(index: int, shape: tuple[int, int, int, int]) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
-"""Speed and memory of preparing, beside bare loops of the same calls on the same recordings.
+"""Speed and memory of preparing, beside plain loops of the same calls on the same recordings.
 
-The bare loop decodes, resizes and compresses in chunks of the store, and does nothing else: it
-checks nothing, hashes nothing, writes nothing. Two bare processes are started as prepare starts its
+The plain loop decodes, resizes and compresses in chunks of the store, and does nothing else: it
+checks nothing, hashes nothing, writes nothing. Two such processes are started as prepare starts its
 workers; what starting two idle ones takes is subtracted on both sides, since real work takes hours.
 Every recording is read once before, so that files are cached.
 """
@@ -16,6 +16,7 @@ from functools import partial
 from itertools import cycle, pairwise
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import av
@@ -28,9 +29,9 @@ from numpy.typing import NDArray
 from mtut_bench.benchmarks.measurement import (
     Benchmark,
     Measure,
-    interleave,
     machine_facts,
     seconds_of,
+    take_turns,
 )
 from mtut_bench.files import StrPath
 from mtut_bench.store.format import CHUNK_FRAMES, SHARD_FRAMES, Geometry, layout_clips
@@ -44,7 +45,7 @@ from mtut_preprocess.reading.decode import MAX_OVERSHOOT_FRAMES, to_array
 from mtut_preprocess.reading.frames import FrameSource
 from mtut_preprocess.reading.images import ImageFrames
 
-__all__ = ["bare_chunks", "bench_prepare", "stretch_survey"]
+__all__ = ["bench_prepare", "plain_chunks", "stretch_survey"]
 
 _WORKERS = 2
 _WORKER_FLOOR, _GAIN_FLOOR, _FLOW_FLOOR = 0.85, 0.95, 0.9
@@ -56,7 +57,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class _Effort:
-    """How long to measure: seconds of each bare loop, rounds, scratch folder, words on the way."""
+    """Seconds of each plain loop, rounds, scratch folder; `say` is told what comes next."""
 
     seconds: float
     repeats: int
@@ -77,7 +78,7 @@ def bench_prepare(
     Args:
         dataset: recordings; taken several times where they are few.
         folder: for the stores, which are removed again.
-        seconds: that a bare loop shall take.
+        seconds: of a plain loop.
         repeats: rounds; the medians count.
         say: called with what comes next.
     """
@@ -103,7 +104,7 @@ def bench_prepare(
 
 
 def stretch_survey(survey: Survey, modalities: Sequence[str], num_units: int) -> Survey:
-    """Return a survey of so many units of a store: recordings recur, under names of their own.
+    """Return a survey of so many units of a store: recordings recur under other names.
 
     Args:
         survey: of a dataset.
@@ -122,7 +123,7 @@ def stretch_survey(survey: Survey, modalities: Sequence[str], num_units: int) ->
     return replace(survey, facts=facts, clips=tuple(clips), missing=Missing())
 
 
-def bare_chunks(clips: Sequence[RawClip], geometry: Geometry) -> Iterator[bytes]:
+def plain_chunks(clips: Sequence[RawClip], geometry: Geometry) -> Iterator[bytes]:
     """Yield the compressed chunks of clips, one clip and modality after the other.
 
     Args:
@@ -133,16 +134,16 @@ def bare_chunks(clips: Sequence[RawClip], geometry: Geometry) -> Iterator[bytes]
     for clip in clips:
         for modality, source in clip.sources.items():
             if isinstance(source, ImageFrames):
-                frames = _bare_images(source, geometry)
+                frames = _read_images(source, geometry)
             else:
-                frames = _bare_video(source, geometry)
+                frames = _decode_video(source, geometry)
             black = np.zeros(geometry.shape(modality, 1)[1:], np.uint8)
             frames += [black] * (-len(frames) % CHUNK_FRAMES)
             for start in range(0, len(frames), CHUNK_FRAMES):
                 yield codec.encode(np.stack(frames[start : start + CHUNK_FRAMES]))
 
 
-def _bare_video(source: FrameSource, size: Geometry) -> list[NDArray[np.uint8]]:
+def _decode_video(source: FrameSource, size: Geometry) -> list[NDArray[np.uint8]]:
     wanted, last = set(source.indices), max(source.indices)
     kept: dict[int, NDArray[np.uint8]] = {}
     count = 0
@@ -159,7 +160,7 @@ def _bare_video(source: FrameSource, size: Geometry) -> list[NDArray[np.uint8]]:
     return [kept[min(index, count - 1)] for index in source.indices]
 
 
-def _bare_images(source: ImageFrames, size: Geometry) -> list[NDArray[np.uint8]]:
+def _read_images(source: ImageFrames, size: Geometry) -> list[NDArray[np.uint8]]:
     flag = cv2.IMREAD_GRAYSCALE if source.plane == "luma" else cv2.IMREAD_COLOR
     frames: list[NDArray[np.uint8]] = []
     for number in source.indices:
@@ -169,9 +170,9 @@ def _bare_images(source: ImageFrames, size: Geometry) -> list[NDArray[np.uint8]]
     return frames
 
 
-def _run_bare(geometry: Geometry, clips: Sequence[RawClip]) -> int:
+def _run_plain(geometry: Geometry, clips: Sequence[RawClip]) -> int:
     """Return the compressed bytes of clips; runs in any process."""
-    return sum(len(chunk) for chunk in bare_chunks(clips, geometry))
+    return sum(len(chunk) for chunk in plain_chunks(clips, geometry))
 
 
 def _bench_modality(survey: Survey, modality: str, effort: _Effort) -> list[Measure]:
@@ -179,7 +180,7 @@ def _bench_modality(survey: Survey, modality: str, effort: _Effort) -> list[Meas
     short = stretch_survey(survey, [modality], _WORKERS)
     _time_prepare(short, effort.folder, 1)
     geometry = short.plan().geometry
-    rate = _num_frames(short) / seconds_of(partial(_run_bare, geometry, short.clips))
+    rate = _num_frames(short) / seconds_of(partial(_run_plain, geometry, short.clips))
     rounds = -(-rate * effort.seconds // (SHARD_FRAMES * _WORKERS))
     part = stretch_survey(survey, [modality], _WORKERS * max(1, int(rounds)))
     units = layout_clips([clip.row.num_frames for clip in part.clips]).units
@@ -193,45 +194,29 @@ def _bench_modality(survey: Survey, modality: str, effort: _Effort) -> list[Meas
     def time_pool(function: Callable[[Sequence[RawClip]], object]) -> float:
         return seconds_of(lambda: list(run_parallel(function, shares, _WORKERS)))
 
-    found = interleave(
+    found = take_turns(
         {
             "one": partial(_time_prepare, part, effort.folder, 1),
-            "one bare": lambda: seconds_of(partial(_run_bare, geometry, part.clips)),
+            "one plain": partial(seconds_of, partial(_run_plain, geometry, part.clips)),
             "two": partial(_time_prepare, part, effort.folder, _WORKERS),
-            "two bare": partial(time_pool, partial(_run_bare, geometry)),
+            "two plain": partial(time_pool, partial(_run_plain, geometry)),
             "start": partial(time_pool, len),
         },
         effort.repeats,
     )
-    start = found.pop("start")
+    seconds = {name: median(times) for name, times in found.items()}
+    start = seconds.pop("start")
     fps = {
-        name: frames / (seconds - start if "two" in name else seconds)
-        for name, seconds in found.items()
+        name: frames / (taken - start if "two" in name else taken)
+        for name, taken in seconds.items()
     }
+    one, one_plain, two, two_plain = (fps[n] for n in ("one", "one plain", "two", "two plain"))
+    gain_plain = two_plain / one_plain
     note = f"{frames:,} frames x {effort.repeats}"
     return [
-        Measure(
-            f"{modality}, one worker",
-            fps["one"],
-            "frames/s",
-            fps["one bare"],
-            _WORKER_FLOOR,
-            note=note,
-        ),
-        Measure(
-            f"{modality}, two workers",
-            fps["two"],
-            "frames/s",
-            fps["two bare"],
-            note=note,
-        ),
-        Measure(
-            f"{modality}, two workers over one",
-            fps["two"] / fps["one"],
-            "times",
-            fps["two bare"] / fps["one bare"],
-            _GAIN_FLOOR,
-        ),
+        Measure(f"{modality}, one worker", one, "frames/s", one_plain, _WORKER_FLOOR, note=note),
+        Measure(f"{modality}, two workers", two, "frames/s", two_plain, note=note),
+        Measure(f"{modality}, two workers over one", two / one, "times", gain_plain, _GAIN_FLOOR),
     ]
 
 
@@ -248,27 +233,23 @@ def _time_prepare(survey: Survey, folder: Path, workers: int) -> float:
 
 
 def _bench_farneback(survey: Survey, effort: _Effort) -> Measure:
-    """Return the rate of flow with grey conversion and code, beside the flow calls alone."""
+    """Return the rate of flow with grey conversion and coding, beside the flow calls alone."""
     clip = stretch_survey(survey, ["rgb"], 1).clips[0]
     frames_THWC = read_clip(clip, survey.plan().geometry, None)["rgb"]
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames_THWC]
-    flow = Farneback()
 
-    def time_bare() -> float:
-        return seconds_of(
-            lambda: [
-                cv2.calcOpticalFlowFarneback(before, after, None, **FARNEBACK)
-                for before, after in pairwise(grey)
-            ]
-        )
+    def run_plain() -> None:
+        for before, after in pairwise(grey):
+            cv2.calcOpticalFlowFarneback(before, after, None, **FARNEBACK)
 
     pairs = len(grey) - 1
     effort.say(f"Farneback: {pairs} pairs, {effort.repeats} rounds")
-    timers = {"flow": lambda: seconds_of(partial(flow.compute, frames_THWC)), "bare": time_bare}
-    found = interleave(timers, effort.repeats)
+    run_flow = partial(Farneback().compute, frames_THWC)
+    timers = {"flow": partial(seconds_of, run_flow), "plain": partial(seconds_of, run_plain)}
+    found = take_turns(timers, effort.repeats)
+    rate, baseline = (pairs / median(found[name]) for name in timers)
     note = f"{pairs} pairs x {effort.repeats}"
-    rates = {name: pairs / seconds for name, seconds in found.items()}
-    return Measure("Farneback", rates["flow"], "pairs/s", rates["bare"], _FLOW_FLOOR, note=note)
+    return Measure("Farneback", rate, "pairs/s", baseline, _FLOW_FLOOR, note=note)
 
 
 def _bench_memory(survey: Survey, effort: _Effort) -> Measure:
@@ -276,7 +257,7 @@ def _bench_memory(survey: Survey, effort: _Effort) -> Measure:
     part = stretch_survey(survey, survey.facts.modalities, 2 * _WORKERS)
     names = "+".join(part.modalities)
     effort.say(f"memory: {_num_frames(part):,} frames of {names}")
-    # In a process of its own, whose only children are the workers.
+    # In another process, whose only children are the workers.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         peak = pool.submit(_peak_of_workers, part, effort.folder).result()
     note = f"{_WORKERS} workers, {_num_frames(part):,} frames of {names}"

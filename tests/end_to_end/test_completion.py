@@ -107,7 +107,7 @@ def test_stores_modalities_and_folds_are_those_of_the_folder(stores, offered):
     assert offered("score", *synthetic, "--modality", "rgb+") == ["rgb+depth"]
     assert offered("run", "--store", "mine", "--fold", "") == ["anna", "ben", "all"]
     assert offered("run", "--store", "mine", "--fold", "anna,") == ["anna,ben"]
-    assert offered("bench", "loader", *synthetic, "--fold", "") == ["1", "2"]
+    assert offered("score", *synthetic, "--fold", "") == ["1", "2"]
     # Those that --fold-unit user makes.
     assert offered("run", "--store", "unknown-persons", "--fold", "") == ["1", "2", "all"]
 

@@ -5,7 +5,7 @@ from ego_fixture import write_ego
 from recordings import list_line, write_lists, write_nvgesture_clip, write_viva_clip
 
 from mtut_bench.store.format import layout_clips
-from mtut_preprocess.benchmark import bare_chunks, bench_prepare, stretch_survey
+from mtut_preprocess.benchmark import bench_prepare, plain_chunks, stretch_survey
 from mtut_preprocess.convert.prepare import prepare
 from mtut_preprocess.convert.survey import FlowChoice, survey_dataset
 from mtut_preprocess.datasets.egogesture import EgoGesture
@@ -42,31 +42,31 @@ def large(tmp_path):
 
 
 def check_same_bytes(dataset, tmp_path):
-    """Assert that the bare loop makes the chunks of the store, in their order."""
+    """Assert that the plain loop makes the chunks of the store, in their order."""
     whole = survey(dataset)
     for modality in whole.modalities:
         part = stretch_survey(whole, [modality], 1)
         path = tmp_path / f"{modality}.zarr"
         prepare(part, path)
         shard = (path / "frames" / modality / "c/0/0/0/0").read_bytes()
-        chunks = b"".join(bare_chunks(part.clips, part.plan().geometry))
+        chunks = b"".join(plain_chunks(part.clips, part.plan().geometry))
         assert shard[: len(chunks)] == chunks
         assert len(shard) == len(chunks) + INDEX_BYTES
 
 
-def test_bare_loop_makes_the_stores_bytes(raw, tmp_path):
+def test_plain_loop_makes_the_stores_bytes(raw, tmp_path):
     check_same_bytes(NvGesture(raw), tmp_path)
 
 
-def test_bare_loop_resizes_as_prepare_does(large, tmp_path):
+def test_plain_loop_resizes_as_prepare_does(large, tmp_path):
     check_same_bytes(NvGesture(large), tmp_path)
 
 
-def test_bare_loop_reads_images_as_prepare_does(tmp_path):
+def test_plain_loop_reads_images_as_prepare_does(tmp_path):
     check_same_bytes(EgoGesture(write_ego(tmp_path / "ego")), tmp_path)
 
 
-def test_bare_loop_reads_luma_as_prepare_does(tmp_path):
+def test_plain_loop_reads_luma_as_prepare_does(tmp_path):
     for name in ("01_01_01", "02_01_01"):
         write_viva_clip(tmp_path / "viva", name)
     check_same_bytes(Viva(tmp_path / "viva"), tmp_path)
@@ -100,10 +100,10 @@ def test_every_number_is_there_with_its_bound(raw, tmp_path):
     one, two, gain = (
         measures[f"depth, {n}"] for n in ("one worker", "two workers", "two workers over one")
     )
-    assert one.bare is not None
-    assert one.ratio == one.value / one.bare
+    assert one.baseline is not None
+    assert one.ratio == one.value / one.baseline
     assert gain.value == two.value / one.value
-    assert gain.bare == two.bare / one.bare
+    assert gain.baseline == two.baseline / one.baseline
     assert measures["peak memory of a worker"].value > 20
     assert len(said) == 4
     assert str(raw) in found.facts["recordings"]

@@ -1,10 +1,9 @@
 """Methods that are controls of MTUT: each changes one thing of it; none is of the paper.
 
-What each changes stands in :mod:`mtut_baselines.objectives.controls`. They share first stages
-with I3D.
+What each changes is in :mod:`mtut_baselines.objectives.controls`. They share stage one with I3D.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,11 +16,11 @@ from mtut_baselines.methods.paper import (
 )
 from mtut_baselines.objectives.alignment import AlignmentObjective
 from mtut_baselines.objectives.controls import (
-    ConstantGate,
-    InvertedGate,
+    ConstantRho,
+    InvertedRho,
     MutualLearning,
     OtherClip,
-    PermutedGate,
+    PermutedRho,
 )
 from mtut_bench.contract.networks import Objective
 from mtut_bench.training.two_stage import TwoStageMethod
@@ -37,49 +36,25 @@ __all__ = [
 ]
 
 
-def _control(
-    name: str, title: str, objective: type[AlignmentObjective], summary: str
-) -> TwoStageMethod:
-    """Return MTUT with another objective.
-
-    Args:
-        name: of the method.
-        title: in the report, also of its fusion.
-        objective: MTUT's, but for one thing.
-        summary: that thing, and the question that it answers.
-    """
-    return replace(
-        mtut_method(),
-        name=name,
-        title=title,
-        fusion_title=title,
-        build_objective=partial(_changed, objective=objective),
-        summary=summary,
-    )
+def _control(of: TwoStageMethod, name: str, title: str, **changes: Any) -> TwoStageMethod:  # noqa: ANN401
+    """Return a method with another name, a title of tables and fusion tables, and one change."""
+    return replace(of, name=name, title=title, fusion_title=title, **changes)
 
 
-def _changed(settings: Mapping[str, Any], *, objective: type[AlignmentObjective]) -> Objective:
-    return objective(alignment_options(settings, focal=True))
+def _aligned(kind: type[AlignmentObjective], settings: Mapping[str, Any]) -> Objective:
+    return kind(alignment_options(settings, focal=True))
 
 
-def _per_clip(method: TwoStageMethod) -> TwoStageMethod:
-    """Return a method with one rho per clip, whatever the protocol says."""
-    return replace(
-        method,
-        build_objective=partial(_with_rho_per_clip, build=method.build_objective),
-        # Not a setting of this method: a run does not state the protocol's as its own.
-        settings=tuple(name for name in method.settings if name != "rho_per"),
-    )
+def _aligned_per_clip(kind: type[AlignmentObjective], settings: Mapping[str, Any]) -> Objective:
+    return _aligned(kind, {**settings, "rho_per": "clip"})
 
 
-def _with_rho_per_clip(
-    settings: Mapping[str, Any], *, build: Callable[[Mapping[str, Any]], Objective]
-) -> Objective:
-    return build({**settings, "rho_per": "clip"})
+# A method with one rho per clip has it whatever the protocol says: a run does not state it.
+_PER_CLIP_SETTINGS = tuple(name for name in ALIGNMENT_SETTINGS if name != "rho_per")
 
 
 def _constant(settings: Mapping[str, Any]) -> Objective:
-    return ConstantGate(alignment_options(settings, focal=True), float(settings["rho_constant"]))
+    return ConstantRho(alignment_options(settings, focal=True), float(settings["rho_constant"]))
 
 
 def _mutual(settings: Mapping[str, Any]) -> Objective:
@@ -89,11 +64,10 @@ def _mutual(settings: Mapping[str, Any]) -> Objective:
 
 def i3d_again() -> TwoStageMethod:
     """Return I3D with other draws in stage two: A/A, two methods that are alike."""
-    return replace(
+    return _control(
         i3d_method(),
-        name="i3d-again",
-        title="I3D again",
-        fusion_title="I3D again",
+        "i3d-again",
+        "I3D again",
         settings=("joint_seed",),
         summary="i3d with other draws in stage two: how far apart are two methods that are alike?",
     )
@@ -102,54 +76,55 @@ def i3d_again() -> TwoStageMethod:
 def mtut_other_clip() -> TwoStageMethod:
     """Return MTUT aligned to another clip of the batch."""
     return _control(
+        mtut_method(),
         "mtut-other-clip",
         "MTUT, other clip",
-        OtherClip,
-        "aligned to another clip of the batch: does it matter that both see the same gesture?",
+        build_objective=partial(_aligned, OtherClip),
+        summary="aligned to another clip of the batch: must both networks see the same gesture?",
     )
 
 
 def mtut_rho_per_clip() -> TwoStageMethod:
     """Return MTUT with one rho per clip, the other reading of equation 3."""
-    return _per_clip(
-        _control(
-            "mtut-rho-per-clip",
-            "MTUT, rho per clip",
-            AlignmentObjective,
-            "one rho per clip, the other reading of equation 3: without a bound on single clips",
-        )
+    return _control(
+        mtut_method(),
+        "mtut-rho-per-clip",
+        "MTUT, rho per clip",
+        build_objective=partial(_aligned_per_clip, AlignmentObjective),
+        settings=_PER_CLIP_SETTINGS,
+        summary="one rho per clip, the other reading of equation 3: single clips are not bounded",
     )
 
 
 def mtut_rho_permuted() -> TwoStageMethod:
-    """Return MTUT with the rho of another clip of the batch; compare it with mtut-rho-per-clip."""
-    return _per_clip(
-        _control(
-            "mtut-rho-permuted",
-            "MTUT, rho permuted",
-            PermutedGate,
-            "rho per clip, of another clip: does it matter for which clips the gate opens?",
-        )
+    """Return MTUT with the rho of another clip of the batch, to compare with one rho per clip."""
+    return _control(
+        mtut_method(),
+        "mtut-rho-permuted",
+        "MTUT, rho permuted",
+        build_objective=partial(_aligned_per_clip, PermutedRho),
+        settings=_PER_CLIP_SETTINGS,
+        summary="rho per clip, of another clip: does it matter which clips are aligned?",
     )
 
 
 def mtut_rho_inverted() -> TwoStageMethod:
     """Return MTUT whose better network follows."""
     return _control(
+        mtut_method(),
         "mtut-rho-inverted",
         "MTUT, rho inverted",
-        InvertedGate,
-        "the network that does better follows: does it matter which way the gate opens?",
+        build_objective=partial(_aligned, InvertedRho),
+        summary="the network that does better follows: does it matter which one follows?",
     )
 
 
 def mtut_rho_constant() -> TwoStageMethod:
     """Return MTUT with one rho for all clips."""
-    return replace(
+    return _control(
         mtut_method(),
-        name="mtut-rho-constant",
-        title="MTUT, rho constant",
-        fusion_title="MTUT, rho constant",
+        "mtut-rho-constant",
+        "MTUT, rho constant",
         build_objective=_constant,
         settings=(*ALIGNMENT_SETTINGS, "rho_constant"),
         summary="one rho for all clips (--set rho_constant=...): does it matter that rho varies?",
@@ -158,11 +133,10 @@ def mtut_rho_constant() -> TwoStageMethod:
 
 def mutual_learning() -> TwoStageMethod:
     """Return deep mutual learning (Zhang et al., CVPR 2018)."""
-    return replace(
+    return _control(
         i3d_method(),
-        name="mutual-learning",
-        title="Deep mutual learning",
-        fusion_title="Deep mutual learning",
+        "mutual-learning",
+        "Deep mutual learning",
         build_objective=_mutual,
         min_modalities=2,
         summary="predictions are imitated: does it take correlations? (Zhang et al., CVPR 2018)",

@@ -1,4 +1,4 @@
-"""The players as the referee sees them: one function per method.
+"""The paper's methods, one function each.
 
 Published accuracies, in per cent, are those of CVPR 2019's tables; columns as printed there.
 """
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 SSA_SETTINGS: tuple[str, ...] = ("lambda", "target", "ssa_reduction", "ssa_padding")
-"""Objective settings that change the numbers of a method that aligns without the gate."""
+"""Objective settings that change the numbers of a method that aligns without rho."""
 
 ALIGNMENT_SETTINGS: tuple[str, ...] = (
     *SSA_SETTINGS,
@@ -47,11 +47,11 @@ ALIGNMENT_SETTINGS: tuple[str, ...] = (
     "rho_form",
     "rho_max",
 )
-"""The same for a method with the focal gate: all that a protocol gives to the alignment."""
+"""The same with rho, the focal weight: all that a protocol gives to the alignment."""
 
 
 def i3d_method() -> TwoStageMethod:
-    """Return I3D: each network trained on its classification loss alone, in both stages.
+    """Return I3D: each network trained on its classification loss in both stages.
 
     Published: rows 'I3D' of tables 1-3 (VIVA rgb 78.25, depth 74.46; EgoGesture rgb 90.33, depth
     89.47; NVGesture rgb 78.42, depth 82.28, flow 83.19), 4-6 (fused: 83.1; 92.78; 83.82 rgb+depth,
@@ -72,7 +72,7 @@ def i3d_method() -> TwoStageMethod:
         correlate=correlation,
         weights={"rgb": "i3d-rgb", "depth": "i3d-rgb", "flow": "i3d-flow"},
         load_weights=_load_weights,
-        summary="classification loss alone: what the others are measured by",
+        summary="classification loss only: the baseline of the others",
     )
 
 
@@ -118,12 +118,12 @@ def mtut_method() -> TwoStageMethod:
         title="MTUT",
         fusion_title="MTUT-F",
         focal=True,
-        summary="I3D+SSA behind a gate, rho: in a batch only the network that does worse follows",
+        summary="I3D+SSA with a focal weight, rho: only the network that does worse follows",
     )
 
 
 def c3d_method() -> TwoStageMethod:
-    """Return C3D: each network trained on its classification loss alone, in both stages.
+    """Return C3D: each network trained on its classification loss in both stages.
 
     Published: row 'C3D' of table 7 (from scratch: VIVA rgb 53.05, depth 55.65). The rows 'C3D' of
     tables 1 (Sports-1M weights: VIVA rgb 71.26, depth 68.32), 2 (EgoGesture rgb 86.4, depth 88.1),
@@ -176,7 +176,7 @@ def mtut_c3d_method() -> TwoStageMethod:
 
     Published: row 'MTUT-C3D' of table 7 (from scratch: VIVA rgb 56.56, depth 58.71).
 
-    Departures: those of :func:`c3d_ssa_method` and of the gate in :func:`mtut_method`.
+    Departures: those of :func:`c3d_ssa_method` and of rho in :func:`mtut_method`.
 
     Source: Abavisani et al., CVPR 2019, section 4.5, equations 1-4.
     """
@@ -193,16 +193,7 @@ def mtut_c3d_method() -> TwoStageMethod:
 def _aligned(
     method: TwoStageMethod, *, name: str, title: str, fusion_title: str, focal: bool, summary: str
 ) -> TwoStageMethod:
-    """Return a method with the alignment in stage two, all else the same.
-
-    Args:
-        method: one with classification losses alone.
-        name: of the new method.
-        title: its row in the tables of single networks.
-        fusion_title: its row in the fusion tables.
-        focal: False for '+SSA'.
-        summary: what tells it from others.
-    """
+    """Return a method with the alignment in stage two, all else the same."""
     return replace(
         method,
         name=name,
@@ -217,26 +208,14 @@ def _aligned(
 
 def _i3d_network(spec: NetworkSpec) -> I3D:
     """Return the I3D of one modality, which takes frames of any size."""
-    return build_i3d(
-        spec.num_classes,
-        spec.in_channels,
-        spec.width,
-        spec.dropout,
-        spec.bn_momentum,
-        spec.recompute,
-    )
+    size = (spec.num_classes, spec.in_channels, spec.width)
+    return build_i3d(*size, spec.dropout, spec.bn_momentum, spec.recompute)
 
 
 def _c3d_network(spec: NetworkSpec) -> C3D:
     """Return the C3D of one modality, which has no batch norm."""
-    return build_c3d(
-        spec.num_classes,
-        spec.in_channels,
-        spec.width,
-        spec.dropout,
-        crop=spec.crop_px,
-        recompute=spec.recompute,
-    )
+    size = (spec.num_classes, spec.in_channels, spec.width)
+    return build_c3d(*size, spec.dropout, crop=spec.crop_px, recompute=spec.recompute)
 
 
 def _load_weights(network: nn.Module, path: StrPath) -> Sequence[str]:
@@ -270,10 +249,9 @@ def alignment_options(settings: Mapping[str, Any], *, focal: bool) -> AlignmentO
     missing = [name for name in names if name not in settings]
     if missing:
         raise UsageError(
-            f"The protocol gives the alignment no {', '.join(missing)}.",
-            "Add the setting to the protocol's objective.",
+            f"The alignment needs {', '.join(missing)}.", "Add it to the protocol's objective."
         )
     chosen = {name: settings[name] for name in names}
-    # Without the gate there is no beta; any value gives the same losses.
+    # Without rho there is no beta; any value gives the same losses.
     beta = chosen.pop("beta", 0.0)
     return AlignmentOptions(chosen.pop("lambda"), beta, focal=focal, **chosen)

@@ -10,7 +10,6 @@ Convolutional Networks", ICCV 2015, https://github.com/facebookarchive/C3D
 
 import math
 from functools import partial
-from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,8 +19,6 @@ from mtut_bench.contract.networks import NetworkOutput
 from mtut_bench.errors import UsageError
 
 __all__ = ["C3D", "build_c3d"]
-
-PoolFive = Literal["ceil", "pad"]
 
 _STAGES: tuple[tuple[tuple[str, int], ...], ...] = (
     (("conv1", 64),),
@@ -51,7 +48,6 @@ class C3D(nn.Module):
         in_channels: int,
         width: float,
         dropout: float,
-        pool5: PoolFive,
         crop: int,
         recompute: bool,
     ) -> None:
@@ -64,8 +60,9 @@ class C3D(nn.Module):
                 scaled = _scale(published, width)
                 self.add_module(name, nn.Conv3d(channels, scaled, 3, padding=1))
                 channels = scaled
-            self.add_module(f"pool{number}", _pool(number, pool5))
-        places = _places(crop, pool5)
+            self.add_module(f"pool{number}", _pool(number))
+        # Four pools halve the crop and round down, the fifth rounds up.
+        places = -(-(crop // 16) // 2)
         units = _scale(_FC_UNITS, width)
         self.fc6 = nn.Conv3d(channels, units, (1, places, places))
         self.fc7 = nn.Conv3d(units, units, 1)
@@ -77,9 +74,10 @@ class C3D(nn.Module):
     def forward(self, clip_NCTHW: Tensor) -> NetworkOutput:
         """Return logits per time step and the map of MaxPool3d_5.
 
-        Pools 1 to 4 round down, as in the public ports. With T frames (at least 16 after padding)
-        the map and the logits have ceil(floor(T / 8) / 2) time steps with pool5 'ceil' and
-        floor(T / 16) with 'pad': the same wherever 16 divides T.
+        Pools 1 to 4 round down, as in the public ports, the fifth rounds up, as Caffe's does, with
+        which the public weights were trained: windows start at 0 and the last ones hang over the
+        bottom and right. With T frames (at least 16 after padding) the map and the logits have
+        ceil(floor(T / 8) / 2) time steps.
 
         A map smaller than the window of fc6 is padded with zeros at the bottom and right; a larger
         one gives scores at several places, which are averaged.
@@ -131,21 +129,11 @@ def _scale(channels: int, width: float) -> int:
     return max(1, math.floor(channels * width + 0.5))
 
 
-def _pool(number: int, pool5: PoolFive) -> nn.MaxPool3d:
-    """Return the pool of a stage: the first keeps the time axis, the fifth rounds up in space."""
+def _pool(number: int) -> nn.MaxPool3d:
+    """Return the pool of a stage: the first keeps the time axis, the fifth rounds up."""
     if number == 1:
         return nn.MaxPool3d((1, 2, 2))
-    if number < len(_STAGES):
-        return nn.MaxPool3d(2)
-    if pool5 == "ceil":
-        return nn.MaxPool3d(2, ceil_mode=True)
-    return nn.MaxPool3d(2, padding=(0, 1, 1))
-
-
-def _places(crop: int, pool5: PoolFive) -> int:
-    """Return the side of the MaxPool3d_5 map of a square crop."""
-    before = crop // 16
-    return -(-before // 2) if pool5 == "ceil" else before // 2 + 1
+    return nn.MaxPool3d(2, ceil_mode=number == len(_STAGES))
 
 
 def build_c3d(
@@ -153,7 +141,6 @@ def build_c3d(
     in_channels: int = 3,
     width: float = 1.0,
     dropout: float = 0.5,
-    pool5: PoolFive = "ceil",
     *,
     crop: int = 112,
     recompute: bool = False,
@@ -169,24 +156,18 @@ def build_c3d(
         width: factor on every channel and unit count, rounded half up, at least 1; 1.0 is
             published.
         dropout: probability of dropping a unit of fc6 and of fc7, in [0, 1].
-        pool5: how the 7 x 7 map becomes 4 x 4. 'ceil' is Caffe's alignment, with which the public
-            weights were trained: windows start at 0 and the last ones hang over the bottom and
-            right. 'pad' is that of the PyTorch ports: one pixel on every side, so that windows
-            start at -1.
         crop: side of the square crop, pixels, that gives fc6 its window; 112 (4 x 4) is published.
-        recompute: in training keep each stage's input alone and compute the rest again in the
+        recompute: in training keep only each stage's input and compute the rest again in the
             backward pass; changes no number.
 
     Raises:
-        UsageError: an unknown `pool5`, or a crop of fewer than 16 pixels.
+        UsageError: a crop of fewer than 16 pixels.
 
     Source: https://github.com/facebookarchive/C3D, the Sports-1M network: 79,991,015 parameters at
         487 classes.
     """
-    if pool5 not in ("ceil", "pad"):
-        raise UsageError(f"C3D has no pool5 '{pool5}'", "Choose 'ceil' or 'pad'.")
     if crop < 16:
         raise UsageError(
             f"C3D cannot see a crop of {crop} pixels", "Four pools halve it: choose 16 or more."
         )
-    return C3D(num_classes, in_channels, width, dropout, pool5, crop, recompute)
+    return C3D(num_classes, in_channels, width, dropout, crop, recompute)

@@ -111,12 +111,6 @@ def _pad_same(x_NCTHW: Tensor, kernel: Triple, stride: Triple, value: float) -> 
 
     The padding of a strided layer depends on the length; exported formats take only constants as
     padding of a layer, but lengths that are known later as padding of a tensor.
-
-    Args:
-        x_NCTHW: float, (N, C, T, H, W).
-        kernel: window per axis.
-        stride: step per axis.
-        value: of the border.
     """
     both, extra = same_padding(x_NCTHW.shape[2:], kernel, stride)
     ends = [(b, b + e) for b, e in zip(both, extra, strict=True)]
@@ -127,13 +121,6 @@ class SameConv3d(nn.Module):
     """Convolution with SAME padding and Sonnet's initialisation.
 
     Kernels start as a normal of deviation 1/sqrt(fan in) cut at two deviations, biases as 0.
-
-    Args:
-        in_channels: channels of the input.
-        out_channels: channels of the output.
-        kernel: window (T, H, W).
-        stride: step (T, H, W).
-        bias: whether there is an offset.
     """
 
     def __init__(
@@ -154,11 +141,7 @@ class SameConv3d(nn.Module):
         nn.init.trunc_normal_(self.weight, std=std, a=-2 * std, b=2 * std)
 
     def forward(self, x_NCTHW: Tensor) -> Tensor:
-        """Return the convolution, ceil(size / stride) long on each axis.
-
-        Args:
-            x_NCTHW: float, (N, C, T, H, W).
-        """
+        """Return the convolution, ceil(size / stride) long on each axis."""
         if torch.compiler.is_exporting() and max(self.stride) > 1:
             padded_NCTHW = _pad_same(x_NCTHW, self.kernel, self.stride, 0.0)
             return F.conv3d(padded_NCTHW, self.weight, self.bias, self.stride)
@@ -175,10 +158,6 @@ class SameMaxPool3d(nn.Module):
     The border is minus infinity, as in TensorFlow; the public ports pad with zeros, which is the
     same in I3D because every pool's input has passed a ReLU. Where the stride is 1 the kernel must
     be odd: rounding up supplies the odd pixel at the far end only at larger strides.
-
-    Args:
-        kernel: window (T, H, W).
-        stride: step (T, H, W).
     """
 
     def __init__(self, *, kernel: Triple, stride: Triple) -> None:
@@ -187,11 +166,7 @@ class SameMaxPool3d(nn.Module):
         self.stride = stride
 
     def forward(self, x_NCTHW: Tensor) -> Tensor:
-        """Return the maxima, ceil(size / stride) long on each axis.
-
-        Args:
-            x_NCTHW: float, (N, C, T, H, W).
-        """
+        """Return the maxima, ceil(size / stride) long on each axis."""
         if torch.compiler.is_exporting() and max(self.stride) > 1:
             padded_NCTHW = _pad_same(x_NCTHW, self.kernel, self.stride, -math.inf)
             return F.max_pool3d(padded_NCTHW, self.kernel, self.stride)
@@ -220,11 +195,7 @@ class OffsetBatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x_NCTHW: Tensor) -> Tensor:
-        """Return the normalised input plus the offset of each channel.
-
-        Args:
-            x_NCTHW: float, (N, C, T, H, W); in training mode more than one value per channel.
-        """
+        """Return the normalised input plus the offset of each channel."""
         mean, var = self.running_mean, self.running_var
         if is_recomputing():
             # The first pass has taken this batch into account; the second writes into copies.
@@ -242,13 +213,7 @@ class OffsetBatchNorm(nn.Module):
 
 
 class Unit(nn.Module):
-    """Convolution without bias, batch norm, ReLU.
-
-    Args:
-        in_channels: channels of the input.
-        layer: channels, kernel and stride.
-        bn_momentum: see :class:`OffsetBatchNorm`.
-    """
+    """Convolution without bias, batch norm, ReLU."""
 
     def __init__(self, in_channels: int, layer: _Conv, bn_momentum: float) -> None:
         super().__init__()
@@ -258,22 +223,12 @@ class Unit(nn.Module):
         self.bn = OffsetBatchNorm(layer.channels, momentum=bn_momentum)
 
     def forward(self, x_NCTHW: Tensor) -> Tensor:
-        """Return the unit's output, not below 0.
-
-        Args:
-            x_NCTHW: float, (N, C, T, H, W).
-        """
+        """Return the unit's output, not below 0."""
         return F.relu(self.bn(self.conv3d(x_NCTHW)), inplace=True)
 
 
 class Mixed(nn.Module):
-    """Inception block: 1x1x1 | 1x1x1, 3x3x3 | 1x1x1, 3x3x3 | pool, 1x1x1, joined in this order.
-
-    Args:
-        in_channels: channels of the input.
-        layer: channels of the six units.
-        bn_momentum: see :class:`OffsetBatchNorm`.
-    """
+    """Inception block: 1x1x1 | 1x1x1, 3x3x3 | 1x1x1, 3x3x3 | pool, 1x1x1, joined in this order."""
 
     def __init__(self, in_channels: int, layer: _Mixed, bn_momentum: float) -> None:
         super().__init__()
@@ -290,11 +245,7 @@ class Mixed(nn.Module):
         self.b3b = unit(in_channels, layer.b3b, 1)
 
     def forward(self, x_NCTHW: Tensor) -> Tensor:
-        """Return the joined branches; T, H and W stay.
-
-        Args:
-            x_NCTHW: float, (N, C, T, H, W).
-        """
+        """Return the joined branches; T, H and W stay."""
         branches = [
             self.b0(x_NCTHW),
             self.b1b(self.b1a(x_NCTHW)),
@@ -309,11 +260,6 @@ class Head(nn.Module):
 
     Maps smaller than 7 are pooled whole; larger ones give scores at several places, which are
     averaged (the authors' code stops there: its input is always 224 x 224).
-
-    Args:
-        in_channels: channels of the feature map.
-        num_classes: K.
-        dropout: probability of dropping a pooled feature.
     """
 
     def __init__(self, in_channels: int, num_classes: int, dropout: float) -> None:
@@ -322,11 +268,7 @@ class Head(nn.Module):
         self.conv3d = SameConv3d(in_channels, num_classes, bias=True)
 
     def forward(self, features_NCTHW: Tensor) -> Tensor:
-        """Return logits per time step, (N, K, T - 1).
-
-        Args:
-            features_NCTHW: float, (N, C, T, H, W), T at least 2.
-        """
+        """Return logits per time step, (N, K, T - 1); T is at least 2."""
         height, width = features_NCTHW.shape[3:]
         pooled = F.avg_pool3d(features_NCTHW, (2, min(7, height), min(7, width)), stride=1)
         logits: Tensor = self.conv3d(F.dropout(pooled, self.dropout, self.training))
@@ -339,7 +281,7 @@ class I3D(nn.Module):
     Attributes:
         min_frames: shorter clips are padded to this length: the head pools two time steps, and
             nine frames are the fewest that leave two.
-        recompute: whether training keeps the inputs of the layer groups alone.
+        recompute: whether training keeps only the inputs of the layer groups.
     """
 
     min_frames = 9

@@ -24,7 +24,7 @@ __all__ = [
     "AlignmentObjective",
     "AlignmentOptions",
     "ClassificationObjective",
-    "Rival",
+    "OtherNetwork",
     "alignment_loss",
     "clip_logits",
     "correlation",
@@ -206,8 +206,7 @@ class AlignmentOptions:
             value, allowed = getattr(self, name), get_args(literal)
             if value not in allowed:
                 raise UsageError(
-                    f"{name} is {value!r}, which does not exist.",
-                    f"Choose one of: {', '.join(allowed)}.",
+                    f"{name} cannot be {value!r}.", f"Choose one of: {', '.join(allowed)}."
                 )
         for name in ("lambda_", "beta", "rho_max"):
             value = getattr(self, name)
@@ -237,7 +236,7 @@ class ClassificationObjective:
         Args:
             outputs: network output per modality.
             labels_N: class indices, int64, (N,).
-            valid_NT: of no influence: padding frames count in the logits.
+            valid_NT: ignored: padding frames count in the logits.
         """
         losses = {
             name: F.cross_entropy(clip_logits(output), labels_N) for name, output in outputs.items()
@@ -247,7 +246,7 @@ class ClassificationObjective:
         return ObjectiveOutput(losses, log)
 
 
-class Rival(NamedTuple):
+class OtherNetwork(NamedTuple):
     """What one network sees of another.
 
     Attributes:
@@ -309,8 +308,8 @@ class AlignmentObjective:
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.options.is_active):
             corrs = {name: correlation(output.features_NCTHW) for name, output in outputs.items()}
             valid_ND = self._valid_ND(outputs, valid_NT)
-            rivals = {name: self._rho_losses(logits[name], labels_N) for name in outputs}
-            pairs = {name: self._pairs(name, rivals, corrs, valid_ND) for name in outputs}
+            compared = {name: self._rho_losses(logits[name], labels_N) for name in outputs}
+            pairs = {name: self._pairs(name, compared, corrs, valid_ND) for name in outputs}
             terms = {
                 name: self.options.lambda_ * (rho_PN * ssa_PN).sum(dim=0).mean()
                 for name, (rho_PN, ssa_PN) in pairs.items()
@@ -320,11 +319,11 @@ class AlignmentObjective:
             losses = {name: mean + terms[name] for name, mean in means.items()}
         return ObjectiveOutput(losses, _log(means, terms, pairs, self.options.lambda_))
 
-    def rival(self, rival: Rival) -> Rival:
+    def see(self, other: OtherNetwork) -> OtherNetwork:
         """Return what a network sees of another: the same clips; controls change it."""
-        return rival
+        return other
 
-    def gate(self, loss_m: Tensor, loss_n: Tensor) -> Tensor:
+    def rho(self, loss_m: Tensor, loss_n: Tensor) -> Tensor:
         """Return rho; controls change it.
 
         Args:
@@ -353,7 +352,7 @@ class AlignmentObjective:
     def _pairs(
         self,
         name: str,
-        rivals: Mapping[str, Tensor],
+        losses: Mapping[str, Tensor],
         corrs: Mapping[str, Tensor],
         valid_ND: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
@@ -361,7 +360,7 @@ class AlignmentObjective:
 
         Args:
             name: modality m, the one being trained.
-            rivals: losses that rho compares, per modality, (N,) or (1,).
+            losses: that rho compares, per modality, (N,) or (1,).
             corrs: correlations per modality, (N, D, D).
             valid_ND: blocks that are aligned, bool, (N, D); None for all.
 
@@ -369,13 +368,12 @@ class AlignmentObjective:
             rho_PN, (P, N) or (P, 1), and ssa_PN, (P, N).
         """
         options = self.options
-        others = [other for other in corrs if other != name]
         rhos, ssas = [], []
-        for other in others:
-            loss_n, corr_n = self.rival(Rival(rivals[other], corrs[other]))
+        for other in (other for other in corrs if other != name):
+            loss_n, corr_n = self.see(OtherNetwork(losses[other], corrs[other]))
             if options.target == "detach":
                 loss_n, corr_n = loss_n.detach(), corr_n.detach()
-            rho = self.gate(rivals[name], loss_n)
+            rho = self.rho(losses[name], loss_n)
             rhos.append(rho if options.rho_grad == "through" else rho.detach())
             ssas.append(
                 alignment_loss(corrs[name], corr_n, options.ssa_reduction, valid_ND=valid_ND)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from mtut_baselines.objectives.alignment import (
     AlignmentObjective,
     AlignmentOptions,
-    Rival,
+    OtherNetwork,
     clip_logits,
     focal_weight,
 )
@@ -23,67 +23,67 @@ from mtut_bench.contract.networks import NetworkOutput, ObjectiveOutput
 from mtut_bench.errors import UsageError
 
 __all__ = [
-    "ConstantGate",
-    "InvertedGate",
+    "ConstantRho",
+    "InvertedRho",
     "MutualLearning",
     "OtherClip",
-    "PermutedGate",
+    "PermutedRho",
 ]
 
 
 class OtherClip(AlignmentObjective):
     """The other network's correlations and losses are those of another clip of the batch.
 
-    The clip after it, cyclically; a batch of one clip is its own partner. If the gain stays, it is
-    no transfer between views of one gesture.
+    The clip after it, cyclically; the only clip of a batch is paired with itself. If the gain
+    stays, it is no transfer between views of one gesture.
     """
 
-    def rival(self, rival: Rival) -> Rival:
+    def see(self, other: OtherNetwork) -> OtherNetwork:
         """Return the other network's view of the next clip."""
         # One loss per batch (`rho_per` 'batch') belongs to no clip: rolling it changes nothing.
-        return Rival(rival.loss_N.roll(-1, dims=0), rival.corr_NDD.roll(-1, dims=0))
+        return OtherNetwork(other.loss_N.roll(-1, dims=0), other.corr_NDD.roll(-1, dims=0))
 
 
-class PermutedGate(AlignmentObjective):
-    """rho is that of the next clip of the batch: as open on average, but for the wrong clips.
+class PermutedRho(AlignmentObjective):
+    """rho is that of the next clip of the batch: as large on average, but for the wrong clips.
 
     There is one rho per clip then (`rho_per` 'clip'); one per batch belongs to no clip.
     """
 
-    def gate(self, loss_m: Tensor, loss_n: Tensor) -> Tensor:
+    def rho(self, loss_m: Tensor, loss_n: Tensor) -> Tensor:
         """Return rho of the next clip, (N,)."""
-        return super().gate(loss_m, loss_n).roll(-1, dims=0)
+        return super().rho(loss_m, loss_n).roll(-1, dims=0)
 
 
-class InvertedGate(AlignmentObjective):
-    """The gate opens where the other network is worse: the better one follows."""
+class InvertedRho(AlignmentObjective):
+    """rho is above 0 where the other network is worse: the better one follows."""
 
-    def gate(self, loss_m: Tensor, loss_n: Tensor) -> Tensor:
+    def rho(self, loss_m: Tensor, loss_n: Tensor) -> Tensor:
         """Return rho with the two losses exchanged, (N,)."""
         options = self.options
         return focal_weight(loss_n, loss_m, options.beta, options.rho_max, options.rho_form)
 
 
-class ConstantGate(AlignmentObjective):
-    """rho is one number for every clip and pair; meant for the mean that MTUT's had.
+class ConstantRho(AlignmentObjective):
+    """rho is one number for every clip and pair; meant for the mean of MTUT's.
 
     Args:
         options: what the alignment adds.
-        rho: the number.
+        value: the number.
 
     Raises:
         UsageError: it is negative.
     """
 
-    def __init__(self, options: AlignmentOptions, rho: float) -> None:
+    def __init__(self, options: AlignmentOptions, value: float) -> None:
         super().__init__(options)
-        if not rho >= 0:
-            raise UsageError(f"rho_constant is {rho!r}.", "Give a number of at least 0.")
-        self.rho = rho
+        if not value >= 0:
+            raise UsageError(f"rho_constant is {value!r}.", "Give a number of at least 0.")
+        self.value = value
 
-    def gate(self, loss_m: Tensor, loss_n: Tensor) -> Tensor:
+    def rho(self, loss_m: Tensor, loss_n: Tensor) -> Tensor:
         """Return the constant, (N,)."""
-        return torch.full_like(loss_m, self.rho)
+        return torch.full_like(loss_m, self.value)
 
 
 class MutualLearning:
@@ -106,7 +106,7 @@ class MutualLearning:
         Args:
             outputs: network output per modality, at least two.
             labels_N: class indices, int64, (N,).
-            valid_NT: of no influence: padding frames count in the logits.
+            valid_NT: ignored: padding frames count in the logits.
 
         Raises:
             UsageError: fewer than two modalities.
@@ -133,8 +133,5 @@ class MutualLearning:
             ]
             divergence = torch.stack(others).mean()
             losses[name] = cross_entropy + divergence
-            log[name] = {
-                "cross_entropy": float(cross_entropy.detach()),
-                "divergence": float(divergence.detach()),
-            }
+            log[name] = {"cross_entropy": cross_entropy.item(), "divergence": divergence.item()}
         return ObjectiveOutput(losses, log)

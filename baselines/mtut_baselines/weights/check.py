@@ -1,5 +1,7 @@
 """What a weight file is, in words, and whether it computes what its authors published."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +26,7 @@ TOLERANCE = 1e-3
 """Relative difference of a norm that passes: the authors warn of numerical precision, and a wrong
 padding, order of channels or batch-norm constant changes the first digits."""
 
+_CLIP = "v_CricketShot_g04_c01"
 _CHANNELS = {3: "rgb", 2: "flow"}
 
 
@@ -39,63 +42,47 @@ class CheckResult(NamedTuple):
     passed: bool | None
 
 
-def check(
-    path: StrPath,
-    demo_rgb: StrPath | None = None,
-    demo_flow: StrPath | None = None,
-    *,
-    partner: StrPath | None = None,
-    source: str = "auto",
-) -> CheckResult:
-    """Return what a weight file holds and expects, and run the public demo clip through it.
+def check(paths: Sequence[StrPath], demo: StrPath | None = None) -> CheckResult:
+    """Return what weight files hold and expect, and run the public demo clip through them.
 
-    The clips are kinetics-i3d's `data/v_CricketShot_g04_c01_{rgb,flow}.npy`. A file of an rgb
-    network runs on the first, one of a flow network on the second; with a partner of the other
-    modality the sum of both networks' logits is compared as well, which is the published 138.47.
+    A file of an rgb network runs on the clip's colour, one of a flow network on its flow; of one
+    file each the sum of both networks' logits is compared as well, which is the published 138.47.
 
     Args:
-        path: the weight file.
-        demo_rgb: `.npy` of (1, T, H, W, 3), values in [-1, 1].
-        demo_flow: `.npy` of (1, T, H, W, 2), values in [-1, 1].
-        partner: a weight file of the other modality.
-        source: scheme of `path`, and of `partner`; 'auto' recognises each.
+        paths: the weight files.
+        demo: kinetics-i3d's folder `data`: `v_CricketShot_g04_c01_{rgb,flow}.npy`, each
+            (1, T, H, W, C) with values in [-1, 1]; None: nothing is run.
 
     Raises:
         WeightsError: a file that cannot be read or placed, or a clip of another shape.
-        UsageError: an unknown source, or two files of one modality.
+        UsageError: two files of one modality.
     """
     lines: list[str] = []
     logits: dict[str, Tensor] = {}
-    clips = {"rgb": demo_rgb, "flow": demo_flow}
-    for weights in (path, partner):
-        if weights is None:
-            continue
-        file = read_weights(weights)
-        described, modality = _describe(file, source)
+    for path in paths:
+        file = read_weights(path)
+        described, modality = _describe(file)
         lines += described
-        clip = clips.get(modality)
         if modality in logits:
-            raise UsageError(
-                f"{path} and {partner} are both networks of {modality}",
-                "Give the file of the other modality as partner.",
-            )
-        if clip is not None:
-            logits[modality] = _run(file, source, clip, modality)
+            raise UsageError(f"{path} is a second network of {modality}", "Give one of each.")
+        if demo is not None and modality:
+            logits[modality] = _run(file, Path(demo) / f"{_CLIP}_{modality}.npy", modality)
     sums = dict(logits)
     if len(logits) == 2:
         sums["rgb + flow"] = logits["rgb"] + logits["flow"]
     compared = [_compare(name, value) for name, value in sums.items()]
     lines += [line for line, _ in compared]
     if not compared:
-        lines.append("demo clip not run: " + _why_not(clips))
+        why = f"give the folder of {_CLIP}_rgb.npy (kinetics-i3d's data)"
+        lines.append(f"demo clip not run: {'it is not for this network' if demo else why}")
     return CheckResult(lines, all(agrees for _, agrees in compared) if compared else None)
 
 
-def _describe(file: WeightFile, source: str) -> tuple[list[str], str]:
+def _describe(file: WeightFile) -> tuple[list[str], str]:
     """Return the lines on a file, and the modality of the demo that it can run or ''."""
     with torch.device("meta"):
-        network = build_for(file, source)
-    _, report = place(file, network.state_dict(), source)
+        network = build_for(file)
+    _, report = place(file, network.state_dict())
     expected = report.card
     mean = "" if expected.mean is None else f" {list(expected.mean)}"
     lines = [
@@ -110,19 +97,19 @@ def _describe(file: WeightFile, source: str) -> tuple[list[str], str]:
     return lines, _CHANNELS.get(report.channels, "") if kinetics else ""
 
 
-def _run(file: WeightFile, source: str, clip: StrPath, modality: str) -> Tensor:
+def _run(file: WeightFile, clip: Path, modality: str) -> Tensor:
     """Return the logits of a demo clip, (K,)."""
-    network = build_for(file, source).eval()
-    values, _ = place(file, network.state_dict(), source)
+    network = build_for(file).eval()
+    values, _ = place(file, network.state_dict())
     network.load_state_dict(values)
     with torch.no_grad():
         output = network(_read_clip(clip, modality))
     return output.logits_NKT.mean(dim=2)[0]
 
 
-def _read_clip(path: StrPath, modality: str) -> Tensor:
+def _read_clip(path: Path, modality: str) -> Tensor:
     """Return a demo clip, float, (1, C, T, H, W)."""
-    hint = "Give data/v_CricketShot_g04_c01_rgb.npy or _flow.npy of kinetics-i3d."
+    hint = f"Give the folder of kinetics-i3d's {_CLIP}_rgb.npy and _flow.npy."
     try:
         clip_NTHWC = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -139,11 +126,5 @@ def _compare(name: str, logits_K: Tensor) -> tuple[str, bool]:
     """Return a line on the norm of some logits, and whether it is the published one."""
     norm, published = float(logits_K.norm()), PUBLISHED_NORMS[name]
     agrees = abs(norm - published) <= TOLERANCE * published
-    verdict = "agrees" if agrees else "DIFFERS"
-    return f"demo clip, {name}: norm of logits {norm:.6f}, published {published}: {verdict}", agrees
-
-
-def _why_not(clips: dict[str, StrPath | None]) -> str:
-    if any(clips.values()):
-        return "the clips given are not for this network"
-    return "give v_CricketShot_g04_c01_rgb.npy or _flow.npy from kinetics-i3d's data folder"
+    said = "agrees" if agrees else "DIFFERS"
+    return f"demo clip, {name}: norm of logits {norm:.6f}, published {published}: {said}", agrees

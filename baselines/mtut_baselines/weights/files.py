@@ -20,7 +20,7 @@ __all__ = ["WeightFile", "WeightsError", "read_weights", "sha256_of_file"]
 
 _DOWNLOAD_AGAIN = "Download the file again (`mtut-bench weights fetch`)."
 _RESAVE = (
-    "If you trust its author, run once on your own risk: "
+    "If you trust its author, run once at your own risk: "
     "torch.save(torch.load(FILE, weights_only=False), NEW) with a plain dict of tensors "
     "(for a whole module: its state_dict()), and give the new file."
 )
@@ -64,7 +64,7 @@ def read_weights(path: StrPath) -> WeightFile:
 
     Raises:
         WeightsError: the file is missing, truncated, a web page, a Git LFS pointer, holds
-            something else than named tensors, or would run code when unpickled.
+            something other than named tensors, or would run code when unpickled.
     """
     path = Path(path)
     try:
@@ -188,7 +188,7 @@ def _reason(error: Exception) -> str:
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
     return WeightsError(
-        f"{path} is damaged or no weight file: {_reason(error)} ({type(error).__name__})",
+        f"{path} is damaged or not a weight file: {_reason(error)} ({type(error).__name__})",
         _DOWNLOAD_AGAIN,
     )
 
@@ -202,7 +202,7 @@ def _named_tensors(path: Path, content: Any) -> dict[str, Tensor]:  # noqa: ANN4
     odd = [name for name, value in content.items() if not _is_named_tensor(name, value)]
     if odd:
         raise WeightsError(
-            f"{path} holds {len(odd)} things that are no named tensors, the first is {odd[0]!r}",
+            f"{path} holds {len(odd)} entries that are not named tensors, the first is {odd[0]!r}",
             "Give a state dict: tensors by name.",
         )
     return {name: tensor.detach() for name, tensor in content.items()}

@@ -4,8 +4,8 @@ The rules give the names of our own state dicts (:mod:`mtut_baselines.networks.i
 :mod:`mtut_baselines.networks.c3d`). They know nothing of shapes, so narrow networks load as full
 ones do.
 
-The trap of I3D's names, Mixed_5b's second convolution of Branch_2 called ``Conv3d_0a_3x3``, is in
-the TensorFlow checkpoints alone; both ports number the units themselves.
+Only the TensorFlow checkpoints call Mixed_5b's second convolution of Branch_2 ``Conv3d_0a_3x3``;
+both ports number the units themselves.
 """
 
 import re
@@ -14,18 +14,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mtut_bench.errors import UsageError
-
-__all__ = [
-    "FIRST_LAYERS",
-    "LOGITS",
-    "OWN",
-    "SCHEMES",
-    "InputCard",
-    "Scheme",
-    "card",
-    "recognise",
-]
+__all__ = ["FIRST_LAYERS", "LOGITS", "OWN", "SCHEMES", "InputCard", "Scheme", "card", "recognise"]
 
 OWN = "mtut-bench"
 """Source of a file whose names are a state dict's own."""
@@ -60,7 +49,7 @@ class Scheme:
 
     Attributes:
         rename: our name of a file's name, or None for a tensor that our network has no place for.
-        signature: names that together give the scheme away.
+        signature: names that together identify the scheme.
     """
 
     rename: Callable[[str], str | None]
@@ -187,18 +176,7 @@ def card(source: str, channels: int = 3) -> InputCard:
     Args:
         source: name of a scheme, or OWN.
         channels: of the file's first kernel; 3 is I3D's colour network, 2 the flow network.
-
-    Raises:
-        UsageError: an unknown source.
     """
-    if source in _C3D_CARDS:
-        return _C3D_CARDS[source]
-    if source in SCHEMES:
-        return _I3D_CARDS.get(channels, _I3D_CARDS[3])
-    if source != OWN:
-        raise UsageError(f"no weights come from '{source}'", f"Choose one of {_choices()}.")
-    return _UNKNOWN
-
-
-def _choices() -> str:
-    return ", ".join([*SCHEMES, OWN])
+    if source == OWN:
+        return _UNKNOWN
+    return _C3D_CARDS.get(source) or _I3D_CARDS.get(channels, _I3D_CARDS[3])

@@ -17,7 +17,7 @@ from mtut_bench.files import StrPath, write_atomic
 __all__ = ["InputCard", "LoadReport", "WeightsError", "build_for", "card", "convert", "load"]
 
 
-def load(network: nn.Module, path: StrPath, source: str = "auto") -> LoadReport:
+def load(network: nn.Module, path: StrPath) -> LoadReport:
     """Fill a network from a weight file; on an error the network is untouched.
 
     A batch-norm gain of 1 is dropped; another is folded into the convolution before it (see
@@ -28,7 +28,6 @@ def load(network: nn.Module, path: StrPath, source: str = "auto") -> LoadReport:
     Args:
         network: an I3D or C3D of any width, or, for our own files, any network.
         path: a public `.pt`, `.pth` or `.pickle`, or safetensors.
-        source: the file's scheme; 'auto' recognises it by its names.
 
     Returns:
         What became of every tensor.
@@ -36,25 +35,17 @@ def load(network: nn.Module, path: StrPath, source: str = "auto") -> LoadReport:
     Raises:
         WeightsError: a file that cannot be read safely, of another network, or that fills less
             than 95 % of the network's tensors (those of the logits aside).
-        UsageError: an unknown source.
     """
     file = read_weights(path)
     state = network.state_dict()
-    values, report = place(file, state, source)
+    values, report = place(file, state)
     with torch.no_grad():
         for name, value in values.items():
             state[name].copy_(value)
     return report
 
 
-def convert(
-    path: StrPath,
-    out: StrPath,
-    source: str = "auto",
-    *,
-    num_classes: int | None = None,
-    in_channels: int | None = None,
-) -> LoadReport:
+def convert(path: StrPath, out: StrPath) -> LoadReport:
     """Write a public weight file as safetensors under our own names, atomically.
 
     The file keeps its origin and SHA-256 as metadata, so what input it expects stays known.
@@ -62,47 +53,29 @@ def convert(
     Args:
         path: file to convert.
         out: safetensors to write.
-        source: see :func:`load`.
-        num_classes: K of the network to come; None keeps the file's. Logits of another K are not
-            written.
-        in_channels: channels of the network to come; None keeps the file's.
 
     Raises:
         WeightsError: see :func:`load`.
-        UsageError: an unknown source.
         MtutBenchError: `out` cannot be written.
     """
     path = Path(path)
     file = read_weights(path)
     with torch.device("meta"):
-        network = build_for(file, source, num_classes=num_classes, in_channels=in_channels)
-    values, report = place(file, network.state_dict(), source)
+        network = build_for(file)
+    values, report = place(file, network.state_dict())
     metadata = {"format": "pt", "source": report.origin, "sha256": report.sha256, "file": path.name}
     plain = {name: value.float().contiguous() for name, value in values.items()}
     write_atomic(out, encode_tensors(plain, metadata))
     return report
 
 
-def build_for(
-    file: WeightFile,
-    source: str = "auto",
-    *,
-    num_classes: int | None = None,
-    in_channels: int | None = None,
-) -> nn.Module:
-    """Return a fresh network that a weight file fits.
-
-    Args:
-        file: the weights.
-        source: see :func:`load`.
-        num_classes: K; None takes the file's, 1 where it has no logits.
-        in_channels: channels of the input; None takes the file's.
+def build_for(file: WeightFile) -> nn.Module:
+    """Return a fresh network that a weight file fits; of one class where it has no logits.
 
     Raises:
         WeightsError: the file holds neither an I3D nor a C3D.
-        UsageError: an unknown source.
     """
-    named = own_names(file, source)
+    named = own_names(file)
     channels = first_channels(named)
     if channels == 0:
         raise WeightsError(
@@ -114,6 +87,6 @@ def build_for(
     # Both networks start with 64 channels at width 1.
     width = named[i3d if i3d in named else c3d].shape[0] / 64
     logits = next((named[f"{p}weight"] for p in LOGITS if f"{p}weight" in named), None)
-    classes = num_classes or (1 if logits is None else logits.shape[0])
+    classes = 1 if logits is None else logits.shape[0]
     build: Callable[..., nn.Module] = build_i3d if i3d in named else build_c3d
-    return build(classes, in_channels or channels, width)
+    return build(classes, channels, width)

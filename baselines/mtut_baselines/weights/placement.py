@@ -16,15 +16,7 @@ from mtut_baselines.weights.key_maps import (
     recognise,
 )
 
-__all__ = [
-    "MIN_SHARE",
-    "LoadReport",
-    "adapt_channels",
-    "first_channels",
-    "own_names",
-    "place",
-    "resolve_source",
-]
+__all__ = ["LoadReport", "adapt_channels", "first_channels", "own_names", "place"]
 
 MIN_SHARE = 0.95
 """Least share of a network's tensors, those of the logits aside, that a file must fill."""
@@ -82,7 +74,7 @@ class LoadReport:
 
 
 @dataclass
-class _Pile:
+class _Renamed:
     """A file's tensors under our names, on their way into a network.
 
     Attributes:
@@ -98,9 +90,7 @@ class _Pile:
     dropped: list[str] = field(default_factory=list)
 
 
-def place(
-    file: WeightFile, state: Mapping[str, Tensor], source: str = "auto"
-) -> tuple[dict[str, Tensor], LoadReport]:
+def place(file: WeightFile, state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], LoadReport]:
     """Return the values for a network's tensors from a weight file, and the report.
 
     A batch norm with gain g computes g (x - m) / sqrt(v + eps) + b, ours the same without g. The
@@ -113,35 +103,35 @@ def place(
         file: the weights.
         state: the network's tensors, of which names, shapes and kinds count; they may be on the
             meta device.
-        source: the file's scheme; 'auto' recognises it by its names.
 
     Raises:
         WeightsError: under 95 % of the network's tensors are filled, or a first kernel has no
             adaptation.
-        UsageError: an unknown source.
     """
-    source = resolve_source(file, source)
-    pile = _pile_up(file, source)
-    channels = first_channels(pile.tensors)
-    for name in [n for n in pile.tensors if n.endswith(".bn.weight") and n not in state]:
-        _fold(pile, name)
+    source = recognise(file.tensors)
+    renamed = _rename(file, source)
+    channels = first_channels(renamed.tensors)
+    for name in [n for n in renamed.tensors if n.endswith(".bn.weight") and n not in state]:
+        _fold(renamed, name)
     values: dict[str, Tensor] = {}
     left: list[str] = []
     for name, target in state.items():
-        value, note = _fit(name, pile.tensors.pop(name, None), target)
+        value, note = _fit(name, renamed.tensors.pop(name, None), target)
         if value is None:
             left.append(f"{name}: {note}")
             continue
         values[name] = value
         if note:
-            pile.adapted.append(f"{name}: {note}")
-    pile.dropped += [f"{pile.names[name]}: the network has no such tensor" for name in pile.tensors]
+            renamed.adapted.append(f"{name}: {note}")
+    renamed.dropped += [
+        f"{renamed.names[name]}: the network has no such tensor" for name in renamed.tensors
+    ]
     report = LoadReport(
         source=source,
         sha256=file.sha256,
         mapped=tuple(values),
-        adapted=tuple(pile.adapted),
-        dropped=tuple(pile.dropped),
+        adapted=tuple(renamed.adapted),
+        dropped=tuple(renamed.dropped),
         left=tuple(left),
         share=_share(values, state),
         origin=_origin(file, source),
@@ -152,25 +142,9 @@ def place(
     return values, report
 
 
-def resolve_source(file: WeightFile, source: str) -> str:
-    """Return the scheme of a file, recognised where it is 'auto'.
-
-    Raises:
-        UsageError: an unknown source.
-    """
-    if source == "auto":
-        return recognise(file.tensors)
-    card(source)  # refuses an unknown one
-    return source
-
-
-def own_names(file: WeightFile, source: str = "auto") -> dict[str, Tensor]:
-    """Return the tensors of a file that have a name among ours, under it.
-
-    Raises:
-        UsageError: an unknown source.
-    """
-    return _pile_up(file, resolve_source(file, source)).tensors
+def own_names(file: WeightFile) -> dict[str, Tensor]:
+    """Return the tensors of a file that have a name among ours, under it."""
+    return _rename(file, recognise(file.tensors)).tensors
 
 
 def first_channels(tensors: Mapping[str, Tensor]) -> int:
@@ -210,39 +184,39 @@ def adapt_channels(kernel: Tensor, channels: int) -> tuple[Tensor, str]:
     )
 
 
-def _pile_up(file: WeightFile, source: str) -> _Pile:
+def _rename(file: WeightFile, source: str) -> _Renamed:
     """Return a file's tensors under our names; those without one are dropped with the reason."""
     if source == OWN:
-        return _Pile(dict(file.tensors), {name: name for name in file.tensors})
-    pile = _Pile({}, {})
+        return _Renamed(dict(file.tensors), {name: name for name in file.tensors})
+    renamed = _Renamed({}, {})
     for name, tensor in file.tensors.items():
         own = SCHEMES[source].rename(name)
         if own is not None:
-            pile.tensors[own] = tensor
-            pile.names[own] = name
+            renamed.tensors[own] = tensor
+            renamed.names[own] = name
         elif name.endswith("num_batches_tracked"):
-            pile.dropped.append(f"{name}: a count of steps, which our batch norm does without")
+            renamed.dropped.append(f"{name}: a count of steps, which our batch norm does without")
         else:
-            pile.dropped.append(f"{name}: no name of the scheme {source}")
-    return pile
+            renamed.dropped.append(f"{name}: not a name of the scheme {source}")
+    return renamed
 
 
-def _fold(pile: _Pile, name: str) -> None:
-    """Take a batch norm's gain out of the pile, into the convolution and mean before it."""
-    gain = pile.tensors.pop(name).double()
+def _fold(renamed: _Renamed, name: str) -> None:
+    """Take a batch norm's gain out, into the convolution and mean before it."""
+    gain = renamed.tensors.pop(name).double()
     if bool((gain == 1).all()):
-        pile.dropped.append(f"{pile.names[name]}: a gain of 1, which is no gain")
+        renamed.dropped.append(f"{renamed.names[name]}: a gain of 1, which is no gain")
         return
     unit = name.removesuffix(".bn.weight")
     targets = (f"{unit}.conv3d.weight", f"{unit}.bn.running_mean")
-    if any(pile.tensors.get(target, gain[:0]).shape[:1] != gain.shape for target in targets):
-        pile.dropped.append(f"{pile.names[name]}: a gain without its convolution and mean")
+    if any(renamed.tensors.get(target, gain[:0]).shape[:1] != gain.shape for target in targets):
+        renamed.dropped.append(f"{renamed.names[name]}: a gain without its convolution and mean")
         return
     for target in targets:
-        value = pile.tensors[target]
+        value = renamed.tensors[target]
         column = gain.reshape(-1, *[1] * (value.ndim - 1))
-        pile.tensors[target] = (value.double() * column).to(value.dtype)
-    pile.adapted.append(f"{pile.names[name]}: {_FOLDED}")
+        renamed.tensors[target] = (value.double() * column).to(value.dtype)
+    renamed.adapted.append(f"{renamed.names[name]}: {_FOLDED}")
 
 
 def _fit(name: str, value: Tensor | None, target: Tensor) -> tuple[Tensor | None, str]:

@@ -153,7 +153,7 @@ def test_parameters_are_tensorflows_trainable_ones(in_channels, expected):
 
 @pytest.mark.parametrize(
     ("frames", "map_frames"),
-    [(64, 8), (32, 4), (17, 3), (61, 8), (80, 10), (9, 2), (8, 2), (1, 2)],
+    [(64, 8), (17, 3), (80, 10), (9, 2), (1, 2)],
 )
 def test_shapes_at_224_and_112(meta, frames, map_frames):
     for size, places in ((224, 7), (112, 4)):
@@ -237,18 +237,13 @@ def test_dropout_and_statistics_act_in_training_only(tiny):
     assert torch.equal(tiny(clip_NCTHW).logits_NKT, tiny(clip_NCTHW).logits_NKT)
     assert torch.equal(tiny.Mixed_5c.b0.bn.running_mean, before)
     tiny.train()
-    assert not torch.equal(tiny(clip_NCTHW).logits_NKT, tiny(clip_NCTHW).logits_NKT)
-    assert not torch.equal(tiny.Mixed_5c.b0.bn.running_mean, before)
-
-
-def test_dropout_follows_torchs_seed(tiny):
-    clip_NCTHW = torch.rand(2, 3, 9, 32, 32)
     logits = []
     for seed in (7, 7, 8):
         torch.manual_seed(seed)
         logits.append(tiny(clip_NCTHW).logits_NKT)
     assert torch.equal(logits[0], logits[1])
     assert not torch.equal(logits[0], logits[2])
+    assert not torch.equal(tiny.Mixed_5c.b0.bn.running_mean, before)
 
 
 def test_initialisation_follows_torchs_seed():
@@ -279,27 +274,6 @@ def test_a_fresh_networks_logits_are_sane(training):
     assert output.logits_NKT.isfinite().all()
     assert output.logits_NKT.abs().max() < 10
     assert output.features_NCTHW.std() > 0
-
-
-def test_state_dict_loads_strictly_and_returns(tiny):
-    tiny(torch.rand(2, 3, 9, 32, 32))
-    state = tiny.state_dict()
-    other = build_i3d(5, width=0.0625)
-    other.load_state_dict(state)
-    assert all(torch.equal(state[name], value) for name, value in other.state_dict().items())
-    clip_NCTHW = torch.rand(1, 3, 9, 32, 32)
-    assert torch.equal(tiny.eval()(clip_NCTHW).logits_NKT, other.eval()(clip_NCTHW).logits_NKT)
-
-
-@pytest.mark.real
-@real
-@pytest.mark.parametrize(("file", "channels"), [("rgb_imagenet", 3), ("flow_imagenet", 2)])
-def test_state_dict_has_the_names_and_shapes_of_the_public_port(file, channels):
-    with torch.device("meta"):
-        state = build_i3d(400, channels).state_dict()
-    rows = json.loads((SHARED / "i3d_key_maps.json").read_text())[file]["rows"]
-    expected = {row["pytorch_i3d"]: tuple(row["torch_shape"]) for row in rows}
-    assert {name: tuple(value.shape) for name, value in state.items()} == expected
 
 
 BRANCHES = {"0/Conv3d_0a": "b0", "1/Conv3d_0a": "b1a", "1/Conv3d_0b": "b1b"}
@@ -335,37 +309,26 @@ def test_names_follow_from_the_checkpoints_variables_by_rule(file, channels):
 
 
 def train_step(recompute, bn_momentum=0.1, steps=1):
-    """Return a network after some steps, the last loss, and the bytes kept for going back."""
+    """Return a network after some steps, and the last loss."""
     torch.manual_seed(0)
     network = build_i3d(3, width=0.0625, bn_momentum=bn_momentum, recompute=recompute)
     clip_NCTHW = torch.rand(2, 3, 9, 40, 40)
-    parameters = {p.untyped_storage().data_ptr() for p in network.parameters()}
-    kept = {}
-
-    def pack(tensor):
-        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
     for _ in range(steps):
         network.zero_grad()
-        kept.clear()
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            output = network(clip_NCTHW)
+        output = network(clip_NCTHW)
         loss = output.logits_NKT.square().mean() + output.features_NCTHW.square().mean()
         loss.backward()
         with torch.no_grad():
             for parameter in network.parameters():
                 parameter -= 0.1 * parameter.grad
-    return network, loss, sum(size for at, size in kept.items() if at not in parameters)
+    return network, loss
 
 
 @pytest.mark.parametrize("mixed", [False, True])
 def test_recomputation_changes_no_bit(mixed):
     # Three steps: a difference in weights or statistics would show in the loss.
     with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-        (plain, loss, _), (again, other, _) = (
-            train_step(recompute, steps=3) for recompute in (False, True)
-        )
+        (plain, loss), (again, other) = (train_step(x, steps=3) for x in (False, True))
     assert torch.equal(loss, other)
     for (name, value), found in zip(
         plain.state_dict().items(), again.state_dict().values(), strict=True
@@ -395,12 +358,6 @@ def test_statistics_are_updated_once_when_recomputing():
     batch_mean = train_step(recompute=False, bn_momentum=1.0)[0].Conv3d_1a_7x7.bn.running_mean
     # From 0, once: half of the batch's mean; twice: three quarters.
     torch.testing.assert_close(mean, batch_mean / 2)
-
-
-def test_recomputation_keeps_far_fewer_bytes():
-    plain, again = (train_step(recompute)[2] for recompute in (False, True))
-    # 0.34 here, where the clip and the head weigh much; 0.12 at the paper's size: the next test.
-    assert again < 0.4 * plain
 
 
 def test_bytes_kept_at_the_papers_size():

@@ -277,16 +277,6 @@ def test_a_block_is_valid_over_one_real_frame(valid_T, steps):
     assert valid_ND[0].reshape(steps, 6).tolist() == [[valid] * 6 for valid in expected]
 
 
-def test_blocks_of_64_frames_stand_over_eight_each():
-    valid_NT = torch.zeros(2, 64, dtype=torch.bool)
-    valid_NT[0, 15:25] = True
-    valid_NT[1] = True
-    valid_ND = valid_blocks(valid_NT, torch.empty(2, 1, 8, 1, 1))
-    # Frame 15 is the last of step 1, frame 24 the first of step 3.
-    assert valid_ND[0].nonzero().flatten().tolist() == [1, 2, 3]
-    assert valid_ND[1].all()
-
-
 def test_every_block_has_a_frame_where_the_network_pads_a_short_clip():
     valid_NT = torch.ones(1, 1, dtype=torch.bool)
     assert valid_blocks(valid_NT, torch.empty(1, 1, 2, 1, 1)).all()
@@ -353,12 +343,6 @@ def test_clips_of_padding_alone_are_not_aligned():
     assert all(torch.equal(masked.losses[name], plain.losses[name]) for name in outputs)
 
 
-def test_classification_ignores_padding():
-    outputs = leaves()
-    plain, padded = (ClassificationObjective()(outputs, LABELS_N, v) for v in (None, padded_NT()))
-    assert plain.log == padded.log
-
-
 def test_focal_weight_is_equation_3():
     loss_m, loss_n = torch.tensor([2.0, 1.0, 1.0, 6.0]), torch.tensor([1.5, 1.0, 3.0, 1.0])
     expected = [math.exp(1.0) - 1, 0.0, 0.0, math.exp(10.0) - 1]
@@ -420,14 +404,9 @@ def test_switched_off_is_plain_cross_entropy_bit_for_bit(
 def test_switched_off_ignores_an_infinite_rho():
     outputs = leaves(dtype=torch.float32)
     favour(outputs["rgb"], -200)
-    losses = AlignmentObjective(AlignmentOptions(0.0, 2.0))(outputs, LABELS_N).losses
-    assert losses["rgb"].isfinite()
-
-
-def test_switched_off_still_logs_the_distance():
-    log = AlignmentObjective(AlignmentOptions(0.0, 2.0))(leaves(), LABELS_N).log
-    assert log["rgb"]["ssa"] > 0
-    assert log["rgb"]["ssa_term"] == 0.0
+    result = AlignmentObjective(AlignmentOptions(0.0, 2.0))(outputs, LABELS_N)
+    assert result.losses["rgb"].isfinite()
+    assert result.log["rgb"]["ssa"] > 0
 
 
 @pytest.mark.parametrize("rho_per", ["clip", "batch"])
@@ -451,7 +430,7 @@ def one_sided(num_modalities=2):
 @pytest.mark.parametrize("num_modalities", [2, 3])
 @pytest.mark.parametrize("rho_grad", ["detach", "through"])
 @pytest.mark.parametrize("rho_per", ["clip", "batch"])
-def test_the_gate_is_one_way(num_modalities, rho_grad, rho_per):
+def test_only_the_worse_network_follows(num_modalities, rho_grad, rho_per):
     outputs = one_sided(num_modalities)
     objective = AlignmentObjective(AlignmentOptions(0.05, 2.0, rho_grad=rho_grad, rho_per=rho_per))
     plain = gradients(ClassificationObjective(), outputs, "all")
@@ -532,7 +511,7 @@ def test_a_saturated_loss_logs_a_finite_ratio():
 
 def test_classification_is_cross_entropy_of_the_mean_logits():
     outputs = leaves(3)
-    result = ClassificationObjective()(outputs, LABELS_N)
+    result = ClassificationObjective()(outputs, LABELS_N, padded_NT())
     for name, output in outputs.items():
         logits = output.logits_NKT.detach().numpy()
         clips = [slow_cross_entropy(logits[i], int(label)) for i, label in enumerate(LABELS_N)]

@@ -128,7 +128,7 @@ def test_negative_constant_is_refused(outputs):
         losses_of("mtut-rho-constant", outputs, rho_constant=-1.0)
 
 
-def test_controls_of_one_clip_are_their_own_partner(outputs):
+def test_controls_of_one_clip_are_mtut(outputs):
     single = {
         name: NetworkOutput(out.logits_NKT[:1], out.features_NCTHW[:1])
         for name, out in outputs.items()

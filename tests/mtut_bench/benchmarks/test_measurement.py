@@ -7,14 +7,13 @@ import pytest
 from mtut_bench.benchmarks.measurement import (
     Benchmark,
     Measure,
-    interleave,
     machine_facts,
-    seconds_of,
+    take_turns,
 )
 
 
 @pytest.mark.parametrize(("value", "passed"), [(84.9, False), (85.0, True), (120.0, True)])
-def test_a_rate_is_held_against_the_bare_rate(value, passed):
+def test_a_rate_is_compared_with_its_baseline(value, passed):
     measure = Measure("colour", value, "frames/s", 100.0, floor=0.85)
     assert measure.ratio == value / 100
     assert measure.passed is passed
@@ -31,26 +30,19 @@ def test_a_number_without_bound_neither_passes_nor_fails():
     assert Measure("two workers", 3.0, "frames/s", 4.0).passed is None
 
 
-def test_timers_take_turns_and_medians_count():
-    calls = []
+def test_actions_take_turns_back_and_forth():
+    calls, done = [], []
 
-    def timer(name, seconds):
-        left = iter(seconds)
+    def action(name, values):
+        left = iter(values)
         return lambda: calls.append(name) or next(left)
 
-    done = []
-    found = interleave(
-        {"a": timer("a", [3.0, 1.0, 2.0]), "b": timer("b", [5.0, 5.0, 9.0])},
-        3,
-        lambda *counts: done.append(counts),
+    found = take_turns(
+        {"a": action("a", [3, 1, 2]), "b": action("b", [5, 5, 9])}, 3, lambda *n: done.append(n)
     )
-    assert found == {"a": 2.0, "b": 5.0}
+    assert found == {"a": [3, 1, 2], "b": [5, 5, 9]}
     assert "".join(calls) == "abbaab"
-    assert done[-1] == (6, 6)
-
-
-def test_seconds_are_measured():
-    assert seconds_of(lambda: None) >= 0
+    assert done == [(n, 6) for n in range(1, 7)]
 
 
 def test_json_holds_ratios_and_facts():
@@ -63,7 +55,7 @@ def test_json_holds_ratios_and_facts():
         "name": "colour",
         "value": 1.0,
         "unit": "frames/s",
-        "bare": 2.0,
+        "baseline": 2.0,
         "floor": 0.85,
         "limit": None,
         "note": "",

@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from functools import partial
-from itertools import count
 
 import pytest
 import torch
@@ -11,27 +10,24 @@ from planned import plan_runs
 from run_bench import MACHINE
 from training_bench import state_bytes
 
-from mtut_bench.benchmarks.speed import (
-    Rate,
-    SpeedReport,
+from mtut_bench.benchmarks import loops, speed
+from mtut_bench.benchmarks.loops import (
+    EagerBf16,
+    PartClock,
+    PlainLoop,
     Training,
-    Window,
-    bench_evaluate,
-    bench_loader,
-    bench_train,
-    benches,
-    machine_limits,
-    measure_together,
-    rates,
+    plain_batches,
 )
-from mtut_bench.benchmarks.speed import training as training_module
-from mtut_bench.benchmarks.speed.machine_limits import (
+from mtut_bench.benchmarks.speed import (
+    Window,
+    compare_rates,
     flops_per_clip,
     has_bf16_units,
     measure_ceilings,
+    measure_speed,
+    measure_together,
+    run_window,
 )
-from mtut_bench.benchmarks.speed.rates import run_window, take_turns
-from mtut_bench.benchmarks.speed.training import EagerBf16, FullBatches, PartClock, PlainLoop
 from mtut_bench.contract.method_file import LoadedMethod
 from mtut_bench.errors import UsageError
 from mtut_bench.loading.device_cache import DeviceCache
@@ -50,55 +46,31 @@ def plan(make_request):
 
 @pytest.fixture
 def small_ceilings(monkeypatch):
-    monkeypatch.setattr(machine_limits, "_PRODUCT_SIZE", {"cpu": 64})
-    monkeypatch.setattr(machine_limits, "_COPY_BYTES", {"cpu": 4096})
+    monkeypatch.setattr(speed, "_PRODUCT_SIZE", {"cpu": 64})
+    monkeypatch.setattr(speed, "_COPY_BYTES", {"cpu": 4096})
+    monkeypatch.setattr(speed, "_CEILING_S", 0.01)
 
 
-def windows(*clips_per_s):
-    return tuple(Window(clips=int(10 * rate), seconds=10.0) for rate in clips_per_s)
-
-
-def test_a_rate_is_the_median_of_its_windows():
-    assert Rate("x", windows(1.0, 50.0, 2.0)).clips_per_s == 2.0
-    assert Rate("x", windows(1.0, 2.0)).clips_per_s == 1.5
-    assert Rate("x", not_run="no units").clips_per_s is None
-
-
-def test_ratios_and_shares_by_hand():
-    plain, ours = Rate("plain", windows(2.0), 5e9), Rate("ours", windows(6.0), 5e9)
-    assert ours.ratio_to(plain) == 3.0
+def test_rates_ratios_and_shares_by_hand():
+    ways = {
+        "plain": [Window(20, 10.0, 5), Window(10, 10.0, 9), Window(500, 10.0)],
+        "absent": "no units",
+        "ours": [Window(60, 10.0)],
+    }
+    plain, absent, ours = compare_rates(ways, {"ours": 5e9}, 120e9)
+    assert (plain.clips_per_s, plain.ratio, plain.peak_bytes) == (2.0, 1.0, 9)
+    assert (plain.flops_per_clip, plain.floor_share) == (None, None)
+    assert (ours.clips_per_s, ours.ratio, ours.peak_bytes) == (6.0, 3.0, None)
     # 6 clips of 5 GFLOP a second where 120 GFLOP/s can be had: a quarter.
-    assert ours.floor_share(120e9) == pytest.approx(0.25)
-    assert ours.floor_share(None) is None
-    assert Rate("x", windows(6.0)).floor_share(120e9) is None
-    absent = Rate("absent", (), 5e9, "no units")
-    assert absent.ratio_to(plain) is None
-    assert plain.ratio_to(absent) is None
-    assert absent.floor_share(120e9) is None
-
-
-def test_the_floor_is_that_of_the_fastest_product_and_no_copy():
-    ceilings = {"float32 product, FLOP/s": 3.0, "bfloat16 product, FLOP/s": 7.0}
-    report = SpeedReport("train", (), {}, ceilings={**ceilings, "copy, bytes/s": 99.0})
-    assert report.flops_per_s == 7.0
-    assert SpeedReport("loader", (), {}).flops_per_s is None
-
-
-def test_a_parts_share_is_of_the_whole_step():
-    report = SpeedReport("train", (), {}, {"load": 1.0, "forward": 3.0})
-    assert report.part_share("load") == 0.25
-    assert SpeedReport("train", (), {}).part_share("load") is None
-
-
-def test_peak_memory_is_the_largest_of_the_windows_or_unknown():
-    assert Rate("x", (Window(1, 1.0, 5), Window(1, 1.0, 9))).peak_bytes == 9
-    assert Rate("x", windows(1.0)).peak_bytes is None
+    assert ours.floor_share == pytest.approx(0.25)
+    assert (absent.not_run, absent.clips_per_s, absent.ratio) == ("no units", None, None)
+    assert compare_rates(ways, {"ours": 5e9}, None)[2].floor_share is None
 
 
 def ticking(monkeypatch, seconds_a_step):
     """Replace the clock by one that each step moves on; return the step."""
     now = [0.0]
-    monkeypatch.setattr(rates.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: now[0])
 
     def step():
         now[0] += seconds_a_step
@@ -107,45 +79,12 @@ def ticking(monkeypatch, seconds_a_step):
     return step
 
 
-def test_a_window_ends_with_the_step_that_passes_its_time(monkeypatch):
-    assert run_window(ticking(monkeypatch, 2.0), 5.0, CPU) == Window(18, 6.0)
-    assert run_window(ticking(monkeypatch, 2.0), 6.0, CPU) == Window(18, 6.0)
-
-
-def test_a_window_has_at_least_one_step(monkeypatch):
-    assert run_window(ticking(monkeypatch, 100.0), 0.1, CPU) == Window(6, 100.0)
-
-
-def test_the_warm_up_is_thrown_away_and_turns_go_back_and_forth():
-    calls, number = [], count()
-
-    def step(name):
-        calls.append(name)
-        return next(number)
-
-    ticks = []
-    found = take_turns(
-        {name: partial(step, name) for name in "ab"},
-        CPU,
-        seconds=0.0,
-        repeats=2,
-        progress=lambda done, total: ticks.append((done, total)),
-    )
-    assert calls == list("abbaab")
-    assert [w.clips for w in found["a"]] == [3, 4]
-    assert [w.clips for w in found["b"]] == [2, 5]
-    assert ticks == [(n, 6) for n in range(1, 7)]
-
-
-def test_flops_are_those_of_the_products_by_hand():
-    a, b = torch.ones(3, 5), torch.ones(5, 7, requires_grad=True)
-
-    def step():
-        (a @ b).sum().backward()
-        return 2
-
-    # One product forward, one for the gradient of b; a multiplication and an addition each.
-    assert flops_per_clip(step) == 2 * (2 * 3 * 5 * 7) / 2
+@pytest.mark.parametrize(
+    ("step", "least", "steps"), [(2.0, 5.0, 3), (2.0, 6.0, 3), (100.0, 0.1, 1)]
+)
+def test_a_window_ends_with_the_step_that_passes_its_time(step, least, steps, monkeypatch):
+    found = run_window(ticking(monkeypatch, step), least, CPU)
+    assert found == Window(6 * steps, step * steps)
 
 
 def test_the_flops_of_a_training_step_are_counted_on_the_networks(plan):
@@ -162,33 +101,35 @@ def test_the_flops_of_a_training_step_are_counted_on_the_networks(plan):
 
 
 def test_ceilings_name_type_and_unit(small_ceilings):
-    found = measure_ceilings(CPU, repeats=1)
+    found = measure_ceilings(CPU)
     assert {"float32 product, FLOP/s", "copy, bytes/s"} <= set(found)
     assert ("bfloat16 product, FLOP/s" in found) == has_bf16_units(CPU)
     assert all(value > 0 for value in found.values())
     assert torch.get_float32_matmul_precision() == "highest"
 
 
-def test_the_clock_gives_each_part_its_time(monkeypatch):
-    times = iter([0.0, 1.0, 3.0, 3.5, 10.0])
-    monkeypatch.setattr(training_module.time, "perf_counter", lambda: next(times))
+def test_the_clock_gives_each_part_its_mean_time(monkeypatch):
+    times = iter([0.0, 1.0, 3.0, 50.0, 51.0, 55.0])
+    monkeypatch.setattr(loops.time, "perf_counter", lambda: next(times))
     clock = PartClock(CPU)
-    for part in ("load", "forward", "load", "update"):
+    # Two steps; what lies between them belongs to none.
+    for part in ("load", "forward", "", "load", "update", ""):
         clock(part)
     found = clock.milliseconds()
     assert tuple(found) == PARTS
     assert {p: ms for p, ms in found.items() if ms} == {
-        "load": 1000.0 + 500.0,
-        "forward": 2000.0,
-        "update": 6500.0,
+        "load": (1000.0 + 1000.0) / 2,
+        "forward": 2000.0 / 2,
+        "update": 4000.0 / 2,
     }
+    assert clock.milliseconds() == {}
 
 
 def test_the_step_tells_its_parts_in_order(plan):
     told = []
-    Training(plan, MACHINE).step(told.append)
+    Training(plan, MACHINE, told.append).step()
     networks = ["augment", "forward"] * 2
-    assert told == ["load", "update", "copy", *networks, "objective", "backward", "update"]
+    assert told == ["load", "update", "copy", *networks, "objective", "backward", "update", ""]
 
 
 def test_the_measured_step_is_the_trainers(plan, monkeypatch):
@@ -200,8 +141,7 @@ def test_the_measured_step_is_the_trainers(plan, monkeypatch):
         train_state.restart(changed.learning_rate)
     for _ in range(4):
         training.step()
-    clips = training_module.training_clips(plan)
-    sampler = FullBatches(len(clips), plan.recipe.batch_size, plan.seed)
+    clips, sampler = loops._training_clips(plan)
     step = 0
     for epoch in range(4):
         sampler.epoch = epoch
@@ -223,10 +163,10 @@ def test_the_measured_step_is_the_trainers(plan, monkeypatch):
 
 
 def test_every_batch_is_full_unless_there_is_none():
-    sampler = FullBatches(8, 3, 0)
+    sampler = loops._FullBatches(8, 3, 0)
     assert [len(batch) for batch in sampler] == [3, 3]
     assert list(sampler) == list(EpochSampler(8, 3, 0))[:2]
-    assert [len(batch) for batch in FullBatches(2, 3, 0)] == [2]
+    assert [len(batch) for batch in loops._FullBatches(2, 3, 0)] == [2]
 
 
 def test_nothing_is_learnt_while_measuring(plan):
@@ -237,10 +177,9 @@ def test_nothing_is_learnt_while_measuring(plan):
 
 
 def test_the_plain_loop_makes_the_same_inputs_one_by_one(plan):
-    clips = training_module.training_clips(plan)
-    sampler = EpochSampler(len(clips), plan.recipe.batch_size, plan.seed)
-    plain = training_module.plain_loader(plan, CPU, 0)
-    batches = [b for b in make_loader(clips, sampler, 0) if len(b.clip_ids) == sampler.batch_size]
+    clips, sampler = loops._training_clips(plan)
+    plain = plain_batches(plan, CPU, 0)
+    batches = list(make_loader(clips, sampler, 0))
     assert batches
     for batch in batches:
         inputs, valid_NT, labels_N = next(plain)
@@ -253,7 +192,7 @@ def test_the_plain_loop_makes_the_same_inputs_one_by_one(plan):
 
 
 @pytest.mark.parametrize("make", [partial(PlainLoop, workers=0), EagerBf16])
-def test_a_yardstick_trains_like_the_step(plan, make):
+def test_a_baseline_trains_like_the_step(plan, make):
     # Without dropout; bf16 keeps eight bits.
     method = replace(plan.method, recipe=replace(plan.recipe, dropout=0.0))
     still = replace(plan, loaded=LoadedMethod(method))
@@ -270,16 +209,18 @@ def test_a_yardstick_trains_like_the_step(plan, make):
     assert torch.get_float32_matmul_precision() == "highest"
 
 
+def report_of(what, plan, machine=MACHINE, repeats=1, seconds=0.0):
+    return measure_speed(what, plan, machine, 0, seconds, repeats)
+
+
 def test_the_training_report_has_its_rows_parts_and_facts(plan, small_ceilings):
-    report = bench_train(plan, MACHINE, plain_workers=0, seconds=0.0, repeats=1)
+    ticks = []
+    report = measure_speed(
+        "train", plan, MACHINE, 0, 0.0, 2, progress=lambda *tick: ticks.append(tick)
+    )
     names = ["plain loop", "eager bf16, channels last", "training step"]
     found = json.loads(json.dumps(report.to_json()))
-    assert set(found) == {
-        "format_version",
-        "what",
-        "rates",
-        "parts_ms",
-        "ceilings",
+    assert set(found) == {"format_version", "what", "rates", "parts_ms", "ceilings"} | {
         "processes",
         "facts",
     }
@@ -296,6 +237,13 @@ def test_the_training_report_has_its_rows_parts_and_facts(plan, small_ceilings):
             "windows",
         }
         assert (rate["clips_per_s"] is None) == bool(rate["not_run"])
+    # The window that warms up is thrown away.
+    assert len(found["rates"][-1]["windows"]) == 2
+    top = max(rate for name, rate in found["ceilings"].items() if name.endswith("FLOP/s"))
+    assert found["rates"][-1]["floor_share"] == pytest.approx(
+        found["rates"][-1]["clips_per_s"] * found["rates"][-1]["flops_per_clip"] / top
+    )
+    assert ticks[-1][0] == ticks[-1][1] == 2 * sum(not rate["not_run"] for rate in found["rates"])
     assert tuple(found["parts_ms"]) == PARTS
     assert all(found["parts_ms"][part] > 0 for part in PARTS)
     facts = found["facts"]
@@ -305,9 +253,8 @@ def test_the_training_report_has_its_rows_parts_and_facts(plan, small_ceilings):
 
 
 def test_without_bf16_units_the_row_says_so(plan, small_ceilings, monkeypatch):
-    for module in (benches, machine_limits):
-        monkeypatch.setattr(module, "has_bf16_units", lambda device: False)
-    report = bench_train(plan, MACHINE, plain_workers=0, seconds=0.0, repeats=1)
+    monkeypatch.setattr(speed, "has_bf16_units", lambda device: False)
+    report = report_of("train", plan)
     (row,) = [rate for rate in report.rates if rate.name.startswith("eager bf16")]
     assert row.windows == ()
     assert row.not_run.startswith("not run on this device")
@@ -315,19 +262,20 @@ def test_without_bf16_units_the_row_says_so(plan, small_ceilings, monkeypatch):
 
 
 @pytest.mark.parametrize("mode", ["auto", "always"])
-def test_the_loader_report_has_a_resident_row_where_clips_are_held(plan, mode):
+def test_the_loader_report_has_a_row_of_cached_clips_where_they_are(plan, mode):
     machine = replace(MACHINE, device_cache=DeviceCache(mode, CPU))
-    report = bench_loader(plan, machine, plain_workers=0, seconds=0.0, repeats=1)
-    plain, streamed, resident = report.rates
+    report = report_of("loader", plan, machine)
+    plain, streamed, cached = report.rates
     assert plain.windows
     assert streamed.windows
-    assert bool(resident.windows) == (mode == "always")
-    assert resident.not_run == "" or "--device-cache always" in resident.not_run
-    assert report.flops_per_s is None
+    assert bool(cached.windows) == (mode == "always")
+    assert cached.not_run == "" or "--device-cache always" in cached.not_run
+    assert {rate.floor_share for rate in report.rates} == {None}
+    assert report.parts_ms == {}
 
 
 def test_the_test_stands_beside_the_training_step(plan, small_ceilings):
-    report = bench_evaluate(plan, MACHINE, seconds=0.0, repeats=2)
+    report = report_of("evaluate", plan, repeats=2)
     training, test = report.rates
     assert (training.name, test.name) == ("training step", "whole-clip test")
     # Two networks over all clips of the test side at once.
@@ -339,15 +287,13 @@ def test_the_test_stands_beside_the_training_step(plan, small_ceilings):
 class Counting:
     """Work for several processes."""
 
-    device = CPU
+    machine = MACHINE
 
     def step(self):
         return 5
 
 
 class Failing:
-    device = CPU
-
     def __init__(self):
         raise UsageError("this cannot start", "Do something else.")
 
@@ -367,7 +313,7 @@ def test_a_report_of_a_gpu_has_memory_and_parts(make_request):
     gpu = torch.device("cuda")
     plan = plan_runs([make_request(precision="bf16")])[0]
     machine = replace(MACHINE, device=gpu, device_cache=DeviceCache("always", gpu))
-    report = bench_train(plan, machine, plain_workers=0, seconds=0.1, repeats=1)
+    report = report_of("train", plan, machine, seconds=0.1)
     assert all(rate.peak_bytes > 0 for rate in report.rates)
     assert all(report.parts_ms[part] >= 0 for part in PARTS)
-    assert report.facts["clips"] == "live in the device's memory"
+    assert report.facts["clips"].startswith("cached")
