@@ -28,7 +28,7 @@ from mtut_bench.inference.export import export_networks
 from mtut_bench.loading.torch_dataset import StoreDataset
 from mtut_bench.progress import Reporter
 from mtut_bench.report import write_report
-from mtut_bench.report.bundle.check import check_report
+from mtut_bench.report.bundle.folder import check_report
 from mtut_bench.report.comparisons.confused import most_confused
 from mtut_bench.report.comparisons.scoring import score
 from mtut_bench.report.figures.curves import read_log
@@ -60,7 +60,6 @@ RESULTS = {
     "mtut_bench.report.Report",
     "mtut_bench.runs.finished.FinishedRun",
     "mtut_bench.runs.finished.Found",
-    "mtut_bench.report.bundle.folder.Replaced",
     "mtut_bench.runs.trained.TrainedRun",
     "mtut_bench.training.loop.Stage",
     "mtut_bench.store.verify.StoreFindings",

@@ -14,7 +14,7 @@ from mtut_bench.report.comparisons.phrases import (
     whose_clips,
 )
 from mtut_bench.report.comparisons.verdict import verdict
-from mtut_bench.report.tables.own import heading
+from mtut_bench.report.tables.local import heading
 from mtut_bench.report.tables.table import Number, Table, TableCell
 from mtut_bench.statistics.paired import LEVEL, ComparisonRow, doubts
 from mtut_bench.statistics.rows import RunFacts

@@ -34,7 +34,7 @@ def aligned(cells: Sequence[TableCell]) -> list[tuple[str, str]]:
 
 def _padded(number: Number, longest: int) -> str:
     gap = 0 if number.tail is None else longest - number.tail
-    return f"{number.text}{number.doubt}{' ' * gap}"
+    return f"{number.text}{number.qualifier}{' ' * gap}"
 
 
 def parts(columns: Sequence[Sequence[str]], num_labels: int, width: int) -> Iterator[list[int]]:

@@ -62,7 +62,6 @@ def rename(folder):
         ("test_subjects.0", "\ud800", r"'test_subjects[0]' = '\ud800'"),
         ("provenance.command", "\udc80", r"'provenance.command' = '\udc80'"),
         ("provenance.\ud800", 1, "a key of 'provenance' that is no text"),
-        ("store.num_clips", 0, "num_clips is 0, less than 1"),
         ("store.num_clips", float("nan"), "'store.num_clips' = nan"),
         ("format_version", 2.0, "format version 2.0"),
         ("format_version", "2", "format version '2'"),
