@@ -20,7 +20,7 @@ from mtut_bench.report.bundle.folder import (
     replace_files,
 )
 from mtut_bench.report.bundle.illustrated import Illustration, illustrated_files
-from mtut_bench.report.bundle.row_files import FOLDER, read_rows, row_files
+from mtut_bench.report.bundle.row_files import FOLDER, parse_rows, read_rows, row_files
 from mtut_bench.report.formats.render import print_table
 from mtut_bench.report.tables.table import Table
 from mtut_bench.runs.finished import Found, find_runs
@@ -124,7 +124,11 @@ def write_report(runs: StrPath, out: StrPath, illustration: Illustration | None 
         nothing = f"No finished run in {runs}, no rows in {out}: nothing to write."
         return Report(contents.tables, rows, (*lasting, nothing), out, ())
     remarks = (*lasting, *_about_runs(found, runs, rows, out))
-    files = {**row_files(rows), **contents.files}
+    files = row_files(rows)
+    for name, content in files.items():
+        # What is written can be read again: a title may hold what no CSV file gives back.
+        parse_rows(out / name, content)
+    files |= contents.files
     drawing = illustration if found.runs else None
     if drawing:
         files |= illustrated_files(found.runs, contents.tables, lasting, drawing)
@@ -154,7 +158,7 @@ def _not_counted(found: Found, runs: Path) -> list[str]:
     remarks = [f"Not finished, not counted: {counted(number, 'run')}."] if number else []
     if found.copies:
         places = ", ".join(path.relative_to(runs).as_posix() for path in found.copies)
-        remarks.append(f"Duplicate runs, skipped: {places}.")
+        remarks.append(f"Duplicate runs, counted once; skipped: {places}.")
     return remarks
 
 

@@ -5,7 +5,7 @@ import io
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from mtut_bench.files import StrPath
 from mtut_bench.report.formats.render import to_csv
 from mtut_bench.statistics.rows import COLUMNS, ResultRow, modality_order
 
-__all__ = ["FOLDER", "read_rows", "row_files", "sort_rows"]
+__all__ = ["FOLDER", "parse_rows", "read_rows", "row_files", "sort_rows"]
 
 FOLDER = "rows"
 """Folder of the files, below that of the report."""
@@ -83,7 +83,11 @@ def read_rows(folder: StrPath) -> tuple[ResultRow, ...]:
     """
     found: dict[tuple[str, ...], tuple[ResultRow, str]] = {}
     for path in sorted(Path(folder).glob("*.csv")):
-        for line, row in _parse(path):
+        try:
+            content = path.read_bytes()
+        except OSError as fault:
+            raise ReportError(f"{path} cannot be read: {fault.strerror or fault}.", _HINT) from None
+        for line, row in parse_rows(path, content):
             where = f"{path}, line {line}"
             key = row["store"], row["run"], row["tested_on"], row["metric"]
             _, other = found.setdefault(key, (row, where))
@@ -96,13 +100,21 @@ def read_rows(folder: StrPath) -> tuple[ResultRow, ...]:
     return sort_rows(row for row, _ in found.values())
 
 
-def _parse(path: Path) -> Iterator[tuple[int, ResultRow]]:
-    """Yield each row with the number of the line it ends on."""
+def parse_rows(path: Path, content: bytes) -> list[tuple[int, ResultRow]]:
+    """Return each row of a file with the number of the line it ends on.
+
+    Args:
+        path: of the file, for messages.
+        content: of the file.
+
+    Raises:
+        ReportError: as ``read_rows``, but for a number that is there twice.
+    """
     try:
         # Decoded, not read as text: newlines inside a value stay what they were.
-        reader = csv.reader(io.StringIO(path.read_bytes().decode(), newline=""), strict=True)
+        reader = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
         lines = [(reader.line_num, fields) for fields in reader]
-    except (OSError, ValueError, csv.Error) as fault:
+    except (ValueError, csv.Error) as fault:
         raise ReportError(f"{path} cannot be read as CSV: {fault}.", _HINT) from fault
     columns = lines[0][1] if lines else []
     if tuple(columns) != COLUMNS:
@@ -110,12 +122,13 @@ def _parse(path: Path) -> Iterator[tuple[int, ResultRow]]:
         raise ReportError(
             f"{path}, line 1: missing, unknown or misplaced columns ({', '.join(wrong)}).", _HINT
         )
+    rows = []
     for number, fields in lines[1:]:
         try:
-            row = _row(fields)
+            rows.append((number, _row(fields)))
         except ValueError as fault:
             raise ReportError(f"{path}, line {number}: {fault}.", _HINT) from fault
-        yield number, row
+    return rows
 
 
 def _row(fields: list[str]) -> ResultRow:

@@ -64,6 +64,22 @@ def test_rows_are_read_as_they_were_written(tmp_path):
     assert names == ["other-store-2--paper.csv", "viva-paper.csv"]
 
 
+@pytest.mark.parametrize("title", ["a\rb", "a" * 140_000])
+def test_a_title_that_no_file_gives_back_is_refused(tmp_path, title):
+    add_run(tmp_path / "runs", method=MTUT | {"title": title})
+    with pytest.raises(ReportError, match=r"viva-paper\.csv"):
+        report(tmp_path)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("title", ["a\r\nb", 'a\r"b', "a\x00b", "\ufeffa\x85\u2028b", "'"])
+def test_other_titles_are_read_as_they_were_written(tmp_path, title):
+    add_run(tmp_path / "runs", method=MTUT | {"title": title})
+    rows = report(tmp_path).rows
+    assert read_rows(tmp_path / "out" / "rows") == sort_rows(rows)
+    assert {row["title"] for row in rows} == {title}
+
+
 def test_tables_come_from_the_rows_alone(tmp_path):
     add_folds(tmp_path / "runs", range(1, 9))
     first = report(tmp_path)
