@@ -131,7 +131,7 @@ def test_nothing_leaves_the_page(driver, page):
     assert all(url == page or url.startswith(("data:", "about:")) for url in asked)
 
 
-def test_the_policy_blocks_what_slips_in(driver, page):
+def test_the_policy_blocks_injected_code(driver, page):
     driver.execute_script(
         "document.body.insertAdjacentHTML('beforeend',"
         ' \'<img src="https://example.org/a.png" onerror="window.ran = 1">\')'

@@ -1,7 +1,7 @@
 """The report as one HTML file that needs nothing else: no network, no other file, no script.
 
-Style and script are allowed by their SHA-256 in the page's own content security policy, so that a
-handler or script that slipped in through a name would not run even if it were not escaped.
+The page's content security policy allows its style and script by SHA-256 alone: a script that came
+in with a name would not run even if it were not escaped.
 """
 
 import base64

@@ -96,7 +96,7 @@ def _table(key: str, title: str, rows: Sequence[ResultRow]) -> Table:
         seeds = Number(len(done[0].seeds) if done else None)
         shown.append((*labels, folds, seeds, *numbers))
         cells += done
-        # With the line's name: a seed of an ensemble is a pair, and another one than a run's.
+        # With the line's name: a seed of an ensemble is a pair of seeds.
         refused += [f"{line[0]['title']}: {why}" for why in sorted(reasons)]
     names = ("Method", "Trained on") if with_sets else ("Method",)
     return Table(
@@ -159,7 +159,7 @@ def _notes(
         words = legend(cells)
         notes.append(f"{words[0].upper()}{words[1:]}.")
     notes += _alike(lines)
-    # An ensemble has its members' settings: said once.
+    # An ensemble has its members' settings, which one note gives.
     members: list[ResultRow] = [{**row, "title": members_title(row)} for row in rows]
-    behind = [*setting_notes(members), *fit_notes(rows), *source_notes(rows)]
-    return [*notes, *ensemble_notes(rows), *behind]
+    sources = [*setting_notes(members), *fit_notes(rows), *source_notes(rows)]
+    return [*notes, *ensemble_notes(rows), *sources]

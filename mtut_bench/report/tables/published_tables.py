@@ -107,14 +107,14 @@ def published_table(
             lines.append(_line(raw, cell, beside, measured, first=column == 0))
     keep = _columns(table, shown)
     plain = [note.text for note in remarks if not note.places]
-    behind = [*_unlike(used), *_legend(shown)]
-    behind += [*setting_notes(used), *fit_notes(used), *source_notes(used)]
+    sources = [*_unlike(used), *_legend(shown)]
+    sources += [*setting_notes(used), *fit_notes(used), *source_notes(used)]
     return Table(
         key=table.number,
         heading=f"Table {table.number}. {table.title}",
         columns=tuple(_HEADS[i] for i in keep),
         rows=tuple(tuple(line[i] for i in keep) for line in lines),
-        notes=(*plain, *behind),
+        notes=(*plain, *sources),
         num_labels=keep.index(_HEADS.index("Published")),
         numbered=tuple(numbered),
     )
@@ -138,13 +138,13 @@ def _columns(table: PublishedTable, shown: Sequence[Cell]) -> list[int]:
 
 
 def _unlike(rows: Sequence[ResultRow]) -> list[str]:
-    """Return a note on measured numbers that answer their printed ones, but not each other."""
+    """Return a note on measured numbers that are not comparable with each other."""
     names = comparable.differing(rows, "published")
     if not names:
         return []
     return [
-        f"Measured numbers differ in {comparable.by_method(rows, names)}: each is to be compared "
-        "with its printed number, not with the others."
+        f"Measured numbers differ in {comparable.by_method(rows, names)}: compare each with its "
+        "printed number, not with the others."
     ]
 
 
@@ -170,13 +170,12 @@ def _measured(rows: Sequence[ResultRow]) -> tuple[Cell | None, str]:
 
 def _not_all_clips(cell: Cell, row: ResultRow) -> str:
     """Return how many clips folds that leave someone out have tested, if not all; "" if all."""
-    # One fold is the dataset's own split: its test clips are a part by intention.
+    # One fold is the dataset's own split: its test clips are a subset by design.
     if cell.num_folds == 1 or cell.total == row["num_clips"]:
         return ""
     return (
-        f"All folds are done and together test {cell.total:,} of the store's "
-        f"{row['num_clips']:,} clips, where each clip belongs to one fold: the runs are not of "
-        "whole folds."
+        f"All folds are done and test {cell.total:,} clips, but the store has "
+        f"{row['num_clips']:,}: the runs do not cover whole folds."
     )
 
 

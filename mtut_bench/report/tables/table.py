@@ -1,4 +1,4 @@
-"""A table of any kind: what was measured stays a number in it until a format prints it."""
+"""A table of any kind: a measured value stays a number in it until a format prints it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from mtut_bench.statistics.rows import ResultRow
 
 __all__ = ["Number", "Table", "TableCell", "measure", "number_of"]
 
-# What stands where there is no number, as in the paper.
+# Shown where there is no number, as in the paper.
 _NOTHING = "-"
 
 
@@ -24,7 +24,7 @@ class Number:
     """A number as a table shows it, with what qualifies it; rounded where it is printed.
 
     Attributes:
-        value: the number; None: a dash stands there, or the interval alone.
+        value: the number; None: a dash is shown, or the interval alone.
         digits: of value and spread after the point; ends of an interval have one.
         form: '+' for a sign before it, ',' between its thousands.
         below: whether the value is a bound above the number: '< 0.001'.
@@ -49,7 +49,7 @@ class Number:
 
     @property
     def text(self) -> str:
-        """What stands first: the number, a dash, or an interval that stands alone."""
+        """The number, a dash, or an interval without a number."""
         if self.value is None:
             return self._interval or _NOTHING
         text = f"{self.value:{self.form}.{self.digits}f}"
@@ -57,7 +57,7 @@ class Number:
 
     @property
     def qualifier(self) -> str:
-        """What stands behind the number: interval, spread, folds done; each behind a space."""
+        """What follows the number: interval, spread, folds done; each after a space."""
         text = "" if self.value is None or self.interval is None else f" {self._interval}"
         if self.spread is not None:
             text += f" {PLUS_MINUS} {self.spread:.{self.digits}f}"
@@ -65,14 +65,14 @@ class Number:
 
     @property
     def sort(self) -> float | None:
-        """What it sorts by: the number as printed, so that what looks equal is; None for a dash."""
+        """Sort key: the number as printed, so that what looks equal is; None for a dash."""
         if self.value is not None:
             return round(float(self.value), self.digits)
         return round(self.interval[0], 1) if self.interval else None
 
     @property
     def tail(self) -> int | None:
-        """Characters from the point on; None where other than a bare number stands there."""
+        """Characters from the decimal point on; None unless it is a bare number."""
         if self.value is None or self.below or self.of is not None or self.qualifier:
             return None
         return self.digits + 1 if self.digits else 0
@@ -83,7 +83,7 @@ class Number:
 
     @property
     def marked(self) -> str:
-        """The marks as printed behind all else: '(1) (2)'."""
+        """The marks as printed after all else: '(1) (2)'."""
         return " ".join(f"({mark})" for mark in self.marks)
 
     def __str__(self) -> str:
@@ -92,7 +92,7 @@ class Number:
 
 
 TableCell = str | Number
-"""Words, "" where nothing stands, or a number."""
+"""Words, "" for an empty cell, or a number."""
 
 
 def measure(rows: Sequence[ResultRow]) -> tuple[Cell | None, str]:
@@ -163,7 +163,7 @@ class Table:
 
     @property
     def measured(self) -> bool:
-        """Whether it shows a measured number, or says why one that belongs in it does not count."""
+        """Whether it shows a measured number, or says why one does not count yet."""
         return any(cell["measured"] != "" or cell["note"] for cell in self.cells)
 
     @property
@@ -177,7 +177,7 @@ class Table:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """All lines below it, a numbered note behind its mark."""
+        """All lines below it, a numbered note after its mark."""
         return (
             *(f"({number}) {text}" for number, text in enumerate(self.numbered, 1)),
             *self.notes,

@@ -133,7 +133,7 @@ def test_characters_that_html_may_not_hold_are_replaced():
 
 def test_every_table_has_caption_and_scopes(html, page):
     num_tables = html.count("<table")
-    assert num_tables == 7 + 3 + 1 + 1  # published, own, paired, runs
+    assert num_tables == 7 + 3 + 1 + 1  # published, local, paired, runs
     assert html.count("<caption") == num_tables
     assert {a["scope"] for a in page.all("th")} == {"row", "col"}
 

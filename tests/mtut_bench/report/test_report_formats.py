@@ -29,7 +29,7 @@ MARKED = (Number(82.28, 2, marks=(1, 2)), Number(45.1, 1), Number(None))
 
 
 def hostile_tables():
-    """A table of its own with hostile names everywhere, and a printed one with marks."""
+    """A local table with hostile names everywhere, and a published one with marks."""
     cells = (Number(1, of=2), Number(5.3, 1, spread=0.0), Number(45.0, 1, folds=(1, 8)))
     rows = tuple((name, *cells) for name in HOSTILE)
     heading = f"Heading {NASTY} {'x/y_z' * 30}"
