@@ -100,7 +100,7 @@ def read_rows(folder: StrPath) -> tuple[ResultRow, ...]:
     return sort_rows(row for row, _ in found.values())
 
 
-def parse_rows(path: Path, content: bytes) -> list[tuple[int, ResultRow]]:
+def parse_rows(path: StrPath, content: bytes) -> list[tuple[int, ResultRow]]:
     """Return each row of a file with the number of the line it ends on.
 
     Args:
