@@ -13,7 +13,7 @@ from mtut_bench.contract.published import load_published
 from mtut_bench.report.comparisons.confused import ConfusedClip, ConfusedGroup
 from mtut_bench.report.comparisons.sentences import Comparison
 from mtut_bench.report.figures.canvas import Figure
-from mtut_bench.report.tables.own import own_tables
+from mtut_bench.report.tables.local import local_tables
 from mtut_bench.report.tables.published_tables import published_table
 from mtut_bench.report.tables.table import Number, Table
 from mtut_bench.runs.finished import FinishedRun
@@ -125,7 +125,7 @@ def tables_of(runs):
     """Every table of a report on some runs."""
     rows, published = result_rows(runs), load_published()
     printed = [published_table(table, rows, published) for table in published.tables.values()]
-    return [*printed, *own_tables(rows)]
+    return [*printed, *local_tables(rows)]
 
 
 def png(width=4, height=2):
@@ -188,7 +188,6 @@ def whole_page(render, name="wave"):
     hostile = ("method.title", "provenance.command", "store.dataset")
     runs[0] = changed(runs[0], dict.fromkeys(hostile, name))
     return render(
-        title=name,
         remarks=(name,),
         tables=[*tables_of(runs), uneven_table()],
         figures=(figure(title=name, caption=name, alt=name),),

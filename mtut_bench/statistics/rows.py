@@ -13,7 +13,6 @@ from mtut_bench.contract.types import MODALITIES
 from mtut_bench.files import canonical_json, sha256_of_json
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.runs.record import RunRecord, refuse
-from mtut_bench.statistics.row_checks import implausible
 
 __all__ = [
     "COLUMNS",
@@ -119,8 +118,7 @@ def result_rows(runs: Iterable[FinishedRun]) -> tuple[ResultRow, ...]:
         runs: as ``find_runs`` returns them.
 
     Raises:
-        RunError: a manifest without a field, or with one that gives a row which cannot be; names
-            it and the hint.
+        RunError: a manifest without a field; names it and the hint.
     """
     return tuple(row for run in runs for row in _rows(run))
 
@@ -150,9 +148,6 @@ def _rows(run: FinishedRun) -> list[ResultRow]:
             fit=_fit(run.record, tested),
             **numbers,
         )
-        complaint = implausible(row)
-        if complaint:
-            refuse(run.folder / "manifest.json", f"gives a row that cannot be: {complaint}")
         rows.append(row)
     return rows
 

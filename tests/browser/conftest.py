@@ -27,7 +27,7 @@ def _program(variable, name):
 
 @pytest.fixture(scope="session")
 def driver(tmp_path_factory):
-    # Imported here: selenium is an extra of its own.
+    # Imported here: selenium is an optional extra.
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 

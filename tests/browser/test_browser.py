@@ -131,7 +131,7 @@ def test_nothing_leaves_the_page(driver, page):
     assert all(url == page or url.startswith(("data:", "about:")) for url in asked)
 
 
-def test_the_policy_blocks_what_slips_in(driver, page):
+def test_the_policy_blocks_injected_code(driver, page):
     driver.execute_script(
         "document.body.insertAdjacentHTML('beforeend',"
         ' \'<img src="https://example.org/a.png" onerror="window.ran = 1">\')'
@@ -175,7 +175,7 @@ def test_a_column_of_numbers_sorts(driver, page, press):
 def test_a_column_of_names_sorts_and_lines_keep_their_method(driver, page):
     section = uneven(driver)
     assert column(section, 0)[0] == "I3D"
-    hidden = section.find_elements(CSS, ".again")
+    hidden = section.find_elements(CSS, ".repeated")
     assert {element.size["width"] for element in hidden} == {1}
     heads(section)[1].find_element(TAG, "button").send_keys(ENTER)
     assert column(section, 1) == ["depth", "depth", "rgb", "rgb"]
@@ -329,8 +329,7 @@ def test_all_text_has_enough_contrast(driver, show, html, mode):
 def test_hostile_names_do_not_run(driver, show):
     show(whole_page(render_page, HOSTILE))
     assert console(driver) == []
-    assert driver.title == HOSTILE
-    assert find(driver, "h1").text == HOSTILE
+    assert HOSTILE in find(driver, "#summary").text
     assert driver.execute_script("return document.scripts.length") == 1
 
 

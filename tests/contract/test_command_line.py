@@ -117,7 +117,7 @@ OPTIONS = {
         "--workers",
         "--dry-run",
     },
-    "report": {"--runs", "--out", "--tables", "--table", "--published", "--check", "--data"},
+    "report": {"--runs", "--out", "--tables", "--table", "--check", "--data"},
     "report compare": {"--dataset", "--store", "--protocol", "--runs", "--explain", "--json"},
     "score": {
         "--dataset",

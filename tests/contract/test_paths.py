@@ -20,7 +20,7 @@ from mtut_bench.contract.predictions import read
 from mtut_bench.errors import MtutBenchError
 from mtut_bench.files import read_json
 from mtut_bench.loading.torch_dataset import StoreDataset
-from mtut_bench.report.bundle.check import check_report
+from mtut_bench.report.bundle.folder import check_report
 from mtut_bench.runs.study import read_study
 from mtut_bench.runs.trained import open_run
 from mtut_bench.store.reader import StoreReader
@@ -37,7 +37,6 @@ RESULTS = {
     "mtut_bench.report.Report",
     "mtut_bench.runs.finished.FinishedRun",
     "mtut_bench.runs.finished.Found",
-    "mtut_bench.report.bundle.folder.Replaced",
     "mtut_bench.runs.trained.TrainedRun",
     "mtut_bench.training.loop.Stage",
     "mtut_bench.store.verify.StoreFindings",

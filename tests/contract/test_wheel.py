@@ -30,7 +30,8 @@ def test_data_files_are_inside(wheel_names):
     page = [
         f"mtut_bench/report/page/{n}" for n in ("page.html", "macros.html", "page.css", "page.js")
     ]
-    for name in ("mtut_preprocess/data/viva.json", "mtut_bench/contract/published.json", *page):
+    data = ("mtut_preprocess/data/viva.json", "mtut_bench/contract/published.json")
+    for name in (*data, "mtut_bench/report/formats/tables.tex", *page):
         assert name in wheel_names
 
 

@@ -114,14 +114,14 @@ def measured(result):
     return {
         (cell["table"], cell["method"], cell["tested_on"]): cell["measured"]
         for table in result.tables
-        if not table.own
+        if not table.local
         for cell in table.cells
         if cell["measured"] != ""
     }
 
 
 def own(result):
-    return [table for table in result.tables if table.own]
+    return [table for table in result.tables if table.local]
 
 
 def paper(result, number):

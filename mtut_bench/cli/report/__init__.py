@@ -34,23 +34,20 @@ def report(
         typer.Option(
             "--tables",
             "--table",
-            help="Published tables to print: 7, or 1,4; default those with a measured number. All"
-            " of them are written.",
+            help="Published tables to print: 7, or 1,4, or all; default: those with a measured"
+            " number. All of them are written.",
         ),
     ] = None,
-    published: Annotated[
-        bool, typer.Option("--published", help="Print all published tables.")
-    ] = False,
     data: DataOption = DATA,
     check: Annotated[
         bool,
         typer.Option(
             "--check",
-            help="Write nothing: fail if the tables in --out are not what its rows/*.csv give.",
+            help="Write nothing; exit with 1 if a table in --out is not what its rows/*.csv give.",
         ),
     ] = False,
 ) -> None:
-    """Print what was measured, beside the paper's numbers; write all tables, figures and a page.
+    """Print what was measured beside the paper's numbers; write tables, figures and a page.
 
     Trains nothing.
     """
@@ -58,22 +55,21 @@ def report(
         return
     from mtut_bench.progress import Reporter, counted
     from mtut_bench.report import Illustration, write_report
-    from mtut_bench.report.bundle.check import check_report
+    from mtut_bench.report.bundle.folder import check_report
     from mtut_bench.runs.table_plan import choose_tables
 
     folder = out or runs / "report"
-    if published + check + (tables is not None) > 1:
+    if check and tables is not None:
         raise UsageError(
-            "--tables, --published and --check do not go together.",
-            "--tables and --published choose what is printed; --check always checks all tables.",
+            "--tables and --check do not go together.",
+            "--tables chooses what is printed; --check always checks all tables.",
         )
-    chosen = "all" if published else tables
-    numbers = None if chosen is None else choose_tables(chosen)
+    numbers = None if tables is None else choose_tables(tables)
     _refuse_misspelt(context, runs, out)
     if check:
         checked = check_report(folder)
-        rows = counted(checked.num_rows, "row")
-        say(f"{folder}: {len(checked.names)} files are what its {rows} give")
+        files, rows = counted(len(checked.names), "file"), counted(checked.num_rows, "row")
+        say(f"{folder}: {files} match what {rows} give")
         return
     with Reporter(console).ticker("draw", unit="figures") as ticker:
         means = Illustration(focal_weight(), data / "stores", ticker)
@@ -84,16 +80,13 @@ def report(
 
 
 def _refuse_misspelt(context: typer.Context, runs: Path, out: Path | None) -> None:
-    """Refuse a folder of runs that somebody named and that is not there, without `--out`.
-
-    Without runs a report can be of the rows in `--out`; the default folder may be absent.
-    """
+    """Refuse a named folder of runs that is absent; with `--out` a report needs only its rows."""
     if runs.exists() or (out is None and not is_default(context, "runs")):
         refuse_missing_runs(runs)
 
 
 def focal_weight() -> "FocalWeight":
-    """Return equation 3 as the players train with it, for arrays, at the paper's beta."""
+    """Return equation 3 as the methods train with it, for arrays, at the paper's beta."""
     import numpy as np
     import torch
 

@@ -1,17 +1,17 @@
-"""Tables and the files that show them, from rows alone: what rows give never depends on runs."""
+"""Tables and the files that show them, from rows alone: nothing here depends on runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mtut_bench.contract.published import Published, load_published
+from mtut_bench.contract.published import load_published
 from mtut_bench.progress import counted
 from mtut_bench.report.bundle.row_files import sort_rows
 from mtut_bench.report.formats.latex import to_latex_document
 from mtut_bench.report.formats.markdown import to_markdown_document
 from mtut_bench.report.formats.render import to_csv
-from mtut_bench.report.tables.own import own_tables
-from mtut_bench.report.tables.published_tables import placed, published_table
-from mtut_bench.report.tables.slips import figure_notes
+from mtut_bench.report.tables.errata import FIGURE_ERRATA
+from mtut_bench.report.tables.local import local_tables
+from mtut_bench.report.tables.published_tables import has_counterpart, published_table
 from mtut_bench.report.tables.table import Table
 from mtut_bench.statistics.cells import CellRow
 from mtut_bench.statistics.ensembles import is_ensemble
@@ -20,8 +20,6 @@ from mtut_bench.statistics.rows import ResultRow
 __all__ = ["Contents", "contents_of"]
 
 _CELL_COLUMNS = tuple(CellRow.__annotations__)
-# Cells are made of this metric; the other rows are for whoever reads the files.
-_METRIC = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -29,9 +27,9 @@ class Contents:
     """What some rows say.
 
     Attributes:
-        tables: those of their own, which are all measured, then the published ones in order.
+        tables: local tables, which are all measured, then the published ones in order.
         remarks: sentences about the rows as a whole.
-        files: content of each file by its name; of the rows alone.
+        files: content of each file by its name.
     """
 
     tables: tuple[Table, ...]
@@ -45,12 +43,19 @@ def contents_of(rows: Sequence[ResultRow]) -> Contents:
     Args:
         rows: in any order.
     """
-    published = load_published()
-    counted = [row for row in sort_rows(rows) if row["metric"] == _METRIC]
-    printed = [published_table(table, counted, published) for table in published.tables.values()]
-    own = own_tables([row for row in counted if not placed(row, published)])
-    remarks = _remarks(rows)
-    return Contents((*own, *printed), remarks, _files(own, printed, remarks, published))
+    published, rows = load_published(), sort_rows(rows)
+    printed = [published_table(table, rows, published) for table in published.tables.values()]
+    local = local_tables([row for row in rows if not has_counterpart(row, published)])
+    tables, remarks = (*local, *printed), _remarks(rows)
+    introduction = [f"Published: {published.source}", *remarks, *FIGURE_ERRATA]
+    files = {
+        "tables.md": to_markdown_document(tables, introduction).encode(),
+        "tables.tex": to_latex_document(tables, introduction).encode(),
+    }
+    for table in printed:
+        files[f"table-{table.key}.csv"] = to_csv(_CELL_COLUMNS, table.cells)
+    files["own.csv"] = to_csv(_CELL_COLUMNS, [cell for table in local for cell in table.cells])
+    return Contents(tables, remarks, files)
 
 
 def _remarks(rows: Sequence[ResultRow]) -> tuple[str, ...]:
@@ -65,37 +70,17 @@ def _remarks(rows: Sequence[ResultRow]) -> tuple[str, ...]:
 
 def _changed_stores(rows: Sequence[ResultRow]) -> list[str]:
     """Return a sentence on each store whose content differs between runs."""
+    runs: dict[str, dict[str, set[str]]] = {}
+    for row in rows:
+        if not is_ensemble(row):
+            digests = runs.setdefault(row["store"], {})
+            digests.setdefault(row["store_digest"], set()).add(row["run"])
     remarks = []
-    rows = [row for row in rows if not is_ensemble(row)]
-    for store in sorted({row["store"] for row in rows}):
-        found = {(row["store_digest"], row["run"]) for row in rows if row["store"] == store}
-        digests = sorted({digest for digest, _ in found})
-        if len(digests) > 1:
-            runs = (sum(own == digest for own, _ in found) for digest in digests)
-            parts = [
-                f"{counted(number, 'run')} on {digest[:12]}"
-                for number, digest in zip(runs, digests, strict=True)
-            ]
+    for store, digests in sorted(runs.items()):
+        parts = [f"{counted(len(of), 'run')} on {d[:12]}" for d, of in sorted(digests.items())]
+        if len(parts) > 1:
             remarks.append(
                 f"The store {store} has changed between runs: {', '.join(parts)}. "
                 "Numbers of different content are never mixed."
             )
     return remarks
-
-
-def _files(
-    own: Sequence[Table],
-    printed: Sequence[Table],
-    remarks: Sequence[str],
-    published: Published,
-) -> dict[str, bytes]:
-    tables = (*own, *printed)
-    introduction = [f"Published: {published.source}", *remarks, *figure_notes()]
-    files = {
-        "tables.md": to_markdown_document(tables, introduction).encode(),
-        "tables.tex": to_latex_document(tables, introduction).encode(),
-    }
-    for table in printed:
-        files[f"table-{table.key}.csv"] = to_csv(_CELL_COLUMNS, table.cells)
-    files["own.csv"] = to_csv(_CELL_COLUMNS, [cell for table in own for cell in table.cells])
-    return files

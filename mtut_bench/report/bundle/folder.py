@@ -1,165 +1,204 @@
-"""The folder of a report: what in it is ours, and how files of ours come and go.
+"""The folder of a report: written whole, checked, and never one that mtut-bench did not create.
 
-Nothing that a user put there is replaced or removed: see :mod:`mtut_bench.report.bundle.record`.
+``report.json`` marks a folder as ours and lists the files of the report. It is written before the
+others, marked incomplete, and again after them: a report that was stopped never passes for whole.
 """
 
-import tempfile
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+import hashlib
+import os
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import takewhile, zip_longest
 from pathlib import Path
+from typing import Literal, NamedTuple
 
+from mtut_bench import __version__
 from mtut_bench.errors import ReportError
-from mtut_bench.files import StrPath, write_atomic
-from mtut_bench.report.bundle.record import Record, digest_of, rows_digest, write_record
-from mtut_bench.report.bundle.row_files import FOLDER
+from mtut_bench.files import StrPath, read_json, write_atomic, write_json
+from mtut_bench.report.bundle.contents import contents_of
+from mtut_bench.report.bundle.row_files import FOLDER, read_rows, row_files
+from mtut_bench.typed import MisfitError, typed
 
 __all__ = [
     "FIGURES",
     "PAGE",
-    "Replaced",
-    "ensure_ours",
-    "ensure_writable",
-    "illustrations_that_stay",
-    "is_illustration",
+    "RECORD",
+    "Checked",
+    "FileList",
+    "check_report",
+    "illustrations",
+    "open_folder",
     "replace_files",
 ]
 
 FIGURES = "figures"
 PAGE = "index.html"
+RECORD = "report.json"
 
-_CURE = "Write the report into another folder, --out DIR, or move this away."
+_HINT = "Choose another folder: --out DIR."
+_SHOWN = 60
 
 
 @dataclass(frozen=True)
-class Replaced:
-    """What became of the files of an earlier report that a new one no longer gives.
+class FileList:
+    """What ``report.json`` holds.
 
     Attributes:
-        removed: those that were as they had been written.
-        changed: those that somebody has changed since, and that stay.
+        format_version: of the file.
+        complete: whether every file was written.
+        files: SHA-256 of each file by its name below the report's folder.
+        tool: release that wrote it.
     """
 
-    removed: tuple[Path, ...]
-    changed: tuple[Path, ...]
+    format_version: Literal[1] = 1
+    complete: bool = True
+    files: dict[str, str] = field(default_factory=dict)
+    tool: str = f"mtut-bench {__version__}"
 
 
-def ensure_writable(out: StrPath) -> None:
-    """Ensure, before any work, that a report can be written; leaves nothing behind.
+def open_folder(out: StrPath) -> FileList:
+    """Return the files of an earlier report in a folder; none where it is empty or absent.
 
     Args:
-        out: folder of the report; may be absent.
+        out: folder to write to.
 
     Raises:
-        ReportError: it is a file or lies below one, or may not be written to.
+        ReportError: it cannot be written to, holds files but no report, or its ``report.json`` is
+            damaged.
     """
     out = Path(out)
     existing = next(path for path in (out, *out.absolute().parents) if path.exists())
-    folders = [existing, *(out / name for name in (FOLDER, FIGURES) if (out / name).exists())]
-    for folder in folders:
-        if not folder.is_dir():
-            what = "" if folder == out else f" to {out}"
-            raise ReportError(f"Cannot write{what}: {folder} is a file, no folder.", _CURE)
-        try:
-            with tempfile.TemporaryFile(dir=folder):
-                pass
-        except OSError as fault:
-            raise ReportError(
-                f"Cannot write to {folder}: {fault.strerror or fault}.",
-                "Choose a folder that you may write to: --out DIR.",
-            ) from None
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise ReportError(f"Cannot write to {out}: {existing} is not a writable folder.", _HINT)
+    if (out / RECORD).is_file():
+        return _read_list(out / RECORD)
+    if out.exists() and any(out.iterdir()):
+        raise ReportError(
+            f"Refusing to overwrite {out}: not created by mtut-bench, since it has no {RECORD}.",
+            _HINT,
+        )
+    return FileList()
 
 
-def ensure_ours(out: StrPath, files: Mapping[str, bytes | None], before: Record | None) -> None:
-    """Ensure that a new report replaces nothing but files of an earlier one.
-
-    Args:
-        out: folder of the report.
-        files: content by name of what will be written; None where it is not known yet.
-        before: record of the earlier report.
-
-    Raises:
-        ReportError: a file of such a name that no report is known to have written, or another
-            file among the rows, which are read as a whole.
-    """
-    out = Path(out)
-    known = before.known() if before else {}
-    for name, content in files.items():
-        path = out / name
-        if path.exists() and not path.is_file():
-            raise ReportError(f"{path} is a folder; a report has a file there.", _CURE)
-        if path.exists() and name not in known and path.read_bytes() != content:
-            raise ReportError(f"{path} was written by no report of ours.", _CURE)
-    for path in sorted((out / FOLDER).glob("*.csv")):
-        name = f"{FOLDER}/{path.name}"
-        if name not in files and not _is_ours(path, name, before):
-            raise ReportError(
-                f"{path} was not written by the last report, or was changed since; every CSV file "
-                "there counts as rows.",
-                "Move it out of the folder.",
-            )
+def _read_list(path: Path) -> FileList:
+    content = read_json(path, ReportError, _HINT)
+    try:
+        return typed(content, FileList)
+    except MisfitError as fault:
+        raise ReportError(
+            f"{path} is damaged or of another release: {fault.field}: {fault.reason}.", _HINT
+        ) from None
 
 
-def is_illustration(name: str) -> bool:
-    """Return whether a file of a report needs its runs, not only its rows.
-
-    Args:
-        name: of the file, below the report's folder.
-    """
-    return name == PAGE or name.startswith(f"{FIGURES}/")
-
-
-def illustrations_that_stay(out: StrPath, before: Record | None) -> tuple[str, ...]:
-    """Return the names of an earlier report's figures and page that go with the rows it left.
-
-    Args:
-        out: folder of the report.
-        before: record of the earlier report; of one that was stopped, only its own drawings count.
-    """
-    out = Path(out)
-    if before is None:
-        return ()
-    return tuple(
-        name
+def illustrations(out: StrPath, before: FileList) -> dict[str, str]:
+    """Return the SHA-256 of an earlier report's figures and page that are there, by name."""
+    return {
+        name: digest
         for name, digest in before.files.items()
-        if is_illustration(name)
-        and (out / name).is_file()
-        and (before.complete or digest_of((out / name).read_bytes()) == digest)
-    )
+        if name.startswith((PAGE, f"{FIGURES}/")) and (Path(out) / name).is_file()
+    }
 
 
 def replace_files(
-    out: StrPath, files: Mapping[str, bytes], before: Record | None, kept: Collection[str]
-) -> Replaced:
-    """Write a report's files and remove those of the earlier one that it no longer gives.
+    out: StrPath, files: Mapping[str, bytes], before: FileList, kept: Mapping[str, str]
+) -> tuple[Path, ...]:
+    """Write a report's files, remove those of the earlier one that it no longer has; return these.
 
     Args:
         out: folder of the report; made if absent.
         files: content by name.
-        before: record of the earlier report.
-        kept: names of the earlier report's files that stay and belong to this one too.
+        before: files of the earlier report.
+        kept: SHA-256 by name of the earlier report's files that belong to this one too.
+
+    Raises:
+        ReportError: another CSV file among the rows, which are read as a whole.
     """
     out = Path(out)
-    known = before.known() if before else {}
-    digests = {name: digest_of(content) for name, content in files.items()}
-    if before:
-        digests |= {name: before.files[name] for name in kept}
-    rows = rows_digest(files)
-    write_record(out, Record(False, rows, digests, known))
+    for path in sorted((out / FOLDER).glob("*.csv")):
+        if f"{FOLDER}/{path.name}" not in {*files, *before.files}:
+            raise ReportError(
+                f"{path} is no file of this report; every CSV file there counts as rows.",
+                "Move it out of the folder.",
+            )
+    digests = {name: _sha256(content) for name, content in files.items()} | dict(kept)
+    # Until all are written, the files of both reports are ours.
+    _write_list(out, FileList(complete=False, files={**before.files, **digests}))
     for name, content in files.items():
         write_atomic(out / name, content)
-    removed, changed = [], []
-    for name in sorted(known.keys() - digests.keys()):
-        path = out / name
-        if not path.is_file():
-            continue
-        if _is_ours(path, name, before):
-            path.unlink()
-            removed.append(path)
-        else:
-            changed.append(path)
-    write_record(out, Record(True, rows, digests))
-    return Replaced(tuple(removed), tuple(changed))
+    # Only what lies in the folder, whatever its list may name.
+    there = {path.relative_to(out).as_posix() for path in out.glob("**/*") if path.is_file()}
+    removed = tuple(out / name for name in sorted(there & before.files.keys() - digests.keys()))
+    for path in removed:
+        path.unlink()
+    _write_list(out, FileList(files=digests))
+    return removed
 
 
-def _is_ours(path: Path, name: str, before: Record | None) -> bool:
-    return before is not None and path.is_file() and before.wrote(name, path.read_bytes())
+def _write_list(out: Path, listed: FileList) -> None:
+    content = asdict(listed)
+    write_json(out / RECORD, content | {"files": dict(sorted(listed.files.items()))})
+
+
+class Checked(NamedTuple):
+    """What a check compared: the number of rows, and the files that were made again from them."""
+
+    num_rows: int
+    names: tuple[str, ...]
+
+
+def check_report(out: StrPath) -> Checked:
+    """Make all tables again from the rows of a report and compare them, byte for byte.
+
+    Reads no run and writes nothing. Figures and page need the runs: they are compared with their
+    digests in ``report.json``.
+
+    Args:
+        out: folder of a report.
+
+    Raises:
+        ReportError: the report was stopped, or a file is missing, differs or is damaged; names
+            file, line and hint.
+    """
+    out = Path(out)
+    hint = (
+        f"Write it again: `mtut-bench report --out {shlex.quote(str(out))}`, from its runs or, "
+        "without runs, from its rows."
+    )
+    if not (out / RECORD).is_file():
+        raise ReportError(f"{out} holds no report: {RECORD} is missing.", hint)
+    listed = _read_list(out / RECORD)
+    if not listed.complete:
+        raise ReportError(f"The report in {out} was stopped while it was written.", hint)
+    for name in listed.files:
+        if not (out / name).is_file():
+            raise ReportError(f"{out / name} is missing.", hint)
+    rows = read_rows(out / FOLDER)
+    expected = {**row_files(rows), **contents_of(rows).files}
+    for name, content in expected.items():
+        found = (out / name).read_bytes() if (out / name).is_file() else b""
+        if found != content:
+            raise ReportError(
+                f"{out / name} is not what the rows give: {_first_difference(found, content)}.",
+                hint,
+            )
+    for name in listed.files.keys() - expected.keys():
+        if _sha256((out / name).read_bytes()) != listed.files[name]:
+            raise ReportError(f"{out / name} has changed since it was written.", hint)
+    return Checked(len(rows), tuple(expected))
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _first_difference(found: bytes, expected: bytes) -> str:
+    """Return in words where two different contents of a file differ first."""
+    lines = (text.decode(errors="replace").splitlines(True) for text in (found, expected))
+    pairs = enumerate(zip_longest(*lines, fillvalue=""), 1)
+    # Bytes that are no text may look alike.
+    number, pair = next(((n, pair) for n, pair in pairs if pair[0] != pair[1]), (1, ("", "")))
+    same = takewhile(lambda two: two[0] == two[1], zip(*pair, strict=False))
+    start = max(0, len(list(same)) - _SHOWN // 3)
+    here, wanted = (line[start : start + _SHOWN] for line in pair)
+    return f"line {number} has {here!r}, not {wanted!r}"

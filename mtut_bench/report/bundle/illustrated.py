@@ -26,7 +26,7 @@ class Illustration:
     """What figures and page need that no run holds.
 
     Attributes:
-        focal_weight: the players' own function of equation 3, see ``draw_figures``.
+        focal_weight: the methods' own function of equation 3, see ``draw_figures``.
         stores: folder of stores, for thumbnails of clips.
         progress: called with (figures drawn, figures in all).
     """
@@ -55,7 +55,6 @@ def illustrated_files(
     """
     drawn = draw_figures(runs, focal_weight=means.focal_weight, progress=means.progress)
     page = render_page(
-        title="Results",
         remarks=[*remarks, *drawn.remarks],
         tables=tables,
         figures=drawn.figures,

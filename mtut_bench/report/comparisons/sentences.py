@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mtut_bench.progress import counted
-from mtut_bench.report.tables.own import heading
+from mtut_bench.report.tables.local import heading
 from mtut_bench.report.tables.table import Number, Table, TableCell
 from mtut_bench.statistics.paired import LEVEL, ComparisonRow, objection
 from mtut_bench.statistics.rows import RunFacts

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from mtut_bench.report.formats.plaintext import plain
 from mtut_bench.report.tables.table import Table
 
-__all__ = ["escape", "to_markdown", "to_markdown_document"]
+__all__ = ["escape", "to_markdown_document"]
 
 _SPECIAL = re.compile(r"([\\|*_<>`\[\]&#~$])")
 # What opens a list, a heading or a rule at the start of a line.
@@ -14,27 +14,8 @@ _OPENING = re.compile(r"^(?:([-+=])|(\d+)([.)]))")
 
 
 def escape(text: str) -> str:
-    """Return a text that Markdown shows as it is, on one line.
-
-    Args:
-        text: any text.
-    """
+    """Return a text that Markdown shows as it is, on one line."""
     return _SPECIAL.sub(r"\\\1", plain(text))
-
-
-def to_markdown(table: Table) -> str:
-    """Return a table as GitHub Markdown: heading, table, notes.
-
-    Args:
-        table: what to write.
-    """
-    align = ["---" if i < table.num_labels else "---:" for i in range(len(table.columns))]
-    lines = [f"## {escape(table.heading)}", ""]
-    heads, *rows = ([escape(str(cell)) for cell in row] for row in (table.columns, *table.rows))
-    lines += [f"| {' | '.join(texts)} |" for texts in (heads, align, *rows)]
-    lines.append("")
-    lines += _list(table.lines)
-    return "\n".join(lines).rstrip() + "\n"
 
 
 def to_markdown_document(tables: Sequence[Table], remarks: Sequence[str]) -> str:
@@ -44,9 +25,15 @@ def to_markdown_document(tables: Sequence[Table], remarks: Sequence[str]) -> str
         tables: in the order of the page.
         remarks: sentences about the whole, above the tables.
     """
-    opening = ["# Results", "", "Accuracy in percent; a dash where there is no number.", ""]
-    introduction = "\n".join([*opening, *_list(remarks)]) + "\n"
-    return "\n".join([introduction, *(to_markdown(table) for table in tables)])
+    lines = ["# Results", "", "Accuracy in percent; a dash where there is no number.", ""]
+    lines += _list(remarks)
+    for table in tables:
+        lines += ["", f"## {escape(table.heading)}", ""]
+        align = ["---" if i < table.num_labels else "---:" for i in range(len(table.columns))]
+        heads, *rows = ([escape(str(cell)) for cell in row] for row in (table.columns, *table.rows))
+        lines += [f"| {' | '.join(texts)} |" for texts in (heads, align, *rows)]
+        lines += ["", *_list(table.lines)] if table.lines else []
+    return "\n".join(lines) + "\n"
 
 
 def _list(sentences: Sequence[str]) -> list[str]:

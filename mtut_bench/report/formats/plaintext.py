@@ -1,4 +1,4 @@
-"""What formats share: harmless text, points in one line, parts of wide tables."""
+"""What formats share: harmless text, aligned decimal points, parts of wide tables."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +10,7 @@ __all__ = ["aligned", "parts", "plain"]
 
 
 def plain(text: str) -> str:
-    """Return a text on one line, without characters that steer a terminal or hide themselves.
+    """Return a text on one line, without control and invisible characters.
 
     Args:
         text: any text; names of classes and methods are the user's.
@@ -20,10 +20,10 @@ def plain(text: str) -> str:
 
 
 def aligned(cells: Sequence[TableCell]) -> list[tuple[str, str]]:
-    """Return texts, padded behind so that their points stand in one line, and their marks.
+    """Return texts, padded at the end so that decimal points align, and their marks.
 
     Args:
-        cells: of one column that measures.
+        cells: of one column of numbers.
     """
     longest = max((cell.tail or 0 for cell in cells if isinstance(cell, Number)), default=0)
     return [
@@ -34,7 +34,7 @@ def aligned(cells: Sequence[TableCell]) -> list[tuple[str, str]]:
 
 def _padded(number: Number, longest: int) -> str:
     gap = 0 if number.tail is None else longest - number.tail
-    return f"{number.text}{number.doubt}{' ' * gap}"
+    return f"{number.text}{number.qualifier}{' ' * gap}"
 
 
 def parts(columns: Sequence[Sequence[str]], num_labels: int, width: int) -> Iterator[list[int]]:

@@ -54,7 +54,7 @@ def print_table(table: Table, console: Console) -> None:
 
 
 def _column(table: Table, index: int) -> list[str]:
-    """Return the head and the cells of a column, those that measure equally wide."""
+    """Return the head and the cells of a column, numbers padded to one width."""
     head, cells = plain(table.columns[index]), [row[index] for row in table.rows]
     if index < table.num_labels:
         return [head, *(plain(str(cell)) for cell in cells)]

@@ -1,4 +1,4 @@
-"""What a reader should know before any number: what was measured, on what, and what it is worth."""
+"""What a reader should know before any number: what was measured, and on what."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,24 +7,8 @@ from dataclasses import dataclass
 from mtut_bench.progress import counted
 from mtut_bench.report.tables.table import Table
 from mtut_bench.runs.finished import FinishedRun
-from mtut_bench.statistics.cells import CellRow
 
-__all__ = ["Overview", "Worth", "overview"]
-
-
-@dataclass(frozen=True)
-class Worth:
-    """What one table of its own is worth.
-
-    Attributes:
-        heading: of the table, which says so.
-        at_chance: whether the interval of every cell contains the accuracy of guessing.
-        target: id of the table on the page.
-    """
-
-    heading: str
-    at_chance: bool
-    target: str
+__all__ = ["Overview", "overview"]
 
 
 @dataclass(frozen=True)
@@ -36,14 +20,12 @@ class Overview:
         comparable: whether any measured number stands beside a published one.
         sources: a line for each store, with the number of runs on it.
         figures: (what, value) pairs.
-        worths: one for each table of its own.
     """
 
     status: str
     comparable: bool
     sources: tuple[str, ...]
     figures: tuple[tuple[str, str], ...]
-    worths: tuple[Worth, ...]
 
 
 def overview(tables: Sequence[Table], runs: Sequence[FinishedRun]) -> Overview:
@@ -53,27 +35,14 @@ def overview(tables: Sequence[Table], runs: Sequence[FinishedRun]) -> Overview:
         tables: all tables of the report.
         runs: all runs of the report.
     """
-    cells = [cell for table in tables if not table.own for cell in table.cells]
+    cells = [cell for table in tables if not table.local for cell in table.cells]
     printed = sum(cell["published"] != "" for cell in cells)
     beside = sum(cell["published"] != "" and cell["measured"] != "" for cell in cells)
-    own = [table for table in tables if table.own]
     return Overview(
         status=_status(runs),
         comparable=beside > 0,
         sources=_sources(runs),
         figures=_figures(runs, f"{beside} of {printed}" if printed else ""),
-        worths=tuple(
-            Worth(table.heading, _at_chance(table.cells), f"own-{number}")
-            for number, table in enumerate(own, 1)
-        ),
-    )
-
-
-def _at_chance(cells: Sequence[CellRow]) -> bool:
-    measured = [cell for cell in cells if cell["measured"] != ""]
-    return bool(measured) and all(
-        float(cell["ci_low"]) <= float(cell["chance"]) <= float(cell["ci_high"])
-        for cell in measured
     )
 
 
@@ -123,22 +92,18 @@ def _sources(runs: Sequence[FinishedRun]) -> tuple[str, ...]:
 
 
 def _figures(runs: Sequence[FinishedRun], beside: str) -> tuple[tuple[str, str], ...]:
-    kinds = Counter(_kind(run) for run in runs)
+    kinds = {_kind(run) for run in runs}
     methods = sorted({run.record.method.title for run in runs})
     protocols = sorted({run.record.protocol.name for run in runs})
     seeds = {run.record.identity.seed for run in runs}
     tested = {(run.record.store.digest, clip) for run in runs for clip in run.scores.clip_ids}
     pairs = (
-        (f"finished run{_s(len(runs))}", f"{len(runs):,}"),
+        ("finished runs", f"{len(runs):,}"),
         ("recordings", ", ".join(sorted(kinds))),
-        (f"method{_s(len(methods))}", ", ".join(methods)),
-        (f"protocol{_s(len(protocols))}", ", ".join(protocols)),
-        (f"seed{_s(len(seeds))}", str(len(seeds)) if seeds else ""),
+        ("methods", ", ".join(methods)),
+        ("protocols", ", ".join(protocols)),
+        ("seeds", str(len(seeds)) if seeds else ""),
         ("test clips", f"{len(tested):,}" if tested else ""),
-        ("published figures with a measured one beside", beside),
+        ("published numbers with a measured one beside", beside),
     )
     return tuple((what, value) for what, value in pairs if value)
-
-
-def _s(number: int) -> str:
-    return "" if number == 1 else "s"

@@ -27,7 +27,7 @@
     remember(theme);
   });
 
-  // A line of a table is a row, or, where lines have details, a body of its own.
+  // A line of a table is a row, or, where lines have details, a tbody.
   const linesOf = (table) =>
     table.tBodies.length === 1 ? [...table.tBodies[0].rows] : [...table.tBodies];
   const keyOf = (line, column) => {
@@ -36,7 +36,7 @@
   };
 
   const compare = (a, b, numeric, sign) => {
-    // What has no value stands last in either direction.
+    // Missing values come last in either direction.
     if (a === undefined || b === undefined) return (a === undefined) - (b === undefined);
     return sign * (numeric ? Number(a) - Number(b) : collator.compare(a, b));
   };
@@ -60,7 +60,7 @@
   const makeSortable = (table) => {
     const original = linesOf(table);
     [...table.tHead.rows[0].cells].forEach((head, column) => {
-      // Of numbers the largest are looked for first, of names the first.
+      // Numbers sort largest first, names in alphabetical order.
       const order = "numeric" in head.dataset
         ? ["descending", "ascending", null] : ["ascending", "descending", null];
       const button = document.createElement("button");
@@ -120,7 +120,7 @@
   }
   document.querySelectorAll("table.sortable").forEach(makeSortable);
 
-  // What has nothing to scroll is no stop for the keyboard; what has, shows where it is cut.
+  // Only boxes that scroll are keyboard stops, and they show where they are clipped.
   const measure = (box) => {
     const hidden = box.scrollWidth - box.clientWidth;
     if (hidden > 1) box.tabIndex = 0;

@@ -1,51 +1,32 @@
-"""Where every number comes from: one line per run, and all that its manifest says of its making."""
+"""Where every number comes from: one line per run, and what its manifest says of its making."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from msgspec import UNSET
 
 from mtut_bench.files import canonical_json
-from mtut_bench.report.page.grid import Grid, grid
 from mtut_bench.report.tables.table import Number, Table, TableCell
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.runs.record import RunRecord
 from mtut_bench.runs.repeating import method_option
 from mtut_bench.statistics.rows import modality_order
 
-__all__ = ["Provenance", "provenance"]
+__all__ = ["run_details", "runs_table"]
 
 _UNKNOWN = "not recorded"
 
 
-@dataclass(frozen=True)
-class Provenance:
-    """Runs as the page shows them.
-
-    Attributes:
-        grid: one line for each run.
-        details: (what, value) pairs of each run, in the order of the lines.
-    """
-
-    grid: Grid
-    details: tuple[tuple[tuple[str, str], ...], ...]
-
-
-def provenance(runs: Sequence[FinishedRun]) -> Provenance:
-    """Return where the numbers of some runs come from.
+def runs_table(runs: Sequence[FinishedRun]) -> Table:
+    """Return one line for each run.
 
     Args:
         runs: in the order to show.
     """
     lines = [_line(run.record) for run in runs]
     heads, rows = tuple(lines[0]) if lines else (), tuple(tuple(line.values()) for line in lines)
-    table = Table("runs", "Every run behind this page", heads, rows, num_labels=len(heads))
-    return Provenance(
-        grid=grid(table, table.key),
-        details=tuple(_details(run.record) for run in runs),
-    )
+    return Table("runs", "Every run behind this page", heads, rows, num_labels=len(heads))
 
 
 def _line(record: RunRecord) -> dict[str, TableCell]:
@@ -61,11 +42,12 @@ def _line(record: RunRecord) -> dict[str, TableCell]:
         "Protocol": f"{protocol.name} v{protocol.version}",
         "Device": made.device,
         "Seconds": "" if made.seconds is UNSET else Number(made.seconds, form=","),
-        "Finished (UTC)": _moment(made.finished or "") or _UNKNOWN,
+        "Finished (UTC)": _utc(made.finished or "") or _UNKNOWN,
     }
 
 
-def _details(record: RunRecord) -> tuple[tuple[str, str], ...]:
+def run_details(record: RunRecord) -> tuple[tuple[str, str], ...]:
+    """Return (what, value) pairs: all that the manifest of a run says of its making."""
     identity, made = record.identity, record.provenance
     pairs = (
         ("Run", record.id),
@@ -76,7 +58,7 @@ def _details(record: RunRecord) -> tuple[tuple[str, str], ...]:
         ("Versions", _words(made.versions or {}) or _UNKNOWN),
         ("Precision", identity.precision),
         ("Threads", "" if made.threads is UNSET else str(made.threads)),
-        ("Started (UTC)", _moment(made.started or "")),
+        ("Started (UTC)", _utc(made.started or "")),
         ("Interrupted", "yes; the time is that of its last part" if made.resumed else "no"),
         ("Weights", identity.weights_digest or "from scratch"),
         ("Settings of the method", _settings(identity.method)),
@@ -88,13 +70,13 @@ def _details(record: RunRecord) -> tuple[tuple[str, str], ...]:
     return tuple((what, value) for what, value in pairs if value)
 
 
-def _moment(text: str) -> str:
-    """Return a moment to the second in UTC; a text that is none, or has no zone, as it is."""
+def _utc(text: str) -> str:
+    """Return a time to the second in UTC; a text that is none, or has no zone, unchanged."""
     try:
-        moment = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
         return text
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if moment.tzinfo else text
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if time.tzinfo else text
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
@@ -102,11 +84,7 @@ def _settings(settings: Mapping[str, Any]) -> str:
 
 
 def _words(values: Mapping[str, Any]) -> str:
-    """Return names and values in the order of the names; empty ones say nothing and are left out.
-
-    What belongs to a part stands behind the part's name and a dot, except that the part 'settings'
-    goes without saying.
-    """
+    """Return 'name value' pairs by name, without empty ones; nested names are joined by dots."""
     return ", ".join(f"{name} {value}" for name, value in _flat(values))
 
 

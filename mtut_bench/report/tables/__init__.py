@@ -1,1 +1,1 @@
-"""Tables: the paper's with measured numbers, and those of their own."""
+"""Tables: the paper's with measured numbers beside them, and local ones."""

@@ -18,9 +18,8 @@ from page_bench import (
 )
 from record_bench import changed
 
-from mtut_bench.report.page import render_page
-from mtut_bench.report.page.grid import grid
-from mtut_bench.report.page.provenance import provenance
+from mtut_bench.report.page import grid, render_page
+from mtut_bench.report.page.provenance import runs_table
 from mtut_bench.report.tables.table import Number, Table
 
 NOTHING = {
@@ -68,10 +67,6 @@ def html():
 @pytest.fixture(scope="module")
 def page(html):
     return Page(html)
-
-
-def texts(table):
-    return grid(table, "t").rows
 
 
 def small_table(*rows, **notes):
@@ -138,20 +133,20 @@ def test_characters_that_html_may_not_hold_are_replaced():
 
 def test_every_table_has_caption_and_scopes(html, page):
     num_tables = html.count("<table")
-    assert num_tables == 7 + 3 + 1 + 1  # published, own, paired, runs
+    assert num_tables == 7 + 3 + 1 + 1  # published, local, paired, runs
     assert html.count("<caption") == num_tables
     assert {a["scope"] for a in page.all("th")} == {"row", "col"}
 
 
 def test_a_page_of_nothing_says_so():
-    text = " ".join("".join(Page(render_page(title="Empty", **NOTHING)).text).split())
+    text = " ".join("".join(Page(render_page(**NOTHING)).text).split())
     assert "Nothing has been measured" in text
     assert "There are no finished runs." in text
     assert "No two methods were compared." in text
 
 
 def status_of(runs):
-    text = render_page(title="Results", **(NOTHING | {"runs": runs, "tables": tables_of(runs)}))
+    text = render_page(**(NOTHING | {"runs": runs, "tables": tables_of(runs)}))
     return re.findall(r'class="status[^"]*">([^<]*)<', text)[0]
 
 
@@ -173,7 +168,7 @@ def test_a_table_at_chance_is_called_so(html):
     guessing = [0, 1, 2] * 4
     labels = [0] * 4 + [1] * 4 + [2] * 4
     runs = [finished_run(scores_of(guessing, labels))]
-    at_chance = render_page(title="R", **(NOTHING | {"runs": runs, "tables": tables_of(runs)}))
+    at_chance = render_page(**(NOTHING | {"runs": runs, "tables": tables_of(runs)}))
     assert "At chance:" in at_chance
     assert "At chance:" not in html
 
@@ -205,47 +200,56 @@ def test_a_number_sorts_by_what_is_printed(number, text, sort):
 
 def test_a_continued_line_repeats_the_label_it_continues():
     rows = (("I3D", "rgb", Number(1)), ("", "depth", Number(2)), ("", "flow", Number(None)))
-    lines = texts(small_table(*rows))
-    assert [line[0].text for line in lines] == ["I3D"] * 3
-    assert [line[0].again for line in lines] == [False, True, True]
-    assert [line[1].text for line in lines] == ["rgb", "depth", "flow"]
+    lines = grid(small_table(*rows), "t").rows
+    assert [line[0] for line in lines] == [("I3D", False), ("I3D", True), ("I3D", True)]
+    assert [line[1] for line in lines] == [("rgb", False), ("depth", False), ("flow", False)]
+
+
+def cells_of(*rows, **notes):
+    """HTML of each cell of a table without its tags, behind its sort key."""
+    html = render_page(**(NOTHING | {"tables": (small_table(*rows, **notes),)}))
+    body = re.findall(r"<tbody>(.*?)</tbody>", html, flags=re.DOTALL)[0]
+    found = re.findall(r"<t[hd]([^>]*)>(.*?)</t[hd]>", body, flags=re.DOTALL)
+    keys = [re.findall(r'data-key="([^"]*)"', attributes) for attributes, _ in found]
+    texts = [re.sub(r"<[^>]*>", "", text).strip() for _, text in found]
+    return list(zip(keys, texts, strict=True)), html
 
 
 def test_a_missing_value_has_no_key_and_a_mean_keeps_its_spread_apart():
-    rows = (("I3D", "rgb", Number(71.2, 1, spread=3.1)), ("C3D", "rgb", Number(None)))
-    (first, second) = texts(small_table(*rows))
-    assert (first[2].text, first[2].doubt, first[2].key) == ("71.2", " \u00b1 3.1", "71.2")
-    assert (second[2].text, second[2].key) == ("-", "")
+    rows = (
+        ("I3D", "rgb", Number(71.2, 1, spread=3.1)),
+        ("C3D", "rgb", Number(None)),
+        ("SVM", "rgb", Number(0.0, 1)),
+        ("HOG", "rgb", Number(None, interval=(-4.1, 9.3))),
+    )
+    cells, html = cells_of(*rows)
+    assert cells[2::3] == [
+        (["71.2"], "71.2 \u00b1 3.1"),
+        ([], "-"),
+        (["0.0"], "0.0"),
+        (["-4.1"], "[-4.1, 9.3]"),
+    ]
+    assert '71.2<span class="qualifier"> \u00b1 3.1</span>' in html
 
 
 def test_marks_lead_to_their_notes_and_brackets_of_names_stay():
     marked = Number(85.48, 2, marks=(1,))
-    table = small_table(("I3D (1)", "rgb", marked), numbered=("A slip.",), notes=("A legend.",))
-    (row,) = texts(table)
-    assert (row[0].text, row[0].marks) == ("I3D (1)", ())
-    assert (row[2].text, row[2].marks) == ("85.48", (1,))
-    html = render_page(title="M", **(NOTHING | {"tables": (table,)}))
+    row = ("I3D (1)", "rgb", marked)
+    cells, html = cells_of(row, numbered=("An erratum.",), notes=("A legend.",))
+    assert cells == [(["I3D (1)"], "I3D (1)"), (["rgb"], "rgb"), (["85.48"], "85.481")]
     assert '<a href="#own-1-note-1" aria-label="note 1">1</a>' in html
-    assert '<li id="own-1-note-1"><sup>1</sup> A slip.</li>' in html
+    assert '<li id="own-1-note-1"><sup>1</sup> An erratum.</li>' in html
     assert "<li>A legend.</li>" in html
 
 
 def test_a_column_of_numbers_is_numeric_and_of_names_is_not():
     rows = (("3", "rgb", Number(1, 1)), ("4", "rgb", Number(None)))
-    columns = grid(small_table(*rows), "t").columns
-    assert [column.numeric for column in columns] == [False, False, True]
-    mixed = small_table(*rows, ("5", "rgb", "official"))
-    assert not grid(mixed, "t").columns[2].numeric
-    assert [row[2].key for row in texts(mixed)] == ["1.0", "", "official"]
-
-
-def test_an_interval_alone_stays_whole():
-    (row,) = texts(small_table(("I3D", "rgb", Number(None, interval=(-4.1, 9.3)))))
-    assert (row[2].text, row[2].doubt) == ("[-4.1, 9.3]", "")
+    assert grid(small_table(*rows), "t").numeric == (False, False, True)
+    assert grid(small_table(*rows, ("5", "rgb", "official")), "t").numeric == (False,) * 3
 
 
 def images(drawing):
-    return Page(render_page(title="F", **(NOTHING | {"figures": (drawing,)}))).all("img")
+    return Page(render_page(**(NOTHING | {"figures": (drawing,)}))).all("img")
 
 
 def test_a_light_drawing_is_shown_as_svg_and_a_heavy_one_as_png():
@@ -267,20 +271,20 @@ def test_provenance_shows_the_manifest():
 
 def test_a_run_that_lacks_times_is_shown_without_them():
     run = changed(finished_run(scores_of([0], [0])), {"provenance": {"device": "cpu"}})
-    text = "".join(Page(render_page(title="R", **(NOTHING | {"runs": (run,)}))).text)
+    text = "".join(Page(render_page(**(NOTHING | {"runs": (run,)}))).text)
     assert "not recorded" in text
 
 
 def test_comparisons_show_sentences_table_and_notes():
     paired = replace(comparison(), sentences=("First.", "Second."))
-    text = "".join(Page(render_page(title="C", **(NOTHING | {"comparisons": (paired,)}))).text)
+    text = "".join(Page(render_page(**(NOTHING | {"comparisons": (paired,)}))).text)
     for words in ("I3D against MTUT", "First.", "Second.", "+1.0", "< 0.001", "Holm."):
         assert words in text
 
 
 def test_an_id_that_looks_like_a_number_stays_a_name():
     run = changed(several_runs()[0], {"id": "123e45678901" + "0" * 52})
-    found = provenance([run]).grid
-    numeric = [column.name for column in found.columns if column.numeric]
+    found = grid(runs_table([run]), "runs")
+    numeric = [name for name, of in zip(found.table.columns, found.numeric, strict=True) if of]
     assert numeric == ["Fold", "Seed", "Seconds"]
-    assert found.rows[0][0].key == "123e45678901"
+    assert found.rows[0][0] == ("123e45678901", False)

@@ -9,7 +9,7 @@ from paired_runs import found, write_folds, write_run
 
 from mtut_bench.contract.published import load_published
 from mtut_bench.report.formats.render import to_csv
-from mtut_bench.report.tables.own import own_tables
+from mtut_bench.report.tables.local import local_tables
 from mtut_bench.report.tables.published_tables import published_table
 from mtut_bench.report.tables.table import number_of
 from mtut_bench.statistics.cells import aggregate, legend
@@ -114,7 +114,7 @@ def test_devices_are_never_mixed_in_a_cell_of_an_own_table(tmp_path):
     write_run(
         tmp_path, "1100", fold="1", folds=["1", "2"], method="i3d", modalities=("rgb", "depth")
     )
-    (table,) = own_tables(rows_of(tmp_path))
+    (table,) = local_tables(rows_of(tmp_path))
     assert texts(table) == [
         ["I3D", "1/2", "1", *["50.0 (1 of 2 folds)"] * 3],
         ["MTUT", "-", "-", "-", "-", "-"],
@@ -129,7 +129,7 @@ def test_devices_are_never_mixed_in_a_cell_of_an_own_table(tmp_path):
 def test_a_table_of_refused_cells_alone_still_prints(tmp_path):
     write_run(tmp_path, "1101", **OFFICIAL)
     write_run(tmp_path, "1101", seed=1, device="NVIDIA H200", **OFFICIAL)
-    (table,) = own_tables(rows_of(tmp_path))
+    (table,) = local_tables(rows_of(tmp_path))
     assert texts(table) == [["MTUT", "-", "-", "-"]]
     assert not any("at chance" in note for note in table.notes)
 
@@ -154,7 +154,7 @@ def test_wilson_of_uneven_folds_has_the_variance_of_their_mean(tmp_path):
 
 
 def refusal(rows):
-    (table,) = own_tables(rows)
+    (table,) = local_tables(rows)
     assert texts(table) == [["MTUT", "-", "-", "-"]]
     assert {cell["measured"] for cell in table.cells} == {""}
     return table.cells[0]["note"]
@@ -195,5 +195,5 @@ def test_the_lines_that_share_a_name_say_what_differs(tmp_path):
     write_run(tmp_path, "1101", **OFFICIAL)
     write_run(tmp_path, "1101", weights_digest="b", **OFFICIAL)
     write_run(tmp_path, "1101", method="i3d", weights_digest="a", **OFFICIAL)
-    (table,) = own_tables(rows_of(tmp_path))
+    (table,) = local_tables(rows_of(tmp_path))
     assert "Lines of the same name differ in starting weights." in table.notes

@@ -15,7 +15,7 @@ from mtut_bench.report.comparisons import scoring
 from mtut_bench.report.comparisons.compare import all_comparisons
 from mtut_bench.report.comparisons.confused import most_confused
 from mtut_bench.report.figures.groups import group_runs
-from mtut_bench.report.tables.own import own_tables
+from mtut_bench.report.tables.local import local_tables
 from mtut_bench.report.tables.published_tables import published_table
 from mtut_bench.statistics.cells import not_mixed
 from mtut_bench.statistics.comparable import CONDITIONS, NEEDED, by_method, described, difference
@@ -103,7 +103,7 @@ def score(folder, name):
 
 
 def table(folder, name):
-    return len(own_tables(result_rows(two(folder, name)))) == 2
+    return len(local_tables(result_rows(two(folder, name)))) == 2
 
 
 def figure(folder, name):
@@ -160,7 +160,7 @@ def test_bf16_beside_fp32_is_never_without_a_word(tmp_path):
         if note.startswith("Measured numbers differ in")
     )
     assert "precision (I3D fp32, MTUT bf16)" in note
-    first, second = own_tables(rows)
+    first, second = local_tables(rows)
     assert "precision" in first.heading
     assert "precision" in second.heading
     with pytest.raises(ComparisonError, match="differ in precision: fp32 and bf16"):

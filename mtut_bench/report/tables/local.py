@@ -1,4 +1,4 @@
-"""Tables of their own for every number that may not, or cannot, stand beside a printed one.
+"""Local tables: for every number without a published counterpart.
 
 One table for each store, protocol and set of overridden options; its heading says what it is worth.
 """
@@ -10,50 +10,35 @@ from collections.abc import Sequence
 from mtut_bench.contract.folds import FOLD_UNIT
 from mtut_bench.contract.types import name_recordings
 from mtut_bench.progress import counted
-from mtut_bench.report.tables.table import Number, Table, TableCell, number_of
+from mtut_bench.report.tables.table import Number, Table, TableCell, measure, number_of
 from mtut_bench.statistics import comparable
-from mtut_bench.statistics.cells import (
-    Cell,
-    CellRow,
-    aggregate,
-    cell_row,
-    legend,
-    not_mixed,
-    seeds_left_out,
-)
+from mtut_bench.statistics.cells import Cell, cell_row, legend
 from mtut_bench.statistics.ensembles import ensemble_notes, members_title
 from mtut_bench.statistics.notes import fit_notes, setting_notes, source_notes
 from mtut_bench.statistics.rows import ResultRow, RunFacts, modality_order
 
-__all__ = ["heading", "own_tables"]
+__all__ = ["heading", "local_tables"]
 
 _DIGITS = 1
 
 
-def own_tables(rows: Sequence[ResultRow]) -> list[Table]:
+def local_tables(rows: Sequence[ResultRow]) -> list[Table]:
     """Return one table for each group of rows, recorded data first.
 
     Args:
-        rows: measured numbers that have no place beside printed ones.
+        rows: measured numbers without a published counterpart.
     """
     groups: dict[tuple[str, ...], list[ResultRow]] = defaultdict(list)
     for row in rows:
         groups[comparable.key(row, "table")].append(row)
     ordered = [groups[key] for key in sorted(groups)]
     titles = [heading(group[0]) for group in ordered]
-    return [
-        _table(f"own-{n}", _told_apart(title, group[0], ordered, titles), group)
-        for n, (title, group) in enumerate(zip(titles, ordered, strict=True), 1)
-    ]
-
-
-def _told_apart(
-    title: str, row: ResultRow, groups: Sequence[Sequence[ResultRow]], titles: Sequence[str]
-) -> str:
-    """Return a table's title, with what tells it from others of that title."""
-    alike = [group[0] for group, other in zip(groups, titles, strict=True) if other == title]
-    told = comparable.described(row, comparable.differing(alike, "table"))
-    return f"{title} ({told})" if told else title
+    tables = []
+    for number, (title, group) in enumerate(zip(titles, ordered, strict=True), 1):
+        alike = [g[0] for g, other in zip(ordered, titles, strict=True) if other == title]
+        told = comparable.described(group[0], comparable.differing(alike, "table"))
+        tables.append(_table(f"own-{number}", f"{title} ({told})" if told else title, group))
+    return tables
 
 
 def heading(row: RunFacts) -> str:
@@ -74,7 +59,7 @@ def heading(row: RunFacts) -> str:
         return f"P{protocol[1:]}, not the paper's; {where}: {worth}"
     if row["overrides"] != "{}":
         return f"P{protocol[1:]}; {where}: {worth}"
-    return f"{where.capitalize()}, {protocol}: nothing printed to stand beside"
+    return f"{where.capitalize()}, {protocol}: no published counterpart"
 
 
 def _changed(row: RunFacts) -> str:
@@ -89,35 +74,37 @@ def _table(key: str, title: str, rows: Sequence[ResultRow]) -> Table:
     tested = sorted({row["tested_on"] for row in rows}, key=modality_order)
     lines = _group_lines(rows)
     with_sets = len({line[0]["modalities"] for line in lines}) > 1
-    rows_shown: list[tuple[TableCell, ...]] = []
-    raws: list[CellRow] = []
+    shown: list[tuple[TableCell, ...]] = []
     cells: list[Cell] = []
     refused: list[str] = []
     for line in lines:
-        found = [[row for row in line if row["tested_on"] == name] for name in tested]
-        mixed = [not_mixed(some) for some in found]
-        measured = [
-            aggregate(some) if some and not why else None
-            for some, why in zip(found, mixed, strict=True)
-        ]
-        rows_shown.append(_line(line[0], measured, with_sets))
-        for some, cell, why in zip(found, measured, mixed, strict=True):
-            if some:
-                raws.append(cell_row(key, title, cell, some))
-                raws[-1]["note"] = seeds_left_out(cell) if cell else why
-        cells += [cell for cell in measured if cell]
-        # With the line's name: a seed of an ensemble is a pair, and another one than a run's.
-        reasons = {*mixed, *(seeds_left_out(cell) for cell in measured if cell)} - {""}
+        done: list[Cell] = []
+        numbers: list[Number] = []
+        reasons: set[str] = set()
+        for name in tested:
+            found = [row for row in line if row["tested_on"] == name]
+            cell, note = measure(found)
+            raw = cell_row(key, title, cell, found) if found else None
+            if raw:
+                raw["note"] = note
+            numbers.append(number_of(cell, _DIGITS, raw=raw))
+            done += [cell] if cell else []
+            reasons |= {note} if note else set()
+        labels = (line[0]["title"], line[0]["modalities"]) if with_sets else (line[0]["title"],)
+        folds = Number(len(done[0].folds), of=done[0].num_folds) if done else Number(None)
+        seeds = Number(len(done[0].seeds) if done else None)
+        shown.append((*labels, folds, seeds, *numbers))
+        cells += done
+        # With the line's name: a seed of an ensemble is a pair of seeds.
         refused += [f"{line[0]['title']}: {why}" for why in sorted(reasons)]
-    labels = ("Method", "Trained on") if with_sets else ("Method",)
+    names = ("Method", "Trained on") if with_sets else ("Method",)
     return Table(
         key=key,
         heading=title,
-        columns=(*labels, "Folds", "Seeds", *tested),
-        rows=tuple(rows_shown),
+        columns=(*names, "Folds", "Seeds", *tested),
+        rows=tuple(shown),
         notes=(*refused, *_notes(rows, lines, cells)),
-        num_labels=len(labels) + 2,
-        cells=tuple(raws),
+        num_labels=len(names) + 2,
     )
 
 
@@ -140,16 +127,6 @@ def _group_lines(rows: Sequence[ResultRow]) -> list[list[ResultRow]]:
     return [lines[line] for line in order]
 
 
-def _line(
-    row: ResultRow, measured: Sequence[Cell | None], with_sets: bool
-) -> tuple[TableCell, ...]:
-    labels = (row["title"], row["modalities"]) if with_sets else (row["title"],)
-    done = [cell for cell in measured if cell]
-    folds = Number(len(done[0].folds), of=done[0].num_folds) if done else Number(None)
-    seeds = Number(len(done[0].seeds) if done else None)
-    return (*labels, folds, seeds, *(number_of(cell, _DIGITS) for cell in measured))
-
-
 def _notes(
     rows: Sequence[ResultRow], lines: Sequence[Sequence[ResultRow]], cells: Sequence[Cell]
 ) -> list[str]:
@@ -163,13 +140,13 @@ def _notes(
     notes = [chance]
     if first["origin"] != "recorded":
         notes.append(
-            "Ranks here are about these drawings; whether they hold for real recordings is "
+            "Ranks here hold for these synthetic recordings; whether they hold for real ones is "
             "untested."
         )
     if cells and all(cell.at_chance for cell in cells):
         notes.append(
             "These numbers are at chance: the 95 % interval of every cell contains it. They show "
-            "that the path works, not that a method does."
+            "that the pipeline works, not that a method does."
         )
     elif cells and all(cell.interval[0] > cell.chance for cell in cells):
         lowest = min(cell.interval[0] for cell in cells)
@@ -181,7 +158,7 @@ def _notes(
         words = legend(cells)
         notes.append(f"{words[0].upper()}{words[1:]}.")
     notes += _alike(lines)
-    # An ensemble has its members' settings: said once.
+    # An ensemble has its members' settings, which one note gives.
     members: list[ResultRow] = [{**row, "title": members_title(row)} for row in rows]
-    behind = [*setting_notes(members), *fit_notes(rows), *source_notes(rows)]
-    return [*notes, *ensemble_notes(rows), *behind]
+    sources = [*setting_notes(members), *fit_notes(rows), *source_notes(rows)]
+    return [*notes, *ensemble_notes(rows), *sources]
