@@ -49,7 +49,6 @@ def rename(folder):
         ("test_frames.0", 10**30, "'test_frames[0]' = 1000"),
         ("test_subjects.0", "\ud800", "JSON"),
         ("provenance.\ud800", 1, "JSON"),
-        ("store.num_clips", 0, "num_clips is 0, less than 1"),
         ("store.num_clips", float("nan"), "JSON"),
         ("format_version", 2.0, "format version 2.0"),
     ],
