@@ -178,6 +178,7 @@ def tiny_protocol():
         epochs_alone=3,
         epochs_joint=2,
         evaluation_batch=3,
+        scaling="unit",
     )
 
 
