@@ -112,9 +112,6 @@ def not_mixed(rows: Sequence[ResultRow]) -> str:
 
     Runs of different families or devices are different experiments. Runs that were altered may
     claim the same fold and seed, or other clips or persons for one fold.
-
-    Args:
-        rows: candidates for one cell.
     """
     differing = comparable.difference(rows, "cell")
     if not differing:

@@ -103,10 +103,6 @@ def read_rows(folder: StrPath) -> tuple[ResultRow, ...]:
 def parse_rows(path: StrPath, content: bytes) -> list[tuple[int, ResultRow]]:
     """Return each row of a file with the number of the line it ends on.
 
-    Args:
-        path: of the file, for messages.
-        content: of the file.
-
     Raises:
         ReportError: as ``read_rows``, but for a number that is there twice.
     """

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from mtut_bench.errors import RunError
-from mtut_bench.files import StrPath, canonical_json
+from mtut_bench.files import StrPath
 from mtut_bench.report.formats.render import to_csv
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.runs.record import CURE
+from mtut_bench.statistics.rows import run_facts
 
 __all__ = [
     "QUANTITIES",
@@ -75,9 +76,6 @@ def _number(entry: Entry, name: str) -> float | None:
 
 def read_log(folder: StrPath) -> tuple[dict[str, Any], ...]:
     """Return the entries of a run's log, one per epoch and modality; none where it is absent.
-
-    Args:
-        folder: of a finished run.
 
     Raises:
         RunError: a line that is no entry; names file and line.
@@ -147,29 +145,14 @@ def training_csv(runs: Sequence[FinishedRun]) -> bytes:
     Raises:
         RunError: a damaged log.
     """
-    lines = [
-        {**_facts(run), **entry}
-        for run in runs
-        for entry in read_log(run.folder)
-        if entry["stage"] == _STAGE_TWO
-    ]
+    lines: list[dict[str, Any]] = []
+    for run in runs:
+        facts = dict(run_facts(run))
+        known = {name: facts[name] for name in _FACTS}
+        log = read_log(run.folder)
+        lines += [{**known, **entry} for entry in log if entry["stage"] == _STAGE_TWO]
     if not lines:
         return b""
     labels = (*_FACTS, "epoch", "modality")
     columns = (*labels, *sorted({name for line in lines for name in line} - {*labels, "stage"}))
     return to_csv(columns, [{name: line.get(name, "") for name in columns} for line in lines])
-
-
-def _facts(run: FinishedRun) -> dict[str, Any]:
-    record, identity = run.record, run.record.identity
-    values = (
-        record.id[:12],
-        record.store.name,
-        record.protocol.name,
-        canonical_json(identity.overrides),
-        record.method.name,
-        "+".join(identity.modalities),
-        identity.fold,
-        identity.seed,
-    )
-    return dict(zip(_FACTS, values, strict=True))

@@ -44,9 +44,6 @@ class ClipMaps:
 def read_maps(run: FinishedRun) -> tuple[ClipMaps, ...]:
     """Return the fixed clips of a run, in its order; none where the run has no ``maps.npz``.
 
-    Args:
-        run: a finished run.
-
     Raises:
         RunError: the file is truncated or corrupt, lacks an array, or belongs to other clips;
             names it and the hint.

@@ -103,15 +103,10 @@ def _grids(tables: Sequence[Table], kind: str) -> list[Grid]:
 
 
 def grid(table: Table, identifier: str) -> Grid:
-    """Return a table of which every line names its method.
-
-    Args:
-        table: what to show.
-        identifier: unique on the page.
-    """
+    """Return a table of which every line names its method."""
     rows: list[tuple[tuple[TableCell, bool], ...]] = []
     for row in table.rows:
-        continued = bool(rows) and table.num_labels > 0 and not row[0]
+        continued = bool(rows) and not row[0]
         labels = [
             (rows[-1][i][0], True) if continued and not cell else (cell, False)
             for i, cell in enumerate(row[: table.num_labels])
@@ -169,7 +164,7 @@ def _csp_hash(text: str) -> str:
 
 def _image(figure: Figure) -> str:
     """Return the figure as a data URI: the drawing, or its pixels where that is lighter."""
-    if figure.svg and (len(figure.svg) <= _MAX_SVG_BYTES or not figure.png):
+    if len(figure.svg) <= _MAX_SVG_BYTES:
         kind, content = "svg+xml", figure.svg
     else:
         kind, content = "png", figure.png

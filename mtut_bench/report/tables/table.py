@@ -140,6 +140,7 @@ class Table:
         notes: lines below the table, after the numbered ones.
         num_labels: leading columns that name a row rather than measure it.
         numbered: notes that marks refer to, from 1 on.
+        at_chance: whether the interval of every cell of a local table contains chance.
     """
 
     key: str
@@ -149,6 +150,7 @@ class Table:
     notes: tuple[str, ...] = ()
     num_labels: int = 1
     numbered: tuple[str, ...] = ()
+    at_chance: bool = False
 
     @property
     def cells(self) -> list[CellRow]:
@@ -165,15 +167,6 @@ class Table:
     def measured(self) -> bool:
         """Whether it shows a measured number, or says why one does not count yet."""
         return any(cell["measured"] != "" or cell["note"] for cell in self.cells)
-
-    @property
-    def at_chance(self) -> bool:
-        """Whether the interval of every measured cell contains the accuracy of guessing."""
-        measured = [cell for cell in self.cells if cell["measured"] != ""]
-        return bool(measured) and all(
-            float(cell["ci_low"]) <= float(cell["chance"]) <= float(cell["ci_high"])
-            for cell in measured
-        )
 
     @property
     def lines(self) -> tuple[str, ...]:
