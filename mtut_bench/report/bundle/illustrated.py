@@ -42,12 +42,6 @@ def illustrated_files(
 ) -> dict[str, bytes]:
     """Return the figures (SVG and PNG), the log of stage two as numbers, and the page, by names.
 
-    Args:
-        runs: finished runs; may be empty.
-        tables: of the report.
-        remarks: sentences about the whole.
-        means: see :class:`Illustration`.
-
     Raises:
         RunError: a run that cannot be read; names it and the hint.
     """

@@ -60,14 +60,6 @@ def render_page(
 ) -> str:
     """Return the page; the same arguments give the same text.
 
-    Args:
-        remarks: sentences about the whole.
-        tables: local and published ones, each kind in the order to show.
-        figures: in the order to show.
-        comparisons: paired tests, in the order to show.
-        runs: all finished runs behind it.
-        confused: as ``most_confused`` returns them.
-
     Returns:
         HTML of one self-contained file, all text of it escaped.
 

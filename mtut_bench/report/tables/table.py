@@ -109,14 +109,7 @@ def measure(rows: Sequence[ResultRow]) -> tuple[Cell | None, str]:
 def number_of(
     cell: Cell | None, digits: int, marks: tuple[int, ...] = (), raw: CellRow | None = None
 ) -> Number:
-    """Return what was measured as a table shows it: mean, interval and spread.
-
-    Args:
-        cell: None: a dash.
-        digits: of mean and spread after the point.
-        marks: as of :class:`Number`.
-        raw: as of :class:`Number`.
-    """
+    """Return what was measured as a table shows it: mean, interval and spread."""
     if cell is None:
         return Number(None, marks=marks, raw=raw)
     if not cell.complete:
