@@ -5,10 +5,8 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from record_bench import changed
+from record_bench import changed, manifest, scores_of
 
-from mtut_bench.contract.predictions import Predictions
 from mtut_bench.contract.published import load_published
 from mtut_bench.report.comparisons.confused import ConfusedClip, ConfusedGroup
 from mtut_bench.report.comparisons.sentences import Comparison
@@ -24,66 +22,15 @@ from mtut_bench.typed import typed
 HOSTILE = "<script>alert(1)</script>\"&'"
 
 
-def scores_of(said, labels, num_classes=3, modalities=("rgb",), sure=0.8, prefix="clip"):
-    """Predictions of given classes; alike in all modalities but for a trace of noise.
-
-    Args:
-        said: predicted class of each clip, or one such list for each modality.
-        labels: true class of each clip.
-        num_classes: K.
-        modalities: of the run.
-        sure: probability of the predicted class.
-        prefix: of the clips' ids.
-    """
-    said_MN = np.broadcast_to(np.asarray(said), (len(modalities), len(labels)))
-    rest = (1.0 - sure) / (num_classes - 1)
-    probabilities_MNK = np.full((*said_MN.shape, num_classes), rest, np.float32)
-    np.put_along_axis(probabilities_MNK, said_MN[..., None], np.float32(sure), axis=2)
-    ids = tuple(f"{prefix}{n}" for n in range(len(labels)))
-    logits_MNK = np.log(probabilities_MNK)
-    labels_N = np.array(labels, np.int64)
-    return Predictions(ids, labels_N, tuple(modalities), logits_MNK, probabilities_MNK)
-
-
 def finished_run(scores, number=0, **changes):
     """One finished run; changes go to the part of the manifest they name with two underscores."""
     num_clips = len(scores.clip_ids)
-    content = {
-        "format_version": 2,
-        "state": "complete",
+    content = manifest() | {
         "id": f"{number:064x}"[::-1],
-        "identity": {
-            "protocol": {"name": "demo", "version": 1, "batch_size": 6},
-            "method": {"name": "mtut", "network": "i3d", "settings": {"beta": 2.0, "source": ""}},
-            "modalities": list(scores.modalities),
-            "fold": "1",
-            "seed": 0,
-            "store_digest": "d" * 64,
-            "num_classes": 3,
-            "weights_digest": None,
-            "precision": "fp32",
-            "overrides": {},
-            "mirror": None,
-        },
         "method": {"name": "mtut", "title": "MTUT", "fusion_title": "MTUT-F"},
-        "protocol": {"name": "demo", "version": 1, "tables": []},
-        "store": {
-            "name": "tiny",
-            "dataset": "viva",
-            "origin": "synthetic",
-            "complete": False,
-            "num_clips": len(scores.clip_ids),
-            "expected_clips": 885,
-            "digest": "d" * 64,
-            "modalities": list(scores.modalities),
-            "folds": ["1"],
-            "classes": ["wave", "swipe", "push"],
-            "subject_unit": "person",
-        },
         "test_clips": list(scores.clip_ids),
         "test_subjects": ["7"] * num_clips,
         "test_frames": [40] * num_clips,
-        "padded_clips": [],
         "joint_learning_rate": dict.fromkeys(scores.modalities, 0.01),
         "provenance": {
             "device": "cpu",
@@ -93,6 +40,14 @@ def finished_run(scores, number=0, **changes):
             "versions": {"torch": "2.11"},
         },
     }
+    content["identity"] |= {
+        "protocol": {"name": "demo", "version": 1, "batch_size": 6},
+        "method": {"name": "mtut", "network": "i3d", "settings": {"beta": 2.0, "source": ""}},
+        "modalities": list(scores.modalities),
+        "num_classes": 3,
+    }
+    classes = ["wave", "swipe", "push"]
+    content["store"] |= {"num_clips": num_clips, "folds": ["1"], "classes": classes}
     for name, value in changes.items():
         part, _, key = name.partition("__")
         content[part][key] = value

@@ -1,15 +1,38 @@
-"""Records of runs for tests: made of the content of a manifest, and changed by dotted names."""
+"""Runs for tests: predictions, and records changed by dotted names."""
 
 import json
 from dataclasses import replace
 
 import msgspec
+import numpy as np
 
+from mtut_bench.contract.predictions import Predictions
 from mtut_bench.files import sha256_of_json
 from mtut_bench.runs.record import RunRecord
 from mtut_bench.typed import typed
 
 DELETED = object()
+
+
+def scores_of(said, labels, num_classes=3, modalities=("rgb",), sure=0.8, prefix="clip"):
+    """Predictions of given classes.
+
+    Args:
+        said: predicted class of each clip, or one such list for each modality.
+        labels: true class of each clip.
+        num_classes: K.
+        modalities: of the run.
+        sure: probability of the predicted class; the others share the rest.
+        prefix: of the clips' ids.
+    """
+    said_MN = np.broadcast_to(np.asarray(said), (len(modalities), len(labels)))
+    rest = (1.0 - sure) / (num_classes - 1)
+    probabilities_MNK = np.full((*said_MN.shape, num_classes), rest, np.float32)
+    np.put_along_axis(probabilities_MNK, said_MN[..., None], np.float32(sure), axis=2)
+    ids = tuple(f"{prefix}{n}" for n in range(len(labels)))
+    logits_MNK = np.log(probabilities_MNK)
+    labels_N = np.array(labels, np.int64)
+    return Predictions(ids, labels_N, tuple(modalities), logits_MNK, probabilities_MNK)
 
 
 def manifest(method="mtut", changes=()):

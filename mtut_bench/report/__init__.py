@@ -116,7 +116,11 @@ def write_report(runs: StrPath, out: StrPath, illustration: Illustration | None 
     runs, out = Path(runs), Path(out)
     before = open_folder(out)
     found = find_runs(runs)
-    rows = _measured(found) if found.runs else _saved_rows(out, before)
+    if found.runs:
+        rows = result_rows(found.runs)
+        rows += ensemble_rows(found.runs, rows)
+    else:
+        rows = _saved_rows(out, before)
     contents = contents_of(rows)
     # What the page keeps names no folder of this machine.
     lasting = (*contents.remarks, *_not_counted(found, runs))
@@ -136,11 +140,6 @@ def write_report(runs: StrPath, out: StrPath, illustration: Illustration | None 
     removed = replace_files(out, files, before, kept)
     paths = tuple(out / name for name in (*files, RECORD))
     return Report(contents.tables, rows, remarks, out, paths, removed)
-
-
-def _measured(found: Found) -> tuple[ResultRow, ...]:
-    rows = result_rows(found.runs)
-    return rows + ensemble_rows(found.runs, rows)
 
 
 def _saved_rows(out: Path, before: FileList) -> tuple[ResultRow, ...]:

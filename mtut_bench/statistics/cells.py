@@ -112,9 +112,6 @@ def not_mixed(rows: Sequence[ResultRow]) -> str:
 
     Runs of different families or devices are different experiments. Runs that were altered may
     claim the same fold and seed, or other clips or persons for one fold.
-
-    Args:
-        rows: candidates for one cell.
     """
     differing = comparable.difference(rows, "cell")
     if not differing:
@@ -163,21 +160,11 @@ def aggregate(rows: Iterable[ResultRow]) -> Cell:
     counted = {s: done for s, done in sorted(by_seed.items()) if tuple(sorted(done)) == folds}
     rows_SF = [[done[fold] for fold in folds] for done in counted.values()]
     left_out = tuple((s, len(done)) for s, done in sorted(by_seed.items()) if s not in counted)
-    return _cell(rows_SF, seeds=sorted(counted), folds=folds, left_out=left_out)
-
-
-def _cell(
-    rows_SF: Sequence[Sequence[ResultRow]],
-    *,
-    seeds: Sequence[int],
-    folds: tuple[str, ...],
-    left_out: tuple[tuple[int, int], ...],
-) -> Cell:
     used = [row for rows_F in rows_SF for row in rows_F]
     values_SF = np.array([[row["value"] for row in rows_F] for rows_F in rows_SF])
     # Seeds predict the same clips: they are not pooled as if they were new clips.
-    correct = sum(row["correct"] for row in used) / len(seeds)
-    total = sum(row["total"] for row in used) // len(seeds)
+    correct = sum(row["correct"] for row in used) / len(counted)
+    total = sum(row["total"] for row in used) // len(counted)
     mean = float(values_SF.mean(axis=1).mean())
     by_fold_F = values_SF.mean(axis=0)
     bootstrap, num_persons = _bootstrap(rows_SF)
@@ -186,7 +173,7 @@ def _cell(
         spread=100.0 * float(by_fold_F.std(ddof=1)) if len(folds) > 1 else None,
         folds=folds,
         num_folds=used[0]["num_folds"],
-        seeds=tuple(seeds),
+        seeds=tuple(counted),
         left_out=left_out,
         correct=correct,
         total=total,
@@ -288,11 +275,8 @@ def cell_row(key: str, heading: str, cell: Cell | None, rows: Sequence[ResultRow
     """
     row: dict[str, Any] = dict.fromkeys(CellRow.__annotations__, "")
     row |= {"table": key, "heading": heading}
-    for column, name in (
-        ("store", "store"),
-        ("protocol", "protocol"),
-        ("trained_on", "modalities"),
-    ):
+    columns = {"store": "store", "protocol": "protocol", "trained_on": "modalities"}
+    for column, name in columns.items():
         row[column] = " ".join(sorted({str(dict(one)[name]) for one in rows}))
     if rows:
         row |= {"method": rows[0]["title"], "tested_on": rows[0]["tested_on"]}

@@ -89,12 +89,7 @@ def value(row: RunFacts, name: str) -> str:
 
 
 def key(row: RunFacts, use: Use) -> tuple[str, ...]:
-    """Return what is equal for all numbers that are comparable.
-
-    Args:
-        row: a measured number.
-        use: what for.
-    """
+    """Return what is equal for all numbers that are comparable."""
     return tuple(value(row, name) for name in NEEDED[use])
 
 
@@ -102,10 +97,6 @@ def differing(rows: Iterable[RunFacts], use: Use) -> list[str]:
     """Return the conditions that some numbers would have to share and do not.
 
     The whole identity is named only where nothing else tells them apart.
-
-    Args:
-        rows: measured numbers.
-        use: what for.
     """
     rows = list(rows)
     found = [

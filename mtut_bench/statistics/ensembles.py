@@ -12,7 +12,7 @@ from mtut_bench.contract import predictions
 from mtut_bench.errors import PredictionError, RunError
 from mtut_bench.files import sha256_of_json
 from mtut_bench.runs.finished import FinishedRun
-from mtut_bench.statistics.rows import COLUMNS, NO_FIT, ResultRow, with_numbers
+from mtut_bench.statistics.rows import COLUMNS, NO_FIT, ResultRow, numbers_of
 
 __all__ = ["ENSEMBLED", "ensemble_notes", "ensemble_rows", "is_ensemble", "members_title"]
 
@@ -91,7 +91,10 @@ def _row(number: int, first: _Member, second: _Member) -> ResultRow:
     # A space would look like the rates of two modalities.
     row["learning_rate"] = "/".join(rates)
     row["fit"] = NO_FIT
-    return with_numbers(row, probabilities_NK, first.run.scores.labels_N, first.run.subjects)
+    return {
+        **row,
+        **numbers_of(probabilities_NK, first.run.scores.labels_N, first.run.subjects),
+    }
 
 
 def _averaged(first: _Member, second: _Member) -> predictions.Probabilities:

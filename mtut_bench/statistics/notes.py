@@ -23,11 +23,7 @@ _DEPARTURES = {
 
 
 def setting_notes(rows: Iterable[RunFacts]) -> list[str]:
-    """Return lines on the settings of each method, departures from the paper included.
-
-    Args:
-        rows: the measured numbers of a table.
-    """
+    """Return lines on the settings of each method, departures from the paper included."""
     lines = []
     for title, canonical in sorted({(row["title"], row["settings"]) for row in rows}):
         settings = {k: v for k, v in _flat(json.loads(canonical)).items() if v != ""}
@@ -65,11 +61,7 @@ def _whose(settings: Mapping[str, Any]) -> str:
 
 
 def source_notes(rows: Iterable[ResultRow]) -> list[str]:
-    """Return lines on stores, protocols, devices, padded clips and learning rates.
-
-    Args:
-        rows: the measured numbers of a table.
-    """
+    """Return lines on stores, protocols, devices, padded clips and learning rates."""
     rows = list(rows)
     lines = {
         f"Store {row['store']} ({row['store_digest'][:12]}), protocol {row['protocol']} version "
@@ -89,11 +81,7 @@ def source_notes(rows: Iterable[ResultRow]) -> list[str]:
 
 
 def fit_notes(rows: Iterable[ResultRow]) -> list[str]:
-    """Return a line on each method's fit of its training clips; a warning first, if there is one.
-
-    Args:
-        rows: the measured numbers of a table.
-    """
+    """Return a line on each method's fit of its training clips, after a warning if there is one."""
     fits: dict[str, dict[str, list[tuple[ResultRow, Mapping[str, Any]]]]] = defaultdict(dict)
     for row in rows:
         if row["fit"] != NO_FIT:

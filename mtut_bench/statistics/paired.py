@@ -95,28 +95,19 @@ class ComparisonRow(_Intervals, _Tests):
     established: bool
 
 
-def measure(paired: Paired, tested_on: str) -> ComparisonRow:
+def measure_all(paired: Paired) -> list[ComparisonRow]:
+    """Return the numbers of the mean over modalities, where there are several, and of each test."""
+    mean = [measure(paired, paired.single)] if len(paired.single) > 1 else []
+    return mean + [measure(paired, [tested_on]) for tested_on in paired.right_a]
+
+
+def measure(paired: Paired, tested: Sequence[str]) -> ComparisonRow:
     """Return the numbers of one comparison, as a family by itself.
 
     Args:
         paired: the two sides.
-        tested_on: modalities, as keys of ``paired.right_a``.
+        tested: keys of ``paired.right_a``; of several, their mean is measured.
     """
-    return _measured(paired, [tested_on])
-
-
-def measure_all(paired: Paired) -> list[ComparisonRow]:
-    """Return the numbers of the mean over modalities, where there are several, and of each test.
-
-    Args:
-        paired: the two sides.
-    """
-    mean = [_measured(paired, paired.single)] if len(paired.single) > 1 else []
-    return mean + [measure(paired, tested_on) for tested_on in paired.right_a]
-
-
-def _measured(paired: Paired, tested: Sequence[str]) -> ComparisonRow:
-    """Return the numbers of one comparison; of several things tested on, of their mean."""
     a_MSN, b_MSN = (
         np.stack([right[name] for name in tested]) for right in (paired.right_a, paired.right_b)
     )
@@ -164,11 +155,7 @@ def _measured(paired: Paired, tested: Sequence[str]) -> ComparisonRow:
 
 
 def correct_for_family(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
-    """Return rows whose primary tests are corrected as one family, by Holm's rule.
-
-    Args:
-        rows: of all tests that were made together.
-    """
+    """Return rows whose primary tests are corrected as one family, by Holm's rule."""
     corrected = holm([row["p_primary"] for row in rows])
     result = []
     for row, p in zip(rows, corrected, strict=True):
@@ -184,9 +171,6 @@ def correct_two_families(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
 
     The mean is the question asked first: what else is tested does not weaken it, nor does it change
     the result for a modality or a fusion.
-
-    Args:
-        rows: of all tests that were made together.
     """
     means = iter(correct_for_family([row for row in rows if row["mean_of"]]))
     others = iter(correct_for_family([row for row in rows if not row["mean_of"]]))
@@ -194,11 +178,7 @@ def correct_two_families(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
 
 
 def objection(row: ComparisonRow) -> str:
-    """Return what speaks against a difference whatever its p, in words; "" if nothing does.
-
-    Args:
-        row: the comparison.
-    """
+    """Return what speaks against a difference whatever its p, in words; or ""."""
     intervals = {"of the clips": (row["clips_low"], row["clips_high"])}
     if row["bootstrap_low"] is not None and row["bootstrap_high"] is not None:
         intervals["of the bootstrap"] = (row["bootstrap_low"], row["bootstrap_high"])

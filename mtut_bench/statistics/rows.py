@@ -17,13 +17,14 @@ from mtut_bench.runs.record import RunRecord, refuse
 __all__ = [
     "COLUMNS",
     "NO_FIT",
+    "Numbers",
     "ResultRow",
     "RunFacts",
     "modality_order",
+    "numbers_of",
     "result_rows",
     "run_facts",
     "tested_sets",
-    "with_numbers",
 ]
 
 
@@ -68,7 +69,9 @@ class RunFacts(TypedDict):
     mirror: str
 
 
-class _Numbers(TypedDict):
+class Numbers(TypedDict):
+    """What is counted of scores, see :class:`ResultRow`."""
+
     correct: int
     total: int
     value: float
@@ -78,7 +81,7 @@ class _Numbers(TypedDict):
     per_subject: str
 
 
-class ResultRow(RunFacts, _Numbers):
+class ResultRow(RunFacts, Numbers):
     """One number of one run, or of two that are averaged; raw, never rounded.
 
     ``printed_as``: the name in published tables. ``learning_rate``: of stage two, for each modality
@@ -114,9 +117,6 @@ NO_FIT = "{}"
 def result_rows(runs: Iterable[FinishedRun]) -> tuple[ResultRow, ...]:
     """Return the rows of finished runs, sorted by store, run and modalities tested on.
 
-    Args:
-        runs: as ``find_runs`` returns them.
-
     Raises:
         RunError: a manifest without a field; names it and the hint.
     """
@@ -124,11 +124,7 @@ def result_rows(runs: Iterable[FinishedRun]) -> tuple[ResultRow, ...]:
 
 
 def modality_order(tested_on: str) -> tuple[int, tuple[int, ...], str]:
-    """Return a sort key: single modalities first, then fusions, each in the project's order.
-
-    Args:
-        tested_on: modalities joined with '+'.
-    """
+    """Return a sort key: single modalities first, then fusions, each in the project's order."""
     names = tested_on.split("+")
     known: dict[str, int] = {name: index for index, name in enumerate(MODALITIES)}
     return len(names), tuple(known.get(name, len(known)) for name in names), tested_on
@@ -138,7 +134,7 @@ def _rows(run: FinishedRun) -> list[ResultRow]:
     facts, method, scores = run_facts(run), run.record.method, run.scores
     rows = []
     for tested in tested_sets([scores]):
-        numbers = _numbers(predictions.fuse(scores, tested), scores.labels_N, run.subjects)
+        numbers = numbers_of(predictions.fuse(scores, tested), scores.labels_N, run.subjects)
         row = ResultRow(
             **facts,
             printed_as=method.fusion_title if len(tested) > 1 else method.title,
@@ -184,22 +180,13 @@ def _fit(record: RunRecord, tested: Sequence[str]) -> str:
     return canonical_json(fit)
 
 
-def with_numbers(
-    row: ResultRow,
-    scores_NK: NDArray[np.float64],
-    labels_N: NDArray[np.int64],
-    subjects: Sequence[str],
-) -> ResultRow:
-    """Return a row with the numbers of other scores, (N, K), of labels and subjects, (N,)."""
-    return {**row, **_numbers(scores_NK, labels_N, subjects)}
-
-
-def _numbers(
+def numbers_of(
     scores_NK: NDArray[np.float64], labels_N: NDArray[np.int64], subjects: Sequence[str]
-) -> _Numbers:
+) -> Numbers:
+    """Return the numbers of scores, (N, K), of clips with labels and subjects, (N,)."""
     correct, total = metrics.num_correct(scores_NK, labels_N), len(labels_N)
     low, high = metrics.wilson_interval(correct, total)
-    return _Numbers(
+    return Numbers(
         correct=correct,
         total=total,
         value=correct / total,

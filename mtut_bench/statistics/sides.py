@@ -28,7 +28,6 @@ __all__ = [
     "gather",
     "pair",
     "right_clips",
-    "run_id",
     "tested_on",
 ]
 
@@ -151,10 +150,6 @@ class Paired:
 def pair(a: Configuration, b: Configuration) -> Paired:
     """Return two methods on the clips and seeds that both have.
 
-    Args:
-        a: one method.
-        b: the other.
-
     Raises:
         ComparisonError: conditions, folds or clips differ, or they have no seed in common.
     """
@@ -205,13 +200,7 @@ def tested_on(scores: Sequence[Predictions]) -> list[tuple[str, ...]]:
 
 
 def right_clips(scores: Predictions, clip_ids: Sequence[str], modalities: Sequence[str]) -> Right:
-    """Return whether each clip is right, bool, (N,), in a given order.
-
-    Args:
-        scores: of one run.
-        clip_ids: all of its clips.
-        modalities: to fuse; one for itself.
-    """
+    """Return whether each clip is right, bool, (N,), in the order of ``clip_ids``."""
     right_N = fuse(scores, modalities).argmax(axis=1) == scores.labels_N
     place = {clip: index for index, clip in enumerate(scores.clip_ids)}
     return np.array([right_N[place[clip]] for clip in clip_ids], dtype=np.bool_)
@@ -237,16 +226,13 @@ def _check_conditions(a: Configuration, b: Configuration) -> None:
             f"{values[1]}.",
             _HINT,
         )
-    ids = [{run_id(run) for by in side.by_seed.values() for run in by.values()} for side in (a, b)]
+    ids = [
+        {run.folder.name for by in side.by_seed.values() for run in by.values()} for side in (a, b)
+    ]
     if ids[0] & ids[1]:
         raise ComparisonError(
             f"{a.name} and {b.name} share a run.", "Name two methods, or the runs of two."
         )
-
-
-def run_id(run: FinishedRun) -> str:
-    """Return a run's id as its folder and `list runs` show it, 12 digits."""
-    return run.folder.name
 
 
 def _check_clips(

@@ -176,10 +176,7 @@ class SignTest(NamedTuple):
 
 
 def sign_flip_test(
-    differences_N: NDArray[np.integer] | NDArray[np.floating],
-    *,
-    resamples: int = 99_999,
-    seed: int = 0,
+    differences_N: NDArray[np.integer] | NDArray[np.floating], *, resamples: int = 99_999
 ) -> SignTest:
     """Return the permutation test of paired differences: signs are flipped, the sum is compared.
 
@@ -191,8 +188,7 @@ def sign_flip_test(
     Args:
         differences_N: of each unit: a person (primary where there are :data:`MIN_UNITS`) or a clip;
             means or sums over seeds, finite.
-        resamples: random patterns where it is not exact.
-        seed: of the patterns.
+        resamples: random patterns where it is not exact; the same ones in every call.
 
     Source: Fisher, The Design of Experiments (1935), section 21; the rule for random patterns:
     Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9 (2010).
@@ -207,7 +203,7 @@ def sign_flip_test(
         for difference in nonzero_N:
             sums_R = np.concatenate([sums_R + difference, sums_R - difference])
         return SignTest(float(np.mean(np.abs(sums_R) >= bound)))
-    rng, extreme = np.random.default_rng(seed), 0
+    rng, extreme = np.random.default_rng(0), 0
     for start in range(0, resamples, _DRAWS_AT_ONCE):
         drawn = min(_DRAWS_AT_ONCE, resamples - start)
         signs_RN = 2.0 * rng.integers(0, 2, (drawn, len(nonzero_N))) - 1.0

@@ -5,22 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 from page_bench import finished_run
+from record_bench import scores_of
 
-from mtut_bench.contract import predictions
 from mtut_bench.files import sha256_of_json
 
 TITLES = {"i3d": "I3D", "mtut": "MTUT", "c3d": "C3D"}
-
-
-def make_scores(labels, said, num_classes, clip_ids=None):
-    """Predictions of one class for each clip: `said` per modality, probability 0.6."""
-    labels = np.asarray(labels, dtype=np.int64)
-    ids = clip_ids or [f"clip{n}" for n in range(len(labels))]
-    rest = 0.4 / max(num_classes - 1, 1)
-    stack = np.full((len(said), len(labels), num_classes), rest, dtype=np.float32)
-    for part, classes in zip(stack, said.values(), strict=True):
-        part[np.arange(len(labels)), list(classes)] = 0.6 if num_classes > 1 else 1.0
-    return predictions.Predictions(tuple(ids), labels, tuple(said), np.log(stack), stack)
 
 
 def make_run(
@@ -34,7 +23,6 @@ def make_run(
     classes=("left", "right", "up"),
     subjects=None,
     num_frames=None,
-    clip_ids=None,
     folds=("1",),
     store=(),
     identity=(),
@@ -51,7 +39,7 @@ def make_run(
     }
     kinds["identity"] |= {"num_classes": len(classes)}
     run = finished_run(
-        make_scores(labels, said, len(classes), clip_ids),
+        scores_of(list(said.values()), labels, len(classes), tuple(said), sure=0.6),
         int(sha256_of_json(kinds), 16),
         **{
             f"{kind}__{name}": value for kind, part in kinds.items() for name, value in part.items()

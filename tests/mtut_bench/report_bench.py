@@ -3,85 +3,109 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
+from record_bench import manifest, scores_of
 from rich.console import Console
 
 from mtut_bench.contract import predictions
 from mtut_bench.files import sha256_of_json
 from mtut_bench.report import write_report
+from mtut_bench.runs.finished import find_runs
 
 FOLDS = tuple("12345678")
+OFFICIAL = {"folds": ["official"], "fold": "official"}
+CLASSES = ('say "up"', "left & right", "<down>")
 I3D = {"name": "i3d", "title": "I3D", "fusion_title": "I3D"}
 MTUT = {"name": "mtut", "title": "MTUT", "fusion_title": "MTUT-F"}
 
 
 def scores(right, num_classes=5, modalities=("rgb", "depth"), num_clips=10, prefix="c"):
     """Predictions with the given number of clips right in every modality."""
-    labels = np.arange(num_clips, dtype=np.int64) % num_classes
+    labels = np.arange(num_clips) % num_classes
     said = np.where(np.arange(num_clips) < right, labels, (labels + 1) % num_classes)
-    probabilities = np.full((num_clips, num_classes), 0.1, dtype=np.float32)
-    probabilities[np.arange(num_clips), said] = 1.0 - 0.1 * (num_classes - 1)
-    stack = np.stack([probabilities] * len(modalities))
-    ids = tuple(f"{prefix}{n}" for n in range(num_clips))
-    return predictions.Predictions(ids, labels, tuple(modalities), np.log(stack), stack)
+    sure = 1.0 - 0.1 * (num_classes - 1)
+    return scores_of(said, labels, num_classes, modalities, sure, prefix)
 
 
-def add_run(runs, right=5, method=MTUT, fold="1", seed=0, modalities=("rgb", "depth"), **changes):
-    """Write one run; changes go to the store, or to the part of the manifest they name."""
-    protocol = {"name": "paper", "version": 1, "tables": list("123456")}
-    protocol |= changes.pop("protocol", {})
-    provenance = {"device": "cpu", "resumed": False} | changes.pop("provenance", {})
-    padded, num_test_clips = changes.pop("padded", 0), changes.pop("num_test_clips", 10)
-    found = scores(right, modalities=modalities, num_clips=num_test_clips, prefix=f"fold{fold}-")
-    changed_identity = changes.pop("identity", {})
-    store = {
-        "name": "viva",
-        "dataset": "viva",
-        "origin": "recorded",
-        "complete": True,
-        "num_clips": 80,
-        "expected_clips": 80,
-        "digest": "d" * 64,
-        "modalities": list(modalities),
-        "folds": list(FOLDS),
-        "classes": list("abcde"),
-        "subject_unit": "person",
-    } | changes
-    identity = {
-        "protocol": {"name": protocol["name"], "version": protocol["version"]},
-        "method": {"name": method["name"]},
-        "modalities": list(modalities),
-        "fold": fold,
-        "seed": seed,
-        "store_digest": store["digest"],
-        "num_classes": len(store["classes"]),
-        "weights_digest": None,
-        "precision": "fp32",
-        "overrides": {},
-        "mirror": None,
-    } | changed_identity
-    run_id = sha256_of_json(identity)
-    manifest = {
-        "format_version": 2,
-        "id": run_id,
-        "state": "complete",
-        "identity": identity,
+def save_run(runs, found, method, fold, seed, *, subjects=None, padded=0, **changes):
+    """Write a run of predictions; a change goes to the part of the manifest that has its name.
+
+    ``identity``, ``protocol`` and ``provenance`` change these parts; ``subjects``: of each clip,
+    by default the fold's name; ``padded``: the number of padded clips.
+    """
+    content = manifest(method["name"]) | {
         "method": method,
-        "protocol": protocol,
-        "store": store,
         "test_clips": list(found.clip_ids),
-        "test_subjects": [fold] * len(found.clip_ids),
+        "test_subjects": list(subjects or [fold] * len(found.clip_ids)),
         "test_frames": [40] * len(found.clip_ids),
         "padded_clips": list(found.clip_ids[:padded]),
-        "joint_learning_rate": dict.fromkeys(modalities, 0.001),
-        "provenance": provenance,
+        "joint_learning_rate": dict.fromkeys(found.modalities, 0.001),
     }
-    folder = runs / store["name"] / run_id[:12]
+    protocol, store, identity = (content[part] for part in ("protocol", "store", "identity"))
+    protocol |= {"name": "paper", "tables": list("123456")} | changes.pop("protocol", {})
+    store |= {"name": "viva", "origin": "recorded", "complete": True, "folds": list(FOLDS)}
+    identity |= {"modalities": list(found.modalities), "fold": fold, "seed": seed}
+    own = changes.pop("identity", {})
+    content["provenance"] |= changes.pop("provenance", {})
+    for name, value in changes.items():
+        part = next(p for p in (store, identity, content["provenance"]) if name in p)
+        part[name] = value
+    identity |= {
+        "protocol": {"name": protocol["name"], "version": protocol["version"]},
+        "store_digest": store["digest"],
+        "num_classes": len(store["classes"]),
+    }
+    identity |= own
+    content["id"] = sha256_of_json(identity)
+    folder = runs / store["name"] / content["id"][:12]
     folder.mkdir(parents=True)
     predictions.write(folder / "predictions.npz", found)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "manifest.json").write_text(json.dumps(content))
     return folder
+
+
+def add_run(
+    runs,
+    right=5,
+    method=MTUT,
+    fold="1",
+    seed=0,
+    modalities=("rgb", "depth"),
+    num_test_clips=10,
+    **changes,
+):
+    """Write a run of five classes with so many clips right."""
+    found = scores(right, modalities=modalities, num_clips=num_test_clips, prefix=f"fold{fold}-")
+    viva = {"num_clips": 80, "expected_clips": 80, "classes": list("abcde")}
+    return save_run(runs, found, method, fold, seed, **(viva | changes))
+
+
+def write_run(
+    runs, right, method="mtut", fold="1", seed=0, modalities=("rgb",), ids=None, **changes
+):
+    """Write a run whose clip n has label n mod 3.
+
+    ``right``: a text of 0 and 1 per clip, right at a 1, or such a text for each modality.
+    """
+    patterns = [right] if isinstance(right, str) else right
+    labels = np.arange(len(patterns[0])) % len(CLASSES)
+    said = [(labels + [mark == "0" for mark in marks]) % len(CLASSES) for marks in patterns]
+    found = scores_of(said, labels, len(CLASSES), modalities, prefix=f"fold{fold}-")
+    found = replace(found, clip_ids=tuple(ids or found.clip_ids))
+    names = {"name": method, "title": method.upper(), "fusion_title": method.upper()}
+    viva = {"num_clips": 885, "classes": list(CLASSES)}
+    return save_run(runs, found, names, fold, seed, **(viva | changes))
+
+
+def write_folds(runs, rights, **changes):
+    """Write a run for each fold from 1 on."""
+    return [write_run(runs, right, fold=str(n), **changes) for n, right in enumerate(rights, 1)]
+
+
+def found(runs):
+    return find_runs(runs).runs
 
 
 def add_folds(runs, rights, **changes):

@@ -38,11 +38,7 @@ class Contents:
 
 
 def contents_of(rows: Sequence[ResultRow]) -> Contents:
-    """Return the tables that rows give, and the files that show them.
-
-    Args:
-        rows: in any order.
-    """
+    """Return the tables that rows give, and the files that show them."""
     published, rows = load_published(), sort_rows(rows)
     printed = [published_table(table, rows, published) for table in published.tables.values()]
     local = local_tables([row for row in rows if not has_counterpart(row, published)])

@@ -60,9 +60,6 @@ class FileList:
 def open_folder(out: StrPath) -> FileList:
     """Return the files of an earlier report in a folder; none where it is empty or absent.
 
-    Args:
-        out: folder to write to.
-
     Raises:
         ReportError: it cannot be written to, holds files but no report, or its ``report.json`` is
             damaged.
@@ -152,9 +149,6 @@ def check_report(out: StrPath) -> Checked:
 
     Reads no run and writes nothing. Figures and page need the runs: they are compared with their
     digests in ``report.json``.
-
-    Args:
-        out: folder of a report.
 
     Raises:
         ReportError: the report was stopped, or a file is missing, differs or is damaged; names

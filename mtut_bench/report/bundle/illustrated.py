@@ -8,7 +8,6 @@ from mtut_bench.report.bundle.folder import FIGURES, PAGE
 from mtut_bench.report.comparisons.compare import all_comparisons
 from mtut_bench.report.comparisons.confused import most_confused
 from mtut_bench.report.figures import FocalWeight, draw_figures
-from mtut_bench.report.figures.canvas import Figure
 from mtut_bench.report.figures.curves import training_csv
 from mtut_bench.report.page import render_page
 from mtut_bench.report.tables.table import Table
@@ -16,7 +15,6 @@ from mtut_bench.runs.finished import FinishedRun
 
 __all__ = ["Illustration", "illustrated_files"]
 
-_SUFFIXES = (".svg", ".png")
 _TRAINING = f"{FIGURES}/stage-two.csv"
 """What all methods logged in stage two, as numbers."""
 
@@ -44,12 +42,6 @@ def illustrated_files(
 ) -> dict[str, bytes]:
     """Return the figures (SVG and PNG), the log of stage two as numbers, and the page, by names.
 
-    Args:
-        runs: finished runs; may be empty.
-        tables: of the report.
-        remarks: sentences about the whole.
-        means: see :class:`Illustration`.
-
     Raises:
         RunError: a run that cannot be read; names it and the hint.
     """
@@ -62,14 +54,10 @@ def illustrated_files(
         runs=runs,
         confused=most_confused(runs, means.stores),
     )
-    training = training_csv(runs)
-    logged = {_TRAINING: training} if training else {}
-    return {**_drawings(drawn.figures), **logged, PAGE: page.encode()}
-
-
-def _drawings(figures: Sequence[Figure]) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
-    for figure in figures:
-        for suffix, content in zip(_SUFFIXES, (figure.svg, figure.png), strict=True):
-            files[f"{FIGURES}/{figure.key}{suffix}"] = content
-    return files
+    for figure in drawn.figures:
+        files |= {f"{FIGURES}/{figure.key}.svg": figure.svg}
+        files |= {f"{FIGURES}/{figure.key}.png": figure.png}
+    if training := training_csv(runs):
+        files[_TRAINING] = training
+    return files | {PAGE: page.encode()}

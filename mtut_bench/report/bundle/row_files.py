@@ -54,11 +54,7 @@ def _place(row: ResultRow) -> tuple[object, ...]:
 
 
 def row_files(rows: Iterable[ResultRow]) -> dict[str, bytes]:
-    """Return the content of each file by its name below the report's folder.
-
-    Args:
-        rows: in any order; equal rows give equal bytes.
-    """
+    """Return the content of each file by its name; equal rows in any order give equal bytes."""
     files: dict[str, list[ResultRow]] = defaultdict(list)
     for row in sort_rows(rows):
         files[_file_name(row)].append(row)
@@ -72,10 +68,7 @@ def _file_name(row: ResultRow) -> str:
 
 
 def read_rows(folder: StrPath) -> tuple[ResultRow, ...]:
-    """Return the rows of every CSV file in a folder, in the order of ``sort_rows``.
-
-    Args:
-        folder: ``rows`` of a report; may be absent.
+    """Return the rows of every CSV file in a folder, which may be absent, in order.
 
     Raises:
         ReportError: a file with other columns, a value of another type or that contradicts its
@@ -102,10 +95,6 @@ def read_rows(folder: StrPath) -> tuple[ResultRow, ...]:
 
 def parse_rows(path: StrPath, content: bytes) -> list[tuple[int, ResultRow]]:
     """Return each row of a file with the number of the line it ends on.
-
-    Args:
-        path: of the file, for messages.
-        content: of the file.
 
     Raises:
         ReportError: as ``read_rows``, but for a number that is there twice.

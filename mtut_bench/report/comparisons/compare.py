@@ -15,9 +15,9 @@ from mtut_bench.runs.repeating import method_option
 from mtut_bench.statistics import comparable
 from mtut_bench.statistics.paired import ComparisonRow, correct_two_families, measure_all
 from mtut_bench.statistics.rows import RunFacts, modality_order, run_facts
-from mtut_bench.statistics.sides import Configuration, Paired, gather, pair, run_id
+from mtut_bench.statistics.sides import Configuration, Paired, gather, pair
 
-__all__ = ["all_comparisons", "compare", "method_name"]
+__all__ = ["all_comparisons", "compare"]
 
 _RUN_ID = re.compile(r"[0-9a-f]{4,64}")
 _LIMITS: Mapping[str, Callable[[RunRecord], str]] = {
@@ -94,9 +94,6 @@ def all_comparisons(runs: Sequence[FinishedRun]) -> list[Comparison]:
 
     The means over modalities of one such group are one family of tests, all its others another. Two
     that cannot be compared (other folds, several settings, mixed devices) say so in their notes.
-
-    Args:
-        runs: all finished runs.
     """
     groups: dict[tuple[str, ...], dict[str, list[FinishedRun]]] = defaultdict(dict)
     facts: dict[tuple[str, ...], RunFacts] = {}
@@ -131,7 +128,7 @@ def _group(methods: Mapping[str, Sequence[FinishedRun]], row: RunFacts) -> list[
 def _sides(runs: Sequence[FinishedRun], name: str, limits: _Limits) -> dict[str, Configuration]:
     """Return one side for each set of modalities that a method was trained on."""
     chosen = _chosen(runs, name, limits)
-    methods = sorted({method_name(run) for run in chosen})
+    methods = sorted({run.record.method.name for run in chosen})
     if len(methods) > 1:
         raise ComparisonError(
             f"{name} are runs of several methods: {', '.join(methods)}.",
@@ -145,7 +142,7 @@ def _sides(runs: Sequence[FinishedRun], name: str, limits: _Limits) -> dict[str,
 
 def _chosen(runs: Sequence[FinishedRun], name: str, limits: _Limits) -> list[FinishedRun]:
     """Return the runs that a name or ids mean; none where nothing has the name."""
-    named = [run for run in runs if method_name(run) == name]
+    named = [run for run in runs if run.record.method.name == name]
     if not named and ("," in name or _RUN_ID.fullmatch(name.lower())):
         return [_by_id(runs, start.strip().lower(), limits) for start in name.split(",")]
     return [run for run in named if not run.record.identity.overrides] or named
@@ -153,18 +150,15 @@ def _chosen(runs: Sequence[FinishedRun], name: str, limits: _Limits) -> list[Fin
 
 def _left_out(runs: Sequence[FinishedRun], name: str) -> list[str]:
     """Return a sentence on runs of a method that its name does not mean, or nothing."""
-    changed = [bool(run.record.identity.overrides) for run in runs if method_name(run) == name]
+    changed = [
+        bool(run.record.identity.overrides) for run in runs if run.record.method.name == name
+    ]
     if all(changed) or not any(changed):
         return []
     return [
         f"Not compared: {sum(changed)} of {name}'s runs, with changed options; name them by their "
         "ids."
     ]
-
-
-def method_name(run: FinishedRun) -> str:
-    """Return the name of a run's method, as `--method` takes it."""
-    return run.record.method.name
 
 
 def _by_id(runs: Sequence[FinishedRun], start: str, limits: _Limits) -> FinishedRun:
@@ -178,9 +172,10 @@ def _by_id(runs: Sequence[FinishedRun], start: str, limits: _Limits) -> Finished
             "Give a method, or at least 4 digits of an id. What there is: `mtut-bench list runs`.",
         )
     if len(found) > 1:
+        named = ", ".join(run.folder.name for run in found[:5])
         raise ComparisonError(
             f"The ids of {len(found)} runs begin with {start}: "
-            f"{', '.join(run_id(run) for run in found[:5])}{', ...' if len(found) > 5 else ''}.",
+            f"{named}{', ...' if len(found) > 5 else ''}.",
             "Give more digits.",
         )
     return found[0]
@@ -199,10 +194,10 @@ def _nothing(
     methods: Collection[str],
 ) -> ComparisonError:
     """Return the error for a side without runs: what there is, and a command that makes one."""
-    found = sorted({method_name(run) for run in within})
+    found = sorted({run.record.method.name for run in within})
     there = f"; there are runs of {', '.join(found)}" if found else ""
     # Other runs say from which file a user's own method came.
-    like = [method_option(run.record) for run in runs if method_name(run) == name]
+    like = [method_option(run.record) for run in runs if run.record.method.name == name]
     option = like[0] if like else name if name in methods else ""
     near = "" if option else did_you_mean(name, [*found, *methods])
     for limit, value in limits.items():
@@ -226,5 +221,5 @@ def _named(a: Configuration, b: Configuration) -> tuple[Configuration, Configura
 
 
 def _with_id(side: Configuration) -> Configuration:
-    first = min(run_id(run) for by_fold in side.by_seed.values() for run in by_fold.values())
+    first = min(run.folder.name for by_fold in side.by_seed.values() for run in by_fold.values())
     return replace(side, name=f"{side.name} ({first})")

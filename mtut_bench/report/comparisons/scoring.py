@@ -11,12 +11,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mtut_bench.contract import metrics
 from mtut_bench.contract.types import ClipRow, name_recordings
 from mtut_bench.errors import ComparisonError, UsageError, did_you_mean
 from mtut_bench.files import StrPath, write_atomic
 from mtut_bench.progress import counted
-from mtut_bench.report.comparisons.compare import method_name
 from mtut_bench.report.comparisons.prediction_csv import empty_predictions, read_predicted
 from mtut_bench.report.comparisons.sentences import (
     Comparison,
@@ -32,7 +30,7 @@ from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.statistics import comparable
 from mtut_bench.statistics.notes import setting_notes
 from mtut_bench.statistics.paired import ComparisonRow, correct_for_family, measure
-from mtut_bench.statistics.rows import RunFacts, modality_order, run_facts, tested_sets
+from mtut_bench.statistics.rows import RunFacts, modality_order, numbers_of, run_facts, tested_sets
 from mtut_bench.statistics.sides import Paired, gather, right_clips, tested_on
 from mtut_bench.store.reader import StoreReader
 
@@ -101,20 +99,19 @@ def score(
     predicted_N = read_predicted(path, ids, list(classes))
     runs = list(runs)
     name = name or Path(path).stem
-    if name in {method_name(run) for run in runs}:
+    if name in {run.record.method.name for run in runs}:
         name += " (yours)"
     pairs, notes = _pairs(runs, attributes.digest, fold, clips, predicted_N, name, modality)
-    measured = [[measure(two, tested) for tested in two.right_a] for two in pairs]
+    measured = [[measure(two, [tested]) for tested in two.right_a] for two in pairs]
     corrected = iter(correct_for_family([row for rows in measured for row in rows]))
     comparisons = tuple(
         describe([two], [next(corrected) for _ in rows])
         for two, rows in zip(pairs, measured, strict=True)
     )
-    correct, total = int((labels_N == predicted_N).sum()), len(labels_N)
-    macro = float(
-        np.nanmean(metrics.per_class_accuracy(np.eye(len(classes))[predicted_N], labels_N))
-    )
-    low, high = (100.0 * end for end in metrics.wilson_interval(correct, total))
+    subjects = [clip.subject for clip in clips]
+    numbers = numbers_of(np.eye(len(classes))[predicted_N], labels_N, subjects)
+    correct, total, macro = numbers["correct"], numbers["total"], numbers["macro"]
+    low, high = 100.0 * numbers["ci_low"], 100.0 * numbers["ci_high"]
     right = f"{name}: {100.0 * correct / total:.1f} % of {counted(total, 'test clip')}"
     chance = f"chance {100.0 / len(classes):.1f} %."
     rows = [row for comparison in comparisons for row in comparison.rows]

@@ -12,9 +12,9 @@ from mtut_bench.report.figures.canvas import (
     GREY,
     MARKERS,
     Figure,
+    add_legend,
     clean,
     finish,
-    legend_columns,
     new_canvas,
 )
 from mtut_bench.report.figures.evidence import (
@@ -85,7 +85,7 @@ def length_figure(group: Group) -> Figure | str:
         axes.set_title(clean(modality))
         axes.set_xlabel("frames of the clip (number of clips)")
     panels[0].set_ylabel("accuracy, %")
-    _legend(canvas, panels[0])
+    add_legend(canvas, panels[0])
     return _finish(canvas, group, key="length-accuracy", what="length of the clip", remark="")
 
 
@@ -130,7 +130,7 @@ def _rows_canvas(group: Group, shares_of: _SharesOf, rows: Mapping[Any, str]) ->
         axes.tick_params(axis="y", length=0)
     panels[0].set_yticks(range(len(keys)), names)
     panels[0].set_ylim(len(keys) - 0.4, -0.6)
-    _legend(canvas, panels[0])
+    add_legend(canvas, panels[0])
     return canvas
 
 
@@ -170,11 +170,6 @@ def _draw_shares(
         clip_on=False,
         zorder=3,
     )
-
-
-def _legend(canvas: Canvas, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    canvas.legend(handles, labels, loc="outside upper center", ncols=legend_columns(labels))
 
 
 def _finish(canvas: Canvas, group: Group, *, key: str, what: str, remark: str) -> Figure:

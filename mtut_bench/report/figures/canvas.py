@@ -24,7 +24,9 @@ __all__ = [
     "SHARE",
     "WIDTH_IN",
     "Figure",
+    "add_axes_in",
     "add_bar",
+    "add_legend",
     "clean",
     "finish",
     "frameless",
@@ -121,15 +123,7 @@ def new_canvas(height_in: float) -> Canvas:
 
 
 def finish(canvas: Canvas, key: str, *, title: str, caption: str, alt: str) -> Figure:
-    """Return a drawing as SVG and PNG; equal drawings give equal bytes.
-
-    Args:
-        canvas: what was drawn.
-        key: stem of its files.
-        title: a few words.
-        caption: see :class:`Figure`.
-        alt: as above.
-    """
+    """Return a drawing as SVG and PNG; equal drawings give equal bytes."""
     svg, png = io.BytesIO(), io.BytesIO()
     if canvas.get_constrained_layout():
         # One pass leaves long labels beside square panels a little outside of the figure.
@@ -147,6 +141,19 @@ def finish(canvas: Canvas, key: str, *, title: str, caption: str, alt: str) -> F
 def legend_columns(labels: Sequence[str]) -> int:
     """Return how many columns a legend may have; a column is as wide as the longest label."""
     return max(1, min(len(labels), _LEGEND_CHARS // (max(map(len, labels)) + _HANDLE_CHARS)))
+
+
+def add_legend(canvas: Canvas, axes: Axes) -> None:
+    """Draw the legend of some axes above the figure."""
+    handles, labels = axes.get_legend_handles_labels()
+    canvas.legend(handles, labels, loc="outside upper center", ncols=legend_columns(labels))
+
+
+def add_axes_in(canvas: Canvas, place_in: tuple[float, float, float, float]) -> Axes:
+    """Return axes at left, bottom, width and height in inches."""
+    whole = (*canvas.get_size_inches(), *canvas.get_size_inches())
+    left, bottom, width, height = (part / size for part, size in zip(place_in, whole, strict=True))
+    return canvas.add_axes((left, bottom, width, height))
 
 
 def clean(text: str, length: int = 28) -> str:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from mtut_bench.errors import RunError
-from mtut_bench.files import StrPath, canonical_json
+from mtut_bench.files import StrPath
 from mtut_bench.report.formats.render import to_csv
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.runs.record import CURE
+from mtut_bench.statistics.rows import run_facts
 
 __all__ = [
     "QUANTITIES",
@@ -76,9 +77,6 @@ def _number(entry: Entry, name: str) -> float | None:
 def read_log(folder: StrPath) -> tuple[dict[str, Any], ...]:
     """Return the entries of a run's log, one per epoch and modality; none where it is absent.
 
-    Args:
-        folder: of a finished run.
-
     Raises:
         RunError: a line that is no entry; names file and line.
     """
@@ -93,13 +91,13 @@ def read_log(folder: StrPath) -> tuple[dict[str, Any], ...]:
     for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)
-        except json.JSONDecodeError as fault:
-            raise RunError(f"{path}, line {number}, is no JSON: {fault}.", CURE) from fault
-        labels = ("stage", "epoch", "modality")
-        if not isinstance(entry, dict) or not all(name in entry for name in labels):
-            raise RunError(f"{path}, line {number}, has no stage, epoch or modality.", CURE)
-        if isinstance(entry["epoch"], bool) or not isinstance(entry["epoch"], int):
-            raise RunError(f"{path}, line {number}, has epoch {entry['epoch']!r}.", CURE)
+            fits = {"stage", "modality"} <= entry.keys() and type(entry["epoch"]) is int
+        except (json.JSONDecodeError, AttributeError, KeyError):
+            fits = False
+        if not fits:
+            raise RunError(
+                f"{path}, line {number}, is no JSON object with stage, epoch and modality.", CURE
+            )
         entries.append(entry)
     return tuple(entries)
 
@@ -137,9 +135,6 @@ def training_csv(runs: Sequence[FinishedRun]) -> bytes:
 
     Stage one is shared between methods; its logs stay with the runs.
 
-    Args:
-        runs: as ``find_runs`` returns them.
-
     Returns:
         CSV: the facts of the run, then every quantity that a method logged, in alphabetical order;
         empty where a method does not log it. Nothing without runs or logs.
@@ -147,29 +142,14 @@ def training_csv(runs: Sequence[FinishedRun]) -> bytes:
     Raises:
         RunError: a damaged log.
     """
-    lines = [
-        {**_facts(run), **entry}
-        for run in runs
-        for entry in read_log(run.folder)
-        if entry["stage"] == _STAGE_TWO
-    ]
+    lines: list[dict[str, Any]] = []
+    for run in runs:
+        facts = dict(run_facts(run))
+        known = {name: facts[name] for name in _FACTS}
+        log = read_log(run.folder)
+        lines += [{**known, **entry} for entry in log if entry["stage"] == _STAGE_TWO]
     if not lines:
         return b""
     labels = (*_FACTS, "epoch", "modality")
     columns = (*labels, *sorted({name for line in lines for name in line} - {*labels, "stage"}))
     return to_csv(columns, [{name: line.get(name, "") for name in columns} for line in lines])
-
-
-def _facts(run: FinishedRun) -> dict[str, Any]:
-    record, identity = run.record, run.record.identity
-    values = (
-        record.id[:12],
-        record.store.name,
-        record.protocol.name,
-        canonical_json(identity.overrides),
-        record.method.name,
-        "+".join(identity.modalities),
-        identity.fold,
-        identity.seed,
-    )
-    return dict(zip(_FACTS, values, strict=True))

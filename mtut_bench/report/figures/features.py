@@ -18,6 +18,7 @@ from mtut_bench.report.figures.canvas import (
     MAGNITUDE,
     WIDTH_IN,
     Figure,
+    add_axes_in,
     clean,
     finish,
     frameless,
@@ -172,21 +173,16 @@ def _draw(seen: Sequence[_Seen], modalities: Sequence[str], with_matrices: bool)
             bottom_in = total_in - _HEAD_IN - row * pitch_in - (pitch_in - _GAP_IN + strip_in) / 2
             span_in = step_in * len(shown_steps(len(one.clip.maps[modality])))
             place = (left_in + _LABEL_IN, bottom_in, span_in, strip_in)
-            _draw_map(_axes(canvas, place), one.clip.maps[modality], modality)
+            _draw_map(add_axes_in(canvas, place), one.clip.maps[modality], modality)
         for column in range(count if with_matrices else 0):
             place = (left_in + column * (matrix_in + 0.1), 0.05, matrix_in, matrix_in)
-            image = _draw_matrix(_axes(canvas, place), one.clip, modalities[column])
+            image = _draw_matrix(add_axes_in(canvas, place), one.clip, modalities[column])
     if with_matrices:
         bar_in = (WIDTH_IN - _BAR_IN + 0.05, 0.05, 0.09, matrix_in)
-        canvas.colorbar(image, cax=_axes(canvas, bar_in), label="correlation", ticks=(-1, 0, 1))
+        canvas.colorbar(
+            image, cax=add_axes_in(canvas, bar_in), label="correlation", ticks=(-1, 0, 1)
+        )
     return canvas
-
-
-def _axes(canvas: Canvas, place_in: tuple[float, float, float, float]) -> Axes:
-    """Return axes at left, bottom, width and height in inches."""
-    whole = (*canvas.get_size_inches(), *canvas.get_size_inches())
-    left, bottom, width, height = (part / size for part, size in zip(place_in, whole, strict=True))
-    return canvas.add_axes((left, bottom, width, height))
 
 
 def _draw_map(axes: Axes, map_THW: NDArray[np.floating], modality: str) -> None:

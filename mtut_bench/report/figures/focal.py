@@ -25,9 +25,9 @@ FocalWeight = Callable[[Grid, Grid], Grid]
 """Equation 3 at beta = 2: losses of the network in training and of the other one to rho."""
 
 
-def focal_grid(focal_weight: FocalWeight, points: int = _POINTS) -> tuple[Grid, Grid, Grid]:
-    """Return both losses, each from 0 to 2, and rho; all float64, (points, points)."""
-    axis = np.linspace(0.0, _LARGEST_LOSS, points)
+def focal_grid(focal_weight: FocalWeight) -> tuple[Grid, Grid, Grid]:
+    """Return both losses, each from 0 to 2, and rho; all float64, (81, 81)."""
+    axis = np.linspace(0.0, _LARGEST_LOSS, _POINTS)
     loss_m, loss_n = np.meshgrid(axis, axis, indexing="ij")
     return loss_m, loss_n, np.asarray(focal_weight(loss_m, loss_n), dtype=np.float64)
 

@@ -46,9 +46,6 @@ class Group:
 def group_runs(runs: Sequence[FinishedRun]) -> list[Group]:
     """Return the groups of finished runs, recorded data first.
 
-    Args:
-        runs: as ``find_runs`` returns them.
-
     Raises:
         RunError: a manifest without a field; names it and the hint.
     """

@@ -44,9 +44,6 @@ class ClipMaps:
 def read_maps(run: FinishedRun) -> tuple[ClipMaps, ...]:
     """Return the fixed clips of a run, in its order; none where the run has no ``maps.npz``.
 
-    Args:
-        run: a finished run.
-
     Raises:
         RunError: the file is truncated or corrupt, lacks an array, or belongs to other clips;
             names it and the hint.
@@ -87,12 +84,10 @@ def _clip(path: Path, arrays: Mapping[str, Any], number: int, run: FinishedRun) 
 
 def _array(path: Path, arrays: Mapping[str, Any], name: str, kind: str, ndim: int) -> NDArray[Any]:
     """Return an array of a kind of numbers ('u' is uint8) and a number of axes."""
-    if name not in arrays:
-        raise RunError(f"{path} has no array {name!r}.", CURE)
-    array = arrays[name]
+    array = arrays.get(name, np.empty(0))
     fits = array.dtype.kind == kind and array.ndim == ndim and array.size > 0
-    if not fits or (kind == "u" and array.itemsize > 1):
-        raise RunError(f"{path} has an array of another shape or type: {name!r}.", CURE)
-    if not np.isfinite(array).all():
-        raise RunError(f"{path} has numbers that are not finite in {name!r}.", CURE)
+    if not fits or (kind == "u" and array.itemsize > 1) or not np.isfinite(array).all():
+        raise RunError(
+            f"{path}: array {name!r} is missing, not finite, or of another shape or type.", CURE
+        )
     return array

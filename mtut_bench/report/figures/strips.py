@@ -14,6 +14,7 @@ from mtut_bench.report.figures.canvas import (
     GREY,
     WIDTH_IN,
     Figure,
+    add_axes_in,
     clean,
     finish,
     frameless,
@@ -105,11 +106,7 @@ def _draw(
         canvas.text(0.012, (top_in + 0.06) / total_in, _head(run, clip, group), weight="bold")
         for modality in modalities:
             top_in -= row_in
-            where = (_LABEL_IN, top_in, strip_in, row_in)
-            scale = (WIDTH_IN, total_in, WIDTH_IN, total_in)
-            axes = canvas.add_axes(
-                tuple(part / whole for part, whole in zip(where, scale, strict=True))
-            )
+            axes = add_axes_in(canvas, (_LABEL_IN, top_in, strip_in, row_in))
             _draw_strip(axes, clip.thumbs[modality], modality)
             axes.set_ylabel(clean(modality, 9), rotation=0, ha="right", va="center", labelpad=5)
             top_in -= _GAP_IN

@@ -12,9 +12,9 @@ from mtut_bench.report.figures.canvas import (
     COLOURS,
     GREY,
     Figure,
+    add_legend,
     clean,
     finish,
-    legend_columns,
     new_canvas,
 )
 from mtut_bench.report.figures.curves import (
@@ -95,8 +95,7 @@ def _canvas(
     for axes in panels[-1]:
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
-    handles, labels = panels[0, 0].get_legend_handles_labels()
-    canvas.legend(handles, labels, loc="outside upper center", ncols=legend_columns(labels))
+    add_legend(canvas, panels[0, 0])
     return canvas
 
 

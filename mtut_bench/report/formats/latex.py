@@ -83,12 +83,7 @@ def _escape_one(character: str) -> str:
 
 
 def to_latex_document(tables: Sequence[Table], remarks: Sequence[str]) -> str:
-    """Return the content of a file to include; wide tables are shrunk, or shown in parts.
-
-    Args:
-        tables: in order.
-        remarks: sentences about the whole; they stand as comments at the top.
-    """
+    """Return the content of a file to include; wide tables are shrunk, or shown in parts."""
     return _environment().get_template("tables.tex").render(tables=tables, remarks=remarks)
 
 

@@ -19,12 +19,7 @@ def escape(text: str) -> str:
 
 
 def to_markdown_document(tables: Sequence[Table], remarks: Sequence[str]) -> str:
-    """Return a page of tables.
-
-    Args:
-        tables: in the order of the page.
-        remarks: sentences about the whole, above the tables.
-    """
+    """Return a page of tables."""
     lines = ["# Results", "", "Accuracy in percent; a dash where there is no number.", ""]
     lines += _list(remarks)
     for table in tables:

@@ -10,21 +10,13 @@ __all__ = ["aligned", "parts", "plain"]
 
 
 def plain(text: str) -> str:
-    """Return a text on one line, without control and invisible characters.
-
-    Args:
-        text: any text; names of classes and methods are the user's.
-    """
+    """Return a text on one line, without control and invisible characters."""
     words = " ".join(text.split())
     return "".join(c if c.isprintable() else "\ufffd" for c in words)
 
 
 def aligned(cells: Sequence[TableCell]) -> list[tuple[str, str]]:
-    """Return texts, padded at the end so that decimal points align, and their marks.
-
-    Args:
-        cells: of one column of numbers.
-    """
+    """Return the texts of one column, padded so that decimal points align, and their marks."""
     longest = max((cell.tail or 0 for cell in cells if isinstance(cell, Number)), default=0)
     return [
         (plain(cell), "") if isinstance(cell, str) else (_padded(cell, longest), cell.marked)

@@ -21,12 +21,7 @@ _LINES = box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
 
 
 def to_csv(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> bytes:
-    """Return rows as CSV with a head; raw numbers, quoted where needed.
-
-    Args:
-        columns: keys in order; every row has exactly these.
-        rows: what to write.
-    """
+    """Return rows as CSV with a head; raw numbers, quoted where needed."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
@@ -35,12 +30,7 @@ def to_csv(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> byte
 
 
 def print_table(table: Table, console: Console) -> None:
-    """Print a table; one that is too wide is printed in parts, each with the rows' names.
-
-    Args:
-        table: what to print.
-        console: a terminal or a file.
-    """
+    """Print a table; one that is too wide is printed in parts, each with the rows' names."""
     console.print(Text(plain(table.heading), style="bold"))
     columns = [_column(table, index) for index in range(len(table.columns))]
     for part in parts(columns, table.num_labels, console.width):

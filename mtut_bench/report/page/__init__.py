@@ -60,14 +60,6 @@ def render_page(
 ) -> str:
     """Return the page; the same arguments give the same text.
 
-    Args:
-        remarks: sentences about the whole.
-        tables: local and published ones, each kind in the order to show.
-        figures: in the order to show.
-        comparisons: paired tests, in the order to show.
-        runs: all finished runs behind it.
-        confused: as ``most_confused`` returns them.
-
     Returns:
         HTML of one self-contained file, all text of it escaped.
 
@@ -103,15 +95,10 @@ def _grids(tables: Sequence[Table], kind: str) -> list[Grid]:
 
 
 def grid(table: Table, identifier: str) -> Grid:
-    """Return a table of which every line names its method.
-
-    Args:
-        table: what to show.
-        identifier: unique on the page.
-    """
+    """Return a table of which every line names its method."""
     rows: list[tuple[tuple[TableCell, bool], ...]] = []
     for row in table.rows:
-        continued = bool(rows) and table.num_labels > 0 and not row[0]
+        continued = bool(rows) and not row[0]
         labels = [
             (rows[-1][i][0], True) if continued and not cell else (cell, False)
             for i, cell in enumerate(row[: table.num_labels])
@@ -169,7 +156,7 @@ def _csp_hash(text: str) -> str:
 
 def _image(figure: Figure) -> str:
     """Return the figure as a data URI: the drawing, or its pixels where that is lighter."""
-    if figure.svg and (len(figure.svg) <= _MAX_SVG_BYTES or not figure.png):
+    if len(figure.svg) <= _MAX_SVG_BYTES:
         kind, content = "svg+xml", figure.svg
     else:
         kind, content = "png", figure.png

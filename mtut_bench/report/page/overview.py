@@ -29,12 +29,7 @@ class Overview:
 
 
 def overview(tables: Sequence[Table], runs: Sequence[FinishedRun]) -> Overview:
-    """Return what the head of the page says; counts only, no number of it is an accuracy.
-
-    Args:
-        tables: all tables of the report.
-        runs: all runs of the report.
-    """
+    """Return what the head of the page says; counts only, no number of it is an accuracy."""
     cells = [cell for table in tables if not table.local for cell in table.cells]
     printed = sum(cell["published"] != "" for cell in cells)
     beside = sum(cell["published"] != "" and cell["measured"] != "" for cell in cells)

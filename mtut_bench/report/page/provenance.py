@@ -19,11 +19,7 @@ _UNKNOWN = "not recorded"
 
 
 def runs_table(runs: Sequence[FinishedRun]) -> Table:
-    """Return one line for each run.
-
-    Args:
-        runs: in the order to show.
-    """
+    """Return one line for each run."""
     lines = [_line(run.record) for run in runs]
     heads, rows = tuple(lines[0]) if lines else (), tuple(tuple(line.values()) for line in lines)
     return Table("runs", "Every run behind this page", heads, rows, num_labels=len(heads))

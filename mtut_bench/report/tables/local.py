@@ -23,11 +23,7 @@ _DIGITS = 1
 
 
 def local_tables(rows: Sequence[ResultRow]) -> list[Table]:
-    """Return one table for each group of rows, recorded data first.
-
-    Args:
-        rows: measured numbers without a published counterpart.
-    """
+    """Return one table for each group of rows, recorded data first."""
     groups: dict[tuple[str, ...], list[ResultRow]] = defaultdict(list)
     for row in rows:
         groups[comparable.key(row, "table")].append(row)
@@ -42,11 +38,7 @@ def local_tables(rows: Sequence[ResultRow]) -> list[Table]:
 
 
 def heading(row: RunFacts) -> str:
-    """Return what the numbers of a group are and what they are worth.
-
-    Args:
-        row: any row of the group.
-    """
+    """Return what the numbers of a group are and what they are worth."""
     all_clips = counted(row["expected_clips"], "clip")
     some = f"{row['num_clips']:,} of {all_clips}"
     protocol = f"protocol {row['protocol']}{_changed(row)}"
@@ -105,7 +97,12 @@ def _table(key: str, title: str, rows: Sequence[ResultRow]) -> Table:
         rows=tuple(shown),
         notes=(*refused, *_notes(rows, lines, cells)),
         num_labels=len(names) + 2,
+        at_chance=_at_chance(cells),
     )
+
+
+def _at_chance(cells: Sequence[Cell]) -> bool:
+    return bool(cells) and all(cell.at_chance for cell in cells)
 
 
 def _alike(lines: Sequence[Sequence[ResultRow]]) -> list[str]:
@@ -143,7 +140,7 @@ def _notes(
             "Ranks here hold for these synthetic recordings; whether they hold for real ones is "
             "untested."
         )
-    if cells and all(cell.at_chance for cell in cells):
+    if _at_chance(cells):
         notes.append(
             "These numbers are at chance: the 95 % interval of every cell contains it. They show "
             "that the pipeline works, not that a method does."

@@ -62,12 +62,7 @@ def _answers(
 
 
 def has_counterpart(row: ResultRow, published: Published) -> bool:
-    """Return whether a measured number stands beside a printed one.
-
-    Args:
-        row: the measured number.
-        published: all tables.
-    """
+    """Return whether a measured number stands beside a printed one."""
     return any(
         _fits(row, table) and _answers(row, table, printed, column, published)
         for table in published.tables.values()
@@ -79,13 +74,7 @@ def has_counterpart(row: ResultRow, published: Published) -> bool:
 def published_table(
     table: PublishedTable, rows: Sequence[ResultRow], published: Published
 ) -> Table:
-    """Return a published table, line for line as printed, with measured numbers beside it.
-
-    Args:
-        table: as printed.
-        rows: all measured numbers; those that do not belong here are skipped.
-        published: all tables.
-    """
+    """Return a published table, line for line as printed, with measured numbers beside it."""
     candidates = [row for row in rows if _fits(row, table)]
     remarks = errata(table)
     numbered: list[str] = []

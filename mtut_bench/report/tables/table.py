@@ -109,14 +109,7 @@ def measure(rows: Sequence[ResultRow]) -> tuple[Cell | None, str]:
 def number_of(
     cell: Cell | None, digits: int, marks: tuple[int, ...] = (), raw: CellRow | None = None
 ) -> Number:
-    """Return what was measured as a table shows it: mean, interval and spread.
-
-    Args:
-        cell: None: a dash.
-        digits: of mean and spread after the point.
-        marks: as of :class:`Number`.
-        raw: as of :class:`Number`.
-    """
+    """Return what was measured as a table shows it: mean, interval and spread."""
     if cell is None:
         return Number(None, marks=marks, raw=raw)
     if not cell.complete:
@@ -140,6 +133,7 @@ class Table:
         notes: lines below the table, after the numbered ones.
         num_labels: leading columns that name a row rather than measure it.
         numbered: notes that marks refer to, from 1 on.
+        at_chance: whether the interval of every cell of a local table contains chance.
     """
 
     key: str
@@ -149,6 +143,7 @@ class Table:
     notes: tuple[str, ...] = ()
     num_labels: int = 1
     numbered: tuple[str, ...] = ()
+    at_chance: bool = False
 
     @property
     def cells(self) -> list[CellRow]:
@@ -165,15 +160,6 @@ class Table:
     def measured(self) -> bool:
         """Whether it shows a measured number, or says why one does not count yet."""
         return any(cell["measured"] != "" or cell["note"] for cell in self.cells)
-
-    @property
-    def at_chance(self) -> bool:
-        """Whether the interval of every measured cell contains the accuracy of guessing."""
-        measured = [cell for cell in self.cells if cell["measured"] != ""]
-        return bool(measured) and all(
-            float(cell["ci_low"]) <= float(cell["chance"]) <= float(cell["ci_high"])
-            for cell in measured
-        )
 
     @property
     def lines(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What several commands are called on."""
 
 import pytest
-from paired_runs import OFFICIAL, write_run
+from report_bench import OFFICIAL, write_run
 
 
 @pytest.fixture

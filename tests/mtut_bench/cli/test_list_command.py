@@ -5,7 +5,7 @@ import re
 
 import pytest
 from command_line import call
-from paired_runs import OFFICIAL, write_run
+from report_bench import OFFICIAL, write_run
 from typer.testing import CliRunner
 
 from mtut_baselines import CONTROLS, METHODS

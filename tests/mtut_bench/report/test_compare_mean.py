@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from paired_runs import OFFICIAL, found, write_run
+from report_bench import OFFICIAL, found, write_run
 from scipy.stats import norm, rankdata, t
 
 from mtut_bench.report.comparisons.compare import all_comparisons, compare

@@ -1,7 +1,7 @@
 """The three lines in which a comparison ends."""
 
 import pytest
-from paired_runs import OFFICIAL, found, write_folds, write_run
+from report_bench import OFFICIAL, found, write_folds, write_run
 
 from mtut_bench.report.comparisons.compare import compare
 from mtut_bench.report.comparisons.sentences import kind_of_store, score_conclusion

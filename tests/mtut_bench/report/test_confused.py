@@ -5,7 +5,8 @@ import cv2
 import numpy as np
 import pytest
 from handmade_store import make_plan, write_store
-from page_bench import finished_run, scores_of
+from page_bench import finished_run
+from record_bench import scores_of
 
 from mtut_bench.report.comparisons.confused import most_confused
 

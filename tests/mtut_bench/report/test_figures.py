@@ -10,6 +10,7 @@ import pytest
 from figure_runs import add_log, add_maps, log_entry, make_run
 
 from mtut_bench.cli.report import focal_weight
+from mtut_bench.contract.metrics import wilson_interval
 from mtut_bench.errors import RunError
 from mtut_bench.report.figures import canvas, draw_figures
 from mtut_bench.report.figures.canvas import clean, legend_columns, style
@@ -171,17 +172,9 @@ def test_shares_of_classes_and_persons_are_counted_by_hand(tmp_path):
     }
     persons = person_shares(config, "rgb")
     assert list(persons) == ["2", "10"]
-    assert (persons["2"].correct, persons["2"].total) == (2, 3)
+    two = persons["2"]
+    assert (two.correct, two.total, two.low, two.high) == (2, 3, *wilson_interval(2, 3))
     assert class_shares(config, "depth")[1].value == 1.0
-
-
-def test_the_interval_is_wilsons(tmp_path):
-    # 1 of 2 by the formula: centre 0.5, half width z * sqrt(1/8 + z^2/16) / (1 + z^2/2).
-    z = 1.959963984540054
-    half = z * math.sqrt(1 / 8 + z**2 / 16) / (1 + z**2 / 2)
-    run = make_run(tmp_path, [0, 0], {"rgb": [0, 1]})
-    share = class_shares(config_of(run), "rgb")[0]
-    assert (share.low, share.high) == pytest.approx((0.5 - half, 0.5 + half), abs=1e-9)
 
 
 def test_seeds_are_averaged_and_never_pooled(tmp_path):
@@ -389,11 +382,11 @@ def test_arrows_point_where_the_flow_goes():
 
 
 def test_figure_3_shows_the_equation_that_trains():
-    loss_m, loss_n, values = focal_grid(focal_weight(), points=5)
-    assert (loss_m[4, 0], loss_n[4, 0]) == (2.0, 0.0)
+    loss_m, loss_n, values = focal_grid(focal_weight())
+    assert (loss_m[-1, 0], loss_n[-1, 0]) == (2.0, 0.0)
     np.testing.assert_allclose(values, rho(loss_m, loss_n), rtol=1e-12, atol=1e-15)
-    assert values[4, 0] == pytest.approx(math.exp(4) - 1)
-    assert (values[np.triu_indices(5)] == 0).all()
+    assert values[-1, 0] == pytest.approx(math.exp(4) - 1)
+    assert (values[np.triu_indices(81)] == 0).all()
 
 
 # ---- the drawn files

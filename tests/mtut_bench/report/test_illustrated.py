@@ -56,14 +56,6 @@ def test_figures_and_page_are_written_beside_the_tables(tmp_path, means):
     assert f"page: {out / PAGE}" in printed(result, width=400)
 
 
-def test_the_same_runs_give_the_same_bytes(tmp_path, means):
-    add_run(tmp_path / "runs", 3, **nvgesture())
-    for out in ("a", "b"):
-        write_report(tmp_path / "runs", tmp_path / out, means)
-    for name in names_in(tmp_path / "a"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-
-
 def test_drawings_of_an_earlier_report_go_and_others_stay(tmp_path, means):
     add_run(tmp_path / "runs", 3, **nvgesture())
     old = add_run(tmp_path / "runs", 7, method=I3D, **nvgesture())

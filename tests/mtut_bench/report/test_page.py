@@ -11,12 +11,11 @@ from page_bench import (
     comparison,
     figure,
     finished_run,
-    scores_of,
     several_runs,
     tables_of,
     whole_page,
 )
-from record_bench import changed
+from record_bench import changed, scores_of
 
 from mtut_bench.report.page import grid, render_page
 from mtut_bench.report.page.provenance import runs_table
@@ -145,23 +144,15 @@ def test_a_page_of_nothing_says_so():
     assert "No two methods were compared." in text
 
 
-def status_of(runs):
-    text = render_page(**(NOTHING | {"runs": runs, "tables": tables_of(runs)}))
-    return re.findall(r'class="status[^"]*">([^<]*)<', text)[0]
-
-
-def test_synthetic_numbers_are_called_so():
-    assert status_of(several_runs()).startswith("Every measured number here is from synthetic")
-
-
-def test_partial_recordings_are_called_so():
-    run = finished_run(scores_of([0, 1], [0, 1]), store__origin="recorded")
-    assert status_of([run]).startswith("Every measured number here is from a part of a dataset")
-
-
-def test_a_mixture_says_that_each_table_tells():
+def test_the_status_says_what_the_numbers_are_from():
     recorded = finished_run(scores_of([0, 1], [0, 1]), 9, store__origin="recorded")
-    assert status_of([*several_runs(), recorded]).startswith("Some numbers here")
+    for runs, words in (
+        (several_runs(), "Every measured number here is from synthetic"),
+        ([recorded], "Every measured number here is from a part of a dataset"),
+        ([*several_runs(), recorded], "Some numbers here"),
+    ):
+        html = render_page(**(NOTHING | {"runs": runs, "tables": tables_of(runs)}))
+        assert re.findall(r'class="status[^"]*">([^<]*)<', html)[0].startswith(words)
 
 
 def test_a_table_at_chance_is_called_so(html):

@@ -121,18 +121,10 @@ def test_points_stand_in_one_line_on_a_terminal(tmp_path):
 
 
 LATEX = {
-    "#": r"\#",
-    "$": r"\$",
-    "%": r"\%",
-    "&": r"\&",
+    "#$%&{}^<>": r"\#\$\%\&\{\}\textasciicircum{}\textless{}\textgreater{}",
     "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
     "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
     "\\": r"\textbackslash{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
     '"': r"\textquotedbl{}",
     "\u00b1": r"$\pm$",
     "--": "-{}-",

@@ -1,12 +1,10 @@
 """A user's own predictions: read, refused, scored and paired."""
 
 import csv
-import json
 
 import pytest
-from paired_runs import found, write_run
+from report_bench import found, write_run
 
-from mtut_bench.contract import predictions
 from mtut_bench.errors import PredictionError, UsageError
 from mtut_bench.report.comparisons.prediction_csv import read_predicted
 from mtut_bench.report.comparisons.scoring import score
@@ -149,10 +147,11 @@ def scored(tmp_path, make_store):
     return run
 
 
-def stored(tmp_path, scored, right, **changes):
-    """Write a run on the fixture's store, whose clips are named by the writer."""
+def beside(tmp_path, scored, right, **changes):
+    """Write a run on the fixture's store and clips."""
+    changes = {"ids": [row.clip_id for row in scored.rows]} | changes
     digest = scored.reader.attributes.digest
-    return write_run(tmp_path / "runs", right, folds=["1", "2"], digest=digest, **changes)
+    write_run(tmp_path / "runs", right, folds=["1", "2"], digest=digest, **changes)
 
 
 def test_the_score_is_counted_by_hand(tmp_path, scored):
@@ -180,26 +179,12 @@ def test_an_unknown_modality_is_refused_with_the_choices(scored, modality):
     assert "rgb, depth" in fault.value.hint
 
 
-def beside(tmp_path, scored, ids, right, **changes):
-    """Write a run whose clips are the fixture's, by renaming those of the writer."""
-    folder = stored(tmp_path, scored, right, **changes)
-    old = predictions.read(folder / "predictions.npz")
-    new = predictions.Predictions(
-        tuple(ids), old.labels_N, old.modalities, old.scores_MNK, old.probabilities_MNK
-    )
-    predictions.write(folder / "predictions.npz", new)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["test_clips"] = list(ids)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-
-
 def test_stored_runs_of_the_fold_are_paired_like_any_method(tmp_path, scored):
-    ids = [row.clip_id for row in scored.rows]
     for seed in (0, 1):
-        beside(tmp_path, scored, ids, "0000", seed=seed)
-    beside(tmp_path, scored, ids, "1111", method="i3d", modalities=("rgb", "depth"))
-    beside(tmp_path, scored, ids, "1111", method="other", fold="2")
-    stored(tmp_path, scored, "1111", method="elsewhere", prefix="x")
+        beside(tmp_path, scored, "0000", seed=seed)
+    beside(tmp_path, scored, "1111", method="i3d", modalities=("rgb", "depth"))
+    beside(tmp_path, scored, "1111", method="other", fold="2")
+    beside(tmp_path, scored, "1111", method="elsewhere", ids="wxyz")
     result = scored(4, name="ours")
     assert [one.title.split(":")[0] for one in result.comparisons] == [
         "ours against i3d",
@@ -217,9 +202,8 @@ def test_stored_runs_of_the_fold_are_paired_like_any_method(tmp_path, scored):
 
 
 def test_a_method_of_mixed_devices_is_left_out_and_said(tmp_path, scored):
-    ids = [row.clip_id for row in scored.rows]
-    beside(tmp_path, scored, ids, "0000", seed=0)
-    beside(tmp_path, scored, ids, "0000", seed=1, device="NVIDIA H200")
+    beside(tmp_path, scored, "0000", seed=0)
+    beside(tmp_path, scored, "0000", seed=1, device="NVIDIA H200")
     result = scored(4)
     assert result.comparisons == ()
     assert "Not compared with mtut. " in result.notes[0]

@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 from record_bench import DELETED, edited
-from report_bench import add_run, names_in, report
+from report_bench import add_run, report
 
-from mtut_bench.errors import MtutBenchError, PredictionError, RunError
+from mtut_bench.errors import PredictionError, RunError
 from mtut_bench.files import sha256_of_json
 from mtut_bench.runs.finished import find_runs
 from mtut_bench.runs.record import CURE, read_record, read_stage, write_record
@@ -216,18 +216,3 @@ def test_every_run_that_cannot_be_read_has_one_hint(tmp_path, name):
     with pytest.raises((RunError, PredictionError)) as fault:
         report(tmp_path)
     assert fault.value.hint == CURE
-
-
-@pytest.mark.parametrize("title", ["a\0b", "c\x1b\x85\u2028d", "x" * 200_000])
-def test_what_is_written_can_be_read_again_or_is_refused(tmp_path, title):
-    method = {"name": "mtut", "title": title, "fusion_title": title}
-    add_run(tmp_path / "runs", 7, method=method, origin="synthetic")
-    try:
-        report(tmp_path)
-    except MtutBenchError:
-        assert not (tmp_path / "out").exists()
-        return
-    (tmp_path / "runs").rename(tmp_path / "elsewhere")
-    before = {name: (tmp_path / "out" / name).read_bytes() for name in names_in(tmp_path / "out")}
-    report(tmp_path)
-    assert {name: (tmp_path / "out" / name).read_bytes() for name in before} == before

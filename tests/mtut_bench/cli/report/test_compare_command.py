@@ -4,9 +4,9 @@ import json
 
 import pytest
 from command_line import call
-from paired_runs import OFFICIAL, write_run
+from report_bench import OFFICIAL, write_run
 
-from mtut_bench.errors import ComparisonError, UsageError
+from mtut_bench.errors import UsageError
 
 
 def test_compare_ends_with_three_lines_and_explains_itself_when_asked(runs):
@@ -45,11 +45,6 @@ def test_compare_gives_raw_numbers_and_writes_nothing(runs):
 def test_options_before_compare_are_refused(runs):
     with pytest.raises(UsageError, match=r"--runs before compare"):
         call("report", "--runs", runs, "compare", "mtut", "i3d")
-
-
-def test_a_missing_method_is_named(runs):
-    with pytest.raises(ComparisonError, match="no finished run of c3d; there are runs of i3d, mt"):
-        call("report", "compare", "mtut", "c3d", "--runs", runs)
 
 
 def test_methods_of_a_run_cannot_steer_the_terminal(runs):
