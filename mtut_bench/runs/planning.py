@@ -88,7 +88,7 @@ class Planner:
         elif missing:
             raise RunError(
                 "the run cannot start: " + "\n".join(describe_missing(list(missing))),
-                "Without any recordings: `mtut-bench prepare viva-synthetic --size tiny`, then"
+                "Without recordings: `mtut-bench prepare viva-synthetic --size tiny`, then"
                 " `mtut-bench run --dataset viva-synthetic --size tiny --protocol demo`",
             )
         return list(plans.values())

@@ -122,7 +122,7 @@ def find_run(text: StrPath, runs: StrPath) -> Path:
                 )
             return folder
     if not runs.is_dir():
-        raise UsageError(f"there is no folder of runs {runs}", "Name it with --runs.")
+        raise UsageError(f"there is runs folder {runs} does not exist", "Name it with --runs.")
     finished = [path for path in run_folders(runs) if (path / "manifest.json").exists()]
     found = [path for path in finished if text and path.name.startswith(text)]
     how = "begin with" if found else "are of method"

@@ -108,7 +108,7 @@ def export_hdf5(
     except OSError as error:
         raise MtutBenchError(
             f"cannot write {out}: {error.strerror or error}",
-            "Free some space or choose a folder that you may write to.",
+            "Free some space or choose a writable folder.",
         ) from error
 
 

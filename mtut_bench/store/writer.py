@@ -106,8 +106,8 @@ class StoreWriter:
             except OSError as error:
                 raise StoreError(
                     f"cannot write {self.partial}: {error.strerror or error}",
-                    "Free some space or choose a folder that you may write to; finished clips are"
-                    " kept, and the same command resumes.",
+                    "Free some space or choose a writable folder; finished "
+                    "clips are kept, and the same command resumes.",
                 ) from error
 
     def begin(self, *, restart: bool = False) -> None:

@@ -133,7 +133,7 @@ def _check_folder(out: Path, files: Sequence[Path], overwrite: bool) -> None:
         raise UsageError(f"--out {out} is a file", "Name the folder to write to.")
     existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise MtutBenchError(f"cannot write to {out}", "Choose a folder that you may write to.")
+        raise MtutBenchError(f"cannot write to {out}", "Choose a writable folder.")
     there = [file for file in files if file.exists()]
     folder = next((file for file in there if file.is_dir()), None)
     if folder:

@@ -24,8 +24,8 @@ _LONGEST_SHOWN = 60
 # What else float() takes (1_000, other scripts' digits, nan) is more often a mistake.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _FORMAT = (
-    "A line for each test clip: clip_id, and either predicted (a class's name or 0-based number) "
-    "or one column of scores for each class, headed by its name or number."
+    "Write one line per test clip: clip_id, and either predicted (class name "
+    "or 0-based number) or one score column per class, named by class or number."
 )
 
 
