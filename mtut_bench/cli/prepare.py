@@ -151,7 +151,8 @@ def prepare(
     )
     if done.skipped and not skip_unreadable:
         say(
-            "these clips are not in the store; repair their files and prepare again with --overwrite"
+            "these clips are not in the store; repair their files and prepare again with "
+            "--overwrite"
         )
         raise typer.Exit(1)
 

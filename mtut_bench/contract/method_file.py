@@ -51,7 +51,8 @@ def load_method(text: str, known: Mapping[str, Method]) -> LoadedMethod:
     if not colon or not name.endswith(".py"):
         raise UsageError(
             f"unknown method {text!r}",
-            f"{did_you_mean(text, known)}Choose one of: {', '.join(known)}; or your own: path/to/file.py:build.",
+            f"{did_you_mean(text, known)}Choose one of: {', '.join(known)}; or your own: "
+            "path/to/file.py:build.",
         )
     path = Path(name)
     if not path.is_file():
@@ -62,7 +63,8 @@ def load_method(text: str, known: Mapping[str, Method]) -> LoadedMethod:
     if not isinstance(method, Method):
         raise UsageError(
             f"{text} returned a {type(method).__name__}, not a Method",
-            "Return a mtut_bench.TwoStageMethod(...), or an instance of a subclass of mtut_bench.Method.",
+            "Return a mtut_bench.TwoStageMethod(...), or an instance of a subclass of "
+            "mtut_bench.Method.",
         )
     titles = {title for ours in known.values() for title in (ours.title, ours.fusion_title)}
     taken = [n for n in (method.name,) if n in known]

@@ -88,7 +88,8 @@ def prescribe(
     # Only of a method that reads it.
     if per_batch and recipe.accumulation > 1 and "rho_per" in getattr(method, "settings", ()):
         raise UsageError(
-            f"accumulation={recipe.accumulation} with rho_per=batch: {method.name} would compute rho "
+            f"accumulation={recipe.accumulation} with rho_per=batch: {method.name} would "
+            "compute rho "
             "per micro-batch, not per batch",
             "Set rho_per=clip too, or save memory with --recompute or a smaller batch_size.",
         )

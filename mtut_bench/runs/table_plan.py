@@ -100,7 +100,7 @@ def needed_runs(
         if not needs:
             raise UsageError(
                 f"no method of mtut-bench is in table {number}",
-                "What there is: `mtut-bench list methods`.",
+                "See `mtut-bench list methods`.",
             )
         found |= needs
     return sorted(_merge(found, methods))

@@ -103,7 +103,7 @@ def legend(cells: Sequence[Cell]) -> str:
     if any(cell.complete and cell.spread is not None for cell in cells):
         words.append(f"{PLUS_MINUS} standard deviation over folds")
     if any(not cell.complete for cell in cells):
-        words.append("incomplete where it says how many folds are done")
+        words.append("incomplete where a number of finished folds is given")
     return "; ".join(words)
 
 
@@ -133,7 +133,7 @@ def _contradiction(rows: Sequence[ResultRow]) -> str:
         owner = owners.setdefault((fold, seed, row["modalities"]), row)
         first = tested.setdefault(fold, row)
         if owner is not row:
-            other, words = owner, f"are both of fold {fold} and seed {seed}: neither is chosen"
+            other, words = owner, f"both have fold {fold} and seed {seed}: neither is used"
         elif _persons(first) != _persons(row):
             other, words = first, f"tested other clips or persons of fold {fold}: not mixed"
         else:

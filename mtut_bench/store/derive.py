@@ -129,8 +129,8 @@ def _check(reader: StoreReader, derivation: Derivation) -> None:
         if name not in reader.modalities:
             raise UsageError(
                 f"the store {reader.name} holds no {name!r}",
-                f"{did_you_mean(name, reader.modalities)}Choose among:"
-                f" {', '.join(reader.modalities)}.",
+                f"{did_you_mean(name, reader.modalities)}Choose one of: "
+                f"{', '.join(reader.modalities)}.",
             )
     if lost:
         raise UsageError(f"{lost[0]!r} is not kept", f"Keep it too: --modalities ...,{lost[0]}.")

@@ -94,7 +94,7 @@ def _viva(fold_unit: str) -> ExpectedStore:
         subject_unit=fold_unit,
         counts=f"{num_clips:,} published clips of {count} {fold_unit}s; who has how many is not"
         f" public, so every fold tests the mean, {num_clips / count:.1f}"
-        + ("" if fold_unit == "user" else "; runs wait until viva.json identifies its persons"),
+        + ("" if fold_unit == "user" else "; runs need viva.json, which identifies the persons"),
     )
 
 
