@@ -167,8 +167,8 @@ def _about_runs(found: Found, runs: Path, rows: Sequence[ResultRow], out: Path) 
     if not found.runs:
         yield f"There are no finished runs in {runs}."
         yield (
-            f"All numbers are from the rows in {out / "
-            f"FOLDER}; {FIGURES}/ and {PAGE} are not updated."
+            f"All numbers are from the rows in {out / FOLDER}; "
+            f"{FIGURES}/ and {PAGE} are not updated."
         )
         return
     yield f"{counted(len(found.runs), 'finished run')} in {runs}."

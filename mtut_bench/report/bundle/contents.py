@@ -80,7 +80,7 @@ def _changed_stores(rows: Sequence[ResultRow]) -> list[str]:
         parts = [f"{counted(len(of), 'run')} on {d[:12]}" for d, of in sorted(digests.items())]
         if len(parts) > 1:
             remarks.append(
-                f"The store {store} has changed between runs: {', "
-                "'.join(parts)}. Results on different content are kept apart."
+                f"The store {store} has changed between runs: {', '.join(parts)}. "
+                "Results on different content are kept apart."
             )
     return remarks
