@@ -121,7 +121,7 @@ def not_mixed(rows: Sequence[ResultRow]) -> str:
         return _contradiction(rows)
     devices = sorted({row["device"] for row in rows})
     names = f" ({', '.join(devices)})" if len(devices) > 1 else ""
-    return f"Runs that differ in {differing}{names} fit here: not mixed."
+    return f"Matching runs differ in {differing}{names} and are not mixed."
 
 
 def _contradiction(rows: Sequence[ResultRow]) -> str:
@@ -135,7 +135,7 @@ def _contradiction(rows: Sequence[ResultRow]) -> str:
         if owner is not row:
             other, words = owner, f"both have fold {fold} and seed {seed}: neither is used"
         elif _persons(first) != _persons(row):
-            other, words = first, f"tested other clips or persons of fold {fold}: not mixed"
+            other, words = first, f"tested different clips or persons of fold {fold}: not mixed"
         else:
             continue
         return f"Runs {other['run']} and {row['run']} {words}."
@@ -322,4 +322,4 @@ def seeds_left_out(cell: Cell) -> str:
     if not cell.left_out:
         return ""
     seeds = ", ".join(f"seed {seed} ({done})" for seed, done in cell.left_out)
-    return f"Not counted, with fewer or other folds done: {seeds} of {cell.num_folds}."
+    return f"Not counted, since their finished folds differ: {seeds} of {cell.num_folds}."
