@@ -28,7 +28,7 @@ def test_without_runs_nothing_is_written_and_the_printed_numbers_can_be_shown(tm
     assert [table.key for table in result.tables] == list("1234567")
     assert measured(result) == {}
     text = printed(result)
-    assert f"No finished run in {tmp_path / 'runs'}" in text
+    assert f"no finished runs in {tmp_path / 'runs'}" in text
     assert "81.33" not in text
     assert "81.33" in printed(result, published=("1",))
     assert (result.rows, result.paths) == ((), ())
@@ -166,7 +166,7 @@ def test_devices_are_never_mixed_in_one_cell(tmp_path):
     add_run(tmp_path / "runs", fold="8", provenance={"device": "NVIDIA H200"})
     result = report(tmp_path)
     assert measured(result) == {}
-    assert "Runs that differ in device (NVIDIA H200, cpu) fit here: not mixed." in printed(result)
+    assert "Matching runs differ in device (NVIDIA H200, cpu) and are not mixed." in printed(result)
 
 
 def changed_store(**changes):
@@ -179,7 +179,7 @@ def test_a_store_that_changed_between_folds_fills_no_cell_and_is_said(tmp_path):
     result = report(tmp_path)
     assert measured(result) == {}
     text = printed(result, width=200)
-    assert "Runs that differ in store digest fit here: not mixed." in text
+    assert "Matching runs differ in store digest and are not mixed." in text
     assert (
         "The store viva has changed between runs: 7 runs on dddddddddddd, 1 run on eeeeeeeeeeee."
     ) in text
@@ -258,7 +258,7 @@ def test_chance_is_said(tmp_path):
     add_run(tmp_path / "runs", 2, origin="synthetic", **nvgesture())
     (table,) = own(report(tmp_path))
     assert "Chance is 20.0 % (1 of 5 classes); 10 test clips" in table.notes[0]
-    assert "whether they hold for real ones is untested" in table.notes[1]
+    assert "untested on real ones" in table.notes[1]
     assert "at chance" in table.notes[2]
     add_run(tmp_path / "runs", 9, seed=1, method=I3D, origin="synthetic", **nvgesture())
     (table,) = own(report(tmp_path))
@@ -289,7 +289,7 @@ def test_departures_and_settings_are_said(tmp_path):
     notes = " ".join(own(report(tmp_path))[0].notes)
     assert "lambda 0.05" in notes
     assert "does not run through rho" in notes
-    assert "departure from equation 3" in notes
+    assert "unlike equation 3" in notes
 
 
 def test_rows_hold_every_subset_with_hand_counted_numbers(tmp_path):
@@ -319,7 +319,7 @@ def test_runs_in_progress_are_counted_and_other_folders_passed_over(tmp_path):
     found = find_runs(runs)
     assert (len(found.runs), found.num_in_progress) == (1, 1)
     assert found.runs[0].folder == folder
-    assert "Not finished, not counted: 1 run" in " ".join(report(tmp_path).remarks)
+    assert "Unfinished and not counted: 1 run" in " ".join(report(tmp_path).remarks)
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ def test_a_clip_that_a_manifest_names_twice_is_refused(tmp_path):
     manifest = json.loads((folder / "manifest.json").read_text())
     lists = {name: [*manifest[name], manifest[name][0]] for name in ("test_clips", "test_subjects")}
     edit(folder, **lists, test_frames=[40] * 11)
-    with pytest.raises(RunError, match="names a test clip twice"):
+    with pytest.raises(RunError, match="has a duplicate test clip"):
         report(tmp_path)
 
 
@@ -380,7 +380,7 @@ def test_numbers_of_tables_not_asked_for_are_mentioned(tmp_path):
     result = report(tmp_path)
     assert own(result) == []
     text = printed(result, published=("7",))
-    assert "Measured, not printed here: Table 1, 4." in text
+    assert "Measured but not printed here: Table 1, 4." in text
     assert "Table 7. " in text
     assert "Table 1. " not in text
 
@@ -406,7 +406,7 @@ def test_what_the_paper_prints_and_what_is_our_choice_is_said(tmp_path):
     method = {"name": "mtut", "network": "i3d", "settings": settings, "source": ""}
     add_run(tmp_path / "runs", origin="synthetic", identity={"method": method})
     notes = " ".join(own(report(tmp_path))[0].notes)
-    assert "The paper prints beta, lambda; our choice: rho_max, target." in notes
+    assert "Given in the paper: beta, lambda; our choice: rho_max, target." in notes
     assert "source" not in notes
 
 
