@@ -64,8 +64,8 @@ class Work:
             if now != then:
                 yield f"optical flow by {now}; the store's is by {then}"
         if self.predictor.precision != record.identity.precision:
-            yield f"computed in {self.predictor.precision}; the run was tested in "
-            f"{record.identity.precision}"
+            tested = record.identity.precision
+            yield f"computed in {self.predictor.precision}; the run was tested in {tested}"
 
     def classes(self, prediction: "Prediction") -> list[tuple[int, str, float]]:
         """Return (index, name, probability) of the most probable classes."""

@@ -103,9 +103,9 @@ def _averaged(first: _Member, second: _Member) -> predictions.Probabilities:
     subjects = [dict(zip(run.scores.clip_ids, run.subjects, strict=True)) for run in runs]
     for clip, subject in subjects[0].items():
         if subjects[1][clip] != subject:
-            what = f"Clip {clip!r} has subject {subject!r} in one run and "
-            f"{subjects[1][clip]!r} in another"
-            raise _unlike(runs, f"{what}.")
+            other = subjects[1][clip]
+            what = f"Clip {clip!r} has subject {subject!r} in one run and {other!r} in another."
+            raise _unlike(runs, what)
     return averaged_NK
 
 

@@ -60,8 +60,7 @@ def _whose(settings: Mapping[str, Any]) -> str:
         return ""
     printed = [name for name in asked if (name, settings[name]) in _PRINTED.items()]
     ours = [name for name in asked if name not in printed]
-    sentence = " Given in the paper: "
-    f"{', '.join(printed)}" if printed else " Given in the paper: none"
+    sentence = f" Stated in the paper: {', '.join(printed) or 'none'}"
     return f"{sentence}; our choice: {', '.join(ours)}." if ours else f"{sentence}."
 
 

@@ -475,7 +475,7 @@ def test_bad_folders_have_one_clear_message(finished, command, tmp_path, monkeyp
     [
         (("x", "--format", "onnx", "--store", "viva"), "--store does not fit", "run by its id"),
         (("viva", "--modality", "rgb"), "--modality does not go with --format hdf5", "onnx"),
-        (("3f2a",), "no dataset '3f2a'", "Networks of a run: --format safetensors or onnx"),
+        (("3f2a",), "no dataset '3f2a'", "--format safetensors or onnx"),
         ((), "nothing to export", "a run with --format"),
         (("viva", "--format", "pickle"), "pickle", "onnx"),
     ],

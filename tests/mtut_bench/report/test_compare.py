@@ -290,7 +290,7 @@ def test_clips_that_outvote_their_folds_establish_nothing(tmp_path):
     assert row["difference"] == pytest.approx((0.3 - 2) / 3)
     assert not row["established"]
     assert objection(row | {"bootstrap_low": -0.9, "bootstrap_high": -0.1}).startswith(
-        "the clips and"
+        "the differences over clips and over folds"
     )
 
 
@@ -351,7 +351,7 @@ def test_digits_that_several_ids_begin_with_are_refused():
 @pytest.mark.parametrize("names", [("", ""), ("mtut", " "), ("", "i3d")])
 def test_a_side_without_a_name_is_a_usage_error(tmp_path, names):
     other()(tmp_path)
-    with pytest.raises(UsageError, match="no name"):
+    with pytest.raises(UsageError, match="is empty"):
         compared(tmp_path, *names)
 
 

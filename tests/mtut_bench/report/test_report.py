@@ -28,7 +28,7 @@ def test_without_runs_nothing_is_written_and_the_printed_numbers_can_be_shown(tm
     assert [table.key for table in result.tables] == list("1234567")
     assert measured(result) == {}
     text = printed(result)
-    assert f"no finished runs in {tmp_path / 'runs'}" in text
+    assert f"no finished runs in {tmp_path / 'runs'}" in " ".join(text.split())
     assert "81.33" not in text
     assert "81.33" in printed(result, published=("1",))
     assert (result.rows, result.paths) == ((), ())
@@ -45,7 +45,7 @@ def test_what_was_measured_is_printed_first_and_other_tables_not_at_all(tmp_path
     places = [text.index(head) for head in heads]
     assert places == sorted(places)
     assert [f"Table {number}. " in text for number in "23567"] == [False] * 5
-    assert "Table 2, 3, 5, 6, 7; `--tables all`" in text
+    assert "Table 2, 3, 5, 6, 7 of the paper; `--tables all`" in text
 
 
 @pytest.mark.parametrize("name", ["tables.md", "tables.tex"])
@@ -267,12 +267,12 @@ def test_chance_is_said(tmp_path):
 
 
 def test_that_every_number_is_above_chance_is_said_of_some_of_the_folds_too(tmp_path):
-    # Ten of ten clips in one of eight folds; Wilson's interval begins at 72.2 %.
+    # Ten of ten clips in one of eight folds; Wilson's interval starts at 72.2 %.
     add_run(tmp_path / "runs", 10, origin="synthetic")
     (table,) = own(report(tmp_path))
     assert "(1 of 8 folds)" in str(table.rows[0][-1])
     (note,) = (note for note in table.notes if "above chance" in note)
-    assert "begins at 72.2 %" in note
+    assert "starts at 72.2 %" in note
 
 
 def test_what_stands_behind_a_measured_number_is_said(tmp_path):
@@ -288,7 +288,7 @@ def test_departures_and_settings_are_said(tmp_path):
     add_run(tmp_path / "runs", 2, origin="synthetic", identity=settings)
     notes = " ".join(own(report(tmp_path))[0].notes)
     assert "lambda 0.05" in notes
-    assert "does not run through rho" in notes
+    assert "no gradient flows through rho" in notes
     assert "unlike equation 3" in notes
 
 
@@ -406,7 +406,7 @@ def test_what_the_paper_prints_and_what_is_our_choice_is_said(tmp_path):
     method = {"name": "mtut", "network": "i3d", "settings": settings, "source": ""}
     add_run(tmp_path / "runs", origin="synthetic", identity={"method": method})
     notes = " ".join(own(report(tmp_path))[0].notes)
-    assert "Given in the paper: beta, lambda; our choice: rho_max, target." in notes
+    assert "Stated in the paper: beta, lambda; our choice: rho_max, target." in notes
     assert "source" not in notes
 
 

@@ -56,7 +56,7 @@ GOOD = [["a", "0"], ["b", "0"], ["c", "0"]]
         ([HEAD, *GOOD[:2], ["c", "right"]], "line 4 predicts 'right', which is neither a class"),
         ([HEAD, *GOOD[:2], ["c", "3"]], "nor one of the numbers 0 to 2"),
         ([HEAD, *GOOD[:2], ["c", ""]], "line 4 predicts ''"),
-        ([HEAD, *GOOD[:2], ["c"]], "line 4 has 1 values, the head 2"),
+        ([HEAD, *GOOD[:2], ["c"]], "line 4 has 1 values, the header 2"),
         ([["clip", "predicted"], *GOOD], "needs one column clip_id"),
         ([["clip_id", "clip_id"], *GOOD], "needs one column clip_id"),
         ([["clip_id", "left"], *GOOD], '2 missing (2, say, "up"), 0 unknown ()'),

@@ -188,7 +188,7 @@ def test_folds_that_do_not_hold_all_clips_fill_no_published_cell(tmp_path, clips
     write_folds(tmp_path / "part", ["1101"] * 8, modalities=("rgb", "depth"), num_clips=clips)
     table = published_table(published.tables["1"], rows_of(tmp_path / "part"), published)
     assert all(cell["measured"] == "" for cell in table.cells)
-    assert any(f"test 32 of the store's {clips} clips" in note for note in table.numbered)
+    assert any(f"test 32 clips, but the store has {clips}" in note for note in table.numbered)
 
 
 def test_the_lines_that_share_a_name_say_what_differs(tmp_path):
