@@ -78,7 +78,7 @@ def write_atomic(path: StrPath, data: bytes) -> None:
     except OSError as error:
         raise MtutBenchError(
             f"cannot write {path}: {error.strerror or error}",
-            "Free some space or choose a folder that you may write to.",
+            "Free some space or choose a writable folder.",
         ) from error
     finally:
         # Gone after the rename; left after a fault or ctrl-C. Where the folder itself is missing
@@ -163,12 +163,12 @@ def hold_lock(path: StrPath, what: str, *, wait: bool = False) -> Iterator[None]
         holder = path.read_text().strip() or "unknown"
         raise BusyError(
             f"{what} is in use by process {holder} ({path})",
-            "Wait for it to end, or end it; the lock goes with the process.",
+            "Wait for it to finish, or stop it; the lock is released when it exits.",
         ) from None
     except OSError as error:
         raise MtutBenchError(
             f"cannot lock {what}: {error.strerror or error} ({path})",
-            "Choose a folder that you may write to.",
+            "Choose a writable folder.",
         ) from error
     try:
         yield

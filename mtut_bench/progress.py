@@ -105,7 +105,7 @@ class Countdown:
     def text(self) -> str:
         """Return what is left in words; "" for nothing or unknown."""
         seconds = self.seconds()
-        return f"about {format_duration(seconds)} of training left in all" if seconds else ""
+        return f"about {format_duration(seconds)} of training left in total" if seconds else ""
 
 
 class _Bar(Progress):

@@ -140,7 +140,8 @@ class _Networks:
     def __init__(self, plan: RunPlan, machine: Machine) -> None:
         if not isinstance(plan.method, TwoStageMethod):
             raise UsageError(
-                f"method {plan.method.name} is not trained in two stages: no step to measure",
+                f"method {plan.method.name} is not trained in two stages: no training "
+                "step to measure",
                 "Choose another: `mtut-bench list methods`.",
             )
         self.plan, self.machine = plan, machine

@@ -231,7 +231,7 @@ def _facts(plan: RunPlan, machine: Machine, *, cached: bool) -> dict[str, str]:
     height, width = reader.frame_size
     batch = min(recipe.batch_size, len(plan.fold.train))
     cuda = machine.device.type == "cuda"
-    readers = f"{machine.workers} workers" if machine.workers else "the process that trains"
+    readers = f"{machine.workers} workers" if machine.workers else "the training process"
     used = f"{peak_bytes(machine.device) / 1e9:.2f} GB at most"
     rows, index = reader.table.rows, reader.table.index
     length = median(rows[index[clip_id]].num_frames for clip_id in plan.fold.test)
@@ -249,7 +249,7 @@ def _facts(plan: RunPlan, machine: Machine, *, cached: bool) -> dict[str, str]:
         "test clips": f"{len(plan.fold.test):,}, whole, of {length:g} frames (median)",
         "clips": "cached in the device's memory" if cached else f"streamed by {readers}",
         "clips/s": "clips times networks, per second",
-        "memory": used + (", last window" if cuda else ", this process, all loops together"),
+        "memory": used + (", last window" if cuda else ", this process, all loops"),
     }
 
 

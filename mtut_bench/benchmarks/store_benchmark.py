@@ -80,7 +80,7 @@ def _bench_opening(path: Path) -> list[Measure]:
     note = f"{len(rows):,} clips, median of {_REPEATS}"
     return [
         Measure("open a store", opened, "ms", limit=_OPEN_LIMIT_MS, note=note),
-        Measure("read its clip table", table, "ms", limit=_TABLE_LIMIT_MS, note=note),
+        Measure("read the clip table", table, "ms", limit=_TABLE_LIMIT_MS, note=note),
         Measure("files", num_files, "files", limit=_FILES_LIMIT, note="+".join(_TINY.modalities)),
     ]
 

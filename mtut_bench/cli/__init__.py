@@ -38,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Train with several modalities, test with one: a paired, repeated, reproducible benchmark"
     " of dynamic hand-gesture recognition.",
-    epilog="Try it without any recordings:\n\n"
+    epilog="Try it without recordings:\n\n"
     + examples(
         "prepare viva-synthetic --size tiny",
         "run --dataset viva-synthetic --size tiny --protocol demo",
@@ -124,7 +124,7 @@ def main() -> None:
         _fail(
             MtutBenchError(
                 f"{error.strerror or error}{where}",
-                "Check the disk's space and the folder's permissions; finished work is kept.",
+                "Check disk space and folder permissions; finished work is kept.",
             )
         )
 

@@ -56,16 +56,18 @@ __all__ = ["bench_app"]
 
 bench_app = typer.Typer(
     no_args_is_help=True,
-    help="Measure this machine: rates beside baselines of the same run, sizes, memory."
-    " Nothing fails; what misses its bound is marked.",
+    help="Measure speed and memory on this machine, next to a "
+    "baseline. Missed targets are marked; they are not errors.",
 )
 
 _effort = partial(typer.Option, rich_help_panel="Effort")
 
 SecondsOption = Annotated[
-    float, _effort("--seconds", min=0.01, help="Least time of one measurement.")
+    float, _effort("--seconds", min=0.01, help="Minimum duration of one measurement.")
 ]
-RepeatsOption = Annotated[int, _effort("--repeats", min=1, help="Of each; the medians count.")]
+RepeatsOption = Annotated[
+    int, _effort("--repeats", min=1, help="Measurements of each; medians are reported.")
+]
 
 
 def speed(
@@ -84,7 +86,7 @@ def speed(
     workers: WorkersOption = None,
     recompute: RecomputeOption = False,
     processes: Annotated[
-        str, _effort("--processes", help="Also so many at the same time, such as 1,2,4.")
+        str, _effort("--processes", help="Also measure this many processes at once, e.g. 1,2,4.")
     ] = "",
     seconds: SecondsOption = 5.0,
     repeats: RepeatsOption = 3,
@@ -126,7 +128,7 @@ def speed(
             what, plan, cached, min(8, cores(None)), seconds, repeats, progress=ticker
         )
     for count in counts:
-        reporter.line(f"measure {count} processes at the same time")
+        reporter.line(f"measure {count} concurrent processes")
         make = partial(_own_loop, what, spec, machine, device_cache.value)
         found.processes[count] = measure_together(count, make, seconds)
     _print_speed(found, as_json=as_json)
@@ -134,7 +136,7 @@ def speed(
 
 bench_app.command(
     "train",
-    help="Clips per second of the training step and time of its parts, beside two plain loops.",
+    help="Training speed in clips per second, time per part, and two plain loops as baselines.",
     epilog=examples(
         "bench train --dataset viva-synthetic --protocol demo",
         "bench train --dataset nvgesture --processes 1,2,4 --json",
@@ -142,12 +144,12 @@ bench_app.command(
 )(speed)
 bench_app.command(
     "loader",
-    help="Clips per second that arrive on the device as network inputs, streamed and cached.",
+    help="Loading speed in clips per second, network inputs on the device; streamed and cached.",
     epilog=examples("bench loader --dataset nvgesture --device-cache always"),
 )(speed)
 bench_app.command(
     "evaluate",
-    help="Clips per second of the whole-clip test beside those of the training step.",
+    help="Whole-clip test speed in clips per second, next to the training step's.",
     epilog=examples("bench evaluate --dataset nvgesture"),
 )(speed)
 
@@ -156,7 +158,10 @@ def _counts(text: str) -> list[int]:
     """Return the numbers of processes that a user gave, '1,2,4'."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise UsageError(f"--processes {text!r} is not a list of numbers", "Give it as 1,2,4.")
+        raise UsageError(
+            f"--processes {text!r} is not a list of positive integers",
+            "Write numbers joined by commas, such as 1,2,4.",
+        )
     return [int(part) for part in parts]
 
 
@@ -178,7 +183,7 @@ def prepare(
     dataset: Annotated[
         str,
         typer.Argument(
-            help="Whose recordings; synthetic ones are generated for it.",
+            help="Dataset to measure on; synthetic recordings are generated.",
             autocompletion=completing.datasets,
         ),
     ] = "nvgesture-synthetic",
@@ -190,7 +195,7 @@ def prepare(
     repeats: RepeatsOption = 3,
     as_json: JsonOption = False,
 ) -> None:
-    """Speed of preparing colour, depth and flow, with one worker and two, and their memory."""
+    """Speed and memory of preparing colour, depth and flow, with one and two workers."""
     from mtut_preprocess.benchmark import bench_prepare
     from mtut_preprocess.synthetic import generate
 
@@ -215,14 +220,14 @@ def prepare(
 @bench_app.command(epilog=examples("bench store --keep /tmp/stores"))
 def store(
     clips: Annotated[
-        int, _effort("--clips", min=1, help="Of the large store; default EgoGesture's.")
+        int, _effort("--clips", min=1, help="Clips in the large store; default: as in EgoGesture.")
     ] = 24_161,
     keep: Annotated[
-        Path | None, _effort("--keep", help="Keep the stores here, and use those there are.")
+        Path | None, _effort("--keep", help="Keep the stores in this folder; reuse existing ones.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Speed of opening a store and of reading from it, and its number of files."""
+    """Speed of opening and reading a store, and its number of files."""
     from mtut_bench.benchmarks.store_benchmark import bench_store
 
     with (
@@ -253,7 +258,7 @@ def _print_speed(found: "SpeedReport", *, as_json: bool) -> None:
         what, unit = name.split(", ")
         say(f"{what}: {value / 1e9:,.4g} G{unit}")
     for count, together in found.processes.items():
-        say(f"{count} processes at the same time: {_number(together)} clips/s together")
+        say(f"{count} concurrent processes: {_number(together)} clips/s together")
     for name, fact in found.facts.items():
         say(f"{name}: {fact}")
 

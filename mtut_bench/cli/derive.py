@@ -27,31 +27,31 @@ def derive(
         str,
         typer.Option(
             "--modalities",
-            help="Which to keep, such as rgb,depth; default: all.",
+            help="Modalities to keep, such as rgb,depth; default: all.",
             autocompletion=completing.modalities,
         ),
     ] = "",
     copies: Annotated[
         list[str] | None,
-        typer.Option("--copy", help="NEW=OLD: a modality that shows another one; repeatable."),
+        typer.Option("--copy", help="NEW=OLD: add modality NEW as a copy of OLD; repeatable."),
     ] = None,
     same_class: Annotated[
         list[str] | None,
         typer.Option(
             "--same-class",
-            help="A modality that shows another clip of the same class and person; repeatable.",
+            help="Take this modality from another clip of the same class and person; repeatable.",
             autocompletion=completing.modality,
         ),
     ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Derive a store for controls: a copied modality, or one of same-class clips."""
+    """Derive a control store: copy a modality, or take it from other clips of the same class."""
     from mtut_bench.store.data_card import check_card, write_card
     from mtut_bench.store.derive import Derivation, derive_store
 
     pairs = [text.partition("=") for text in copies or ()]
     if not all(old for _, _, old in pairs):
-        raise UsageError("--copy names no modality to show", "Write --copy NEW=OLD.")
+        raise UsageError("--copy needs NEW=OLD", "Write --copy NEW=OLD.")
     reporter = Reporter(console)
     reader = open_store(data, store, dataset, size)
     path = store_path(data, new, "", Size.TINY)

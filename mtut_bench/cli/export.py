@@ -35,7 +35,7 @@ def export(
     what: Annotated[
         str,
         typer.Argument(
-            help="hdf5: a dataset. safetensors, onnx: a run's id or folder.",
+            help="With hdf5: a dataset. With safetensors or onnx: a run's id or folder.",
             autocompletion=completing.exportable,
         ),
     ] = "",
@@ -45,13 +45,15 @@ def export(
     size: SizeOption = Size.TINY,
     file_format: Annotated[
         ExportFormat,
-        typer.Option("--format", help="A store: hdf5. Networks of a run: safetensors or onnx."),
+        typer.Option(
+            "--format", help="hdf5 for a store; safetensors or onnx for a run's networks."
+        ),
     ] = ExportFormat.HDF5,
     modality: Annotated[
         list[str] | None,
         typer.Option(
             "--modality",
-            help="Which networks of a run; repeatable. Default: all.",
+            help="Networks of the run to export, by modality; repeatable. Default: all.",
             autocompletion=completing.runs_modality,
         ),
     ] = None,
@@ -60,20 +62,20 @@ def export(
         Path | None,
         typer.Option(
             "--out",
-            help="hdf5: the file, default <store>.h5. Networks: a folder, default here.",
+            help="File for hdf5, default <store>.h5; folder for networks, default the current one.",
             rich_help_panel="Output",
         ),
     ] = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Write a store, or the networks of a finished run, as files of other programs."""
+    """Export a store, or the networks of a finished run, for other programs."""
     _refuse_foreign(context, file_format)
     if file_format is ExportFormat.HDF5:
         _export_store(_store_of(what, data, store, size), out, overwrite=overwrite)
     else:
         if not what:
             raise UsageError(
-                "no run to export", "Name one by its id or folder: see `mtut-bench list runs`."
+                "no run to export", "Give its id or folder: see `mtut-bench list runs`."
             )
         run = open_trained(what, runs, method)
         _export_networks(run, file_format, out, tuple(modality or ()), overwrite=overwrite)
@@ -86,17 +88,18 @@ def _refuse_foreign(context: typer.Context, file_format: ExportFormat) -> None:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             raise UsageError(
-                f"--{name} does not fit --format {file_format.value}",
-                "hdf5 writes a store; networks of a run: --format safetensors or onnx."
+                f"--{name} does not go with --format {file_format.value}",
+                "hdf5 exports a store; for networks of a run use --format safetensors or onnx."
                 if is_store
-                else "Name a run by its id or folder; a store: --format hdf5.",
+                else "Give a run's id or folder; for a store use --format hdf5.",
             )
 
 
 def _store_of(what: str, data: Path, store: str | None, size: Size) -> "StoreReader":
     if not what and store is None:
         raise UsageError(
-            "nothing to export", "Name a dataset, a store with --store, or a run with its --format."
+            "nothing to export",
+            "Give a dataset, --store, or a run with --format safetensors or onnx.",
         )
     try:
         return open_store(data, store, what, size)
@@ -104,7 +107,7 @@ def _store_of(what: str, data: Path, store: str | None, size: Size) -> "StoreRea
         if store is not None:
             raise
         raise UsageError(
-            error.what, f"{error.hint} Networks of a run: --format safetensors or onnx."
+            error.what, f"{error.hint} For networks of a run use --format safetensors or onnx."
         ) from None
 
 

@@ -20,7 +20,7 @@ def find_dataset(name: str) -> "Dataset":
 
     if name not in DATASETS:
         raise UsageError(
-            f"there is no dataset {name!r}",
+            f"unknown dataset {name!r}",
             f"{did_you_mean(name, DATASETS)}Choose one of: {', '.join(DATASETS)}.",
         )
     return DATASETS[name]

@@ -14,12 +14,12 @@ __all__ = ["import_"]
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="What `export --format hdf5` wrote.")],
+    file: Annotated[Path, typer.Argument(help="HDF5 file written by `export --format hdf5`.")],
     data: DataOption = DATA,
     store: StoreOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Turn an exported file back into a store with the same digest."""
+    """Import an exported HDF5 file as a store with the same digest."""
     from mtut_bench.store.data_card import check_card, write_card
     from mtut_bench.store.hdf5 import import_hdf5
 

@@ -17,7 +17,7 @@ __all__ = ["inspect"]
 def inspect(
     dataset: Annotated[
         str,
-        typer.Argument(help="Dataset whose store is meant.", autocompletion=completing.datasets),
+        typer.Argument(help="Dataset of the store.", autocompletion=completing.datasets),
     ] = "viva",
     data: DataOption = DATA,
     store: StoreOption = None,
@@ -32,12 +32,12 @@ def inspect(
         bool,
         typer.Option(
             "--by-user",
-            help="Also draw each user, and write a table of persons to fill in.",
+            help="Also draw each user, and write a table to fill in with persons.",
             rich_help_panel="Output",
         ),
     ] = False,
 ) -> None:
-    """Summarise a store; draw eight frames of each class, or its users."""
+    """Summarise a store; optionally draw eight frames per class or user."""
     from mtut_bench.store.inspect import contact_sheet as draw_classes
     from mtut_bench.store.inspect import summarise, user_sheet, write_person_table
 
@@ -56,7 +56,7 @@ def inspect(
     if by_user:
         path = reader.path.with_name(f"{reader.name}-persons.json")
         write_person_table(reader, path)
-        say(f"wrote {path}: fill it in, and put it into the raw folder as viva.json")
+        say(f"wrote {path}: fill it in and save it in the raw folder as viva.json")
         path = reader.path.with_name(f"{reader.name}-users.png")
         user_sheet(reader, path)
         say(f"wrote {path}")

@@ -80,7 +80,7 @@ def _print_clips(path: Path, fold: str) -> None:
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     # As one text: a store has up to tens of thousands of clips.
     say("\n".join("  ".join(map(_padded, line, widths)).rstrip() for line in lines))
-    what = "" if fold else "; --fold all shows on which side of each fold they are"
+    what = "" if fold else "; --fold all shows their side in each fold"
     say(f"\n{counted(len(lines) - 1, 'clip')} in {path}{what}")
 
 
@@ -94,7 +94,7 @@ def _refuse_options_of_clips(context: typer.Context, subject: Subject) -> None:
     if given:
         raise UsageError(
             f"`list {subject.value}` takes no {', '.join(given)}.",
-            f"They choose clips: mtut-bench list clips {given[0]} ...",
+            f"They select clips: mtut-bench list clips {given[0]} ...",
         )
 
 
@@ -104,7 +104,7 @@ def _print_methods() -> None:
 
     for heading, names in (
         ("methods", [name for name in METHODS if name not in CONTROLS]),
-        ("controls: one thing changed, and the question it answers", list(CONTROLS)),
+        ("controls: each changes one thing to answer one question", list(CONTROLS)),
     ):
         table = Table(
             "name",

@@ -51,8 +51,8 @@ def open_raw(
     if (table is not None) != dataset.needs_table:
         raise UsageError(
             f"{dataset.name} {'needs' if dataset.needs_table else 'takes no'} --table",
-            "Your own recordings: the dataset manifest, and --table with the CSV file that lists"
-            " them.",
+            "For your own recordings use dataset manifest, "
+            "and --table with the CSV file that lists them.",
         )
     chosen = name or (table.stem if table else "")
     return dataset.open_raw(RawChoice(folder, colour.value, table, chosen))

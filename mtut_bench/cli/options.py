@@ -91,12 +91,12 @@ MethodOption = Annotated[
     str,
     _what(
         "--method",
-        help="See `list methods`; or your own: file.py:build.",
+        help="See `list methods`; your own: file.py:build.",
         autocompletion=completing.methods,
     ),
 ]
 RunMethodOption = Annotated[
-    str, _what("--method", help="Of a run of your own method: file.py:build.")
+    str, _what("--method", help="For a run of your own method: file.py:build.")
 ]
 ProtocolOption = Annotated[
     str,
@@ -110,19 +110,24 @@ ModalitiesOption = Annotated[
     str,
     _what(
         "--modalities",
-        help="Such as rgb,depth; default: all of the store's.",
+        help="For example rgb,depth; default: all in the store.",
         autocompletion=completing.modalities,
     ),
 ]
-StudyOption = Annotated[Path | None, _what("--study", help="All runs of a study: its TOML file.")]
+StudyOption = Annotated[Path | None, _what("--study", help="Run a study: its TOML file.")]
 PublishedTablesOption = Annotated[
     str,
-    _what("--table", "--tables", help="All runs that published tables need: 7, or 1,4, or all."),
+    _what(
+        "--table", "--tables", help="All runs that these published tables need: 7, or 1,4, or all."
+    ),
 ]
-SeedOption = Annotated[int, _what("--seed", help="One of the protocol's.")]
+SeedOption = Annotated[int, _what("--seed", help="A seed of the protocol.")]
 SetOption = Annotated[
     list[str] | None,
-    _what("--set", help="name=value: a marked variant of the protocol; repeatable."),
+    _what(
+        "--set",
+        help="Override a setting: name=value; reported as a variant of the protocol; repeatable.",
+    ),
 ]
 DatasetOption = Annotated[
     str | None,
@@ -134,25 +139,30 @@ StoreOption = Annotated[
     str | None,
     _data(
         "--store",
-        help="Name of the store, if not the dataset (and size of a synthetic one).",
+        help="Store name; default: the dataset's, with the size of a synthetic one.",
         autocompletion=completing.stores,
     ),
 ]
-SizeOption = Annotated[Size, _data("--size", help="Of a synthetic dataset.")]
+SizeOption = Annotated[Size, _data("--size", help="Size of the synthetic dataset.")]
 FoldsOption = Annotated[
     str,
-    _data(
-        "--fold", help="Name of a fold, or several: 1,2; or all.", autocompletion=completing.folds
-    ),
+    _data("--fold", help="A fold's name, several (1,2), or all.", autocompletion=completing.folds),
 ]
 FoldUnitOption = Annotated[
-    FoldUnit, _data("--fold-unit", help="Who is left out; user: a marked variant.")
+    FoldUnit, _data("--fold-unit", help="Unit left out per fold; user is reported as a variant.")
 ]
 DataOption = Annotated[
-    Path, _data("--data", envvar="MTUT_BENCH_DATA", help="Holds raw/<dataset>, stores/<name>.zarr.")
+    Path,
+    _data(
+        "--data",
+        envvar="MTUT_BENCH_DATA",
+        help="Folder that holds raw/<dataset> and stores/<name>.zarr.",
+    ),
 ]
-RunsOption = Annotated[Path, _data("--runs", envvar="MTUT_BENCH_RUNS", help="Folder of runs.")]
-RawOption = Annotated[Path | None, _data("--raw", help="Raw folder, if not <data>/raw/<dataset>.")]
+RunsOption = Annotated[
+    Path, _data("--runs", envvar="MTUT_BENCH_RUNS", help="Folder that holds the runs.")
+]
+RawOption = Annotated[Path | None, _data("--raw", help="Raw folder; default <data>/raw/<dataset>.")]
 ColourOption = Annotated[
     Colour,
     _data(
@@ -161,7 +171,7 @@ ColourOption = Annotated[
 ]
 TableOption = Annotated[
     Path | None,
-    _data("--table", help="Of `manifest`: the CSV file that lists your own recordings."),
+    _data("--table", help="For dataset `manifest`: the CSV file that lists your recordings."),
 ]
 DeviceOption = Annotated[str, _machine("--device", help="auto, cpu, cuda, cuda:N.")]
 PrecisionOption = Annotated[
@@ -169,7 +179,7 @@ PrecisionOption = Annotated[
     _machine("--precision", help="auto: bf16 on a GPU that computes it correctly, else fp32."),
 ]
 RecomputeOption = Annotated[
-    bool, _machine("--recompute", help="Less memory, more time, the same numbers.")
+    bool, _machine("--recompute", help="Gradient checkpointing: less memory, slower, same results.")
 ]
 DeviceCacheOption = Annotated[
     DeviceCacheMode,
@@ -178,22 +188,22 @@ DeviceCacheOption = Annotated[
     ),
 ]
 WorkersOption = Annotated[
-    int | None, _machine("--workers", min=0, help="Processes; changes no result.")
+    int | None, _machine("--workers", min=0, help="Worker processes; does not affect results.")
 ]
-DryRunOption = Annotated[bool, _output("--dry-run", help="Say what would be done; do nothing.")]
+DryRunOption = Annotated[bool, _output("--dry-run", help="Show what would be done; do nothing.")]
 ClipsPerSecondOption = Annotated[
     float | None,
     _output(
         "--clips-per-second",
         min=0.001,
-        help="For --dry-run's hours; default: as earlier runs measured.",
+        help="Speed for --dry-run's time estimate; default: measured in earlier runs.",
     ),
 ]
 OverwriteOption = Annotated[
-    bool, _output("--overwrite", help="Replace what is there under this name.")
+    bool, _output("--overwrite", help="Replace existing output of this name.")
 ]
 ExplainOption = Annotated[
-    bool, _output("--explain", help="Say how it was tested: every test, interval and setting.")
+    bool, _output("--explain", help="Explain every test, interval and setting.")
 ]
 JsonOption = Annotated[bool, _output("--json", help="Print one JSON document.")]
 
@@ -205,7 +215,7 @@ def folder_to_write(text: str) -> Path:
         UsageError: the text is empty.
     """
     if not text.strip():
-        raise UsageError("--out is empty.", "Name a folder; '.' is the current one.")
+        raise UsageError("--out is empty.", "Give a folder; '.' is the current one.")
     return Path(text)
 
 

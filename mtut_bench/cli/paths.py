@@ -36,12 +36,11 @@ def store_path(
 
     plain = Path(name).name == name and name.isprintable() and not name.startswith(".")
     if name in NOT_STORES:
-        raise UsageError(
-            f"invalid store name {name!r}: reserved in a folder of runs", "Give another name."
-        )
+        raise UsageError(f"invalid store name {name!r}: reserved", "Give another name.")
     if store == "" or not plain:
         raise UsageError(
-            f"invalid store name {name!r}", "Give a plain name; see `mtut-bench list stores`."
+            f"invalid store name {name!r}",
+            "Give a name without a path; see `mtut-bench list stores`.",
         )
     return data / "stores" / f"{name}.zarr"
 
@@ -59,14 +58,14 @@ def store_hint(dataset: str, store: str | None, size: Size) -> str:
         size: of a synthetic dataset.
     """
     if not dataset:
-        return "Prepare a dataset under this name; how: `mtut-bench prepare --help`."
+        return "Prepare a dataset under this name: see `mtut-bench prepare --help`."
     chosen = find_dataset(dataset)
     if chosen.needs_table:
-        return "Prepare your own recordings with --table; how: `mtut-bench prepare --help`."
+        return "Prepare your own recordings with --table: see `mtut-bench prepare --help`."
     words = ["mtut-bench", "prepare", dataset]
     words += ["--size", size.value] if chosen.is_synthetic else []
     words += ["--store", store] if store else []
-    return f"Make it: `{shlex.join(words)}` (recordings: {chosen.how_to_get})."
+    return f"Prepare it: `{shlex.join(words)}` (recordings: {chosen.how_to_get})."
 
 
 def existing_store(data: Path, store: str | None, dataset: str, size: Size) -> Path:
@@ -83,7 +82,7 @@ def existing_store(data: Path, store: str | None, dataset: str, size: Size) -> P
         there = f"Stores there: {', '.join(known) or 'none'}."
         hint = store_hint("" if store else dataset, store, size)
         raise StoreError(
-            f"there is no store {path}", f"{did_you_mean(path.stem, known)}{there} {hint}"
+            f"store {path} does not exist", f"{did_you_mean(path.stem, known)}{there} {hint}"
         )
     return path
 
@@ -109,5 +108,9 @@ def refuse_missing_runs(runs: Path) -> None:
     """
     if runs.is_dir():
         return
-    what = f"{runs} is a file, no folder of runs" if runs.exists() else f"no folder of runs {runs}"
+    what = (
+        f"{runs} is a file, not a runs folder"
+        if runs.exists()
+        else f"runs folder {runs} does not exist"
+    )
     raise UsageError(what, "Give the folder that holds the runs: --runs DIR.")

@@ -22,13 +22,14 @@ __all__ = ["predict"]
 
 def predict(
     videos: Annotated[
-        list[Path], typer.Argument(help="Video files; folders or patterns of numbered images.")
+        list[Path],
+        typer.Argument(help="Video files, folders of numbered images, or patterns of them."),
     ],
     run: Annotated[
         str,
         typer.Option(
             "--run",
-            help="Folder, first digits, or a method that has one run; see `list runs`.",
+            help="Run folder, start of a run id, or a method with only one run; see `list runs`.",
             autocompletion=completing.runs,
         ),
     ],
@@ -36,7 +37,7 @@ def predict(
         str,
         typer.Option(
             "--modality",
-            help="What the recordings show: rgb, depth, flow (of rgb).",
+            help="Modality of the recordings: rgb, depth, or flow (computed from rgb).",
             autocompletion=completing.runs_modality,
         ),
     ] = "",
@@ -45,7 +46,7 @@ def predict(
         str,
         typer.Option(
             "--frames",
-            help="A:B, half open, such as 50:130; of videos from 0.",
+            help="Frame range A:B, B excluded, such as 50:130; videos count from 0.",
             rich_help_panel="Recording",
         ),
     ] = "",
@@ -53,8 +54,8 @@ def predict(
         str,
         typer.Option(
             "--window",
-            help="auto: cut what is longer than the run's longest test clip (at least two training"
-            " clips) into training clips; a number of frames; or whole.",
+            help="auto: split recordings longer than the run's longest test clip (at least two "
+            "training clips) into windows of the training length; or a number of frames; or whole.",
             rich_help_panel="Recording",
         ),
     ] = "auto",
@@ -63,7 +64,7 @@ def predict(
         typer.Option(
             "--stride",
             min=1,
-            help="Frames between windows; default half a window.",
+            help="Frames between window starts; default half a window.",
             rich_help_panel="Recording",
         ),
     ] = None,
@@ -73,15 +74,15 @@ def predict(
             "--fps",
             min=1.0,
             max=1000.0,
-            help="Frame rate of the recordings, if their files are wrong or state none; that of"
-            " the store takes each frame as it is.",
+            help="Frame rate of the recordings, if missing or "
+            "wrong in the file; the store's rate uses every frame.",
             rich_help_panel="Recording",
         ),
     ] = None,
     as_json: Annotated[
         bool,
         typer.Option(
-            "--json", help="One line of JSON per clip or window.", rich_help_panel="Output"
+            "--json", help="Print one JSON line per clip or window.", rich_help_panel="Output"
         ),
     ] = False,
     picture: Annotated[
@@ -95,16 +96,17 @@ def predict(
     top: Annotated[
         int,
         typer.Option(
-            "--top", min=0, help="How many classes; 0: all of them.", rich_help_panel="Output"
+            "--top", min=0, help="Number of classes to list; 0: all.", rich_help_panel="Output"
         ),
     ] = 5,
     raft_weights: Annotated[
-        Path | None, typer.Option("--raft-weights", help="Of a run with RAFT flow: its file.")
+        Path | None,
+        typer.Option("--raft-weights", help="For a run with RAFT flow: its weight file."),
     ] = None,
     method: RunMethodOption = "",
     device: DeviceOption = "auto",
 ) -> None:
-    """Predict the gestures of any recordings with a trained network; long ones get a timeline."""
+    """Predict gestures in recordings with a trained network; long recordings get a timeline."""
     trained = open_trained(run, runs, method)
     chosen = _modality(trained, modality)
     first, stop = _frame_range(frames)
@@ -135,7 +137,7 @@ def _modality(run: "TrainedRun", text: str) -> str:
     if re.search(r"[+,]", text):
         raise UsageError(
             f"predict takes one modality at a time, not {text!r}",
-            "Fuse by the mean of the probabilities: predict each with --json --top 0.",
+            "To fuse, run predict for each with --json --top 0 and average the probabilities.",
         )
     if text not in run.modalities:
         what = f"has no network for {text!r}" if text else "has several networks"
@@ -150,7 +152,7 @@ def _frame_range(text: str) -> tuple[int | None, int | None]:
         raise UsageError(f"invalid --frames {text}", "Write A:B, half open, such as 50:130.")
     first, stop = (int(part) if part else None for part in match.groups()) if match else (None,) * 2
     if stop is not None and stop <= (first or 0):
-        raise UsageError(f"--frames {text} holds no frame", "Write A:B with A smaller than B.")
+        raise UsageError(f"--frames {text} is an empty range", "Write A:B with A less than B.")
     return first, stop
 
 
@@ -167,10 +169,10 @@ def _windowing(run: "TrainedRun", window: str, stride: int | None) -> "Windowing
         longest = length = int(window)
     step = stride or max(1, length // 2)
     if stride and window == "whole":
-        raise UsageError("--stride without windows", "Leave out --window whole.")
+        raise UsageError("--stride needs windows", "Leave out --window whole.")
     if step > length:
         raise UsageError(
-            f"--stride {step} would leave frames out between windows of {length}",
+            f"--stride {step} would skip frames between windows of {length}",
             f"Give at most {length}.",
         )
     return Windowing(longest, length, step)
@@ -183,14 +185,16 @@ def _flow(
     record = run.flow.get(modality)
     if record is None:
         if weights:
-            raise UsageError(f"--raft-weights with {modality}", "It is for a run with RAFT flow.")
+            raise UsageError(
+                f"--raft-weights with {modality}", "Use it only for flow of a run with RAFT flow."
+            )
         return None
     from mtut_preprocess.derive.flow import FLOW_NAMES, build_flow
 
     name = record.get("algorithm")
     if name not in FLOW_NAMES:
         raise RunError(
-            f"run {run.folder.name} has optical flow by {name!r}, which this release does not know",
+            f"run {run.folder.name} uses optical flow {name!r}, unknown to this release",
             "Predict with the release that trained it.",
         )
     flow = build_flow(name, weights=weights, device=device if name == "raft" else "auto")
@@ -199,7 +203,7 @@ def _flow(
         then = record["parameters"]
         differ = sorted(k for k in now | then if now.get(k) != then.get(k))
         raise RunError(
-            f"{name} flow has other parameters than run {run.folder.name}: {', '.join(differ)}",
-            "Predict with the weights, or the release, of its store.",
+            f"{name} flow parameters differ from run {run.folder.name}: {', '.join(differ)}",
+            "Use the weights or the release that made its store.",
         )
     return flow

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Work", "predict_all"]
 
 _PICTURE_ROWS = 40
-_NEW_COPY = "Copy or record it again, or leave it out."
+_NEW_COPY = "Copy or record the file again, or leave it out."
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ class Work:
             if now != then:
                 yield f"optical flow by {now}; the store's is by {then}"
         if self.predictor.precision != record.identity.precision:
-            yield f"computed in {self.predictor.precision}; the test: {record.identity.precision}"
+            tested = record.identity.precision
+            yield f"computed in {self.predictor.precision}; the run was tested in {tested}"
 
     def classes(self, prediction: "Prediction") -> list[tuple[int, str, float]]:
         """Return (index, name, probability) of the most probable classes."""

@@ -61,7 +61,7 @@ def prepare(
         _what("--flow", help="Optical flow to compute; default: what the paper uses."),
     ] = None,
     raft_weights: Annotated[
-        Path | None, _what("--raft-weights", help="For --flow raft: torchvision's weights.")
+        Path | None, _what("--raft-weights", help="For --flow raft: torchvision's weight file.")
     ] = None,
     short_side: Annotated[
         int,
@@ -69,8 +69,8 @@ def prepare(
             "--short-side",
             min=16,
             max=256,
-            help="Largest short side of stored frames in pixels: less disk, faster training; below"
-            " 256 the store cannot fill the paper's tables.",
+            help="Maximum short side of stored frames in pixels; smaller means less disk "
+            "and faster training, but below 256 the store cannot fill the paper's tables.",
         ),
     ] = 256,
     workers: WorkersOption = None,
@@ -79,7 +79,7 @@ def prepare(
         bool,
         typer.Option(
             "--skip-unreadable",
-            help="Finish without clips that cannot be read.",
+            help="Leave out clips that cannot be read.",
             rich_help_panel="Output",
         ),
     ] = False,
@@ -87,7 +87,7 @@ def prepare(
     list_clips: Annotated[
         bool,
         typer.Option(
-            "--list", help="As --dry-run, with one line per clip.", rich_help_panel="Output"
+            "--list", help="Like --dry-run, with one line per clip.", rich_help_panel="Output"
         ),
     ] = False,
 ) -> None:
@@ -150,7 +150,10 @@ def prepare(
         f"{state} {done.num_clips} clips, digest {done.digest[:12]} -> {done.path}, {card.name}"
     )
     if done.skipped and not skip_unreadable:
-        say("the store lacks these clips; repair their files and add them with --overwrite")
+        say(
+            "these clips are not in the store; repair their files and prepare again with "
+            "--overwrite"
+        )
         raise typer.Exit(1)
 
 

@@ -62,7 +62,7 @@ def say_how_to_start(context: typer.Context, data: Path, runs: Path) -> None:
     """Print commands of a first run without any recordings, in the folders of this call."""
     at_data = "" if is_default(context, "data") else f" --data {quote(str(data))}"
     at_runs = "" if is_default(context, "runs") else f" --runs {quote(str(runs))}"
-    say("A first run, without any recordings of yours:")
+    say("A first run, without recordings:")
     say(f"  mtut-bench prepare viva-synthetic --size tiny{at_data}")
     say(f"  mtut-bench run --dataset viva-synthetic --size tiny --protocol demo{at_data}{at_runs}")
 

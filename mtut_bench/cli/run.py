@@ -93,7 +93,9 @@ def run(
     from mtut_bench.runs.workload import describe_plans, measured_rate
 
     if clips_per_second and not dry_run:
-        raise UsageError("--clips-per-second forecasts hours", "Give it with --dry-run.")
+        raise UsageError(
+            "--clips-per-second only affects the time estimate", "Give it with --dry-run."
+        )
     chosen = choose_device(device)
     common = RunSpec(
         method=method,
@@ -189,7 +191,8 @@ def _choose_runs(
         options = (common.dataset, common.modalities, common.protocol, common.settings)
         if common.method != "mtut" or any((*options, common.store, common.seed, table)):
             raise UsageError(
-                f"the study {study} says what is run", "Beside it, choose folds and folders only."
+                f"the study {study} defines the runs",
+                "With --study, choose only folds and folders.",
             )
         return _of_study(read_study(study), common, stores)
     if table:
@@ -261,7 +264,7 @@ def _check_folds(study: "Study", chosen: str) -> None:
     unknown = [fold for part in chosen.split(",") if (fold := part.strip()) not in known]
     if unknown:
         raise UsageError(
-            f"no block of the study {study.title!r} has a fold {unknown[0]!r}",
+            f"the study {study.title!r} has no fold {unknown[0]!r}",
             f"{did_you_mean(unknown[0], known)}Choose from: {', '.join(known)}, or all.",
         )
 
@@ -301,11 +304,11 @@ def _say_plan(
     for text in (*describe_plans(plans, rate), *describe_tables(by_table, clips_per_second)):
         say(text)
     if rate is None:
-        say(f"no rate was measured in {runs} yet: --clips-per-second forecasts the hours")
+        say(f"no speed measured in {runs} yet: give --clips-per-second for a time estimate")
     if missing:
         heading, *texts = describe_missing(missing)
         them = "it" if len(texts) == 1 else "them"
-        say(f"{heading}; planned without {them}, as if no run that needs {them} were done")
+        say(f"{heading}; planned without {them}; runs that need {them} count as not done")
         for text in texts:
             say(text)
 
@@ -322,7 +325,7 @@ def _right_precision(
     try:
         checks.check(plan for plan in plans if not plan.done())
     except PrecisionError as error:
-        say(f"--precision auto takes fp32: {error.what}")
+        say(f"--precision auto falls back to fp32: {error.what}")
         exact = [[replace(spec, precision="fp32") for spec in group] for group in groups]
         return planner.fold_by_fold(exact)
     return plans

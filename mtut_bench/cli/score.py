@@ -41,8 +41,8 @@ def score(
     predictions: Annotated[
         Path,
         typer.Argument(
-            help="CSV with a head: clip_id, and either predicted (a class's name or 0-based number)"
-            " or one column of scores per class, headed by its name or number."
+            help="CSV with a header: clip_id, and either predicted (class name or "
+            "0-based number) or one score column per class, named by class or number."
         ),
     ],
     dataset: Annotated[
@@ -58,7 +58,7 @@ def score(
         str,
         typer.Option(
             "--fold",
-            help="Whose test clips they are.",
+            help="Fold whose test clips are predicted.",
             autocompletion=completing.fold,
             rich_help_panel=_DATA,
         ),
@@ -70,14 +70,14 @@ def score(
     name: Annotated[
         str | None,
         typer.Option(
-            "--name", help="Of the predictions; default the file's.", rich_help_panel=_COMPARE
+            "--name", help="Name of the method; default: the file's name.", rich_help_panel=_COMPARE
         ),
     ] = None,
     modality: Annotated[
         str | None,
         typer.Option(
             "--modality",
-            help="Compare with this one only: rgb, or rgb+depth. Default all.",
+            help="Compare only with networks tested on this: rgb, or rgb+depth. Default: all.",
             autocompletion=completing.fused_modalities,
             rich_help_panel=_COMPARE,
         ),
@@ -86,7 +86,7 @@ def score(
         bool,
         typer.Option(
             "--keep",
-            help="As a run of a method of this --name, which saw --modality.",
+            help="Store the predictions as a run, with --name as method, tested on --modality.",
             rich_help_panel=_KEEP,
         ),
     ] = False,
@@ -94,7 +94,7 @@ def score(
         str,
         typer.Option(
             "--protocol",
-            help="The one that you followed; default given, none.",
+            help="Protocol that you followed; default given: unknown.",
             autocompletion=completing.protocols,
             rich_help_panel=_KEEP,
         ),
@@ -103,14 +103,14 @@ def score(
         bool,
         typer.Option(
             "--template",
-            help="Write this file, with a line per clip to fill in.",
+            help="Write this file as a template, with one line per clip.",
             rich_help_panel="Output",
         ),
     ] = False,
     explain: ExplainOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Score your own predictions of one fold's test clips and pair them with stored runs.
+    """Score your own predictions for a fold's test clips and compare them with finished runs.
 
     Every test clip once and no other; nothing is stored without --keep.
     """

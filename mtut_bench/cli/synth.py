@@ -46,13 +46,15 @@ def synth(
     size: SizeOption = Size.TINY,
     seed: Annotated[
         int,
-        typer.Option("--seed", help="Other persons, scenes and noise.", rich_help_panel=_CONTENT),
+        typer.Option(
+            "--seed", help="Random seed of persons, scenes and noise.", rich_help_panel=_CONTENT
+        ),
     ] = 0,
     whole: Annotated[
         bool,
         typer.Option(
             "--whole",
-            help="Whole recordings, not only the gestures' windows.",
+            help="Generate whole recordings, not only the gestures.",
             rich_help_panel=_CONTENT,
         ),
     ] = False,
@@ -60,7 +62,7 @@ def synth(
         list[str] | None,
         typer.Option(
             "--difficulty",
-            help="How hard clips are: name=value; repeatable.",
+            help="Difficulty setting: name=value; repeatable.",
             rich_help_panel=_CONTENT,
         ),
     ] = None,
@@ -72,13 +74,13 @@ def synth(
     ] = False,
     workers: WorkersOption = None,
 ) -> None:
-    """Generate synthetic recordings in a dataset's own raw layout. Resumes."""
+    """Generate synthetic recordings in a dataset's raw layout. Resumes."""
     from mtut_preprocess.synthetic import SYNTHETIC
 
     chosen, reporter = find_dataset(dataset), Reporter(console)
     if not chosen.is_synthetic:
         names = ", ".join(SYNTHETIC)
-        raise UsageError(f"{dataset} is recorded, not generated", f"Use one of: {names}.")
+        raise UsageError(f"{dataset} is not a synthetic dataset", f"Use one of: {names}.")
     folder = raw_folder(data, raw, chosen, size)
     generate_recordings(
         chosen,

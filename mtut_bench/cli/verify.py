@@ -33,7 +33,7 @@ def verify(
     dataset: Annotated[
         str,
         typer.Argument(
-            help="Dataset whose raw folder is checked.", autocompletion=completing.datasets
+            help="Dataset whose raw folder to check.", autocompletion=completing.datasets
         ),
     ] = "",
     data: DataOption = DATA,
@@ -47,7 +47,7 @@ def verify(
         bool,
         typer.Option(
             "--write-index",
-            help="Record the SHA-256 of the raw files, for later checks.",
+            help="Save the SHA-256 of the raw files for later checks.",
             rich_help_panel="Output",
         ),
     ] = False,
@@ -61,7 +61,7 @@ def verify(
     if not dataset and store is None:
         raise UsageError("nothing to verify", "Name a dataset, or a store with --store.")
     if write_index and not dataset:
-        raise UsageError("--write-index is for raw files", "Name their dataset.")
+        raise UsageError("--write-index is for raw files", "Give their dataset.")
     found: dict[str, Findings] = {}
     if dataset:
         chosen = find_dataset(dataset)

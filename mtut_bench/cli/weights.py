@@ -16,7 +16,7 @@ __all__ = ["weights_app"]
 
 weights_app = typer.Typer(
     no_args_is_help=True,
-    help="Pretrained weights: download public files, convert them, check what they compute.",
+    help="Pretrained weights: download, convert and check public files.",
 )
 
 _what = partial(typer.Option, rich_help_panel="What")
@@ -24,16 +24,20 @@ _what = partial(typer.Option, rich_help_panel="What")
 
 @weights_app.command(epilog=examples("weights fetch i3d-rgb i3d-flow"))
 def fetch(
-    names: Annotated[list[str] | None, typer.Argument(help="Known files; none: list them.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Files to fetch; without names, list the known files."),
+    ] = None,
     data: DataOption = DATA,
     url: Annotated[
-        str | None, _what("--url", help="Another address of the one file named.")
+        str | None,
+        _what("--url", help="Download the file from this address instead (one file only)."),
     ] = None,
     sha256: Annotated[
-        str | None, _what("--sha256", help="Expected digest of the one file named.")
+        str | None, _what("--sha256", help="Expected SHA-256 (one file only).")
     ] = None,
 ) -> None:
-    """Download public weight files and convert them to what `run` looks for. Resumes."""
+    """Download public weight files and convert them for `run`. Resumes."""
     from mtut_baselines.weights.download import KNOWN
     from mtut_baselines.weights.download import fetch as download
 
@@ -43,7 +47,7 @@ def fetch(
             reporter.line(f"{name}: {known.url} -> {_converted(data, known.fills)}")
         return
     if len(names) > 1 and (url or sha256):
-        raise UsageError("--url and --sha256 are of one file", "Name one file.")
+        raise UsageError("--url and --sha256 need exactly one file", "Name one file.")
     for name in names:
         _refuse_unknown(name, KNOWN)
     for name in names:
@@ -57,11 +61,13 @@ def fetch(
 
 @weights_app.command(epilog=examples("weights convert rgb_imagenet.pt --as i3d-rgb"))
 def convert(
-    file: Annotated[Path, typer.Argument(help="A public weight file.")],
-    fills: Annotated[str, _what("--as", help="What `run` looks for: i3d-rgb, i3d-flow, c3d-rgb.")],
+    file: Annotated[Path, typer.Argument(help="Public weight file.")],
+    fills: Annotated[
+        str, _what("--as", help="Name that `run` expects: i3d-rgb, i3d-flow, c3d-rgb.")
+    ],
     data: DataOption = DATA,
 ) -> None:
-    """Convert a weight file that you have to what `run` looks for."""
+    """Convert a local weight file for `run`."""
     from mtut_baselines.weights.download import KNOWN
 
     _refuse_unknown(fills, {known.fills for known in KNOWN.values()})
@@ -71,14 +77,15 @@ def convert(
 @weights_app.command(epilog=examples("weights check data/weights/i3d-rgb.safetensors"))
 def check(
     files: Annotated[
-        list[Path], typer.Argument(help="Weight files, public or converted; rgb and flow together.")
+        list[Path],
+        typer.Argument(help="Weight files, public or converted; give rgb and flow together."),
     ],
     demo: Annotated[
         Path | None,
-        _what("--demo", help="The folder data of kinetics-i3d, with its demo clips."),
+        _what("--demo", help="The data folder of kinetics-i3d, with its demo clips."),
     ] = None,
 ) -> None:
-    """Say what files hold and expect; run kinetics-i3d's demo clip through them if you have it."""
+    """Show contents and expected inputs of weight files; run kinetics-i3d's demo clip if given."""
     from mtut_baselines.weights.check import check as check_weights
 
     result = check_weights(files, demo)

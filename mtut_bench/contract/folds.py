@@ -49,8 +49,8 @@ def make_folds(
     """
     if fold_unit != "person" and (rule, subject_unit, fold_unit) != ("subject", "user", "user"):
         raise UsageError(
-            f"--fold-unit {fold_unit} does not fit: this store"
-            + (" comes with its own split" if rule == "split" else " says who is which person"),
+            f"--fold-unit {fold_unit} is not possible: this store"
+            + (" comes with its own split" if rule == "split" else " identifies its persons"),
             "Leave --fold-unit out.",
         )
     if rule == "split":
@@ -66,12 +66,12 @@ def make_folds(
         if subject_unit != fold_unit:
             named = f" --store {shlex.quote(store)}" if store else ""
             raise FoldError(
-                "it is unknown which users of this dataset are one person, so leaving out a user"
-                " could leave the same person on both sides",
+                "some users of this dataset may be the same person, so "
+                "leaving out a user could put one person on both sides",
                 "Fill in 'persons' (user -> person) in viva.json in the raw folder and prepare the"
                 f" store again, with --overwrite; `mtut-bench inspect --by-user{named}` draws the"
-                " users and writes the table. Or leave out users, a marked variant: --fold-unit"
-                " user.",
+                " users and writes the table. Or leave out users, reported "
+                "as a variant: --fold-unit user.",
             )
         subjects = sorted({row.subject for row in rows}, key=natural_order)
         folds = [
@@ -103,7 +103,7 @@ def check_fold(fold: Fold, rows: Sequence[ClipRow]) -> None:
         if not sides[name]:
             raise FoldError(
                 f"fold {fold.name} has no {name} clip",
-                "A store needs clips on both sides: two persons, or both lists.",
+                "A fold needs training and test clips: two persons, or both lists.",
             )
     for first, second in (("train", "test"), ("train", "val"), ("val", "test")):
         clips = set(sides[first]) & set(sides[second])
@@ -132,7 +132,7 @@ def choose_folds(folds: Sequence[Fold], name: str) -> list[Fold]:
     for one in wanted:
         if one not in known:
             raise UsageError(
-                f"there is no fold {one!r}",
+                f"unknown fold {one!r}",
                 f"{did_you_mean(one, known)}Choose from: {', '.join(known)} (several joined by"
                 " commas), or all.",
             )
@@ -147,9 +147,9 @@ def with_validation(fold: Fold, rows: Sequence[ClipRow]) -> Fold:
     """
     if not fold.val:
         raise UsageError(
-            f"fold {fold.name} has no validation clip to train on",
-            "Choose a protocol that trains on the training side alone (--protocol paper), or a"
-            " dataset that comes with a validation split.",
+            f"fold {fold.name} has no validation clips to train on",
+            "Choose a protocol that trains on the training side only "
+            "(--protocol paper), or a dataset with a validation split.",
         )
     side = {*fold.train, *fold.val}
     return replace(fold, train=_ids(row for row in rows if row.clip_id in side), val=())

@@ -231,7 +231,7 @@ class Method(Protocol):
             UsageError: the method declares artefacts and does not define this.
         """
         raise UsageError(
-            f"method {self.name} declares {name!r} to be shared and does not make it",
+            f"method {self.name} declares {name!r} as shared but does not create it",
             "Define make_shared beside shared_keys; see mtut_bench/contract/method.py.",
         )
 

@@ -50,27 +50,28 @@ def load_method(text: str, known: Mapping[str, Method]) -> LoadedMethod:
     name, colon, function = text.rpartition(":")
     if not colon or not name.endswith(".py"):
         raise UsageError(
-            f"there is no method {text!r}",
-            f"{did_you_mean(text, known)}Choose one of: {', '.join(known)}; or"
-            " path/to/file.py:build of your own.",
+            f"unknown method {text!r}",
+            f"{did_you_mean(text, known)}Choose one of: {', '.join(known)}; or your own: "
+            "path/to/file.py:build.",
         )
     path = Path(name)
     if not path.is_file():
-        raise UsageError(f"there is no file {path}", "Write --method path/to/file.py:build.")
+        raise UsageError(f"{path} does not exist", "Write --method path/to/file.py:build.")
     source = path.read_bytes()
     digest = hashlib.sha256(source).hexdigest()
     method = _call(path, source, f"{path.stem}_{digest[:12]}", function)
     if not isinstance(method, Method):
         raise UsageError(
             f"{text} returned a {type(method).__name__}, not a Method",
-            "Return a mtut_bench.TwoStageMethod(...), or a class derived from mtut_bench.Method.",
+            "Return a mtut_bench.TwoStageMethod(...), or an instance of a subclass of "
+            "mtut_bench.Method.",
         )
     titles = {title for ours in known.values() for title in (ours.title, ours.fusion_title)}
     taken = [n for n in (method.name,) if n in known]
     taken += [title for title in (method.title, method.fusion_title) if title in titles]
     if taken:
         raise UsageError(
-            f"{text} names its method {taken[0]!r}, as a built-in one",
+            f"{text} names its method {taken[0]!r}, the name of a built-in one",
             "Give it another name and title.",
         )
     networks: Any = method

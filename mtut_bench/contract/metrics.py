@@ -59,7 +59,7 @@ def wilson_interval(correct: float, total: float, level: float = 0.95) -> tuple[
     Source: Wilson, J. Am. Stat. Assoc. 22 (1927).
     """
     if not 0.0 <= correct <= total or total <= 0.0:
-        raise ValueError(f"{correct} of {total} is not a share")
+        raise ValueError(f"{correct} of {total} is not a valid fraction")
     z, share = float(norm.ppf((1.0 + level) / 2.0)), correct / total
     centre = share + z * z / (2.0 * total)
     margin = z * (share * (1.0 - share) / total + z * z / (4.0 * total * total)) ** 0.5

@@ -88,8 +88,9 @@ def prescribe(
     # Only of a method that reads it.
     if per_batch and recipe.accumulation > 1 and "rho_per" in getattr(method, "settings", ()):
         raise UsageError(
-            f"accumulation={recipe.accumulation} with rho_per=batch: {method.name} would compute"
-            " rho per part of a batch, not per batch",
+            f"accumulation={recipe.accumulation} with rho_per=batch: {method.name} would "
+            "compute rho "
+            "per micro-batch, not per batch",
             "Set rho_per=clip too, or save memory with --recompute or a smaller batch_size.",
         )
     return method, protocol, changed

@@ -98,7 +98,7 @@ class Predictions:
         shape_MN = (len(self.modalities), len(self.clip_ids))
         labels_N, probabilities_MNK = self.labels_N, self.probabilities_MNK
         if 0 in shape_MN:
-            yield "Predictions of no clip or no modality."
+            yield "Predictions without clips or modalities."
         if len(set(self.modalities)) != len(self.modalities):
             yield f"Predictions name a modality twice: {self.modalities}."
         are_there = probabilities_MNK is not None
@@ -120,7 +120,7 @@ class Predictions:
         complaint = "are not finite"
         bad_MN = ~np.logical_and.reduce([np.isfinite(x).all(axis=-1) for x in arrays.values()])
         if probabilities_MNK is not None and not bad_MN.any():
-            complaint = "are no probabilities"
+            complaint = "are not probabilities"
             sums_MN = probabilities_MNK.sum(-1, dtype=np.float64)
             bad_MN = (probabilities_MNK < 0.0).any(-1) | (np.abs(sums_MN - 1.0) > _SUM_TOLERANCE)
         for modality, clip in np.argwhere(bad_MN):
@@ -173,8 +173,8 @@ def read(path: StrPath) -> Predictions:
             arrays = {name: archive[name] for name in (*_ARRAYS, *names)}
     except FileNotFoundError:
         raise PredictionError(
-            f"{path}: no such file.",
-            f"Correct the path. If the run has lost it: {_HINT}",
+            f"{path} does not exist.",
+            f"Correct the path. If it was deleted: {_HINT}",
         ) from None
     except IsADirectoryError:
         raise PredictionError(
@@ -257,7 +257,7 @@ def fuse(predictions: Predictions, modalities: Sequence[str]) -> Probabilities:
     if predictions.probabilities_MNK is None:
         if len(wanted) > 1:
             raise PredictionError(
-                f"Cannot fuse {list(modalities)}: margins have no mean.",
+                f"Cannot fuse {list(modalities)}: margins cannot be averaged.",
                 "Test each modality alone.",
             )
         return predictions.scores_MNK[wanted[0]].astype(np.float64)

@@ -152,7 +152,7 @@ PROTOCOLS: dict[str, Protocol] = {
         name="study-cpu",
         version=3,
         summary="results/STUDY.md reduced to a CPU: an eighth of the channels, 32 x 48 x 48,"
-        " 8 + 2 epochs; no ranking is drawn from it",
+        " 8 + 2 epochs; not for ranking methods",
         tables=(),
         initialisation="scratch",
         recipe=replace(_NARROW, epochs_alone=8, epochs_joint=2),
@@ -162,7 +162,7 @@ PROTOCOLS: dict[str, Protocol] = {
         name="demo",
         version=4,
         summary="CPU, minutes: an eighth of the channels, 32 x 48 x 48, 16 + 2 epochs, each place"
-        " less its median over the clip; shows the path, ranks nothing",
+        " less its median over the clip; a demonstration, not for ranking methods",
         tables=(),
         initialisation="scratch",
         recipe=replace(

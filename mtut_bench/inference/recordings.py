@@ -143,8 +143,8 @@ class Predictor:
             )
         except torch.OutOfMemoryError as error:
             raise MtutBenchError(
-                f"{len(frames_THWC)} frames do not fit into the memory of {self.device}",
-                "Give shorter windows, such as --window 64, or --device cpu.",
+                f"out of memory on {self.device}: {len(frames_THWC)} frames",
+                "Use shorter windows, such as --window 64, or --device cpu.",
             ) from error
         return to_probabilities(logits_NK)[0]
 

@@ -87,7 +87,7 @@ class DeviceCache:
         there = f"{room / 1e9:,.3f} GB are free on {self.device}; at most {share:.0%} is used"
         if self.mode == "always":
             raise RunError(
-                f"the store does not fit into the device's memory: {names}; {there}",
+                f"the store does not fit in device memory: {names}; {there}",
                 "Use --device-cache auto or never, fewer --modalities, or another --device.",
             )
         self._say(f"  {names} are streamed: {there}")

@@ -116,14 +116,14 @@ class StoreDataset(Dataset[StoreItem]):
         strange = [m for m in self.modalities if m not in reader.modalities]
         if strange or not self.modalities:
             raise UsageError(
-                f"store {reader.name} has no {strange[0]!r}" if strange else "no modality",
-                f"Choose among: {', '.join(reader.modalities)}.",
+                f"store {reader.name} has no modality {strange[0]!r}" if strange else "no modality",
+                f"Choose one of: {', '.join(reader.modalities)}.",
             )
         absent = [clip_id for clip_id in self.clip_ids if clip_id not in reader.table.index]
         if absent:
             raise UsageError(
                 f"store {reader.name} has no clip {absent[0]!r} ({len(absent)} such)",
-                "Take ids from StoreReader(path).table.index.",
+                "Use ids from StoreReader(path).table.index.",
             )
         if self.clip_length is not None and self.clip_length < 1:
             raise UsageError(f"clip_length={self.clip_length}", "Choose at least 1.")

@@ -83,11 +83,11 @@ def _not_printed(others: Sequence[Table], chosen: Sequence[Table]) -> list[str]:
     left = [table for table in others if table not in chosen]
     measured = [table.key for table in left if table.measured]
     empty = [table.key for table in left if not table.measured]
-    remarks = [f"Measured, not printed here: Table {', '.join(measured)}."] if measured else []
+    remarks = [f"Measured but not printed here: Table {', '.join(measured)}."] if measured else []
     if empty:
         remarks.append(
-            f"Nothing measured yet for the paper's Table {', '.join(empty)}; `--tables all` prints"
-            " all."
+            f"No measurements yet for Table {', '.join(empty)} "
+            "of the paper; `--tables all` prints all tables."
         )
     return remarks
 
@@ -125,7 +125,7 @@ def write_report(runs: StrPath, out: StrPath, illustration: Illustration | None 
     # What the page keeps names no folder of this machine.
     lasting = (*contents.remarks, *_not_counted(found, runs))
     if not rows:
-        nothing = f"No finished run in {runs}, no rows in {out}: nothing to write."
+        nothing = f"Nothing to write: no finished runs in {runs}, no rows in {out}."
         return Report(contents.tables, rows, (*lasting, nothing), out, ())
     remarks = (*lasting, *_about_runs(found, runs, rows, out))
     files = row_files(rows)
@@ -146,35 +146,35 @@ def _saved_rows(out: Path, before: FileList) -> tuple[ResultRow, ...]:
     """Return the rows that a folder holds, unless they may be of two reports."""
     if not before.complete:
         raise ReportError(
-            f"The report in {out} was stopped while it was written, and there are no runs.",
-            "Write it from its runs: name their folder with --runs.",
+            f"The report in {out} is incomplete: writing was interrupted, and there are no runs.",
+            "Write it again from its runs: give their folder with --runs.",
         )
     return read_rows(out / FOLDER)
 
 
 def _not_counted(found: Found, runs: Path) -> list[str]:
     number = found.num_in_progress
-    remarks = [f"Not finished, not counted: {counted(number, 'run')}."] if number else []
+    remarks = [f"Unfinished and not counted: {counted(number, 'run')}."] if number else []
     if found.copies:
         places = ", ".join(path.relative_to(runs).as_posix() for path in found.copies)
-        remarks.append(f"Duplicate runs, counted once; skipped: {places}.")
+        remarks.append(f"Duplicate runs are counted once; skipped: {places}.")
     return remarks
 
 
 def _about_runs(found: Found, runs: Path, rows: Sequence[ResultRow], out: Path) -> Iterator[str]:
     """Yield where the rows are from, and how many runs of the earlier report are gone."""
     if not found.runs:
-        yield f"There is no finished run in {runs}."
+        yield f"There are no finished runs in {runs}."
         yield (
-            f"All numbers are from the rows in {out / FOLDER}; {FIGURES}/ and {PAGE}, if there, are"
-            " those of an earlier report."
+            f"All numbers are from the rows in {out / FOLDER}; "
+            f"{FIGURES}/ and {PAGE} are not updated."
         )
         return
     yield f"{counted(len(found.runs), 'finished run')} in {runs}."
     try:
         lost = _run_ids(read_rows(out / FOLDER)) - _run_ids(rows)
     except ReportError:
-        yield f"The rows in {out / FOLDER} were damaged; they are replaced."
+        yield f"The rows in {out / FOLDER} were damaged and are replaced."
         return
     if lost:
         yield f"No longer in {out}: {counted(len(lost), 'run')} of an earlier report."

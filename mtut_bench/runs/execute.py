@@ -126,7 +126,7 @@ class _Run:
             plan.reader.attributes.mirror is None
             and getattr(plan.method.recipe, "flip", "none") != "none"
         ):
-            reporter.line("  no clip is mirrored: the store's mirror pairs are unknown")
+            reporter.line("  clips are not mirrored: the store has no mirror pairs")
         if plan.spec.fold_unit != "person":
             reporter.line(f"  folds by {plan.spec.fold_unit}: one person may be on both sides")
 

@@ -77,7 +77,7 @@ def in_turn(
                 do(task)
             except BusyError as error:
                 if task.id not in busy:
-                    say(f"  {error.what}; left to it for now")
+                    say(f"  {error.what}; skipped for now")
                     busy.add(task.id)
                 continue
             done.add(task.id)

@@ -101,10 +101,11 @@ def _check_labels(runs: Sequence[FinishedRun]) -> None:
             if labels.get(clip, label) != label:
                 classes = record.store.classes
                 raise RunError(
-                    f"{first.folder} and {run.folder} are of the same store and fold, and clip "
-                    f"{clip!r} is {classes[labels[clip]]!r} in one and {classes[label]!r} in the "
+                    f"{first.folder} and {run.folder} have the "
+                    f"same store and fold, but clip {clip!r} is "
+                    f"{classes[labels[clip]]!r} in one and {classes[label]!r} in the "
                     "other.",
-                    "One of them was altered: move it out of the runs, or repeat it.",
+                    "One of them was altered: move it out of the runs folder, or repeat it.",
                 )
 
 
@@ -125,7 +126,7 @@ def _read(folder: Path) -> FinishedRun | None:
     if not len(clip_ids) == len(subjects) == len(num_frames):
         refuse(path, "has test_clips, test_subjects and test_frames of different lengths")
     if len(set(clip_ids)) != len(clip_ids):
-        refuse(path, "names a test clip twice")
+        refuse(path, "has a duplicate test clip")
     scores = _read_predictions(folder, record)
     place = {clip_id: index for index, clip_id in enumerate(clip_ids)}
     order = [place[clip_id] for clip_id in scores.clip_ids]

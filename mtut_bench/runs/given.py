@@ -24,7 +24,7 @@ __all__ = ["GIVEN", "keep_predictions"]
 GIVEN = Protocol(
     name="given",
     version=1,
-    summary="predictions from elsewhere: unknown training",
+    summary="external predictions, training unknown",
     tables=(),
     initialisation="scratch",
 )
@@ -92,8 +92,8 @@ def keep_predictions(
         raise UsageError(f"the method name {name!r} is taken", "Give another --name.")
     if len(spec.modalities) != 1:
         raise UsageError(
-            "a run of given predictions has one modality",
-            "Name the modality of the test: --modality rgb.",
+            "external predictions need one modality",
+            "Give the tested modality, such as --modality rgb.",
         )
     loaded = LoadedMethod(_GivenMethod(name, predicted), source=sha256_of_json(dict(predicted)))
     planner = Planner(methods, {**PROTOCOLS, GIVEN.name: GIVEN}, loaded={spec.method: loaded})

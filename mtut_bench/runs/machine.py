@@ -64,13 +64,13 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UsageError(f"there is no device {name!r}", "Use auto, cpu, cuda or cuda:N.") from None
+        raise UsageError(f"unknown device {name!r}", "Use auto, cpu, cuda or cuda:N.") from None
     if device.type not in ("cpu", "cuda"):
         raise UsageError(f"device {name!r} is not supported", "Use auto, cpu, cuda or cuda:N.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
-            f"device {name!r} is not there: torch sees {torch.cuda.device_count()} GPUs",
-            "Use --device cpu, or install a torch that fits the GPU's driver.",
+            f"device {name!r} is not available: torch sees {torch.cuda.device_count()} GPUs",
+            "Use --device cpu, or install a torch that matches the GPU driver.",
         )
     return device
 
@@ -125,7 +125,7 @@ def out_of_memory(plan: RunPlan, machine: Machine) -> RunError:
         f"out of memory on {machine.device}: {len(plan.modalities)} networks, batch {batch}"
         f" ({at_once} at once), clips of {recipe.clip_length} x {recipe.crop} x {recipe.crop}"
     )
-    ways = [] if machine.recompute else ["--recompute needs less memory and keeps every number"]
+    ways = [] if machine.recompute else ["--recompute needs less memory and gives the same results"]
     fits = _measure_fit(plan, machine)
     if 0 < fits < at_once:
         parts = -(-batch // fits)
@@ -133,8 +133,8 @@ def out_of_memory(plan: RunPlan, machine: Machine) -> RunError:
         if recipe.rho_per == "batch" and "rho_per" in getattr(plan.method, "settings", ()):
             options += " --set rho_per=clip"
         ways.append(
-            f"about {fits} clips fit at once: {options} trains the batch in"
-            f" {parts} parts (batch statistics are then those of a part: a marked variant)"
+            f"about {fits} clips fit at once: {options} trains the batch in {parts} parts (batch "
+            "statistics are then per part; reported as a variant)"
         )
     if fits == 0:
         ways.append("one clip does not fit: use a GPU with more memory")

@@ -48,14 +48,13 @@ def try_method(plan: RunPlan, machine: Machine) -> None:
         if not file:
             raise
         raise UsageError(
-            f"method {method.name} fails on a made-up batch:"
-            f" {where(file.rpartition(':')[0], error)}",
+            f"method {method.name} fails on a test batch: {where(file.rpartition(':')[0], error)}",
             f"Correct {file}; nothing was trained.",
         ) from error
     if problem:
         place = f" ({file})" if file else ""
         raise UsageError(
-            f"method {method.name}{place} breaks the contract on a made-up batch: {problem}",
+            f"method {method.name}{place} breaks the contract on a test batch: {problem}",
             "See mtut_bench/contract/networks.py; nothing was trained.",
         )
 
@@ -95,7 +94,7 @@ def _step(plan: RunPlan, machine: Machine) -> str:
         torch.stack(list(result.losses.values())).sum().backward()
         for modality, network in networks.items():
             if not any(parameter.grad is not None for parameter in network.parameters()):
-                return f"the loss of {modality} reaches no weight of its network"
+                return f"the loss of {modality} has no gradient in its network"
         with torch.no_grad(), autocast(device, plan.precision):
             for modality, network in networks.items():
                 problem = _check_output(network.eval()(clips[modality][:1]), num_classes, 1)
@@ -127,7 +126,7 @@ def _check_result(result: object, modalities: Sequence[str]) -> str:
     for modality in modalities:
         loss, log = result.losses[modality], result.log[modality]
         if not isinstance(loss, Tensor) or loss.dim():
-            return f"gives {modality} a loss that is no scalar tensor"
+            return f"gives {modality} a loss that is not a scalar tensor"
         if not loss.requires_grad:
             return f"gives {modality} a loss without a gradient"
         if not math.isfinite(float(loss.detach())):

@@ -73,8 +73,8 @@ class RunPlan:
 
     def _without_networks(self) -> UsageError:
         return UsageError(
-            f"method {self.method.name} trains no torch networks",
-            "Choose one that does: `mtut-bench list methods`.",
+            f"method {self.method.name} does not train torch networks",
+            "Choose another: `mtut-bench list methods`.",
         )
 
     @property

@@ -88,7 +88,7 @@ class Planner:
         elif missing:
             raise RunError(
                 "the run cannot start: " + "\n".join(describe_missing(list(missing))),
-                "Without any recordings: `mtut-bench prepare viva-synthetic --size tiny`, then"
+                "Without recordings: `mtut-bench prepare viva-synthetic --size tiny`, then"
                 " `mtut-bench run --dataset viva-synthetic --size tiny --protocol demo`",
             )
         return list(plans.values())
@@ -104,7 +104,7 @@ class Planner:
         if spec.protocol not in self.protocols:
             near = did_you_mean(spec.protocol, self.protocols)
             raise UsageError(
-                f"there is no protocol {spec.protocol!r}",
+                f"unknown protocol {spec.protocol!r}",
                 f"{near}Choose one of: {', '.join(self.protocols)}.",
             )
         protocol = self.protocols[spec.protocol]
@@ -140,7 +140,7 @@ class Planner:
         name, hint = Path(spec.store).stem, self.hints.get(spec.store, StoreHint(""))
         if name in NOT_STORES:
             raise UsageError(
-                f"the store {spec.store} cannot be run: {name!r} is reserved in a folder of runs",
+                f"the store {spec.store} cannot be used: the name {name!r} is reserved",
                 "Rename its folder.",
             )
         if not Path(spec.store).exists():
@@ -157,14 +157,13 @@ class Planner:
             for name in unmade.added:
                 how = "prepare --flow farneback" if name == "flow" else "derive"
                 missing[
-                    f"modality: {unmade.name} will hold {name} only if `mtut-bench {how}` puts it"
-                    " in."
+                    f"modality: {unmade.name} will have {name} only after `mtut-bench {how}`."
                 ] = None
             reader: StoreReader = unmade
         else:
             reader = self._reader(spec.store)
         if not reader.table.rows:
-            raise StoreError(f"{spec.store} holds no clip", "Prepare it again.")
+            raise StoreError(f"{spec.store} has no clips", "Prepare it again.")
         attributes = reader.attributes
         if spec.dataset and attributes.dataset != spec.dataset:
             raise UsageError(
@@ -259,8 +258,8 @@ def _find_weights(
         files = " ".join(sorted(path.stem for path in absent))
         missing[
             f"weights: protocol {protocol.name} starts from published weights: {names}.\n"
-            f"    Get them: `mtut-bench weights fetch {files}`; or convert files that you have:"
-            " `mtut-bench weights convert --help`;\n"
+            f"    Download them: `mtut-bench weights fetch {files}`; or "
+            "convert your own files: `mtut-bench weights convert --help`;\n"
             "    or use --protocol paper-scratch (random weights, Table 7)."
         ] = None
     return found

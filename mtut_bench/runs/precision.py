@@ -127,7 +127,7 @@ class PrecisionChecks:
             largest = agreement.largest
             self._say(
                 f"bf16 of {what}: {agreement.num_layers} layers compared with fp32 on"
-                f" {agreement.num_clips} clips; they differ by at most {largest.relative:.2%}"
+                f" {agreement.num_clips} clips; largest difference {largest.relative:.2%}"
                 f" ({largest.quantity} of {largest.layer})"
             )
 
@@ -225,12 +225,11 @@ def refuse_disagreement(agreement: Agreement, what: str, device: torch.device) -
         fault = f"the feature map of {what} {_apart(agreement.feature_map)}"
     elif device.type == "cpu" and agreement.repeat != 0:
         fault = (
-            f"two equal training steps of {what} give gradients that differ by"
-            f" {agreement.repeat:.1%}"
+            f"repeating a training step of {what} changes the gradients by {agreement.repeat:.1%}"
         )
     if fault:
         raise PrecisionError(
-            f"bf16 is wrong on {_describe(device)}: {fault}",
+            f"bf16 is inaccurate on {_describe(device)}: {fault}",
             "Use --precision fp32, another --set clip_length, or another version of torch.",
         )
 
@@ -238,7 +237,7 @@ def refuse_disagreement(agreement: Agreement, what: str, device: torch.device) -
 def _apart(relative: float) -> str:
     """Return a relative difference in words; wrong kernels may give anything."""
     if not relative <= 10:
-        return "is nothing like that of fp32"
+        return "is unrelated to that of fp32"
     return f"differs from that of fp32 by {relative:.1%}"
 
 

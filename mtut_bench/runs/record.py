@@ -40,8 +40,8 @@ FORMAT_VERSION = 2
 """Version of the manifests that are written and read."""
 
 CURE = (
-    "To leave the run out, move its folder out of the runs; to have it again, restore the file or "
-    "repeat the run."
+    "To leave the run out, move its folder out of the runs "
+    "folder; otherwise restore the file or repeat the run."
 )
 """What to do about a run that cannot be read."""
 
@@ -310,8 +310,8 @@ def _read(path: Path, kind: type[_Record]) -> _Record:
     if type(version) is not int or version != FORMAT_VERSION:
         raise RunError(
             f"{path} has format version {_shown(version)}; this release reads {FORMAT_VERSION}.",
-            "To leave the run out, move its folder out of the runs, or report with the release "
-            "that wrote it.",
+            "To leave the run out, move its folder out of the "
+            "runs folder; otherwise use the release that wrote it.",
         )
     try:
         record = typed(content, kind)
@@ -346,11 +346,13 @@ def _check_identity(path: Path, record: RunRecord) -> None:
     if identity.fold not in store.folds:
         refuse(
             path,
-            f"has 'identity.fold' = {identity.fold!r}, which is none of 'store.folds' "
-            f"{list(store.folds)}",
+            f"has 'identity.fold' = {identity.fold!r}, "
+            f"which is not in 'store.folds' {list(store.folds)}",
         )
     if record.id != sha256_of_json(record.hashed):
-        refuse(path, "has an 'id' that is not the SHA-256 of its 'identity': one was changed")
+        refuse(
+            path, "has an 'id' that is not the SHA-256 of its 'identity': one of them was changed"
+        )
 
 
 def _shown(value: object) -> str:

@@ -93,7 +93,7 @@ def read_study(path: StrPath) -> Study:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot read the study {path}: {reason}", "Name its TOML file.") from None
+        raise UsageError(f"cannot read the study {path}: {reason}", "Give its TOML file.") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not TOML: {error}", "Correct the line.") from None
     try:
@@ -118,9 +118,9 @@ def _refused(path: Path, misfit: MisfitError) -> UsageError:
         kind = Block if len(misfit.place) > 1 else Study
         known = [one.encode_name for one in fields(kind)]
         near = did_you_mean(str(misfit.place[-1]), known)
-        hint = f"{near}Known are: {', '.join(known)}."
+        hint = f"{near}Known keys: {', '.join(known)}."
         return UsageError(f"{path} has an unknown key {misfit.field!r}", hint)
     return UsageError(
         f"{path} has {misfit.field} = {misfit.value!r}",
-        f"{misfit.reason}; no text and no list is empty.",
+        f"{misfit.reason}; texts and lists must not be empty.",
     )

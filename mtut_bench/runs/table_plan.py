@@ -37,7 +37,7 @@ def choose_tables(text: str) -> list[str]:
     numbers = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     unknown = [number for number in numbers if number not in known]
     if unknown or not numbers:
-        raise UsageError(f"there is no table {text!r}", f"Choose from {', '.join(known)}, or all.")
+        raise UsageError(f"unknown table {text!r}", f"Choose from {', '.join(known)}, or all.")
     return numbers
 
 
@@ -56,7 +56,7 @@ def describe_tables(
     for number, needed in plans.items():
         passes = Workload.of(needed).clip_passes
         rate = clips_per_s or measured_rate(needed)
-        text = f"table {number} by itself: {counted(len(needed), 'run')}, {passes:,} clip passes"
+        text = f"table {number} alone: {counted(len(needed), 'run')}, {passes:,} clip passes"
         if rate:
             text += f", about {format_duration(passes / rate)} at {rate:,.2f} clips/s"
         lines.append(text)
@@ -99,8 +99,8 @@ def needed_runs(
         }
         if not needs:
             raise UsageError(
-                f"no method of mtut-bench is in table {number}",
-                "What there is: `mtut-bench list methods`.",
+                f"table {number} has no method of mtut-bench",
+                "See `mtut-bench list methods`.",
             )
         found |= needs
     return sorted(_merge(found, methods))
@@ -110,7 +110,7 @@ def _protocol_for(number: str, protocols: Mapping[str, Protocol]) -> str:
     for name, rules in protocols.items():
         if number in rules.tables:
             return name
-    raise UsageError(f"no protocol may fill table {number}", "Name one with --protocol.")
+    raise UsageError(f"no protocol can fill table {number}", "Name one with --protocol.")
 
 
 def _trained_on(row: PublishedRow, table: PublishedTable, published: Published) -> tuple[str, ...]:

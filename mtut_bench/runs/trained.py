@@ -61,8 +61,9 @@ class TrainedRun:
         method = self.loaded.method
         if not isinstance(method, NetworkMethod):
             raise UsageError(
-                f"run {self.folder.name} has no torch network: method {method.name} trains none",
-                "Choose a run of a method that does: see `mtut-bench list runs`.",
+                f"run {self.folder.name} has no torch networks: method {method.name} "
+                "does not train any",
+                "Choose a run of another method: see `mtut-bench list runs`.",
             )
         return method
 
@@ -117,12 +118,12 @@ def find_run(text: StrPath, runs: StrPath) -> Path:
         if text and (folder / "manifest.json").is_file():
             if folder.resolve().parent.name == "stages":
                 raise UsageError(
-                    f"{folder} is an artefact that runs share, not a run",
+                    f"{folder} is a shared artefact, not a run",
                     "See `mtut-bench list runs`.",
                 )
             return folder
     if not runs.is_dir():
-        raise UsageError(f"there is no folder of runs {runs}", "Name it with --runs.")
+        raise UsageError(f"there is runs folder {runs} does not exist", "Name it with --runs.")
     finished = [path for path in run_folders(runs) if (path / "manifest.json").exists()]
     found = [path for path in finished if text and path.name.startswith(text)]
     how = "begin with" if found else "are of method"
@@ -135,8 +136,8 @@ def find_run(text: StrPath, runs: StrPath) -> Path:
             f"Choose one of: {', '.join(path.name for path in found)}.",
         )
     raise UsageError(
-        f"there is no finished run {text!r} in {runs}",
-        "See `mtut-bench list runs`, or name another folder with --runs.",
+        f"no finished run {text!r} in {runs}",
+        "See `mtut-bench list runs`, or choose another folder with --runs.",
     )
 
 
@@ -165,26 +166,26 @@ def open_run(
     folder = Path(folder)
     if not folder.is_dir():
         raise RunError(
-            f"there is no run's folder {folder}",
-            "Give its path; find_run returns that of the first digits of a run's id.",
+            f"run folder {folder} does not exist",
+            "Give its path; find_run finds it by the start of the run's id.",
         )
     path = folder / "manifest.json"
     record = read_record(path)
     if record.state != "complete":
-        raise RunError(f"{folder} is not finished.", "Repeat the command that began it.")
+        raise RunError(f"{folder} is not finished.", "Repeat the command that started it.")
     name, identity, store = record.method.name, record.identity, record.store
     loaded = own if own and own.method.name == name else None
     if loaded is None and name in methods:
         loaded = LoadedMethod(methods[name])
     if loaded is None:
         raise UsageError(
-            f"run {folder.name} was trained by method {name!r}, which is not one of this release",
+            f"run {folder.name} was trained by method {name!r}, unknown to this release",
             f"Give the file that defines it: --method {shlex.quote(method_option(record))}.",
         )
     if loaded.source != identity.method.get("source"):
         raise UsageError(
             f"the file of method {name!r} has changed since run {folder.name} was trained",
-            "Give the file as it was then.",
+            "Give the file in its earlier version.",
         )
     if store.frame_size is UNSET or store.fps is UNSET or store.flow is UNSET:
         # Early manifests do not say how recordings are converted for a network.
@@ -211,4 +212,4 @@ def _check_settings(path: Path, settings: Mapping[str, Any]) -> None:
     """Refuse settings that neither a protocol nor a recipe of this release has."""
     known = {field.name.rstrip("_") for kind in (Protocol, Recipe) for field in fields(kind)}
     if strange := sorted(set(settings) - known):
-        refuse(path, f"has settings that this release does not know: {json.dumps(strange)}")
+        refuse(path, f"has settings unknown to this release: {json.dumps(strange)}")

@@ -44,13 +44,13 @@ def describe_plans(plans: Sequence[RunPlan], clips_per_s: float | None = None) -
     )
     names = {p.method.name for p in plans if not (p.done() or isinstance(p.method.recipe, Recipe))}
     if names:
-        lines.append(f"not counted, since unknown: fitting {', '.join(sorted(names))}")
+        lines.append(f"not counted, since its cost is unknown: fitting {', '.join(sorted(names))}")
     if clips_per_s:
         duration = format_duration(work.clip_passes / clips_per_s)
         lines.append(f"about {duration} of training at {clips_per_s:,.2f} clips/s")
     lines.append(
-        f"disk: {work.kept_bytes / 1e6:,.0f} MB to keep, up to {work.extra_bytes / 1e6:,.0f} MB"
-        " more while it trains"
+        f"disk: {work.kept_bytes / 1e6:,.0f} MB to keep, "
+        f"up to {work.extra_bytes / 1e6:,.0f} MB more during training"
     )
     return lines
 

@@ -103,7 +103,7 @@ def legend(cells: Sequence[Cell]) -> str:
     if any(cell.complete and cell.spread is not None for cell in cells):
         words.append(f"{PLUS_MINUS} standard deviation over folds")
     if any(not cell.complete for cell in cells):
-        words.append("incomplete where it says how many folds are done")
+        words.append("incomplete where a number of finished folds is given")
     return "; ".join(words)
 
 
@@ -118,7 +118,7 @@ def not_mixed(rows: Sequence[ResultRow]) -> str:
         return _contradiction(rows)
     devices = sorted({row["device"] for row in rows})
     names = f" ({', '.join(devices)})" if len(devices) > 1 else ""
-    return f"Runs that differ in {differing}{names} fit here: not mixed."
+    return f"Matching runs differ in {differing}{names} and are not mixed."
 
 
 def _contradiction(rows: Sequence[ResultRow]) -> str:
@@ -130,9 +130,9 @@ def _contradiction(rows: Sequence[ResultRow]) -> str:
         owner = owners.setdefault((fold, seed, row["modalities"]), row)
         first = tested.setdefault(fold, row)
         if owner is not row:
-            other, words = owner, f"are both of fold {fold} and seed {seed}: neither is chosen"
+            other, words = owner, f"both have fold {fold} and seed {seed}: neither is used"
         elif _persons(first) != _persons(row):
-            other, words = first, f"tested other clips or persons of fold {fold}: not mixed"
+            other, words = first, f"tested different clips or persons of fold {fold}: not mixed"
         else:
             continue
         return f"Runs {other['run']} and {row['run']} {words}."
@@ -306,4 +306,4 @@ def seeds_left_out(cell: Cell) -> str:
     if not cell.left_out:
         return ""
     seeds = ", ".join(f"seed {seed} ({done})" for seed, done in cell.left_out)
-    return f"Not counted, with fewer or other folds done: {seeds} of {cell.num_folds}."
+    return f"Not counted, since their finished folds differ: {seeds} of {cell.num_folds}."

@@ -106,15 +106,16 @@ def _averaged(first: _Member, second: _Member) -> predictions.Probabilities:
     subjects = [dict(zip(run.scores.clip_ids, run.subjects, strict=True)) for run in runs]
     for clip, subject in subjects[0].items():
         if subjects[1][clip] != subject:
-            what = f"Clip {clip!r} is of {subject!r} in one and of {subjects[1][clip]!r} in another"
-            raise _unlike(runs, f"{what}.")
+            other = subjects[1][clip]
+            what = f"Clip {clip!r} has subject {subject!r} in one run and {other!r} in another."
+            raise _unlike(runs, what)
     return averaged_NK
 
 
 def _unlike(runs: tuple[FinishedRun, FinishedRun], what: str) -> RunError:
     return RunError(
         f"{runs[0].folder} and {runs[1].folder} are two seeds of one fold. {what}",
-        "One of them was altered: move it out of the runs, or repeat it.",
+        "One of them was altered: move it out of the runs folder, or repeat it.",
     )
 
 

@@ -16,9 +16,9 @@ _PRINTED = {"lambda": 0.05, "beta": 2.0, "ssa_reduction": "sum"}
 _NO_CHOICE = ("network", "source")
 # Settings whose default departs from the words of the paper.
 _DEPARTURES = {
-    ("rho_grad", "detach"): "the gradient does not run through rho, a departure from the paper's "
-    "'end-to-end' until it is measured at the paper's geometry.",
-    ("rho_form", "saturating"): "rho saturates below 1, a departure from equation 3.",
+    ("rho_grad", "detach"): "no gradient flows through rho, unlike the paper's "
+    "'end-to-end' training; not yet tested at the paper's clip size.",
+    ("rho_form", "saturating"): "rho saturates below 1, unlike equation 3.",
 }
 
 
@@ -56,7 +56,7 @@ def _whose(settings: Mapping[str, Any]) -> str:
         return ""
     printed = [name for name in asked if (name, settings[name]) in _PRINTED.items()]
     ours = [name for name in asked if name not in printed]
-    sentence = f" The paper prints {', '.join(printed)}" if printed else " The paper prints none"
+    sentence = f" Stated in the paper: {', '.join(printed) or 'none'}"
     return f"{sentence}; our choice: {', '.join(ours)}." if ours else f"{sentence}."
 
 
@@ -104,7 +104,7 @@ def fit_notes(rows: Iterable[ResultRow]) -> list[str]:
             )
             if bad:
                 suspect.append(f"{title} on {modality} ({bad} of {counted(len(found), 'run')})")
-        lines.append(f"{title}, right on its training clips: {'; '.join(parts)}.")
+        lines.append(f"{title}, accuracy on its training clips: {'; '.join(parts)}.")
         if starts:
             lines.append(
                 f"{title}, distance S of the correlations where stage two begins, and"
@@ -113,8 +113,8 @@ def fit_notes(rows: Iterable[ResultRow]) -> list[str]:
     if suspect:
         warning = (
             f"Warning: {', '.join(suspect)}: evaluation mode does worse on the training clips than"
-            " training mode, or predicts one class for all of them. Such a number says nothing"
-            " about the method."
+            " training mode, or predicts one class for all of them. Such numbers say nothing "
+            "about the method."
         )
         lines.insert(0, warning)
     return lines

@@ -190,7 +190,11 @@ def objection(row: ComparisonRow) -> str:
     if row["primary"] == "clips":
         leads.append(row["only_a"] - row["only_b"])
     alike = len({lead > 0.0 for lead in leads}) == 1
-    return "" if alike else "the clips and the folds, counted alike, lean to different sides"
+    return (
+        ""
+        if alike
+        else "the differences over clips and over folds (equally weighted) have opposite signs"
+    )
 
 
 def _units(paired: Paired) -> tuple[NDArray[np.int64], str]:

@@ -231,7 +231,7 @@ def _check_conditions(a: Configuration, b: Configuration) -> None:
     ]
     if ids[0] & ids[1]:
         raise ComparisonError(
-            f"{a.name} and {b.name} share a run.", "Name two methods, or the runs of two."
+            f"{a.name} and {b.name} share a run.", "Give two different methods, or runs of two."
         )
 
 
@@ -264,14 +264,15 @@ def _notes(a: Configuration, b: Configuration, seeds: Sequence[int]) -> list[str
         out = [str(seed) for seed in sorted(side.by_seed) if seed not in seeds]
         if out:
             notes.append(
-                f"Not counted, for lack of the other side or of folds: seed {', '.join(out)} of "
+                "Not counted, without a counterpart or with missing folds: seed "
+                f"{', '.join(out)} of "
                 f"{side.name}."
             )
     for name, words in (("device", "Devices"), ("weights_digest", "Starting weights")):
         values = [str(dict(side.row)[name]) or "none" for side in (a, b)]
         if values[0] != values[1]:
             notes.append(
-                f"{words} differ, and with the methods: {a.name} {values[0][:40]}, "
+                f"{words} differ between the methods: {a.name} {values[0][:40]}, "
                 f"{b.name} {values[1][:40]}."
             )
     return notes

@@ -82,7 +82,7 @@ def bootstrap_over_persons_and_seeds(
     if total_P.shape != (num_persons,) or (total_P <= 0).any():
         raise ValueError(f"counts {correct_SP.shape} do not fit totals {total_P}")
     if num_seeds * num_persons < 2:
-        raise ValueError("one seed and one person leave nothing to resample")
+        raise ValueError("nothing to resample with one seed and one person")
     bits = np.random.PCG64(seed)
     seeds_RS = _draws(bits, resamples, num_seeds)
     persons_RP = _draws(bits, resamples, num_persons)

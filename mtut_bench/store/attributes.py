@@ -13,7 +13,7 @@ from mtut_bench.errors import StoreError
 __all__ = ["FORMAT_VERSION", "HOW_TO_MAKE_ONE", "StoreAttributes", "StoreFacts", "read_attributes"]
 
 FORMAT_VERSION = 1
-HOW_TO_MAKE_ONE = "How to make one: `mtut-bench prepare --help`."
+HOW_TO_MAKE_ONE = "To make one, see `mtut-bench prepare --help`."
 
 
 class StoreFacts(Struct, frozen=True, kw_only=True):

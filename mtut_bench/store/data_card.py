@@ -26,8 +26,8 @@ __all__ = ["card_text", "check_card", "store_facts", "write_card"]
 
 _TITLE = "# Data card: "
 _SYNTHETIC = (
-    "**Generated, not recorded.** No person is in these frames. A rank or a score measured on them"
-    " says nothing about recordings."
+    "**Generated, not recorded.** These frames show no real persons. Ranks and "
+    "scores measured on them do not carry over to recordings."
 )
 _RECORDED = (
     "**Recorded.** The frames are pixels of the recordings and stay under the terms of their"
@@ -49,8 +49,8 @@ def check_card(store: StrPath) -> Path:
     path = store.with_suffix(".md")
     if path.is_dir() or (path.exists() and not path.read_bytes().startswith(_TITLE.encode())):
         raise StoreError(
-            f"{path} is in the way: it is not the data card of the store",
-            "Move it away, or give the store another name with --store.",
+            f"refusing to overwrite {path}: not a data card of mtut-bench",
+            "Move it, or give the store another name with --store.",
         )
     return path
 

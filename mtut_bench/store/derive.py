@@ -129,19 +129,21 @@ def _check(reader: StoreReader, derivation: Derivation) -> None:
         if name not in reader.modalities:
             raise UsageError(
                 f"the store {reader.name} holds no {name!r}",
-                f"{did_you_mean(name, reader.modalities)}Choose among:"
-                f" {', '.join(reader.modalities)}.",
+                f"{did_you_mean(name, reader.modalities)}Choose one of: "
+                f"{', '.join(reader.modalities)}.",
             )
     if lost:
-        raise UsageError(f"{lost[0]!r} is not kept", f"Keep it too: --modalities ...,{lost[0]}.")
+        raise UsageError(f"{lost[0]!r} is not kept", f"Keep it: --modalities ...,{lost[0]}.")
     for name, source in derivation.copies.items():
         if name in reader.modalities or not is_modality_name(name):
-            raise UsageError(f"{name!r} cannot name a copy", "Take a new name, such as rgb_copy.")
+            raise UsageError(
+                f"invalid name {name!r} for a copy", "Use a new name, such as rgb_copy."
+            )
         if num_channels(name) != num_channels(source):
             raise UsageError(
-                f"{name!r} would be taken for pictures of {num_channels(name)} channels; {source}"
-                f" has {num_channels(source)}",
-                f"Let its name begin with that of its kind, such as {source}_copy.",
+                f"{name!r} means {num_channels(name)} "
+                f"channels; {source} has {num_channels(source)}",
+                f"Start the name with that of its kind, such as {source}_copy.",
             )
     if not derivation.copies and not derivation.same_class:
         raise UsageError("nothing to derive", "Give --copy or --same-class.")

@@ -108,7 +108,7 @@ def export_hdf5(
     except OSError as error:
         raise MtutBenchError(
             f"cannot write {out}: {error.strerror or error}",
-            "Free some space or choose a folder that you may write to.",
+            "Free some space or choose a writable folder.",
         ) from error
 
 
@@ -206,7 +206,7 @@ def _write(file: h5py.File, reader: StoreReader, sink: _Sink, progress: Progress
     for index, offset in enumerate(offsets):
         clip = {modality: reader.read(index, modality) for modality in reader.modalities}
         if clip_sha256(clip) != hashes[index]:
-            what = f"{reader.path}: the frames of {rows[index].clip_id} are not those written"
+            what = f"{reader.path}: the frames of {rows[index].clip_id} do not match their SHA-256"
             raise StoreError(what, "Copy the store again, or prepare it again with --overwrite.")
         for modality, frames in clip.items():
             arrays[modality][offset : offset + len(frames)] = frames
@@ -246,7 +246,7 @@ def import_hdf5(
     """
     file = Path(file)
     if not file.is_file():
-        raise StoreError(f"there is no file {file}", "How to make one: `mtut-bench export --help`.")
+        raise StoreError(f"{file} does not exist", "To make one, see `mtut-bench export --help`.")
     with _reading(str(file)):
         opened = h5py.File(file)
     with opened:
@@ -257,7 +257,7 @@ def import_hdf5(
             shapes = {modality: array.shape for modality, array in arrays.items()}
             checksum = sha256_of_json([stored, rows, sources, offsets, _hex(hashes), shapes])
             if checksum != opened.attrs["checksum"]:
-                what = f"{file}: attributes, table or shapes are not those written"
+                what = f"{file}: attributes, table or shapes do not match the digest"
                 raise StoreError(what, _COPY)
         attributes = read_attributes(stored, f"{file}: the store in it", _COPY)
 
@@ -266,7 +266,7 @@ def import_hdf5(
             with _reading(f"{file}: clip {rows[index].clip_id}"):
                 clip = {m: array[start:stop] for m, array in arrays.items()}
                 if clip_sha256(clip) != hashes[index]:
-                    raise ValueError("its frames are not those of its SHA-256")
+                    raise ValueError("its frames do not match their SHA-256")
             return clip
 
         _, height, width, _ = next(iter(shapes.values()))

@@ -166,21 +166,22 @@ def write_person_table(reader: StoreReader, path: StrPath) -> None:
     unit, clips = _clips_by_user(reader)
     if unit != "user":
         raise UsageError(
-            f"the store {reader.name} names persons: there is no table to fill in",
-            "Its folds leave out these persons already; nothing is missing.",
+            f"the store {reader.name} already has persons: no table to fill in",
+            "Its folds already leave out these persons.",
         )
     table: dict[str, Any] = {
-        "_persons": "Give all users that are one person one name; the sheet of users shows them.",
+        "_persons": "Give users that are the same person the same name; the contact "
+        "sheet of users shows them.",
         "persons": dict.fromkeys(clips, ""),
     }
     if path.exists():
-        hint = "Move it away, or fill it in by hand."
+        hint = "Move it, or fill it in by hand."
         known = read_json(path, StoreError, hint)
         persons = known.get("persons") or {} if isinstance(known, dict) else None
         if not isinstance(persons, dict):
             raise StoreError(f"{path} is not a JSON object with a table 'persons'", hint)
         if any(persons.values()):
-            raise UsageError(f"{path} names persons already; it is unchanged", hint)
+            raise UsageError(f"{path} already has persons; it is unchanged", hint)
         table |= {**known, "persons": persons | table["persons"]}
     write_json(path, table)
 
@@ -219,7 +220,7 @@ def _write_text(picture: NDArray[np.uint8], text: str, place: tuple[int, int], s
 def _write_picture(rgb: NDArray[np.uint8], path: Path) -> None:
     done, data = cv2.imencode(".png", rgb[..., ::-1])
     if not done:
-        raise MtutBenchError(f"cannot encode the picture {path}")
+        raise MtutBenchError(f"cannot encode the image {path}")
     write_atomic(path, data.tobytes())
 
 

@@ -18,7 +18,7 @@ from mtut_bench.store.format import SHARD_FRAMES, content_digest
 
 __all__ = ["ClipTable", "StoreReader", "list_stores"]
 
-_COPY = "Copy it again, or prepare it again with --overwrite."
+_COPY = "Copy the store again, or prepare it again with --overwrite."
 
 
 @dataclass(frozen=True)
@@ -175,10 +175,12 @@ class StoreReader:
         """
         faults: list[str] = []
         if bad := self._bad_shards():
-            faults.append(f"{len(bad)} shard files are missing or of another size, first {bad[0]}")
+            faults.append(
+                f"{len(bad)} shard files are missing or have a wrong size, first {bad[0]}"
+            )
         # zarr reads a missing chunk as zeros: a lost column would make every label 0.
         if content_digest(self.table.rows, self.table.hashes) != self.attributes.digest:
-            faults.append("the clip table does not give the recorded content digest")
+            faults.append("the clip table does not match the recorded content digest")
         ends = [o + r.num_frames for o, r in zip(self.table.offsets, self.table.rows, strict=True)]
         starts = [*self.table.offsets[1:], self._array(f"frames/{self.modalities[0]}").shape[0]]
         if any(start < end for start, end in zip(starts, ends, strict=True)):

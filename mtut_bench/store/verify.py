@@ -90,7 +90,7 @@ def verify_store(
         faults = [Fault("store", (), error.what)]
     faults += check_rows(rows, num_classes, attributes.fold_rule)
     if attributes.complete and len(rows) != attributes.expected_clips:
-        what = f"the store claims to be complete with {len(rows):,} of"
+        what = f"the store is marked complete but has {len(rows):,} of"
         faults.append(Fault("clips", (), f"{what} {attributes.expected_clips:,} clips"))
     skipped = {clip_id for clip_id, _ in attributes.skipped}
     for clip_id in sorted(skipped & reader.table.index.keys()):
@@ -120,6 +120,6 @@ def _check_frames(reader: StoreReader, index: int) -> list[Fault]:
     except StoreError as error:
         return [Fault("unreadable", (clip_id,), error.what)]
     if clip_sha256(frames) != reader.table.hashes[index]:
-        what = f"the frames of {clip_id} are not those that were written"
+        what = f"the frames of {clip_id} do not match their SHA-256"
         return [Fault("changed", (clip_id,), what)]
     return []

@@ -106,8 +106,8 @@ class StoreWriter:
             except OSError as error:
                 raise StoreError(
                     f"cannot write {self.partial}: {error.strerror or error}",
-                    "Free some space or choose a folder that you may write to; finished clips are"
-                    " kept, and the same command resumes.",
+                    "Free some space or choose a writable folder; finished "
+                    "clips are kept, and the same command resumes.",
                 ) from error
 
     def begin(self, *, restart: bool = False) -> None:
@@ -126,17 +126,17 @@ class StoreWriter:
             return
         if begun is False and not restart:
             raise StoreError(
-                f"{self.partial} holds a preparation that was begun with other settings or"
-                " recordings",
-                "Finish it with those, or give --overwrite to begin anew.",
+                f"{self.partial} is an unfinished preparation with other settings or recordings",
+                "Finish it with those, or start again with --overwrite.",
             )
         if self.partial.exists():
             names = {path.name for path in self.partial.iterdir() if path.suffix != ".tmp"}
             foreign = sorted(names - {"done", "store.zarr"})
             if begun is None and foreign:
                 raise StoreError(
-                    f"{self.partial} holds {foreign[0]}, which no preparation wrote",
-                    "Move the folder away: its name is where the store grows.",
+                    f"refusing to overwrite {self.partial}: {foreign[0]} was not created "
+                    "by mtut-bench",
+                    "Move the folder: the store is built under this name.",
                 )
             # First: with it, what a kill leaves of the folder could pass for a begun store.
             marker.unlink(missing_ok=True)
@@ -357,7 +357,7 @@ def write_unit(
         hashes[index] = clip_sha256(frames).hex()
         reasons.pop(index, None)
     if {index for index, text in hashes.items() if text is None} != reasons.keys():
-        raise ValueError(f"unit {unit.index}: clips with neither frames nor a reason")
+        raise ValueError(f"unit {unit.index}: clips without frames and without a reason")
     if packed or lost or not known:
         kept = [i for i, text in hashes.items() if text is not None and i not in packed]
         packed |= _pack_again(partial, geometry, unit, kept)

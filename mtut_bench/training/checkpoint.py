@@ -36,7 +36,8 @@ def load_checkpoint(path: StrPath) -> dict[str, Any]:
     except Exception as error:
         # torch.load raises whatever its zip and pickle readers raise.
         raise RunError(
-            f"{path} is damaged: {error}", "Delete the file; training starts from the beginning."
+            f"{path} is damaged: {error}",
+            "Delete the file; training then starts from the beginning.",
         ) from error
     if not isinstance(state, dict):
         raise RunError(f"{path} holds no training state", "Delete the file.")

@@ -62,12 +62,12 @@ def doubts(training: Fit, evaluation: Fit, num_classes: int) -> list[str]:
     """
     found = []
     if evaluation["num_named"] == 1 and num_classes > 1:
-        found.append("evaluation mode names one class for every training clip")
+        found.append("evaluation mode predicts one class for all training clips")
     drop = training.get("accuracy", 0.0) - evaluation["accuracy"]
     rise = evaluation["cross_entropy"] - training["cross_entropy"]
     if drop > LARGEST_DROP or rise > LARGEST_RISE_NATS:
         found.append(
-            f"evaluation mode has {evaluation['accuracy']:.0%} of its training clips right,"
+            f"evaluation mode: accuracy {evaluation['accuracy']:.0%} on training clips,"
             f" cross-entropy {evaluation['cross_entropy']:.2f}; training mode"
             f" {training.get('accuracy', 0.0):.0%}, {training['cross_entropy']:.2f}"
         )

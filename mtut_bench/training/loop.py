@@ -159,8 +159,8 @@ def _resume(
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         # From load_state_dict and the look-ups above, for a state of another network.
         raise RunError(
-            f"{stage.checkpoint} does not fit this training: {error}",
-            "Delete the file; training starts from the beginning.",
+            f"{stage.checkpoint} does not match this run: {error}",
+            "Delete the file; training then starts from the beginning.",
         ) from error
 
 

@@ -143,8 +143,8 @@ def _finite_terms(
             terms = ", ".join(f"{k} {v:.6g}" for k, v in result.log.get(modality, {}).items())
             raise TrainingDivergedError(
                 f"the loss of {modality} is {loss} at step {step} ({terms})",
-                "The last finished epoch is saved. Try another seed, or a lower learning rate or"
-                " lambda; both are other runs.",
+                "The last finished epoch is saved. Try another seed, or a lower learning "
+                "rate or lambda; these are different runs.",
             )
     return {
         modality: {"loss": loss, **result.log[modality], "accuracy": accuracies[modality]}

@@ -327,8 +327,8 @@ class TrainedNetworks:
             job.log.line(f"  warning: {text}")
         if warnings and chosen == "running" and len(evaluated) > 1:
             job.log.line(
-                "  batch statistics that do not fit the weights are the usual cause:"
-                " --set bn_statistics=recomputed"
+                "  usual cause: batch statistics that do not match "
+                "the weights; try --set bn_statistics=recomputed"
             )
 
     def _score(self, train: LabelledClips) -> dict[str, Fit]:

@@ -71,13 +71,13 @@ def _manifest(choice: RawChoice) -> RawDataset:
     if known and not known.needs_table:
         # Its numbers would stand beside published ones.
         raise DatasetError(
-            f"{table} cannot be called {choice.name!r}: that is another dataset",
+            f"the store of {table} cannot be named {choice.name!r}: that is another dataset",
             "Give another name with --store.",
         )
     return Manifest(table, root=choice.root, name=choice.name)
 
 
-_GENERATED = "generated on this machine from a seed; `prepare` does it"
+_GENERATED = "generated from a seed by `prepare`"
 
 DATASETS: dict[str, Dataset] = {
     "viva": Dataset(
@@ -101,7 +101,7 @@ DATASETS: dict[str, Dataset] = {
     "manifest": Dataset(
         "manifest",
         "your own recordings: any classes, subjects and modalities, videos or images",
-        "write a table, clips.csv, and name it with --table; see preprocess/README.md",
+        "write a table, clips.csv, and give it with --table; see preprocess/README.md",
         _manifest,
         needs_table=True,
     ),

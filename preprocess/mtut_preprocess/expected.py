@@ -51,7 +51,7 @@ def expected_store(
     chosen = size or synthetic.sizes[-1]
     check_size(dataset, chosen)
     clips = synthetic.clips(Settings(dataset, chosen, seed=0, whole=False))
-    # It says who is which person.
+    # It identifies its persons.
     original = _recorded(synthetic.layout, "person")
     assert original, "it has the layout of a dataset with published counts"
     return replace(
@@ -94,7 +94,7 @@ def _viva(fold_unit: str) -> ExpectedStore:
         subject_unit=fold_unit,
         counts=f"{num_clips:,} published clips of {count} {fold_unit}s; who has how many is not"
         f" public, so every fold tests the mean, {num_clips / count:.1f}"
-        + ("" if fold_unit == "user" else "; runs wait until viva.json says who is which person"),
+        + ("" if fold_unit == "user" else "; runs need viva.json, which identifies the persons"),
     )
 
 

@@ -270,7 +270,7 @@ def tab(driver):
 
 def test_the_keyboard_starts_at_the_skip_link(driver, page):
     skip = tab(driver)
-    assert skip.text == "Skip to the content"
+    assert skip.text == "Skip to content"
     assert skip.rect["y"] >= 0
     assert tab(driver).text == "Summary"
     skip.send_keys(ENTER)

@@ -373,13 +373,13 @@ def test_a_clip_below_the_minimum_is_said(trained, predict):
         ((), "has several networks"),
         (("--modality", "rgb+depth"), "one modality at a time"),
         (("--modality", "rgb", "--frames", "9"), "--frames 9"),
-        (("--modality", "rgb", "--frames", "9:9"), "holds no frame"),
+        (("--modality", "rgb", "--frames", "9:9"), "is an empty range"),
         (("--modality", "rgb", "--window", "0"), "--window '0'"),
-        (("--modality", "rgb", "--window", "8", "--stride", "9"), "would leave frames out"),
-        (("--modality", "rgb", "--window", "whole", "--stride", "9"), "--stride without windows"),
+        (("--modality", "rgb", "--window", "8", "--stride", "9"), "would skip frames"),
+        (("--modality", "rgb", "--window", "whole", "--stride", "9"), "--stride needs windows"),
         (("--modality", "rgb", "--device", "tpu"), "device 'tpu'"),
         (("--modality", "rgb", "--raft-weights", "x"), "--raft-weights with rgb"),
-        (("--modality", "rgb", "--method", "none.py:build"), "there is no file none.py"),
+        (("--modality", "rgb", "--method", "none.py:build"), "none.py does not exist"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(trained, predict, options, message):
@@ -415,7 +415,7 @@ def test_runs_that_are_not_there_are_refused(trained, predict, tmp_path):
         (lambda m: m["store"]["flow"]["flow"].update(algorithm="new"), "flow by 'new'"),
         (
             lambda m: m["store"]["flow"]["flow"]["parameters"].update(levels=9),
-            "farneback flow has other parameters than run .*: levels",
+            "farneback flow parameters differ from run .*: levels",
         ),
     ],
 )

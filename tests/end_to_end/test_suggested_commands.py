@@ -88,8 +88,8 @@ def test_a_study_suggests_no_size(bench, at, tmp_path):
         '[[block]]\ntitle = "b"\nstore = "mine"\nseeds = [0]\nmethods = ["i3d"]\nfolds = ["1"]\n'
     )
     message = bench("run", "--study", study, *at, code=1)
-    assert "--size" not in message.split("Without any recordings")[0]
-    assert "no block of the study" in bench("run", "--study", study, "--fold", "2", *at, code=2)
+    assert "--size" not in message.split("Without recordings")[0]
+    assert "has no fold '2'" in bench("run", "--study", study, "--fold", "2", *at, code=2)
 
 
 def test_options_before_compare_are_refused(bench, at, tmp_path):

@@ -120,7 +120,7 @@ def test_a_countdown_is_unknown_until_a_rate_is_measured(clock):
     countdown.tick("a", 2)
     # 10 units in 5 s; 2 x 10 and 1 x 20 are left.
     assert countdown.seconds() == pytest.approx(20)
-    assert countdown.text() == "about 20 s of training left in all"
+    assert countdown.text() == "about 20 s of training left in total"
 
 
 def test_a_rate_is_measured_over_all_pieces_of_a_kind_and_not_between_them(clock):
@@ -169,4 +169,4 @@ def test_a_ticker_says_what_is_left_of_all(clock):
         tick(2, 2, "note")
     with reporter.ticker("other") as tick:
         tick(1, 1)
-    assert out.getvalue() == ("a: 2/2  note; about 4 min of training left in all\nother: 1/1\n")
+    assert out.getvalue() == ("a: 2/2  note; about 4 min of training left in total\nother: 1/1\n")

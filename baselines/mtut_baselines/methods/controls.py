@@ -69,7 +69,8 @@ def i3d_again() -> TwoStageMethod:
         "i3d-again",
         "I3D again",
         settings=("joint_seed",),
-        summary="i3d with other draws in stage two: how far apart are two methods that are alike?",
+        summary="i3d with other random draws in stage two: how far apart are two "
+        "identical methods?",
     )
 
 

@@ -72,7 +72,7 @@ def i3d_method() -> TwoStageMethod:
         correlate=correlation,
         weights={"rgb": "i3d-rgb", "depth": "i3d-rgb", "flow": "i3d-flow"},
         load_weights=_load_weights,
-        summary="classification loss only: the baseline of the others",
+        summary="classification loss only: the baseline",
     )
 
 
@@ -92,7 +92,7 @@ def i3d_ssa_method() -> TwoStageMethod:
         title="I3D+SSA",
         fusion_title="I3D+SSA",
         focal=False,
-        summary="I3D that is also drawn to the correlations of every other network, good or bad",
+        summary="I3D aligned to the correlations of every other network, better or worse",
     )
 
 
@@ -249,7 +249,7 @@ def alignment_options(settings: Mapping[str, Any], *, focal: bool) -> AlignmentO
     missing = [name for name in names if name not in settings]
     if missing:
         raise UsageError(
-            f"The alignment needs {', '.join(missing)}.", "Add it to the protocol's objective."
+            f"Alignment needs {', '.join(missing)}.", "Add it to the protocol's objective."
         )
     chosen = {name: settings[name] for name in names}
     # Without rho there is no beta; any value gives the same losses.

@@ -168,6 +168,7 @@ def build_c3d(
     """
     if crop < 16:
         raise UsageError(
-            f"C3D cannot see a crop of {crop} pixels", "Four pools halve it: choose 16 or more."
+            f"a crop of {crop} pixels is too small for C3D",
+            "It is halved four times: choose 16 or more.",
         )
     return C3D(num_classes, in_channels, width, dropout, crop, recompute)

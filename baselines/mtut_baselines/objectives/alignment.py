@@ -300,7 +300,7 @@ class AlignmentObjective:
         """
         if len(outputs) < 2:
             raise UsageError(
-                f"An alignment needs two modalities; this run has {', '.join(outputs) or 'none'}.",
+                f"Alignment needs two modalities; this run has {', '.join(outputs) or 'none'}.",
                 "Name at least two modalities, or choose the method i3d.",
             )
         logits = {name: clip_logits(output) for name, output in outputs.items()}

@@ -64,7 +64,7 @@ def check(paths: Sequence[StrPath], demo: StrPath | None = None) -> CheckResult:
         described, modality = _describe(file)
         lines += described
         if modality in logits:
-            raise UsageError(f"{path} is a second network of {modality}", "Give one of each.")
+            raise UsageError(f"{path} is a second network for {modality}", "Give one per modality.")
         if demo is not None and modality:
             logits[modality] = _run(file, Path(demo) / f"{_CLIP}_{modality}.npy", modality)
     sums = dict(logits)
@@ -73,7 +73,7 @@ def check(paths: Sequence[StrPath], demo: StrPath | None = None) -> CheckResult:
     compared = [_compare(name, value) for name, value in sums.items()]
     lines += [line for line, _ in compared]
     if not compared:
-        why = f"give the folder of {_CLIP}_rgb.npy (kinetics-i3d's data)"
+        why = f"needs the folder with {_CLIP}_rgb.npy (kinetics-i3d's data)"
         lines.append(f"demo clip not run: {'it is not for this network' if demo else why}")
     return CheckResult(lines, all(agrees for _, agrees in compared) if compared else None)
 
@@ -109,7 +109,7 @@ def _run(file: WeightFile, clip: Path, modality: str) -> Tensor:
 
 def _read_clip(path: Path, modality: str) -> Tensor:
     """Return a demo clip, float, (1, C, T, H, W)."""
-    hint = f"Give the folder of kinetics-i3d's {_CLIP}_rgb.npy and _flow.npy."
+    hint = f"Give the folder with kinetics-i3d's {_CLIP}_rgb.npy and _flow.npy."
     try:
         clip_NTHWC = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

@@ -59,7 +59,7 @@ page of Baidu, which needs a browser; the address here stands in several third-p
 
 _TIMEOUT_S = 30.0
 _CHUNK_BYTES = 1 << 20
-_AGAIN = "Check network, address and disk; the same command resumes with what has arrived."
+_AGAIN = "Check network, address and disk; the same command resumes the download."
 
 
 def fetch(
@@ -124,8 +124,8 @@ def _download(url: str, path: Path, progress: Progress | None) -> Path:
         body = stack.enter_context(_open(url))
         if "html" in body.headers.get("Content-Type", ""):
             raise WeightsError(
-                f"{url} answers with a web page, not a file",
-                "It wants a login or a confirmation: download the file in a browser.",
+                f"{url} returned a web page, not a file",
+                "It may need a login or a confirmation: download the file in a browser.",
             )
         total = int(body.headers.get("Content-Length", 0))
         # The key tells whether a part is the beginning of the server's file of today.

@@ -84,7 +84,7 @@ def read_weights(path: StrPath) -> WeightFile:
     bad = [name for name, tensor in tensors.items() if not _is_finite(tensor)]
     if bad:
         raise WeightsError(
-            f"{path}: {len(bad)} tensors hold values that are not finite, the first is {bad[0]}",
+            f"{path}: {len(bad)} tensors with non-finite values, first {bad[0]}",
             _DOWNLOAD_AGAIN,
         )
     return WeightFile(path, sha256, tensors, metadata)
@@ -102,8 +102,7 @@ def _refuse_text(path: Path, head: bytes) -> None:
     if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         raise WeightsError(
             f"{path} is a web page, not a weight file",
-            "The server wants a login, a confirmation or another address: download the file in a "
-            "browser.",
+            "The server may need a login or a confirmation: download the file in a browser.",
         )
     if start.startswith(b"version https://git-lfs"):
         raise WeightsError(
@@ -198,12 +197,12 @@ def _named_tensors(path: Path, content: Any) -> dict[str, Tensor]:  # noqa: ANN4
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict) or not content:
-        raise WeightsError(f"{path} holds no tensors by name", "Give a state dict.")
+        raise WeightsError(f"{path} has no named tensors", "Give a state dict.")
     odd = [name for name, value in content.items() if not _is_named_tensor(name, value)]
     if odd:
         raise WeightsError(
-            f"{path} holds {len(odd)} entries that are not named tensors, the first is {odd[0]!r}",
-            "Give a state dict: tensors by name.",
+            f"{path} has {len(odd)} entries that are not named tensors, first {odd[0]!r}",
+            "Give a state dict of named tensors.",
         )
     return {name: tensor.detach() for name, tensor in content.items()}
 

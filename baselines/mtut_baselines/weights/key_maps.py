@@ -143,7 +143,7 @@ _I3D_CARDS = {
         "one channel",
         "value / 127.5 - 1: [-1, 1]",
         None,
-        "Summed from a colour network: the same function as replicating the channel.",
+        "Summed from a colour network: equivalent to replicating the channel.",
     ),
 }
 _C3D_CARDS = {

@@ -79,9 +79,9 @@ def build_for(file: WeightFile) -> nn.Module:
     channels = first_channels(named)
     if channels == 0:
         raise WeightsError(
-            f"{file.path} holds neither an I3D nor a C3D: its tensors are called for instance "
+            f"{file.path} is neither an I3D nor a C3D; it has tensors such as "
             f"{', '.join(list(file.tensors)[:3])}",
-            "Give one of the public files, or safetensors of a run of this project.",
+            "Give one of the public files, or safetensors of a mtut-bench run.",
         )
     i3d, c3d = FIRST_LAYERS
     # Both networks start with 64 channels at width 1.

@@ -66,7 +66,7 @@ class LoadReport:
         return [
             f"source {self.source}{origin}",
             f"sha256 {self.sha256}",
-            f"mapped {len(self.mapped)}: {self.share:.1%} of the network, its logits aside",
+            f"mapped {len(self.mapped)}: {self.share:.1%} of the network without its logits",
             *(f"adapted {text}" for text in self.adapted),
             *counted,
             *(f"left {text}" for text in self.left),
@@ -179,8 +179,8 @@ def adapt_channels(kernel: Tensor, channels: int) -> tuple[Tensor, str]:
     if (given, channels) == (3, 2):
         return kernel[:, :2] * 1.5, "third input channel dropped, the others times 1.5"
     raise WeightsError(
-        f"a first kernel of {given} input channels has no counterpart for {channels}",
-        "Take a file that was trained on 3 channels (rgb): it is adapted to 1 and 2.",
+        f"a first kernel with {given} input channels cannot be adapted to {channels}",
+        "Use a file trained on 3 channels (rgb): it can be adapted to 1 and 2.",
     )
 
 
@@ -195,9 +195,9 @@ def _rename(file: WeightFile, source: str) -> _Renamed:
             renamed.tensors[own] = tensor
             renamed.names[own] = name
         elif name.endswith("num_batches_tracked"):
-            renamed.dropped.append(f"{name}: a count of steps, which our batch norm does without")
+            renamed.dropped.append(f"{name}: a step count that our batch norm does not use")
         else:
-            renamed.dropped.append(f"{name}: not a name of the scheme {source}")
+            renamed.dropped.append(f"{name}: not a known name of {source}")
     return renamed
 
 
@@ -262,5 +262,5 @@ def _too_little(file: WeightFile, report: LoadReport, state: Mapping[str, Tensor
     return WeightsError(
         f"{file.path} (names of {report.source}) fills {body - len(left)} of the network's {body} "
         f"tensors, {report.share:.0%} of the network. For instance {examples}",
-        "The file belongs to another network or width: give weights of this one.",
+        "The file is for another network or width: give weights for this one.",
     )

@@ -26,7 +26,7 @@ def report(
             "--out",
             parser=folder_to_write,
             metavar="DIRECTORY",
-            help="Where to write; default <runs>/report.",
+            help="Output folder; default <runs>/report.",
         ),
     ] = None,
     tables: Annotated[
@@ -34,8 +34,8 @@ def report(
         typer.Option(
             "--tables",
             "--table",
-            help="Published tables to print: 7, or 1,4, or all; default: those with a measured"
-            " number. All of them are written.",
+            help="Published tables to print: 7, or 1,4, or all; default: "
+            "those with measured numbers. Files always contain all tables.",
         ),
     ] = None,
     data: DataOption = DATA,
@@ -43,11 +43,11 @@ def report(
         bool,
         typer.Option(
             "--check",
-            help="Write nothing; exit with 1 if a table in --out is not what its rows/*.csv give.",
+            help="Write nothing; exit with 1 if a table in --out does not match its rows/*.csv.",
         ),
     ] = False,
 ) -> None:
-    """Print what was measured beside the paper's numbers; write tables, figures and a page.
+    """Print measured results next to the paper's; write tables, figures and a web page.
 
     Trains nothing.
     """
@@ -61,7 +61,7 @@ def report(
     folder = out or runs / "report"
     if check and tables is not None:
         raise UsageError(
-            "--tables and --check do not go together.",
+            "--tables cannot be combined with --check.",
             "--tables chooses what is printed; --check always checks all tables.",
         )
     numbers = None if tables is None else choose_tables(tables)
@@ -69,7 +69,7 @@ def report(
     if check:
         checked = check_report(folder)
         files, rows = counted(len(checked.names), "file"), counted(checked.num_rows, "row")
-        say(f"{folder}: {files} match what {rows} give")
+        say(f"{folder}: {files} match {rows}")
         return
     with Reporter(console).ticker("draw", unit="figures") as ticker:
         means = Illustration(focal_weight(), data / "stores", ticker)

@@ -21,7 +21,7 @@ def compare(
     a: Annotated[
         str,
         typer.Argument(
-            help="A method's name, or ids of its runs (see `list runs`): id,id.",
+            help="A method, or ids of its runs joined by commas (see `list runs`).",
             autocompletion=completing.methods_run,
         ),
     ],
@@ -35,7 +35,7 @@ def compare(
         str | None,
         typer.Option(
             "--dataset",
-            help="Only runs on it.",
+            help="Only runs on this dataset.",
             autocompletion=completing.datasets,
             rich_help_panel=_DATA,
         ),
@@ -53,7 +53,7 @@ def compare(
         str | None,
         typer.Option(
             "--protocol",
-            help="Only runs under it; see `list protocols`.",
+            help="Only runs with this protocol; see `list protocols`.",
             autocompletion=completing.protocols,
             rich_help_panel=_DATA,
         ),
@@ -89,6 +89,6 @@ def _refuse_options_before(context: typer.Context) -> None:
     given = [f"--{name}" for name, source in sources.items() if source and source.name == _TYPED]
     if given:
         raise UsageError(
-            f"{', '.join(given)} before compare has no effect.",
+            f"{', '.join(given)} has no effect before compare.",
             "Put options after the two methods: report compare A B --runs DIRECTORY.",
         )

@@ -69,7 +69,7 @@ def convert(network: nn.Module, spec: InputSpec, metadata: Mapping[str, str]) ->
         ExportError: torch cannot convert it even at a fixed length.
     """
     model: Any = None
-    reason = "its graph depends on the length"
+    reason = "its graph depends on the clip length"
     try:
         model = _export(network, spec, dynamic=True)
     except Exception as error:
@@ -86,7 +86,7 @@ def convert(network: nn.Module, spec: InputSpec, metadata: Mapping[str, str]) ->
             raise ExportError(
                 f"torch cannot convert the network of {spec.modality} to ONNX:"
                 f" {_first_line(error)}",
-                "Use --format safetensors, or write the network without what ONNX cannot express.",
+                "Use --format safetensors, or change the network to operations that ONNX supports.",
             ) from error
     for key, value in {**metadata, "any_length": json.dumps(dynamic)}.items():
         entry = model.metadata_props.add()
@@ -124,7 +124,7 @@ def run_onnx(content: bytes) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
             shape = tuple(clip_NCTHW.shape)
             raise ExportError(
                 f"the exported network fails on an input of {shape}: {error}",
-                "Nothing was written. Try another release of torch.",
+                "Nothing was written. Try another version of torch.",
             ) from error
         return torch.from_numpy(logits_NK), torch.from_numpy(logits_NKT)
 

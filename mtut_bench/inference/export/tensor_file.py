@@ -43,8 +43,8 @@ def run_tensors(
         there = name in wanted and name in tensors
         if not there or not torch.equal(tensors[name], wanted[name].cpu()):
             raise ExportError(
-                f"the exported tensor {name} is not that of the run",
-                "Nothing was written. Try another release of safetensors.",
+                f"the exported tensor {name} differs from the run's",
+                "Nothing was written. Try another version of safetensors.",
             )
     blank.load_state_dict(tensors)
     scores = ClipScores(blank).eval()

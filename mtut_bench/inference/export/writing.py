@@ -90,7 +90,9 @@ def _export(
         graph = convert(network, spec, metadata)
         data, dynamic = graph.content, graph.dynamic
         if not dynamic:
-            say(f"{modality}: a clip of any other length is refused; torch says: {graph.reason}")
+            say(
+                f"{modality}: clips of any other length are rejected; torch reports: {graph.reason}"
+            )
         computed = run_onnx(data)
     else:
         blank = run.method.build_network(network_spec(modality, len(run.classes), run.recipe))
@@ -104,8 +106,8 @@ def _export(
     bad = [difference for difference in differences if not difference.passed]
     if bad:
         raise ExportError(
-            f"{name} does not compute what the run's network computes: {bad[0]}",
-            "Nothing was written. Try another release of torch or onnxruntime.",
+            f"{name} computes other outputs than the run's network: {bad[0]}",
+            "Nothing was written. Try another version of torch or onnxruntime.",
         )
     return Exported(name, file_format, spec, dynamic, tuple(differences)), data
 
@@ -115,7 +117,8 @@ def _modalities(run: TrainedRun, wanted: Sequence[str]) -> tuple[str, ...]:
     if unknown:
         raise UsageError(
             f"run {run.folder.name} has no network for {unknown[0]!r}",
-            f"{did_you_mean(unknown[0], run.modalities)}Choose among: {', '.join(run.modalities)}.",
+            f"{did_you_mean(unknown[0], run.modalities)}Choose one of: "
+            f"{', '.join(run.modalities)}.",
         )
     return tuple(dict.fromkeys(wanted)) or run.modalities
 
@@ -130,10 +133,10 @@ def _stem(run: TrainedRun, modality: str) -> str:
 def _check_folder(out: Path, files: Sequence[Path], overwrite: bool) -> None:
     """Refuse before any work what could not be written after it."""
     if out.exists() and not out.is_dir():
-        raise UsageError(f"--out {out} is a file", "Name the folder to write to.")
+        raise UsageError(f"--out {out} is a file", "Give the folder to write to.")
     existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise MtutBenchError(f"cannot write to {out}", "Choose a folder that you may write to.")
+        raise MtutBenchError(f"cannot write to {out}", "Choose a writable folder.")
     there = [file for file in files if file.exists()]
     folder = next((file for file in there if file.is_dir()), None)
     if folder:

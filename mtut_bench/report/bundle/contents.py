@@ -77,6 +77,6 @@ def _changed_stores(rows: Sequence[ResultRow]) -> list[str]:
         if len(parts) > 1:
             remarks.append(
                 f"The store {store} has changed between runs: {', '.join(parts)}. "
-                "Numbers of different content are never mixed."
+                "Results on different content are kept apart."
             )
     return remarks

@@ -84,7 +84,7 @@ def _read_list(path: Path) -> FileList:
         return typed(content, FileList)
     except MisfitError as fault:
         raise ReportError(
-            f"{path} is damaged or of another release: {fault.field}: {fault.reason}.", _HINT
+            f"{path} is damaged or from another release: {fault.field}: {fault.reason}.", _HINT
         ) from None
 
 
@@ -115,7 +115,7 @@ def replace_files(
     for path in sorted((out / FOLDER).glob("*.csv")):
         if f"{FOLDER}/{path.name}" not in {*files, *before.files}:
             raise ReportError(
-                f"{path} is no file of this report; every CSV file there counts as rows.",
+                f"{path} is not part of this report; every CSV file there is read as rows.",
                 "Move it out of the folder.",
             )
     digests = {name: _sha256(content) for name, content in files.items()} | dict(kept)
@@ -156,14 +156,13 @@ def check_report(out: StrPath) -> Checked:
     """
     out = Path(out)
     hint = (
-        f"Write it again: `mtut-bench report --out {shlex.quote(str(out))}`, from its runs or, "
-        "without runs, from its rows."
+        f"Write it again from its runs or rows: `mtut-bench report --out {shlex.quote(str(out))}`."
     )
     if not (out / RECORD).is_file():
-        raise ReportError(f"{out} holds no report: {RECORD} is missing.", hint)
+        raise ReportError(f"{out} is not a report: {RECORD} is missing.", hint)
     listed = _read_list(out / RECORD)
     if not listed.complete:
-        raise ReportError(f"The report in {out} was stopped while it was written.", hint)
+        raise ReportError(f"The report in {out} is incomplete: writing was interrupted.", hint)
     for name in listed.files:
         if not (out / name).is_file():
             raise ReportError(f"{out / name} is missing.", hint)
@@ -173,7 +172,7 @@ def check_report(out: StrPath) -> Checked:
         found = (out / name).read_bytes() if (out / name).is_file() else b""
         if found != content:
             raise ReportError(
-                f"{out / name} is not what the rows give: {_first_difference(found, content)}.",
+                f"{out / name} does not match the rows: {_first_difference(found, content)}.",
                 hint,
             )
     for name in listed.files.keys() - expected.keys():

@@ -88,7 +88,7 @@ def read_rows(folder: StrPath) -> tuple[ResultRow, ...]:
                 raise ReportError(
                     f"{where}: {row['metric']} of run {row['run']} on {row['tested_on']} is also "
                     f"in {other}.",
-                    "Delete one of them; a number may count only once.",
+                    "Delete one of them; each result may appear only once.",
                 )
     return sort_rows(row for row, _ in found.values())
 

@@ -60,8 +60,8 @@ def compare(
     """
     if not (a.strip() and b.strip()):
         raise UsageError(
-            "One of the two methods has no name.",
-            "Give two names or ids. What there is: `mtut-bench list runs`.",
+            "The name of a method is empty.",
+            "Give two names or ids; see `mtut-bench list runs`.",
         )
     given = {"dataset": dataset, "store": store, "protocol": protocol}
     limits = {limit: value for limit, value in given.items() if value is not None}
@@ -78,8 +78,8 @@ def compare(
     if not common:
         raise ComparisonError(
             f"{a} was trained on {' and '.join(sorted(sides_a))}, {b} on "
-            f"{' and '.join(sorted(sides_b))}: no set of modalities in common.",
-            "Repeat one of them on the other's modalities (run --modalities).",
+            f"{' and '.join(sorted(sides_b))}: no common set of modalities.",
+            "Run one of them on the other's modalities (run --modalities).",
         )
     pairs = [pair(*_named(sides_a[key], sides_b[key])) for key in common]
     rows = correct_two_families([row for two in pairs for row in measure_all(two)])
@@ -131,8 +131,8 @@ def _sides(runs: Sequence[FinishedRun], name: str, limits: _Limits) -> dict[str,
     methods = sorted({run.record.method.name for run in chosen})
     if len(methods) > 1:
         raise ComparisonError(
-            f"{name} are runs of several methods: {', '.join(methods)}.",
-            "Name runs of one method on each side.",
+            f"{name} are runs of different methods: {', '.join(methods)}.",
+            "Give runs of a single method on each side.",
         )
     sets: dict[str, list[FinishedRun]] = defaultdict(list)
     for run in chosen:
@@ -156,8 +156,8 @@ def _left_out(runs: Sequence[FinishedRun], name: str) -> list[str]:
     if all(changed) or not any(changed):
         return []
     return [
-        f"Not compared: {sum(changed)} of {name}'s runs, with changed options; name them by their "
-        "ids."
+        f"Not compared: {sum(changed)} of {name}'s runs, which "
+        "have changed settings; give their ids to compare them."
     ]
 
 
@@ -167,14 +167,14 @@ def _by_id(runs: Sequence[FinishedRun], start: str, limits: _Limits) -> Finished
     found = [run for run in known if run.record.id.startswith(start)]
     if not found:
         raise ComparisonError(
-            f"There is no finished run whose id begins with {start!r}{_where(limits)}, and no "
-            "method of that name.",
-            "Give a method, or at least 4 digits of an id. What there is: `mtut-bench list runs`.",
+            f"No method is named {start!r}, and no finished "
+            f"run has an id that starts with it{_where(limits)}.",
+            "Give a method, or at least 4 digits of an id; see `mtut-bench list runs`.",
         )
     if len(found) > 1:
         named = ", ".join(run.folder.name for run in found[:5])
         raise ComparisonError(
-            f"The ids of {len(found)} runs begin with {start}: "
+            f"The ids of {len(found)} runs start with {start}: "
             f"{named}{', ...' if len(found) > 5 else ''}.",
             "Give more digits.",
         )
@@ -206,10 +206,10 @@ def _nothing(
     make = ""
     if option and not near:
         words = [word for limit, value in limits.items() for word in (f"--{limit}", value)]
-        make = f" Make one: `{shlex.join(['mtut-bench', 'run', '--method', option, *words])}`."
+        make = f" Start one: `{shlex.join(['mtut-bench', 'run', '--method', option, *words])}`."
     return ComparisonError(
         f"There is no finished run of {name}{_where(limits)}{there}.",
-        f"{near}What there is: `mtut-bench list runs`.{make}",
+        f"{near}See `mtut-bench list runs`.{make}",
     )
 
 

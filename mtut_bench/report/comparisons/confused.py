@@ -190,7 +190,8 @@ def _clip(clip_id: str, tally: _Tally, classes: Sequence[str]) -> ConfusedClip:
 def _summary(tallies: dict[str, _Tally], num_networks: int) -> str:
     always = sum(tally.num_wrong == tally.num_networks for tally in tallies.values())
     never = sum(tally.num_wrong == 0 for tally in tallies.values())
-    many = " So many point to the networks, not the clips." if 2 * always > len(tallies) else ""
+    many = " So many suggest a problem of the networks, not the "
+    "clips." if 2 * always > len(tallies) else ""
     return (
         f"{counted(num_networks, 'network')} (methods, folds, seeds, modalities) on "
         f"{counted(len(tallies), 'test clip')}. Wrong in every network that saw them: {always:,}; "
@@ -205,9 +206,9 @@ def _with_thumbnails(
     name = run.record.store.name
     path = stores / f"{name}.zarr" if stores else None
     if not clips:
-        return [], "No clip was ever taken for another class."
+        return [], "No clip was ever misclassified."
     if path is None or not path.is_dir():
-        return clips, f"No thumbnails: the store {name} is not here."
+        return clips, f"No thumbnails: store {name} not found."
     try:
         reader = StoreReader(path)
         if reader.attributes.digest != run.record.store.digest:

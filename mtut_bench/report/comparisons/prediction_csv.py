@@ -24,8 +24,8 @@ _LONGEST_SHOWN = 60
 # What else float() takes (1_000, other scripts' digits, nan) is more often a mistake.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _FORMAT = (
-    "A line for each test clip: clip_id, and either predicted (a class's name or 0-based number) "
-    "or one column of scores for each class, headed by its name or number."
+    "Write one line per test clip: clip_id, and either predicted (class name "
+    "or 0-based number) or one score column per class, named by class or number."
 )
 
 
@@ -50,7 +50,7 @@ def read_predicted(
     path = Path(path)
     head, lines = _read_csv(path)
     if head.count(_CLIP) != 1 or len(set(head)) < len(head):
-        raise _fault(path, f"needs one column {_CLIP} and no column twice, has {_named(head)}")
+        raise _fault(path, f"needs one column {_CLIP} and no duplicate columns, has {_named(head)}")
     place = head.index(_CLIP)
     _check_clips(path, [line[place] for _, line in lines], clip_ids)
     columns = [column for column in head if column != _CLIP]
@@ -78,7 +78,7 @@ def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     except OSError as fault:
         raise PredictionError(f"{path} cannot be read: {fault.strerror}.", _FORMAT) from fault
     except UnicodeDecodeError as fault:
-        raise PredictionError(f"{path} is no CSV file in UTF-8: {fault}.", _FORMAT) from fault
+        raise PredictionError(f"{path} is not a UTF-8 CSV file: {fault}.", _FORMAT) from fault
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines: list[tuple[int, list[str]]] = []
     at = 1
@@ -90,13 +90,15 @@ def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
             at = reader.line_num + 1
     except csv.Error as fault:
         # A quote that is never closed is found at the end of the file, or when it grew too long.
-        raise _fault(path, f"is no CSV from line {at} on: {fault} (a quote may be open)") from fault
+        raise _fault(
+            path, f"is not valid CSV from line {at} on: {fault} (perhaps an unclosed quote)"
+        ) from fault
     if not lines:
         raise _fault(path, "is empty")
     (_, head), *lines = lines
     for at, line in lines:
         if len(line) != len(head):
-            raise _fault(path, f"line {at} has {len(line)} values, the head {len(head)}")
+            raise _fault(path, f"line {at} has {len(line)} values, the header {len(head)}")
     return head, lines
 
 
@@ -109,7 +111,7 @@ def _check_clips(path: Path, found: Sequence[str], expected: Sequence[str]) -> N
     }
     faults = [f"{len(clips)} {kind} ({_named(clips)})" for kind, clips in kinds.items() if clips]
     if faults:
-        complaint = f"does not hold each of the {len(expected):,} test clips once"
+        complaint = f"does not have each of the {len(expected):,} test clips exactly once"
         raise _fault(path, f"{complaint}: {'; '.join(faults)}")
 
 
@@ -140,7 +142,7 @@ def _class_columns(
     unknown = [name for name in columns if name not in classes]
     raise _fault(
         path,
-        f"has neither the one column {_PREDICTED} nor one for each of the {len(classes)} classes: "
+        f"has neither a column {_PREDICTED} nor a column for each of the {len(classes)} classes: "
         f"{len(missing)} missing ({_named(missing)}), {len(unknown)} unknown ({_named(unknown)})",
     )
 
@@ -150,7 +152,9 @@ def _highest(path: Path, at: int, texts: Sequence[str]) -> int:
     finite_K = np.isfinite(scores_K)
     if not finite_K.all():
         first = _excerpt(texts[int(finite_K.argmin())])
-        raise _fault(path, f"line {at} has the score {first!r}, which is no finite decimal number")
+        raise _fault(
+            path, f"line {at} has the score {first!r}, which is not a finite decimal number"
+        )
     return int(scores_K.argmax())
 
 

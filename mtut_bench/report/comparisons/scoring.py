@@ -154,7 +154,7 @@ def write_template(path: StrPath, reader: StoreReader, fold: str) -> int:
     """
     _, clips = _test_clips(reader, fold)
     if Path(path).exists():
-        raise UsageError(f"{path} exists; it is not replaced.", "Give another name, or move it.")
+        raise UsageError(f"{path} already exists.", "Give another name, or move it.")
     write_atomic(Path(path), empty_predictions([clip.clip_id for clip in clips]))
     return len(clips)
 
@@ -165,8 +165,8 @@ def _test_clips(reader: StoreReader, name: str) -> tuple[int, list[ClipRow]]:
     if name not in folds:
         raise UsageError(
             f"{reader.name} has no fold {name!r}.",
-            f"{did_you_mean(name, folds)}Choose the one whose test clips are predicted: --fold"
-            f" {', '.join(folds)}.",
+            f"{did_you_mean(name, folds)}Choose the fold whose test clips are "
+            f"predicted: --fold {', '.join(folds)}.",
         )
     rows, index = reader.table.rows, reader.table.index
     return len(folds), [rows[index[clip]] for clip in sorted(folds[name].test)]
@@ -191,7 +191,7 @@ def _title(name: str, reader: StoreReader, fold: str, num_folds: int) -> str:
     of_folds = f" (1 of {num_folds})" if num_folds > 1 else ""
     worth = "not comparable with published numbers"
     if attributes.origin == "recorded" and attributes.complete:
-        worth = "how these predictions were made is unknown"
+        worth = "it is unknown how these predictions were made"
     return (
         f"{name} on {reader.name}, fold {fold}{by_user}{of_folds}: "
         f"{name_recordings(attributes.origin)} ({attributes.dataset}, {num_clips:,} of "
@@ -247,7 +247,7 @@ def _pairs(
             notes.append(f"Not compared with {key[0]}. {fault.what}")
     if not pairs and not notes:
         wanted = f" tested on {modality}" if modality else ""
-        notes.append(f"No stored run of this store and fold{wanted}: nothing to compare with.")
+        notes.append(f"No finished run on this store and fold{wanted} to compare with.")
     return pairs, notes
 
 
@@ -290,7 +290,7 @@ def _beside(
             right_b=right_b,
             notes=(),
             settings=(
-                f"{name}: how it was trained, and on what, is unknown.",
+                f"{name}: training method and data are unknown.",
                 *setting_notes([side.row]),
             ),
         )

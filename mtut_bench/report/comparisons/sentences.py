@@ -27,23 +27,25 @@ __all__ = [
 ]
 
 _RULES = (
-    "Differences are of mean accuracies over seeds, each seed on the same clips on both sides. "
-    "With several folds every fold (a person) counts alike; in one test set every clip does.",
-    "Interval: the wider of two. The bootstrap (expanded percentile) draws persons and seeds, "
-    "since clips of one person are dependent; with few persons it is too short, and Bonett and "
-    "Price's interval of the clips is shown, with the variance of each fold where there are "
-    "several. One seed says nothing about others.",
-    f"The primary test flips signs over persons, where there are {MIN_UNITS} or more: it speaks of "
-    "other people. Fewer cannot reach p = 0.05; then the test over clips is primary, which speaks "
-    "of other clips of these people only. Only primary tests are corrected (Holm).",
+    "Differences are between mean accuracies over seeds; both methods are tested on the "
+    "same clips. "
+    "Across folds, every fold (person) has equal weight; within a single test set, every clip has.",
+    "Interval: the wider of two. The bootstrap (expanded percentile) resamples "
+    "persons and seeds, since clips of one person are dependent. With few persons "
+    "it is too short; then the Bonett-Price interval over clips is shown, with the "
+    "variance of each fold where there are several. One seed says nothing about others.",
+    f"The primary test flips signs over persons, where there are {MIN_UNITS} or more: it "
+    "generalises to other people. Fewer persons cannot reach p = "
+    "0.05; then the test over clips is primary, which generalises only "
+    "to other clips of these people. Only primary tests are corrected (Holm).",
     "Over clips: the exact McNemar test of one seed; for several seeds the permutation of each "
     "clip's mean over seeds, which is the same test for one seed. Seeds are never pooled as if "
-    "they were new clips.",
-    "The mean over modalities, where a row has it, is of the networks of single modalities, each "
-    "counted alike, without fusions. A clip counts once, by its mean over modalities and seeds, "
-    "and always by permutation; the interval of the clips can only be too wide. It is the "
-    "question asked first: all such means form one family of tests, all other tests another, each "
-    "at the 5 % level.",
+    "they were additional clips.",
+    "The mean over modalities, where given, averages the single-modality "
+    "networks with equal weight, without fusions. Each clip counts once, by "
+    "its mean over modalities and seeds, always tested by permutation; the "
+    "interval over clips can only be too wide. This is the primary question: "
+    "all such means form one family of tests, all other tests another, each at the 5 % level.",
     "'Established' needs a corrected p of at most 0.05 and 0 outside both intervals.",
 )
 

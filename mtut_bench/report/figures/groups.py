@@ -143,7 +143,7 @@ def scope(configs: Sequence[Configuration]) -> str:
     if any(len(config.seeds) > 1 for config in configs):
         text += " Numbers are means over seeds."
     if len({config.folds for config in configs}) > 1:
-        text += " The folds differ, so this compares different clips."
+        text += " The folds differ, so different clips are compared."
     return text
 
 

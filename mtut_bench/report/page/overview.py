@@ -51,10 +51,10 @@ def _kind(run: FinishedRun) -> str:
 def _status(runs: Sequence[FinishedRun]) -> str:
     kinds = {_kind(run) for run in runs}
     if not kinds:
-        return "Nothing has been measured: this page shows the published numbers alone."
+        return "No measurements yet: this page shows only the published numbers."
     if kinds == {"synthetic"}:
         return (
-            "Every measured number here is from synthetic recordings. None of them is comparable "
+            "Every measured number here is from synthetic recordings. None is comparable "
             "with a published number."
         )
     if "synthetic" in kinds:
@@ -64,12 +64,13 @@ def _status(runs: Sequence[FinishedRun]) -> str:
         )
     if kinds == {"real, partial"}:
         return (
-            "Every measured number here is from a part of a dataset of real recordings. None of "
-            "them is comparable with a published number."
+            "Every measured number here is from a part of a dataset of real recordings. "
+            "None is comparable "
+            "with a published number."
         )
     return (
-        "Measured on real recordings; each table says which of them, and what its numbers are "
-        "worth."
+        "Measured on real recordings; each table states "
+        "which, and how far its numbers are comparable."
     )
 
 
@@ -99,6 +100,6 @@ def _figures(runs: Sequence[FinishedRun], beside: str) -> tuple[tuple[str, str],
         ("protocols", ", ".join(protocols)),
         ("seeds", str(len(seeds)) if seeds else ""),
         ("test clips", f"{len(tested):,}" if tested else ""),
-        ("published numbers with a measured one beside", beside),
+        ("published numbers with a measured counterpart", beside),
     )
     return tuple((what, value) for what, value in pairs if value)

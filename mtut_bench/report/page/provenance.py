@@ -22,7 +22,7 @@ def runs_table(runs: Sequence[FinishedRun]) -> Table:
     """Return one line for each run."""
     lines = [_line(run.record) for run in runs]
     heads, rows = tuple(lines[0]) if lines else (), tuple(tuple(line.values()) for line in lines)
-    return Table("runs", "Every run behind this page", heads, rows, num_labels=len(heads))
+    return Table("runs", "All runs used for this page", heads, rows, num_labels=len(heads))
 
 
 def _line(record: RunRecord) -> dict[str, TableCell]:
@@ -55,7 +55,7 @@ def run_details(record: RunRecord) -> tuple[tuple[str, str], ...]:
         ("Precision", identity.precision),
         ("Threads", "" if made.threads is UNSET else str(made.threads)),
         ("Started (UTC)", _utc(made.started or "")),
-        ("Interrupted", "yes; the time is that of its last part" if made.resumed else "no"),
+        ("Interrupted", "yes; the time is that of the last part" if made.resumed else "no"),
         ("Weights", identity.weights_digest or "from scratch"),
         ("Settings of the method", _settings(identity.method)),
         ("Settings of the protocol", _settings(identity.protocol)),

@@ -35,7 +35,8 @@ _COLUMNS = (
     "most lines, rgb in some; "
 )
 _FOLDS = (
-    "No multiple of 1/885: {} figures with two decimals. A cell is the mean of 8 fold accuracies."
+    "{} values with two decimals are not multiples of 1/885; a cell is the mean of 8 "
+    "fold accuracies."
 )
 _SUBJECTS = Erratum("The paper states 20 subjects; the dataset's lists hold 18.")
 _ERRATA = {
@@ -55,7 +56,7 @@ _ERRATA = {
         Erratum(f"{_COLUMNS}the rgb gain in section 4.2 confirms I3D and MTUT."),
         Erratum("C3D+LSTM+RSTTM is called C3D+LSTM+RSTMM in section 4.2."),
     ),
-    "3": (Erratum("No multiple of 1/482, the test clips.", ((5, 1),)), _SUBJECTS),
+    "3": (Erratum("Not a multiple of 1/482 (there are 482 test clips).", ((5, 1),)), _SUBJECTS),
     "4": (Erratum(_FOLDS.format("2 of 2")),),
     "5": (Erratum("The caption cites the paper of NVGesture [26] for EgoGesture."),),
     "6": (

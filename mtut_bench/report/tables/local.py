@@ -136,19 +136,17 @@ def _notes(
     )
     notes = [chance]
     if first["origin"] != "recorded":
-        notes.append(
-            "Ranks here hold for these synthetic recordings; whether they hold for real ones is "
-            "untested."
-        )
+        notes.append("These ranks apply to synthetic recordings; they are untested on real ones.")
     if _at_chance(cells):
         notes.append(
-            "These numbers are at chance: the 95 % interval of every cell contains it. They show "
-            "that the pipeline works, not that a method does."
+            "These numbers are at chance: the 95 % interval of every cell contains it. "
+            "They show only that "
+            "the pipeline works."
         )
     elif cells and all(cell.interval[0] > cell.chance for cell in cells):
         lowest = min(cell.interval[0] for cell in cells)
         notes.append(
-            "Every number is above chance: the lowest 95 % interval begins at"
+            "All numbers are above chance: the lowest 95 % interval starts at"
             f" {lowest:.{_DIGITS}f} %."
         )
     if cells:

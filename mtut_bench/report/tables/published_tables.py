@@ -148,8 +148,8 @@ def _measured(rows: Sequence[ResultRow]) -> tuple[Cell | None, str]:
     cell, note = measure(rows)
     if cell and not cell.complete:
         note = (
-            f"Done: {len(cell.folds)} of {counted(cell.num_folds, 'fold')}; a mean stands here"
-            " when all are."
+            f"Done: {len(cell.folds)} of {counted(cell.num_folds, 'fold')}; the mean is shown"
+            " once all are done."
         )
         return None, note
     missing = _not_all_clips(cell, rows[0]) if cell else ""

@@ -51,7 +51,7 @@ def run_parallel(
             yield futures[future], future.result()
     except BrokenProcessPool as error:
         raise MtutBenchError(
-            "a worker process was killed, perhaps because the memory ran out",
+            "a worker process was killed, perhaps out of memory",
             "Run the command again with fewer --workers; finished work is kept.",
         ) from error
     except BaseException:

@@ -130,8 +130,8 @@ def _unreadable(reasons: Sequence[str], num_clips: int) -> ClipError:
     more = "\n  ..." if len(reasons) > _LISTED_FAULTS else ""
     return ClipError(
         f"{len(reasons)} of {num_clips} clips cannot be read:{named}{more}",
-        "Copy these files again and run the same command: finished clips are kept. Or leave these"
-        " out with --skip-unreadable.",
+        "Copy these files again and repeat the command (finished "
+        "clips are kept), or leave them out with --skip-unreadable.",
     )
 
 

@@ -32,7 +32,7 @@ _LISTED_FILES = 10
 _LOOKED_AT = 20
 """Clips whose first files are opened before anything is begun."""
 
-_OTHER_COLOUR = " Without sk_color.avi it can be prepared with --colour sk_wrapped."
+_OTHER_COLOUR = " Without sk_color.avi, use --colour sk_wrapped."
 
 _PACKED_SHARE = {3: 0.42, 1: 0.06, 2: 0.12}
 """Size of zstd frames over raw ones by channels, measured on real recordings; for the forecast."""
@@ -182,12 +182,12 @@ def survey_dataset(
         raise UsageError("--raft-weights without optical flow", "Add --flow raft.")
     if algorithm and "rgb" not in facts.modalities:
         raise UsageError(
-            f"{name} flow needs the modality rgb; there is {'+'.join(facts.modalities)}",
+            f"{name} flow needs the modality rgb; available: {'+'.join(facts.modalities)}",
             "Leave --flow out.",
         )
     clips = _choose(found, limit, only)
     if len(clips) < len(found):
-        part = f"a part: {len(clips):,} of the {len(found):,} clips that are there"
+        part = f"a part: {len(clips):,} of {len(found):,} available clips"
         facts = replace(facts, notes=(part, *(f"of all clips: {note}" for note in facts.notes)))
     return Survey(dataset.root, facts, clips, Missing.among(clips), algorithm, short_side)
 
@@ -197,11 +197,11 @@ def _choose(
 ) -> tuple[RawClip, ...]:
     """Return the chosen clips in their order."""
     if limit is not None and limit < 1:
-        raise UsageError(f"--limit {limit} leaves no clip", "Give a positive number.")
+        raise UsageError(f"--limit {limit} leaves no clips", "Give a positive number.")
     chosen = [c for c in clips if not only or any(fnmatchcase(c.row.clip_id, p) for p in only)]
     if only and not chosen:
         raise UsageError(
-            f"no clip fits {' or '.join(map(repr, only))}",
+            f"no clip matches {' or '.join(map(repr, only))}",
             "Patterns are those of a shell, on clip ids"
             + (f"; the first is {clips[0].row.clip_id!r}." if clips else "."),
         )
@@ -235,7 +235,7 @@ def _first_sizes(clips: Sequence[RawClip]) -> tuple[int, int]:
             assert first is not None
             raise first
     if wanted is None:
-        raise ClipError("the dataset has no clip", "Restore the dataset's lists.")
+        raise ClipError("the dataset has no clips", "Restore the dataset's lists.")
     return wanted
 
 
@@ -277,7 +277,7 @@ def _describe_store(survey: Survey, plan: StorePlan, frames: int, path: Path) ->
         lines.append(_describe_existing(path, plan))
     resumes = writer.resumes()
     if resumes is False:
-        lines.append(f"{writer.partial} was begun with other settings: needs --overwrite")
+        lines.append(f"{writer.partial} was started with other settings: needs --overwrite")
     elif resumes:
         left = sum(len(clips) for _, clips in writer.pending())
         lines.append(
@@ -294,7 +294,7 @@ def _bytes(count: float) -> str:
 def _describe_existing(path: Path, plan: StorePlan) -> str:
     try:
         if StoreReader(path).attributes.plan == plan.fingerprint():
-            return f"{path} is prepared already"
+            return f"{path} is already prepared"
     except StoreError:
         return f"{path} exists and is not a readable store: needs --overwrite"
     return f"{path} exists and was made from other recordings or settings: needs --overwrite"

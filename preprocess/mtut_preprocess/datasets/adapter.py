@@ -117,7 +117,7 @@ def recording_origin(root: StrPath, dataset: str) -> tuple[str, Origin]:
         if marker.exists():
             record = read_json(marker, DatasetError, hint)
             if not isinstance(record, dict) or not isinstance(record.get("twin"), str):
-                raise DatasetError(f"{marker} names no synthetic dataset", hint)
+                raise DatasetError(f"{marker} does not name a synthetic dataset", hint)
             return record["twin"], "synthetic"
     return dataset, "recorded"
 

@@ -147,7 +147,7 @@ class EgoGesture:
         if unknown:
             raise DatasetError(
                 f"{labels}: subject {min(unknown)} is in no split",
-                f"Take its folder away, or give all 'splits' in {self.root / _TABLE}.",
+                f"Remove its folder, or give all 'splits' in {self.root / _TABLE}.",
             )
         images = _Images(self.root, labels, table)
         clips: list[RawClip] = []
@@ -286,7 +286,7 @@ def _refuse_twice(video: Video, segments: Sequence[Segment]) -> None:
         earlier = seen.setdefault((start, end), where)
         if earlier != where:
             raise DatasetError(
-                f"{where}: frames {start}..{end} of {video} are listed already at {earlier}",
+                f"{where}: frames {start}..{end} of {video} are already listed at {earlier}",
                 _RESTORE,
             )
 
@@ -323,15 +323,15 @@ def _find_label_files(labels: Path, findings: Mapping[str, list[str]]) -> dict[V
                 video = Video(subject, scene, group)
                 if video in files:
                     raise DatasetError(
-                        f"{files[video]} and {path} are labels of one recording",
-                        "Take one of them away.",
+                        f"{files[video]} and {path} label the same recording",
+                        "Remove one of them.",
                     )
                 files[video] = path
                 if path.name.startswith("g"):
                     findings["label files in small letters"].append(str(path))
     if not files:
         raise DatasetError(
-            f"{labels} holds no subjectXX/SceneY/GroupZ.csv", "Restore the dataset's labels."
+            f"{labels} has no subjectXX/SceneY/GroupZ.csv", "Restore the dataset's labels."
         )
     return files
 
@@ -344,7 +344,7 @@ def _numbered(folder: Path, pattern: re.Pattern[str]) -> Iterator[tuple[int, Pat
     except OSError as error:
         raise DatasetError(
             f"{folder} cannot be listed: {error.strerror or error}",
-            "It is a folder in the dataset.",
+            "The dataset has a folder of this name.",
         ) from error
     matches = filter(None, map(pattern.fullmatch, names))
     yield from ((int(match[1]), folder / match[0]) for match in matches)

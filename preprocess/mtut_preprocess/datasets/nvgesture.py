@@ -113,8 +113,8 @@ class NvGesture:
                 clip = self._clip(line, split, findings)
                 if clip.row.clip_id in seen:
                     raise DatasetError(
-                        f"{line.where}: {line.folder} is listed already at"
-                        f" {seen[clip.row.clip_id]}",
+                        f"{line.where}: {line.folder} is already listed at "
+                        f"{seen[clip.row.clip_id]}",
                         "Each recording may stand in one list, once.",
                     )
                 seen[clip.row.clip_id] = line.where

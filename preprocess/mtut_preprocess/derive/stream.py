@@ -111,7 +111,7 @@ def stream_frames(path: StrPath, wanted: Wanted, say: Say) -> Iterator[Frame]:
     if not is_images and not path.exists():
         raise ClipError(f"{path} does not exist", "Correct the path.")
     if not is_images and path.suffix.lower() in IMAGE_SUFFIXES:
-        raise ClipError(f"{path} is one image", "Give the folder of all frames, or a video.")
+        raise ClipError(f"{path} is a single image", "Give the folder of all frames, or a video.")
     frames = _images(path, wanted) if is_images else _video(path, wanted, say)
     fitted = _check_kind(_fit(frames, path, wanted, say), path, wanted)
     return _flow(fitted, wanted.flow) if wanted.flow else fitted
@@ -196,7 +196,7 @@ def _range(frames: Iterable[_Native], path: Path, wanted: Wanted, say: Say) -> I
             latest = native
             yield native
     if not found:
-        raise ClipError(f"{path} holds no frame", "Record it again.")
+        raise ClipError(f"{path} has no frames", "Record it again.")
     end = found if stop is None else stop
     if latest is None or end - found > MAX_OVERSHOOT_FRAMES:
         missed = f"begins at frame {first}" if latest is None else f"ends before frame {stop}"

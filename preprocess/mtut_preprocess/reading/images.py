@@ -147,7 +147,7 @@ def find_series(path: StrPath) -> Series:
     if not found:
         there = (", ".join(names[:3]) or "nothing") + (", ..." if len(names) > 3 else "")
         raise ClipError(
-            f"{path} holds no numbered images; there: {there}",
+            f"{path} has no numbered images; found: {there}",
             "Frames are files such as 000001.jpg, 000002.jpg; or name a video.",
         )
     if len(found) > 1:

@@ -98,7 +98,7 @@ def _decode_video(path: Path, plane: Plane) -> tuple[int, dict[tuple[int, int], 
         sizes.setdefault((frame.height, frame.width), count)
         count += 1
     if not count:
-        raise ClipError(f"{path} holds no frame")
+        raise ClipError(f"{path} has no frames")
     return count, sizes
 
 

@@ -298,7 +298,7 @@ def test_logits_of_another_class_count_are_left_and_named(saved):
 def test_an_unknown_tensor_of_the_file_is_named(saved, i3d):
     odd = "mixed_3b.branch_1.7.conv3d.weight"
     file = i3d_file("kinetics_i3d_pytorch") | {odd: torch.ones(1)}
-    assert f"{odd}: not a name of the scheme kinetics_i3d_pytorch" in load(i3d, saved(file)).dropped
+    assert f"{odd}: not a known name of kinetics_i3d_pytorch" in load(i3d, saved(file)).dropped
 
 
 @pytest.mark.parametrize(("missing", "enough"), [(11, True), (12, False)])
@@ -578,7 +578,7 @@ def test_check_runs_no_network_of_other_classes(saved, demo):
 
 
 def test_check_refuses_two_files_of_one_modality(kinetics, demo):
-    with pytest.raises(UsageError, match="second network of rgb"):
+    with pytest.raises(UsageError, match="second network for rgb"):
         check([kinetics["rgb"]] * 2, demo)
 
 

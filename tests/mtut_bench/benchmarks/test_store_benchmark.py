@@ -24,7 +24,7 @@ def test_every_number_is_there_with_its_bound(tmp_path):
     bounds = {name: m.floor or m.limit for name, m in found.items()}
     assert bounds == {
         "open a store": 15,
-        "read its clip table": 100,
+        "read the clip table": 100,
         "files": 4500,
         "64-frame windows, rgb": 0.75,
         "64-frame windows, depth": 0.75,

@@ -46,7 +46,7 @@ def test_without_anything_vivas_eight_folds_are_planned(dry_run):
     assert "2 things are missing; planned without them" in text
     assert "mtut-bench prepare viva" in text
     assert "mtut-bench weights fetch i3d-rgb" in text
-    assert "says who is which person" in text
+    assert "viva.json, which identifies the persons" in text
 
 
 def test_users_may_be_left_out_instead_of_persons(dry_run):
@@ -59,7 +59,7 @@ def test_a_table_is_planned_from_the_published_split(dry_run):
     text = dry_run("--table", "3")
     assert clips_of(text) == [(1050, 482)] * 3
     assert "table 3 by itself: 3 runs, 441,000 clip passes" in text
-    assert "no rate was measured in runs yet: --clips-per-second" in text
+    assert "no speed measured in runs yet: give --clips-per-second" in text
 
 
 def test_all_tables_are_planned_with_their_hours(dry_run):

@@ -22,7 +22,7 @@ def test_score_of_a_file(make_store, tmp_path):
     output = call("score", path, *options)
     assert output.splitlines()[-3:] == [
         "guess [1]: 100.0 % of 4 test clips, 95 % interval [51.0, 100.0]; chance 33.3 %.",
-        "No stored run of this store and fold: nothing to compare with.",
+        "No finished run on this store and fold to compare with.",
         "Not comparable with published numbers: synthetic, 1 of 2 folds. More: --explain.",
     ]
     text = " ".join(call("score", path, *options, "--explain").split())

@@ -137,7 +137,7 @@ def test_without_validation_clips_there_are_none_to_train_on():
 def test_several_folds_are_named_with_commas_in_the_stores_order():
     folds = make_folds(PERSONS, "subject", "person")
     assert [f.name for f in choose_folds(folds, "anna, 1")] == ["1", "anna"]
-    with pytest.raises(UsageError, match="no fold '3'"):
+    with pytest.raises(UsageError, match="unknown fold '3'"):
         choose_folds(folds, "1,3")
 
 

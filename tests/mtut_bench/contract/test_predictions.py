@@ -156,7 +156,7 @@ def test_the_order_of_clips_is_free():
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("clip_ids", (), "no clip"),
+        ("clip_ids", (), "without clips"),
         ("clip_ids", ("a", "b"), "Labels"),
         ("modalities", ("rgb", "rgb"), "twice"),
         ("modalities", ("rgb",), "Logits"),
@@ -167,8 +167,8 @@ def test_the_order_of_clips_is_free():
         ("scores_MNK", np.zeros((2, 4, 5), np.float32), r"Probabilities .*\(2, 4, 5\)"),
         ("scores_MNK", np.zeros((2, 4), np.float32), r"Logits are float32 \(2, 4\)"),
         ("scores_MNK", np.full((2, 4, 3), np.nan, np.float32), "not finite"),
-        ("probabilities_MNK", np.full((2, 4, 3), 0.5, np.float32), "no probabilities"),
-        ("probabilities_MNK", np.full((2, 4, 3), [2, -1, 0], np.float32), "no probabilities"),
+        ("probabilities_MNK", np.full((2, 4, 3), 0.5, np.float32), "not probabilities"),
+        ("probabilities_MNK", np.full((2, 4, 3), [2, -1, 0], np.float32), "not probabilities"),
     ],
 )
 def test_malformed_predictions_cannot_be_made(field, value, words):

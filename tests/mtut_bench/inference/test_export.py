@@ -229,7 +229,7 @@ def test_a_length_that_cannot_stay_open_is_fixed_and_said(make_request, tiny_met
     execute([plan], MACHINE, Lines())
     run, lines = open_run(plan.folder, {"fixed": method}), []
     (file,) = export_networks(run, "onnx", tmp_path, modalities=("rgb",), say=lines.append)
-    assert lines[0].startswith("rgb: a clip of any other length is refused; torch says: ")
+    assert lines[0].startswith("rgb: clips of any other length are rejected; torch reports: ")
     assert len(lines) == 3
     session = onnxruntime.InferenceSession(file.read_bytes())
     assert session.get_inputs()[0].shape[2] == 8
@@ -272,7 +272,9 @@ def test_a_difference_from_the_runs_network_is_refused(
 
     monkeypatch.setattr(writing, name, wrong)
     out = tmp_path / "out"
-    with pytest.raises(ExportError, match=r"does not compute .* 9 frames: largest difference"):
+    with pytest.raises(
+        ExportError, match=r"computes other outputs .* 9 frames: largest difference"
+    ):
         export_networks(trained(), file_format, out, modalities=("rgb",), say=str)
     assert not out.exists()
 
@@ -472,9 +474,9 @@ def test_bad_folders_have_one_clear_message(finished, command, tmp_path, monkeyp
     ("arguments", "named", "hint"),
     [
         (("x", "--format", "onnx", "--store", "viva"), "--store does not fit", "run by its id"),
-        (("viva", "--modality", "rgb"), "--modality does not fit --format hdf5", "onnx"),
-        (("3f2a",), "no dataset '3f2a'", "Networks of a run: --format safetensors or onnx"),
-        ((), "nothing to export", "a run with its --format"),
+        (("viva", "--modality", "rgb"), "--modality does not go with --format hdf5", "onnx"),
+        (("3f2a",), "no dataset '3f2a'", "--format safetensors or onnx"),
+        ((), "nothing to export", "a run with --format"),
         (("viva", "--format", "pickle"), "pickle", "onnx"),
     ],
 )

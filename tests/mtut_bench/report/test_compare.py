@@ -160,7 +160,7 @@ def no_common_seed(runs):
     [
         (other(digest="e" * 64), "differ in store digest: dddd"),
         (other(mirror=[1, 0, -1]), "table of mirrored classes: null and [1,0,-1]"),
-        (other(modalities=("depth",)), "no set of modalities in common"),
+        (other(modalities=("depth",)), "no common set of modalities"),
         (other(ids="wxyz"), "not tested on the same clips: foldofficial-0"),
         (other(subjects="abab"), "not tested on the same clips: foldofficial-0 has another"),
         (mixed(device="NVIDIA H200"), "The runs of mtut differ in device (NVIDIA H200, cpu)"),
@@ -211,7 +211,7 @@ def test_a_side_may_be_runs_by_id(tmp_path):
     # A name means the protocol's own runs, and says which it leaves out.
     named = compared(tmp_path)
     assert "mtut 75.0 % against i3d 50.0 %" in named.sentences[0]
-    assert any("1 of mtut's runs, with changed options" in note for note in named.notes)
+    assert any("1 of mtut's runs, which have changed settings" in note for note in named.notes)
     plain = next(
         run.folder.name
         for run in found(tmp_path)
@@ -220,9 +220,7 @@ def test_a_side_may_be_runs_by_id(tmp_path):
     assert "mtut 75.0 % against i3d 50.0 %" in compared(tmp_path, plain).sentences[0]
     with pytest.raises(ComparisonError, match="overridden options"):
         compared(tmp_path, variant.name)
-    with pytest.raises(
-        ComparisonError, match="no finished run whose id begins with '0123456789ab'"
-    ):
+    with pytest.raises(ComparisonError, match="'0123456789ab', and no finished run"):
         compared(tmp_path, f"{plain},0123456789ab")
     with pytest.raises(ComparisonError, match="share a run"):
         compared(tmp_path, plain, plain)
@@ -279,7 +277,7 @@ def test_clips_that_outvote_their_folds_establish_nothing(tmp_path):
     assert row["difference"] == pytest.approx((0.3 - 2) / 3)
     assert not row["established"]
     assert objection(row | {"bootstrap_low": -0.9, "bootstrap_high": -0.1}).startswith(
-        "the clips and"
+        "the differences over clips and over folds"
     )
 
 
@@ -320,7 +318,7 @@ def test_what_is_no_id_is_refused_as_one(tmp_path):
     other()(tmp_path)
     start = found(tmp_path)[0].record.id[:12]
     for name, words in (("ffff0000", "ffff0000"), (f"{start},zz", "zz"), (f"{start[:3]},", "")):
-        with pytest.raises(ComparisonError, match="no finished run whose id begins with") as fault:
+        with pytest.raises(ComparisonError, match="no finished run has an id") as fault:
             compared(tmp_path, name)
         assert words in fault.value.what
         assert "--method" not in fault.value.hint
@@ -333,21 +331,21 @@ def test_digits_that_several_ids_begin_with_are_refused():
 
     runs = [Run(f"abcd{n}".ljust(64, "0")) for n in range(2)]
     assert _by_id(runs, "abcd1", {}) is runs[1]
-    with pytest.raises(ComparisonError, match="ids of 2 runs begin with abcd: abcd0000"):
+    with pytest.raises(ComparisonError, match="ids of 2 runs start with abcd: abcd0000"):
         _by_id(runs, "abcd", {})
 
 
 @pytest.mark.parametrize("names", [("", ""), ("mtut", " "), ("", "i3d")])
 def test_a_side_without_a_name_is_a_usage_error(tmp_path, names):
     other()(tmp_path)
-    with pytest.raises(UsageError, match="no name"):
+    with pytest.raises(UsageError, match="is empty"):
         compared(tmp_path, *names)
 
 
 def test_other_devices_and_weights_on_the_two_sides_are_said(tmp_path):
     other(device="NVIDIA H200", weights_digest="f" * 64)(tmp_path)
     notes = " ".join(compared(tmp_path).notes)
-    assert "Devices differ, and with the methods: mtut cpu, i3d NVIDIA H200." in notes
+    assert "Devices differ between the methods: mtut cpu, i3d NVIDIA H200." in notes
     assert "Starting weights differ" in notes
 
 

@@ -275,7 +275,7 @@ def test_the_sentence_and_the_table_of_a_mean(tmp_path):
     shown = tuple(str(line[head]) for head in ("Tested on", "Only mtut", "Only i3d"))
     assert shown == ("mean of rgb, depth", "4.5", "0.5")
     assert not any("seed by seed" in note for note in result.notes)
-    assert sum("question asked first" in note for note in result.notes) == 1
+    assert sum("primary question" in note for note in result.notes) == 1
 
 
 def test_a_mean_of_several_seeds_is_not_listed_seed_by_seed(tmp_path):

@@ -69,7 +69,7 @@ def test_at_most_eight_clips_are_shown():
 def test_no_mistake_no_clip():
     group = confused(*said(LABELS))
     assert group.clips == ()
-    assert group.note == "No clip was ever taken for another class."
+    assert group.note == "No clip was ever misclassified."
 
 
 def test_stores_and_protocols_are_apart():
@@ -129,7 +129,7 @@ def test_a_clip_shorter_than_the_strip_shows_each_frame_once(tmp_path):
 def test_without_the_store_the_group_says_so(tmp_path):
     for folder in (None, tmp_path, tmp_path / "absent"):
         group = confused(*said([1, 1, 0, 0]), stores=folder)
-        assert group.note == "No thumbnails: the store tiny is not here."
+        assert group.note == "No thumbnails: store tiny not found."
         assert all(clip.thumbnails == () for clip in group.clips)
 
 

@@ -99,4 +99,4 @@ def test_rows_without_runs_leave_figures_and_page_as_they_are(tmp_path, means):
     result = write_report(tmp_path / "gone", out, means)
     assert not result.removed
     assert {name: (out / name).read_bytes() for name in names_in(out)} == before
-    assert any("those of an earlier report" in remark for remark in result.remarks)
+    assert any("are not updated" in remark for remark in result.remarks)

@@ -28,7 +28,7 @@ def test_without_runs_nothing_is_written_and_the_printed_numbers_can_be_shown(tm
     assert [table.key for table in result.tables] == list("1234567")
     assert measured(result) == {}
     text = printed(result)
-    assert f"No finished run in {tmp_path / 'runs'}" in text
+    assert f"no finished runs in {tmp_path / 'runs'}" in " ".join(text.split())
     assert "81.33" not in text
     assert "81.33" in printed(result, published=("1",))
     assert (result.rows, result.paths) == ((), ())
@@ -45,7 +45,7 @@ def test_what_was_measured_is_printed_first_and_other_tables_not_at_all(tmp_path
     places = [text.index(head) for head in heads]
     assert places == sorted(places)
     assert [f"Table {number}. " in text for number in "23567"] == [False] * 5
-    assert "Table 2, 3, 5, 6, 7; `--tables all`" in text
+    assert "Table 2, 3, 5, 6, 7 of the paper; `--tables all`" in text
 
 
 def test_complete_recorded_runs_of_the_papers_protocol_stand_beside_it(tmp_path):
@@ -138,7 +138,7 @@ def test_a_store_that_changed_between_folds_fills_no_cell_and_is_said(tmp_path):
     result = report(tmp_path)
     assert measured(result) == {}
     text = printed(result, width=200)
-    assert "Runs that differ in store digest fit here: not mixed." in text
+    assert "Matching runs differ in store digest and are not mixed." in text
     assert (
         "The store viva has changed between runs: 7 runs on dddddddddddd, 1 run on eeeeeeeeeeee."
     ) in text
@@ -205,7 +205,7 @@ def test_chance_is_said(tmp_path):
     add_run(tmp_path / "runs", 2, origin="synthetic", **nvgesture())
     (table,) = own(report(tmp_path))
     assert "Chance is 20.0 % (1 of 5 classes); 10 test clips" in table.notes[0]
-    assert "whether they hold for real ones is untested" in table.notes[1]
+    assert "untested on real ones" in table.notes[1]
     assert "at chance" in table.notes[2]
     add_run(tmp_path / "runs", 9, seed=1, method=I3D, origin="synthetic", **nvgesture())
     (table,) = own(report(tmp_path))
@@ -214,12 +214,12 @@ def test_chance_is_said(tmp_path):
 
 
 def test_that_every_number_is_above_chance_is_said_of_some_of_the_folds_too(tmp_path):
-    # Ten of ten clips in one of eight folds; Wilson's interval begins at 72.2 %.
+    # Ten of ten clips in one of eight folds; Wilson's interval starts at 72.2 %.
     add_run(tmp_path / "runs", 10, origin="synthetic")
     (table,) = own(report(tmp_path))
     assert "(1 of 8 folds)" in str(table.rows[0][-1])
     (note,) = (note for note in table.notes if "above chance" in note)
-    assert "begins at 72.2 %" in note
+    assert "starts at 72.2 %" in note
 
 
 def test_what_stands_behind_a_measured_number_is_said(tmp_path):
@@ -256,7 +256,7 @@ def test_runs_in_progress_are_counted_and_other_folders_passed_over(tmp_path):
     found = find_runs(runs)
     assert (len(found.runs), found.num_in_progress) == (1, 1)
     assert found.runs[0].folder == folder
-    assert "Not finished, not counted: 1 run" in " ".join(report(tmp_path).remarks)
+    assert "Unfinished and not counted: 1 run" in " ".join(report(tmp_path).remarks)
 
 
 def predict_twice(folder):
@@ -285,7 +285,7 @@ def truncate(folder):
         (lambda folder: folder.rename(folder.with_name("f" * 12)), "folder"),
         (lambda folder: edit(folder, test_clips=[f"other-{n}" for n in range(10)]), "10 missing"),
         (predict_twice, "1 missing (fold1-9); 1 doubled (fold1-0)"),
-        (name_twice, "names a test clip twice"),
+        (name_twice, "has a duplicate test clip"),
         (truncate, "truncated or corrupt"),
     ],
 )
@@ -307,9 +307,9 @@ def test_settings_are_said_with_whose_choice_they_are(tmp_path):
     notes = " ".join(own(report(tmp_path))[0].notes)
     for words in (
         "lambda 0.05",
-        "The paper prints lambda; our choice: rho_form, rho_grad, rho_max.",
-        "does not run through rho",
-        "departure from equation 3",
+        "Stated in the paper: lambda; our choice: rho_form, rho_grad, rho_max.",
+        "no gradient flows through rho",
+        "unlike equation 3",
     ):
         assert words in notes
     assert "source" not in notes
@@ -320,7 +320,7 @@ def test_numbers_of_tables_not_asked_for_are_mentioned(tmp_path):
     result = report(tmp_path)
     assert own(result) == []
     text = printed(result, published=("7",))
-    assert "Measured, not printed here: Table 1, 4." in text
+    assert "Measured but not printed here: Table 1, 4." in text
     assert "Table 7. " in text
     assert "Table 1. " not in text
 

@@ -153,7 +153,7 @@ def stopped(out, monkeypatch):
 @pytest.mark.parametrize("after", [0, 1, 5, NUM_FILES - 1])
 def test_a_report_that_was_stopped_is_never_taken_for_whole_and_the_next_one_is(stopped, after):
     out = stopped(after)
-    with pytest.raises(ReportError, match="was stopped"):
+    with pytest.raises(ReportError, match="is incomplete"):
         check_report(out)
     (out / "figures").mkdir()
     (out / "figures" / "mine.png").write_text("mine")
@@ -176,7 +176,7 @@ def test_a_report_stopped_twice_still_knows_its_files(stopped, tmp_path):
 def test_rows_of_two_reports_are_not_taken_for_one(stopped):
     out = stopped(1)
     (out.parent / "runs").rename(out.parent / "elsewhere")
-    with pytest.raises(ReportError, match="was stopped") as fault:
+    with pytest.raises(ReportError, match="is incomplete") as fault:
         report(out.parent)
     assert "--runs" in fault.value.hint
 
@@ -226,7 +226,7 @@ def test_check_names_the_file_and_the_first_line_that_differs(out, name):
     path.write_bytes(b"".join([lines[0], changed, *lines[2:]]))
     with pytest.raises(ReportError) as fault:
         check_report(out)
-    assert f"{path} is not" in fault.value.what
+    assert f"{path} does not match" in fault.value.what
     assert "line 2 has" in fault.value.what
     assert f"mtut-bench report --out {out}" in fault.value.hint
     path.write_bytes(b"".join(lines[:-1]))

@@ -54,7 +54,7 @@ GOOD = [["a", "0"], ["b", "0"], ["c", "0"]]
         ([HEAD, *GOOD[:2], ["c", "right"]], "line 4 predicts 'right', which is neither a class"),
         ([HEAD, *GOOD[:2], ["c", "3"]], "nor one of the numbers 0 to 2"),
         ([HEAD, *GOOD[:2], ["c", ""]], "line 4 predicts ''"),
-        ([HEAD, *GOOD[:2], ["c"]], "line 4 has 1 values, the head 2"),
+        ([HEAD, *GOOD[:2], ["c"]], "line 4 has 1 values, the header 2"),
         ([["clip", "predicted"], *GOOD], "needs one column clip_id"),
         ([["clip_id", "clip_id"], *GOOD], "needs one column clip_id"),
         ([["clip_id", "left"], *GOOD], '2 missing (2, say, "up"), 0 unknown ()'),
@@ -99,8 +99,11 @@ def test_scores_may_be_written_in_any_decimal_form(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('clip_id,predicted\na,0\nb,"0\nc,0\n', "no CSV from line 3 on: unexpected end"),
-        (f"clip_id,predicted\na,0\nb,{'x' * 200_000}\n", "no CSV from line 3 on: field larger"),
+        ('clip_id,predicted\na,0\nb,"0\nc,0\n', "not valid CSV from line 3 on: unexpected end"),
+        (
+            f"clip_id,predicted\na,0\nb,{'x' * 200_000}\n",
+            "not valid CSV from line 3 on: field larger",
+        ),
         (f"clip_id,predicted\na,0\nb,0\n{'x' * 100_000},0\n", f"({'x' * 60}...)"),
     ],
 )
@@ -125,7 +128,7 @@ def test_no_file_and_no_text_are_refused(tmp_path):
     with pytest.raises(PredictionError, match="No such file"):
         read_predicted(tmp_path / "absent.csv", CLIPS, CLASSES)
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(PredictionError, match="no CSV file in UTF-8"):
+    with pytest.raises(PredictionError, match="not a UTF-8 CSV file"):
         read_predicted(tmp_path / "binary.csv", CLIPS, CLASSES)
 
 
@@ -161,7 +164,7 @@ def test_the_score_is_counted_by_hand(tmp_path, scored):
     assert result.macro == pytest.approx((1 / 2 + 1 + 1) / 3)
     assert "75.0 % of 4 test clips (3 right; Wilson 95 % interval" in result.sentence
     assert "synthetic" in result.title
-    assert "No stored run of this store and fold" in result.notes[0]
+    assert "No finished run on this store and fold" in result.notes[0]
     assert result.comparisons == ()
 
 

@@ -135,7 +135,7 @@ def test_modalities_that_prepare_or_derive_add_are_planned_and_named(request_wit
     assert {plan.modalities for plan in plans} == {("depth", "flow", "depth_copy")}
     added = [text for text in missing if text.startswith("modality:")]
     assert ["prepare --flow" in text for text in added] == [True, False]
-    assert "depth_copy only if `mtut-bench derive`" in added[1]
+    assert "depth_copy only after `mtut-bench derive`" in added[1]
 
 
 @pytest.mark.parametrize("name", ["infrared", "deph"])

@@ -284,5 +284,5 @@ class Declares(Brightness):
 
 
 def test_what_is_declared_must_be_made(make_request):
-    with pytest.raises(UsageError, match="declares 'levels' to be shared and does not make it"):
+    with pytest.raises(UsageError, match="declares 'levels' as shared"):
         execute([plan_of(make_request, Declares())], MACHINE, Lines())

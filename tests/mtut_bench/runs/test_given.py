@@ -61,9 +61,9 @@ def test_other_predictions_are_another_run(spec):
     [
         ("mtut", {}, "is taken"),
         ("MTUT-F", {}, "is taken"),
-        ("theirs", {"modalities": ()}, "has one modality"),
-        ("theirs", {"modalities": ("rgb", "depth")}, "has one modality"),
-        ("theirs", {"protocol": "none"}, "there is no protocol 'none'"),
+        ("theirs", {"modalities": ()}, "need one modality"),
+        ("theirs", {"modalities": ("rgb", "depth")}, "need one modality"),
+        ("theirs", {"protocol": "none"}, "unknown protocol 'none'"),
     ],
 )
 def test_what_cannot_be_kept_is_refused(spec, name, changes, words):

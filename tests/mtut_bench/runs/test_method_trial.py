@@ -80,11 +80,11 @@ def test_the_last_of_several_methods_is_tried_before_the_first_is_trained(own, m
         ("del result.losses['rgb']", "gives losses for depth, not for rgb, depth"),
         ("del result.log['depth']", "gives log for rgb, not for rgb, depth"),
         ("result.log['rgb'].clear()", "logs no cross_entropy of rgb"),
-        ("result.losses['rgb'] = 1.0", "no scalar tensor"),
-        ("result.losses['rgb'] = result.losses['rgb'][None]", "no scalar tensor"),
+        ("result.losses['rgb'] = 1.0", "not a scalar tensor"),
+        ("result.losses['rgb'] = result.losses['rgb'][None]", "not a scalar tensor"),
         ("result.losses['rgb'] = result.losses['rgb'].detach()", "without a gradient"),
         ("result.losses['rgb'] = result.losses['rgb'] / 0", "the loss inf"),
-        ("result.losses['rgb'] = result.losses['depth']", "rgb reaches no weight"),
+        ("result.losses['rgb'] = result.losses['depth']", "rgb has no gradient"),
     ],
 )
 def test_what_breaks_the_contract_is_said(own, what, words):

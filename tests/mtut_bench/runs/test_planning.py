@@ -182,7 +182,7 @@ def test_runs_by_user_share_nothing_with_runs_by_person(make_request, users, mak
 
 
 def test_runs_by_user_of_a_store_with_persons_are_refused(make_request):
-    with pytest.raises(UsageError, match="says who is which person"):
+    with pytest.raises(UsageError, match="identifies its persons"):
         plan_runs([make_request(fold_unit="user")])
 
 
@@ -334,7 +334,7 @@ def test_a_validation_split_is_trained_on_where_the_protocol_says_so(
 
 
 def test_a_store_without_a_validation_split_is_refused(make_request, tiny_protocol):
-    with pytest.raises(UsageError, match="fold 1 has no validation clip to train on"):
+    with pytest.raises(UsageError, match="fold 1 has no validation clips"):
         plan_runs([make_request(protocol=trainval(tiny_protocol))])
 
 

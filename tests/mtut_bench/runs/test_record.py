@@ -86,7 +86,7 @@ def test_json_that_is_no_manifest_is_refused(tmp_path, text):
         ("protocol.version", 2, "'protocol.version' = 2 and 'identity.protocol.version' = 1"),
         ("store.digest", "e" * 64, "'store.digest' = 'eeee"),
         ("store.classes", list("abcdef"), "6 'store.classes' and 'identity.num_classes' = 5"),
-        ("store.folds", ["2"], "'identity.fold' = '1', which is none of 'store.folds' ['2']"),
+        ("store.folds", ["2"], "'identity.fold' = '1', which is not in 'store.folds' ['2']"),
         ("identity.seed", 5, "an 'id' that is not the SHA-256 of its 'identity'"),
         ("identity.num_classes", 6, "5 'store.classes' and 'identity.num_classes' = 6"),
     ],

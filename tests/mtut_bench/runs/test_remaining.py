@@ -90,7 +90,7 @@ def test_a_pipe_gets_one_line_a_stage_with_what_is_left_of_all_runs(plans):
     # Four of stage one and four of stage two.
     assert len(stages) == 8
     for line in stages[:-1]:
-        assert re.search(r"; about \d+ (s|min) of training left in all$", line)
+        assert re.search(r"; about \d+ (s|min) of training left in total$", line)
     assert "left" not in stages[-1]
     # Nothing was measured before.
     assert "at the rate of earlier runs" not in lines[0]
@@ -100,8 +100,10 @@ def test_a_later_call_says_at_once_how_long_it_takes(plans):
     execute(plans[:1], MACHINE, Lines())
     lines = Lines()
     execute(plans, MACHINE, lines)
-    begin = r"3 runs to do, about \d+ (s|min) of training left in all, at the rate of earlier runs"
+    begin = (
+        r"3 runs to do, about \d+ (s|min) of training left in total, at the rate of earlier runs"
+    )
     assert re.fullmatch(begin, lines.lines[0])
     again = Lines()
     execute(plans, MACHINE, again)
-    assert "left in all" not in again.text
+    assert "left in total" not in again.text

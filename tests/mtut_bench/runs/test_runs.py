@@ -308,7 +308,7 @@ def begin(plans, lines):
 
 def test_a_second_process_waits_and_computes_nothing(make_request, trained):
     plans = plan_runs([make_request()])
-    first, second = Watched("accuracy", hold=True), Watched("left to it for now")
+    first, second = Watched("accuracy", hold=True), Watched("skipped for now")
     threads = [begin(plans, first)]
     first.came.wait()
     count = len(trained)

@@ -168,7 +168,7 @@ def test_wrong_statistics_are_warned_of(do, monkeypatch):
 
     monkeypatch.setattr(two_stage.TrainedNetworks, "settle", spoil)
     _, text = do("i3d", settings=("bn_statistics=running",))
-    assert "warning: rgb: evaluation mode names one class for every training clip" in text
+    assert "warning: rgb: evaluation mode predicts one class for all training clips" in text
     assert "bn_statistics=recomputed" in text
     _, text = do("i3d")
     assert "--set bn_statistics" not in text

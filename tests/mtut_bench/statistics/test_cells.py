@@ -75,7 +75,7 @@ def test_the_legend_explains_what_is_there(tmp_path):
     assert "standard deviation over folds" in legend([complete])
     write_run(tmp_path / "b", "1", fold="1")
     assert legend([cell_of(tmp_path / "b")]) == (
-        "accuracy in percent; incomplete where it says how many folds are done"
+        "accuracy in percent; incomplete where a number of finished folds is given"
     )
     assert legend([]) == ""
 
@@ -92,7 +92,7 @@ def test_devices_are_never_mixed_in_a_cell_of_an_own_table(tmp_path):
         ["I3D", "1/2", "1", *["50.0 (1 of 2 folds)"] * 3],
         ["MTUT", "-", "-", "-", "-", "-"],
     ]
-    words = "MTUT: Runs that differ in device (NVIDIA H200, cpu) fit here: not mixed."
+    words = "MTUT: Matching runs differ in device (NVIDIA H200, cpu) and are not mixed."
     assert words in table.notes
     raw = [cell for cell in table.cells if cell["method"] == "MTUT"]
     assert {cell["measured"] for cell in raw} == {""}
@@ -129,14 +129,14 @@ def refusal(rows):
 def test_two_runs_of_one_fold_and_seed_are_not_chosen_between(tmp_path):
     names = [write_run(tmp_path, "1101", seed=seed, **OFFICIAL) for seed in (0, 1)]
     said = refusal([{**row, "seed": 0} for row in rows_of(tmp_path)])
-    assert said.endswith("are both of fold official and seed 0: neither is chosen.")
+    assert said.endswith("both have fold official and seed 0: neither is used.")
     assert all(folder.name in said for folder in names)
 
 
 def test_seeds_that_tested_other_persons_are_not_mixed(tmp_path):
     for seed, subjects in enumerate(("aabb", "aabc")):
         write_run(tmp_path, "1101", seed=seed, subjects=subjects, **OFFICIAL)
-    assert "tested other clips or persons of fold official" in refusal(rows_of(tmp_path))
+    assert "tested different clips or persons of fold official" in refusal(rows_of(tmp_path))
 
 
 @pytest.mark.parametrize("clips", [31, 33])

@@ -142,7 +142,7 @@ def test_a_pair_is_of_the_same_seeds_in_every_fold(tmp_path):
     (cell,) = (cell for cell in table.cells if cell["method"] == "I3D, two seeds")
     assert (cell["seeds"], cell["num_folds_done"]) == ("0", 2)
     assert (
-        "I3D, two seeds: Not counted, with fewer or other folds done: seed 1 (2) of 8."
+        "I3D, two seeds: Not counted, since their finished folds differ: seed 1 (2) of 8."
         in table.notes
     )
 
@@ -222,7 +222,7 @@ def changed(runs, **changes):
             "60 missing (fold1-0, fold1-1, fold1-10, fold1-11, fold1-12, ...); 60 not of this fold",
         ),
         ({"scores": {"labels_N": np.zeros(NUM_CLIPS, dtype=np.int64)}}, "in one run and 0 in an"),
-        ({"subjects": ("nobody",) * NUM_CLIPS}, "in one and of 'nobody' in another."),
+        ({"subjects": ("nobody",) * NUM_CLIPS}, "in one run and 'nobody' in another."),
     ],
 )
 def test_members_of_other_clips_are_refused(tmp_path, changes, words):

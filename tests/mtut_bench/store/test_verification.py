@@ -68,7 +68,7 @@ def test_changed_frame_is_found(tmp_path):
     path, _ = make(tmp_path)
     array = zarr.open_group(path, mode="r+")["frames/depth"]
     array[41, 0, 0, 0] = 255 - array[41, 0, 0, 0]
-    what = "the frames of clip1 are not those that were written"
+    what = "the frames of clip1 do not match their SHA-256"
     assert ("changed", ("clip1",), what) in faults(path)
 
 
@@ -94,14 +94,12 @@ def test_missing_shard_is_found_although_zarr_reads_zeros(tmp_path):
     shard(path, 2).unlink()
     first, *others = faults(path)
     assert "(missing)" in first[2]
-    assert others == [
-        ("changed", ("clip3",), "the frames of clip3 are not those that were written")
-    ]
+    assert others == [("changed", ("clip3",), "the frames of clip3 do not match their SHA-256")]
 
 
 # The table
 
-DIGEST = ("store", (), "the clip table does not give the recorded content digest")
+DIGEST = ("store", (), "the clip table does not match the recorded content digest")
 
 
 def test_changed_label_is_found(tmp_path):
@@ -139,7 +137,7 @@ def test_person_on_two_sides_is_no_fault_where_folds_leave_one_out(tmp_path):
 
 def test_claim_of_completeness_is_checked(tmp_path):
     path, _ = make(tmp_path, complete=True)
-    what = "the store claims to be complete with 4 of 99 clips"
+    what = "the store is marked complete but has 4 of 99 clips"
     assert faults(path) == [("clips", (), what)]
 
 

@@ -28,11 +28,11 @@ def good(**changes):
     [
         ({}, []),
         ({"accuracy": 0.801}, []),
-        ({"accuracy": 0.79}, ["79% of its training clips right"]),
+        ({"accuracy": 0.79}, ["accuracy 79% on training clips"]),
         ({"cross_entropy": 1.29}, []),
         ({"cross_entropy": 33.0}, ["cross-entropy 33.00; training mode 90%, 0.30"]),
-        ({"num_named": 1}, ["names one class"]),
-        ({"num_named": 1, "accuracy": 0.3}, ["names one class", "30% of its training clips"]),
+        ({"num_named": 1}, ["predicts one class"]),
+        ({"num_named": 1, "accuracy": 0.3}, ["predicts one class", "30% of its training clips"]),
         # Better than in training mode, where clips are cropped and features dropped.
         ({"accuracy": 1.0, "cross_entropy": 0.0}, []),
     ],

@@ -381,7 +381,7 @@ def test_an_unfinished_preparation_is_described(three_units, path):
     text = f"resumes {path.with_suffix('.partial')}: 2 of 3 clips are done"
     assert text in describe(NvGesture(three_units), path)
     other = describe_survey(survey_dataset(NvGesture(three_units), flow=FlowChoice("none")), path)
-    assert any("begun with other settings" in line for line in other)
+    assert any("started with other settings" in line for line in other)
 
 
 def test_a_missing_video_is_skipped_and_the_rest_goes_on(raw, path):
@@ -493,7 +493,7 @@ def test_malformed_marker_is_refused(raw, marker):
 
 def test_plan_says_what_a_store_in_the_way_would_mean(raw, path):
     prepare(NvGesture(raw), path)
-    assert describe(NvGesture(raw), path)[2] == f"{path} is prepared already"
+    assert describe(NvGesture(raw), path)[2] == f"{path} is already prepared"
     lists = raw / "nvgesture_train_correct_cvpr2016_v2.lst"
     lists.write_text(lists.read_text().replace("label:1", "label:2"))
     assert "--overwrite" in describe(NvGesture(raw), path)[2]

@@ -315,7 +315,7 @@ def test_windows_outside_the_images_are_refused(root):
 
 WRONG_PATHS = {
     "folder": ("seq", "folder"),
-    "one image": ("seq/00001.png", "one image"),
+    "a single image": ("seq/00001.png", "a single image"),
     "no such padding": ("seq/%04d.png", "there: 00000.png"),
     "no such folder": ("sec/%05d.png", "No such file"),
     "two numbers": ("seq/%02d%03d.png", "does not exist"),
@@ -664,10 +664,10 @@ def test_images_have_the_rate_of_the_videos_beside_them_or_30(root):
     ir = f"ir/{PATTERN}"
     facts, _ = read(root, rows(rgb="slow.avi", ir=ir))
     assert facts.fps == 15
-    assert facts.assumptions == (f"fps: not stated by {ir}; 15, as the others have, is assumed",)
+    assert facts.assumptions == (f"fps: not given in {ir}; 15 is assumed, as in the others",)
     facts, _ = read(root, rows(rgb=ir))
     assert facts.fps == 30
-    assert facts.assumptions == ("fps: neither the table nor the recordings say; 30 is assumed",)
+    assert facts.assumptions == ("fps: not given in table or recordings; 30 is assumed",)
     facts, _ = read(root, rows(rgb=ir, fps="12.5"))
     assert (facts.fps, facts.assumptions) == (12.5, ())
 

@@ -305,7 +305,7 @@ def test_a_video_with_fewer_frames_than_stated_is_said(tmp_path, monkeypatch):
         ("none.mp4", None, "does not exist"),
         ("empty.mp4", b"", "is empty"),
         ("text.mp4", b"no video at all" * 50, "is not a readable video"),
-        ("one.png", b"x", "is one image"),
+        ("one.png", b"x", "is a single image"),
     ],
 )
 def test_other_files_are_refused(tmp_path, name, content, message):

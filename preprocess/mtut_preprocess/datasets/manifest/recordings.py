@@ -147,7 +147,7 @@ class Recordings:
             numbers = image_numbers(path)
             if not numbers:
                 there = ", ".join(sorted(names_in(path.parent))[:2]) or "nothing"
-                raise _MissingError(f"no file fits {path}; there: {there}", pattern)
+                raise _MissingError(f"no file matches {path}; found: {there}", pattern)
             return Recording(path, name, numbers)
         if path.is_dir():
             raise DatasetError(f"{name} is a folder", pattern)
@@ -155,10 +155,10 @@ class Recordings:
             hint = "Correct the path (/ between folders, not \\), or copy the file."
             raise _MissingError(f"{path} does not exist", pattern if "%" in name else hint)
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            raise DatasetError(f"{name} is one image", pattern)
+            raise DatasetError(f"{name} is a single image", pattern)
         count = count_packets(path)
         if not count:
-            raise ClipError(f"{path} holds no frame", "Copy it again, or take the clip away.")
+            raise ClipError(f"{path} has no frames", "Copy it again, or remove the clip.")
         return Recording(path, name, range(count), read_timing(path))
 
     def _locate(self, text: str) -> tuple[Path, str]:
@@ -170,8 +170,8 @@ class Recordings:
             root, wanted = root.resolve(), wanted.resolve()
         if not wanted.is_relative_to(root):
             raise DatasetError(
-                f"{text} lies outside {self.root}",
-                "Name a folder that holds all recordings with --raw; paths are relative to it.",
+                f"{text} is outside {self.root}",
+                "With --raw give a folder that holds all recordings; paths are relative to it.",
             )
         relative = wanted.relative_to(root)
         return self.root / relative, relative.as_posix()
@@ -206,8 +206,9 @@ def check_columns(
         if not any(recordings.exists(line.cells[name]) for line in lines):
             windows = [other + end for other in modalities if other != name for end in WINDOW_ENDS]
             raise DatasetError(
-                f"{table}: column {name!r} is read as a modality, and none of its values leads to"
-                f" a file in {recordings.root}; line {lines[0].number}: {lines[0].cells[name]!r}",
+                f"{table}: column {name!r} is read as a modality, but none of its "
+                f"values is a file in {recordings.root}; line {lines[0].number}: "
+                f"{lines[0].cells[name]!r}",
                 f"{did_you_mean(name, [*FIXED_COLUMNS, *windows])}Paths are relative to the table's"
                 " folder, or to --raw. A column whose name begins with '_' is ignored.",
             )
@@ -260,8 +261,8 @@ def _other_rates(uses: Mapping[str, _Use], fps: float) -> Iterator[Fault]:
                 use.line,
                 f"{use.modality}: {name} has {use.rate:.4g} frames a second,"
                 f" {usual.recording.name} (line {usual.line.number}) has {fps:.4g}",
-                "Bring the files to one rate, or add a column 'fps': its number then counts for all"
-                " of them, and frames are taken as they are.",
+                "Bring the files to one rate, or add a column 'fps': its value then "
+                "applies to all of them, and every frame is used.",
             )
 
 
@@ -272,16 +273,17 @@ def _assumptions(
     silent = [name for name in uses if name not in rates]
     if stated and odd:
         yield (
-            f"fps: the table says {fps:g}, {_some(odd)} {rates[odd[0]]:.4g}; the table counts, so"
-            f" predict wants --fps {fps:g} for such files"
+            f"fps: the table says {fps:g}, {_some(odd)} {rates[odd[0]]:.4g}; the table "
+            "is used, so predict "
+            f"needs --fps {fps:g} for such files"
         )
     elif not stated and not rates:
-        yield f"fps: neither the table nor the recordings say; {fps:g} is assumed"
+        yield f"fps: not given in table or recordings; {fps:g} is assumed"
     elif not stated and silent:
-        yield f"fps: not stated by {_some(silent)}; {fps:.4g}, as the others have, is assumed"
+        yield f"fps: not given in {_some(silent)}; {fps:.4g} is assumed, as in the others"
     low, high = min(rates.values(), default=fps), max(rates.values(), default=fps)
     if not stated and f"{low:.4g}" != f"{high:.4g}":
-        yield f"fps: the recordings have {low:.4g} to {high:.4g}; {fps:.4g} is taken"
+        yield f"fps: the recordings have {low:.4g} to {high:.4g}; {fps:.4g} is used"
     timings = {name: use.recording.timing for name, use in uses.items()}
     uneven = [(name, timing) for name, timing in timings.items() if timing and timing.is_uneven]
     if uneven:

@@ -30,7 +30,7 @@ def test_compare_says_what_was_left_out_without_being_asked(runs):
     write_run(runs, "1111110111", overrides={"epochs": 3}, **OFFICIAL)
     write_run(runs, "1111110111", seed=1, **OFFICIAL)
     text = " ".join(call("report", "compare", "mtut", "i3d", "--runs", runs).split())
-    assert "1 of mtut's runs, with changed options" in text
+    assert "1 of mtut's runs, which have changed settings" in text
     assert "seed 1 of mtut" in text
 
 

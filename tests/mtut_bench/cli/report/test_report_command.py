@@ -30,7 +30,7 @@ def test_the_command_writes_and_checks(runs, tmp_path):
     assert {name: (out / name).read_bytes() for name in names_in(out)} == before
     (out / "own.csv").write_text("changed")
     message = run_here("report", "--check", *gone, code=1).stderr
-    assert f"{out / 'own.csv'} is not what the rows give: line 1 has 'changed'" in message
+    assert f"{out / 'own.csv'} does not match the rows: line 1 has 'changed'" in message
 
 
 def test_all_tables_can_be_printed_without_runs(tmp_path, monkeypatch):
@@ -54,7 +54,7 @@ def test_options_that_do_not_fit_are_refused(runs, tmp_path, monkeypatch, option
 def test_without_runs_no_folder_is_made_and_a_first_run_is_explained(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     output = run_here("report").stdout
-    assert "No finished run in runs" in output
+    assert "no finished runs in runs" in output
     assert "81.33" not in output
     assert list(tmp_path.iterdir()) == []
     assert commands_in(output) == [
