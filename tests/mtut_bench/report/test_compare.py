@@ -238,20 +238,6 @@ def write_contrasts(runs, contrasts):
         write_folds(runs, rights, method=method, folds=folds)
 
 
-def test_the_interval_of_uneven_folds_is_of_the_printed_difference(tmp_path):
-    small = contrast(6, 5, 6, 3)
-    write_contrasts(tmp_path, [contrast(166, 125, 80, 129), *[small] * 7])
-    result = compared(tmp_path)
-    (row,) = result.rows
-    # Folds: 45 / 500 and seven times -1 / 20; the pooled clips lead the other way.
-    assert row["difference"] == pytest.approx((45 / 500 - 7 / 20) / 8)
-    assert row["only_a"] > row["only_b"]
-    assert (row["clips_low"], row["clips_high"]) == pytest.approx((-0.1393, 0.0754), abs=1e-4)
-    assert row["ci_low"] < row["difference"] < row["ci_high"]
-    assert "-3.2 points (95 % interval [-13.9, 7.5], Bonett-Price" in result.sentences[0]
-    assert not row["established"]
-
-
 def test_a_wider_interval_without_0_does_not_hide_a_narrower_one_with_0():
     row = {"clips_low": 0.01, "clips_high": 0.3, "bootstrap_low": -0.01, "bootstrap_high": 0.1}
     row |= {"primary": "units", "p_primary": 0.01, "only_a": 5.0, "only_b": 1.0}
@@ -287,8 +273,9 @@ def test_what_speaks_against_a_small_p_is_said(tmp_path):
     (row,) = compared(tmp_path).rows
     assert row["p_holm"] == pytest.approx(2 / 2**7)
     assert row["clips_low"] < 0.0 < row["bootstrap_low"]
-    (sentence,) = compared(tmp_path).sentences
-    assert sentence.endswith("is not established: the interval of the clips contains 0.")
+    result = compared(tmp_path)
+    why = "is not established: the interval of the clips contains 0"
+    assert all(why in text for text in (result.sentences[0], result.conclusion[1]))
 
 
 @pytest.mark.parametrize(

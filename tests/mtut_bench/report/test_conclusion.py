@@ -34,18 +34,6 @@ def test_of_few_persons_it_speaks_of_their_clips_alone(tmp_path):
     )
 
 
-def test_where_p_alone_would_say_otherwise_the_reason_is_given(tmp_path):
-    # The small fold counts as much as the large one, and leans to the other side.
-    write_run(tmp_path, "1" * 30, folds=["1", "2"])
-    write_run(tmp_path, "1" * 15 + "0" * 15, method="i3d", folds=["1", "2"])
-    write_run(tmp_path, "01", fold="2", folds=["1", "2"])
-    write_run(tmp_path, "11", method="i3d", fold="2", folds=["1", "2"])
-    (row,) = compare(found(tmp_path), "mtut", "i3d").rows
-    assert row["p_holm"] < 0.05
-    assert not row["established"]
-    assert "is not established: the " in conclusion(tmp_path)[1]
-
-
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -65,6 +65,9 @@ def test_complete_recorded_runs_of_the_papers_protocol_stand_beside_it(tmp_path)
     assert (cell["ci_low"], cell["ci_high"]) == pytest.approx((24.5, 65.5), abs=2.0)
     interval = f"[{cell['ci_low']:.1f}, {cell['ci_high']:.1f}]"
     assert f"45.00 {interval} \u00b1 {cell['spread']:.2f}" in printed(result)
+    notes = paper(result, "1").notes
+    assert "Store viva (dddddddddddd), protocol paper version 1, device cpu." in notes
+    assert any("seed 0." in note for note in notes)
 
 
 @pytest.mark.parametrize(
@@ -220,13 +223,6 @@ def test_that_every_number_is_above_chance_is_said_of_some_of_the_folds_too(tmp_
     assert "(1 of 8 folds)" in str(table.rows[0][-1])
     (note,) = (note for note in table.notes if "above chance" in note)
     assert "starts at 72.2 %" in note
-
-
-def test_what_stands_behind_a_measured_number_is_said(tmp_path):
-    add_folds(tmp_path / "runs", [5] * 8)
-    table = paper(report(tmp_path), "1")
-    assert "Store viva (dddddddddddd), protocol paper version 1, device cpu." in table.notes
-    assert any("seed 0." in note for note in table.notes)
 
 
 def test_rows_hold_every_subset_with_hand_counted_numbers(tmp_path):

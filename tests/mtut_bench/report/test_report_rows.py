@@ -7,15 +7,13 @@ from report_bench import (
     MTUT,
     add_folds,
     add_run,
-    edit,
     measured,
-    names_in,
     own,
     printed,
     report,
 )
 
-from mtut_bench.errors import MtutBenchError, ReportError
+from mtut_bench.errors import ReportError
 from mtut_bench.report.bundle.folder import check_report
 from mtut_bench.report.bundle.row_files import read_rows, row_files, sort_rows
 from mtut_bench.statistics.rows import COLUMNS, ResultRow
@@ -175,17 +173,6 @@ def test_rows_whose_runs_are_gone_are_removed_and_said(tmp_path):
     assert "1 run of an earlier report" in " ".join(result.remarks)
     assert {row["store"] for row in result.rows} == {"third"}
     check_report(tmp_path / "out")
-
-
-def test_nothing_is_written_where_a_run_cannot_be_read(tmp_path):
-    folder = add_run(tmp_path / "runs", origin="synthetic")
-    report(tmp_path)
-    out = tmp_path / "out"
-    before = {name: (out / name).read_bytes() for name in names_in(out)}
-    edit(folder, format_version=1)
-    with pytest.raises(MtutBenchError):
-        report(tmp_path)
-    assert {name: (out / name).read_bytes() for name in names_in(out)} == before
 
 
 def test_hostile_titles_reach_every_file_whole(tmp_path):

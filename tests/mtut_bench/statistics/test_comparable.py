@@ -149,24 +149,6 @@ def test_numbers_that_differ_in_what_a_use_needs_do_not_stand_together(tmp_path,
     assert USES[use](tmp_path, name) == bool({name, *consequences} & needed)
 
 
-def test_bf16_beside_fp32_is_never_without_a_word(tmp_path):
-    """The defect that this rule was made for."""
-    runs = two(tmp_path, "precision")
-    rows = result_rows(runs)
-    tables = load_published()
-    note = next(
-        note
-        for note in published_table(tables.tables["1"], rows, tables).notes
-        if note.startswith("Measured numbers differ in")
-    )
-    assert "precision (I3D fp32, MTUT bf16)" in note
-    first, second = local_tables(rows)
-    assert "precision" in first.heading
-    assert "precision" in second.heading
-    with pytest.raises(ComparisonError, match="differ in precision: fp32 and bf16"):
-        pair(gather("i3d", runs[:1]), gather("mtut", runs[1:]))
-
-
 def test_the_identity_is_named_only_where_nothing_else_differs(tmp_path):
     rows = [result_rows([run])[0] for run in same_method(tmp_path, "precision")]
     assert difference(rows, "cell") == "precision"
