@@ -1,4 +1,4 @@
-"""Room 1: raw recordings to stores. One adapter per dataset, one dict that names them."""
+"""Raw recordings to stores. One adapter per dataset, one dict that names them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

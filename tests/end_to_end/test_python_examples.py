@@ -60,11 +60,11 @@ def example(place, monkeypatch, capsys):
             runpy.run_path("example.py", run_name="__main__")
             return capsys.readouterr().out
         # Its workers may import the file: a process of its own.
-        rooms = os.pathsep.join(map(str, (ROOT, ROOT / "preprocess", ROOT / "baselines")))
+        packages = os.pathsep.join(map(str, (ROOT, ROOT / "preprocess", ROOT / "baselines")))
         done = subprocess.run(
             [sys.executable, "-W", "error", "example.py"],
             cwd=place,
-            env={**os.environ, "PYTHONPATH": rooms},
+            env={**os.environ, "PYTHONPATH": packages},
             capture_output=True,
             text=True,
         )
