@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from record_bench import changed
+from record_bench import changed, completed
 
 from mtut_bench.contract.predictions import Predictions
 from mtut_bench.contract.published import load_published
@@ -98,7 +98,7 @@ def finished_run(scores, number=0, **changes):
         content[part][key] = value
     return FinishedRun(
         folder=Path("runs") / "tiny" / content["id"][:12],
-        record=typed(content, RunRecord),
+        record=typed(completed(content), RunRecord),
         scores=scores,
         subjects=("7",) * num_clips,
         num_frames=(40,) * num_clips,

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+from record_bench import completed
 
 from mtut_bench.contract import predictions
 from mtut_bench.files import sha256_of_json
@@ -84,7 +85,7 @@ def write_run(runs, right, method="mtut", fold="1", seed=0, modalities=("rgb",),
         folder / "predictions.npz",
         predictions.Predictions(tuple(ids), labels, tuple(modalities), np.log(stack), stack),
     )
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "manifest.json").write_text(json.dumps(completed(manifest)))
     return folder
 
 

@@ -5,6 +5,7 @@ import io
 import json
 
 import numpy as np
+from record_bench import completed
 from rich.console import Console
 
 from mtut_bench.contract import predictions
@@ -80,7 +81,7 @@ def add_run(runs, right=5, method=MTUT, fold="1", seed=0, modalities=("rgb", "de
     folder = runs / store["name"] / run_id[:12]
     folder.mkdir(parents=True)
     predictions.write(folder / "predictions.npz", found)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "manifest.json").write_text(json.dumps(completed(manifest)))
     return folder
 
 

@@ -14,7 +14,7 @@ from mtut_bench.errors import RunError
 from mtut_bench.files import StrPath, canonical_json
 from mtut_bench.report.formats.render import to_csv
 from mtut_bench.runs.finished import FinishedRun
-from mtut_bench.runs.record import CURE
+from mtut_bench.runs.record import HINT
 
 __all__ = [
     "QUANTITIES",
@@ -88,18 +88,18 @@ def read_log(folder: StrPath) -> tuple[dict[str, Any], ...]:
     except FileNotFoundError:
         return ()
     except (OSError, UnicodeDecodeError) as fault:
-        raise RunError(f"{path} cannot be read: {fault}.", CURE) from fault
+        raise RunError(f"{path} cannot be read: {fault}.", HINT) from fault
     entries = []
     for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)
         except json.JSONDecodeError as fault:
-            raise RunError(f"{path}, line {number}, is no JSON: {fault}.", CURE) from fault
+            raise RunError(f"{path}, line {number}, is no JSON: {fault}.", HINT) from fault
         labels = ("stage", "epoch", "modality")
         if not isinstance(entry, dict) or not all(name in entry for name in labels):
-            raise RunError(f"{path}, line {number}, has no stage, epoch or modality.", CURE)
+            raise RunError(f"{path}, line {number}, has no stage, epoch or modality.", HINT)
         if isinstance(entry["epoch"], bool) or not isinstance(entry["epoch"], int):
-            raise RunError(f"{path}, line {number}, has epoch {entry['epoch']!r}.", CURE)
+            raise RunError(f"{path}, line {number}, has epoch {entry['epoch']!r}.", HINT)
         entries.append(entry)
     return tuple(entries)
 
