@@ -19,8 +19,7 @@ __all__ = [
     "hold_lock",
     "read_json",
     "sha256_of_json",
-    "sync_file",
-    "sync_folder",
+    "sync",
     "write_atomic",
     "write_json",
 ]
@@ -41,13 +40,8 @@ UNREADABLE_ARRAYS = (
 """What reading a damaged .npz file raises."""
 
 
-def sync_folder(folder: StrPath) -> None:
-    """Make the names in a folder survive a power cut."""
-    sync_file(folder)
-
-
-def sync_file(path: StrPath) -> None:
-    """Make the content of a file that is written already survive a power cut."""
+def sync(path: StrPath) -> None:
+    """Make the content of a file, or the names in a folder, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -74,7 +68,7 @@ def write_atomic(path: StrPath, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        sync_folder(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise MtutBenchError(
             f"cannot write {path}: {error.strerror or error}",

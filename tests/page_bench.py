@@ -5,7 +5,7 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 
-from record_bench import changed, manifest, scores_of
+from record_bench import changed, completed, manifest, scores_of
 
 from mtut_bench.contract.published import load_published
 from mtut_bench.report.comparisons.confused import ConfusedClip, ConfusedGroup
@@ -53,7 +53,7 @@ def finished_run(scores, number=0, **changes):
         content[part][key] = value
     return FinishedRun(
         folder=Path("runs") / "tiny" / content["id"][:12],
-        record=typed(content, RunRecord),
+        record=typed(completed(content), RunRecord),
         scores=scores,
         subjects=("7",) * num_clips,
         num_frames=(40,) * num_clips,

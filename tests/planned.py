@@ -46,14 +46,14 @@ def planner_of(requests):
     for number, request in enumerate(requests):
         method = request.method
         planner.methods |= request.known
-        planner.loaded[f"method {number}"] = (
-            method if isinstance(method, LoadedMethod) else LoadedMethod(method)
-        )
+        loaded = method if isinstance(method, LoadedMethod) else LoadedMethod(method)
+        text = loaded.file or f"method {number}"
+        planner.loaded[text] = loaded
         planner.protocols[f"protocol {number}"] = request.protocol
         planner.hints[str(request.store)] = StoreHint(request.store_hint, request.expected)
         specs.append(
             RunSpec(
-                method=f"method {number}",
+                method=text,
                 store=str(request.store),
                 protocol=f"protocol {number}",
                 dataset=request.dataset,

@@ -108,7 +108,7 @@ class Batches(Iterator[Batch]):
         prefetcher = Prefetcher(
             clips, sampler, machine.workers, machine.device, machine.device_cache
         )
-        self.are_cached = prefetcher.held is not None
+        self.are_cached = prefetcher.cached is not None
         self._batches = _cycle(prefetcher, sampler)
 
     def __next__(self) -> Batch:

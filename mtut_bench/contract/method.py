@@ -25,13 +25,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from mtut_bench.contract.networks import NetworkSpec
 from mtut_bench.contract.predictions import ScoreKind
-from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import UsageError
-from mtut_bench.files import StrPath
 from mtut_bench.progress import Reporter
 
 __all__ = [
@@ -41,7 +37,6 @@ __all__ = [
     "LabelledClips",
     "Method",
     "Model",
-    "NetworkMethod",
     "Scores",
 ]
 
@@ -234,38 +229,6 @@ class Method(Protocol):
             f"method {self.name} declares {name!r} as shared but does not create it",
             "Define make_shared beside shared_keys; see mtut_bench/contract/method.py.",
         )
-
-
-@runtime_checkable
-class NetworkMethod(Protocol):
-    """A method whose models are torch networks, one per modality.
-
-    Export, prediction on recordings, feature maps and the check of bfloat16 need one.
-    """
-
-    @property
-    def name(self) -> str:
-        """As of :class:`Method`."""
-
-    @property
-    def network(self) -> str:
-        """Name of the architecture."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """Input, network and training."""
-
-    @property
-    def build_network(self) -> Callable[[NetworkSpec], nn.Module]:
-        """Build the network of one modality, randomly initialised from torch's generator."""
-
-    @property
-    def load_weights(self) -> Callable[[nn.Module, StrPath], Sequence[str]] | None:
-        """Fill a network from a file of pretrained weights; None: it takes none."""
-
-    @property
-    def correlate(self) -> Callable[[Tensor], Tensor] | None:
-        """(N, C, T, H, W) features to the (N, D, D) matrices that the method aligns, or None."""
 
 
 def entries_of(model: Model) -> Sequence[Mapping[str, Json]]:

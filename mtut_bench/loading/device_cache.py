@@ -46,7 +46,7 @@ class DeviceCache:
         self._store: Path | None = None
         self._cached: dict[str, Tensor] = {}
 
-    def hold(self, store: StrPath, modalities: Sequence[str]) -> CachedClips | None:
+    def cached(self, store: StrPath, modalities: Sequence[str]) -> CachedClips | None:
         """Return the frames of a store on the device; None: they are streamed.
 
         Args:

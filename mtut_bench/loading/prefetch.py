@@ -46,22 +46,22 @@ class Prefetcher:
 
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over the batches of the sampler's epoch."""
-        if self.held is None:
+        if self.cached is None:
             return copy_ahead(self._loader, self._device)
         return (
-            self._gather(self.held, [self._clips.window(*key) for key in keys])
+            self._gather(self.cached, [self._clips.window(*key) for key in keys])
             for keys in self._sampler
         )
 
     @cached_property
-    def held(self) -> CachedClips | None:
+    def cached(self) -> CachedClips | None:
         """The cached frames; None where clips are streamed.
 
         Raises:
             RunError: they must be cached and do not fit.
         """
         cache, clips = self._cache, self._clips
-        return cache.hold(clips.store, clips.modalities) if cache else None
+        return cache.cached(clips.store, clips.modalities) if cache else None
 
     def _gather(self, cached: CachedClips, windows: Sequence[ClipWindow]) -> Batch:
         """Return a batch of cached frames; padding frames are 0, as the loader's."""

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 from msgspec import structs
 
-from mtut_bench.contract.method import Clips, Model, NetworkMethod, Scores, entries_of
+from mtut_bench.contract.method import Clips, Model, Scores, entries_of
 from mtut_bench.contract.method_file import where
 from mtut_bench.contract.predictions import Predictions, accuracies, check_complete, read, write
 from mtut_bench.errors import MtutBenchError, RunError, UsageError
@@ -34,7 +34,7 @@ from mtut_bench.runs.provenance import provenance
 from mtut_bench.runs.record import (
     MethodRecord,
     ProtocolRecord,
-    Provenance,
+    RunProvenance,
     RunRecord,
     StoreRecord,
     Validation,
@@ -42,7 +42,7 @@ from mtut_bench.runs.record import (
 )
 from mtut_bench.runs.workload import count_down
 from mtut_bench.store.clips import StoreClips
-from mtut_bench.training.two_stage import TwoStageMethod
+from mtut_bench.training.two_stage import TrainedNetworks, TwoStageMethod
 from mtut_bench.training.whole_clip_test import to_probabilities
 
 __all__ = ["execute"]
@@ -174,9 +174,8 @@ class _Run:
         predictions = _predictions(plan, model, job.test)
         # Reported; it chooses nothing.
         validation = _predictions(plan, model, job.validation) if job.validation else None
-        networks = getattr(model, "networks", None)
-        if networks and isinstance(plan.method, NetworkMethod):
-            save_maps(plan.folder / "maps.npz", networks, plan, self._machine.device)
+        if isinstance(model, TrainedNetworks):
+            save_maps(plan.folder / "maps.npz", model.networks, plan, self._machine.device)
         plan.folder.mkdir(parents=True, exist_ok=True)
         model.save(plan.folder)
         lines = "".join(json.dumps(entry) + "\n" for entry in entries_of(model))
@@ -184,8 +183,8 @@ class _Run:
         write(plan.folder / "predictions.npz", predictions)
         if validation:
             write(plan.folder / "predictions-val.npz", validation)
-        made_by = structs.replace(
-            provenance(self._machine.device, self._machine.command),
+        made_by = RunProvenance(
+            **structs.asdict(provenance(self._machine.device, self._machine.command)),
             started=self._started.isoformat(timespec="seconds"),
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(time.monotonic() - self._clock, 3),
@@ -257,7 +256,7 @@ def _record(
     facts: Mapping[str, Any],
     agreement: dict[str, Any] | None,
     validation: Predictions | None,
-    made_by: Provenance,
+    made_by: RunProvenance,
 ) -> RunRecord:
     reader = plan.reader
     attributes, table = reader.attributes, reader.table

@@ -13,7 +13,7 @@ from mtut_bench.contract import predictions
 from mtut_bench.contract.predictions import Predictions
 from mtut_bench.errors import PredictionError, RunError
 from mtut_bench.files import StrPath
-from mtut_bench.runs.record import CURE, RunRecord, read_record, refuse, run_folders
+from mtut_bench.runs.record import HINT, RunRecord, read_record, refuse, run_folders
 
 __all__ = ["FinishedRun", "Found", "find_runs"]
 
@@ -142,15 +142,15 @@ def _read(folder: Path) -> FinishedRun | None:
 def _read_predictions(folder: Path, record: RunRecord) -> Predictions:
     path = folder / "predictions.npz"
     if not path.exists():
-        raise RunError(f"{path} is missing although the run is complete.", CURE)
+        raise RunError(f"{path} is missing although the run is complete.", HINT)
     try:
         scores = predictions.read(path)
     except PredictionError as fault:
-        raise PredictionError(fault.what, CURE) from fault
+        raise PredictionError(fault.what, HINT) from fault
     try:
         predictions.check_complete(scores, record.test_clips)
     except PredictionError as fault:
-        raise PredictionError(f"{path}: {fault.what}", CURE) from fault
+        raise PredictionError(f"{path}: {fault.what}", HINT) from fault
     trained_on = record.identity.modalities
     num_classes = len(record.store.classes)
     if sorted(scores.modalities) != sorted(trained_on) or scores.num_classes != num_classes:

@@ -73,7 +73,7 @@ def _describe_run(path: Path) -> str:
         f"{record.method.name}, {'+'.join(identity.modalities)}, fold {identity.fold},"
         f" seed {identity.seed}, protocol {record.protocol.name}{_changed(identity.overrides)}:"
         f" {_accuracies(path.with_name('predictions.npz'))}; finished"
-        f" {record.provenance.finished or 'at a time that is not recorded'}"
+        f" {record.provenance.finished}"
     )
 
 

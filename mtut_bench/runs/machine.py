@@ -7,12 +7,12 @@ from typing import TypeVar
 
 import torch
 
-from mtut_bench.contract.method import NetworkMethod
 from mtut_bench.errors import RunError, UsageError
 from mtut_bench.loading.device_cache import DeviceCache
 from mtut_bench.loading.transforms import network_channels
 from mtut_bench.runs.plan import RunPlan
 from mtut_bench.training.train_state import TrainState, autocast, build_train_state
+from mtut_bench.training.two_stage import TwoStageMethod
 
 __all__ = [
     "Machine",
@@ -114,7 +114,7 @@ def out_of_memory(plan: RunPlan, machine: Machine) -> RunError:
 
     Measures the memory of one clip through the run's networks on the same device.
     """
-    if not isinstance(plan.method, NetworkMethod):
+    if not isinstance(plan.method, TwoStageMethod):
         return RunError(
             f"out of memory on {machine.device}: method {plan.method.name}",
             "Use --device cpu, or end other programs that use this GPU.",

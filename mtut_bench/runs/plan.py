@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mtut_bench.contract.folds import FOLD_UNIT
-from mtut_bench.contract.method import Method, NetworkMethod
+from mtut_bench.contract.method import Method
 from mtut_bench.contract.method_file import LoadedMethod
 from mtut_bench.contract.protocol import Protocol
 from mtut_bench.contract.recipe import Recipe
@@ -19,6 +19,7 @@ from mtut_bench.files import StrPath, sha256_of_json
 from mtut_bench.runs.record import read_stage
 from mtut_bench.runs.spec import RunSpec
 from mtut_bench.store.reader import StoreReader
+from mtut_bench.training.two_stage import TwoStageMethod
 
 __all__ = ["RunPlan", "Weights", "artefact_done", "make_plan", "shared_folder"]
 
@@ -66,22 +67,16 @@ class RunPlan:
     @property
     def recipe(self) -> Recipe:
         """How the method's networks are trained; UsageError if it trains none."""
-        recipe = self.method.recipe
-        if not isinstance(recipe, Recipe):
-            raise self._without_networks()
-        return recipe
-
-    def _without_networks(self) -> UsageError:
-        return UsageError(
-            f"method {self.method.name} does not train torch networks",
-            "Choose another: `mtut-bench list methods`.",
-        )
+        return self.network_method.recipe
 
     @property
-    def network_method(self) -> NetworkMethod:
+    def network_method(self) -> TwoStageMethod:
         """The method; UsageError if it trains no networks."""
-        if not isinstance(self.method, NetworkMethod):
-            raise self._without_networks()
+        if not isinstance(self.method, TwoStageMethod):
+            raise UsageError(
+                f"method {self.method.name} trains no torch networks",
+                "Choose one that does: `mtut-bench list methods`.",
+            )
         return self.method
 
     @property

@@ -1,16 +1,14 @@
-"""The manifest of a run as a typed record; the structs are the layout of ``manifest.json``.
-
-What an earlier release did not write is UNSET or has a default; what a newer one adds is ignored.
-"""
+"""The manifest of a run as a typed record; the structs are the layout of ``manifest.json``."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct, structs
 
 from mtut_bench.contract.types import NOT_STORES
 from mtut_bench.errors import RunError
@@ -19,12 +17,13 @@ from mtut_bench.runs.spec import RunSpec
 from mtut_bench.typed import MisfitError, typed
 
 __all__ = [
-    "CURE",
     "FORMAT_VERSION",
+    "HINT",
     "Identity",
     "MethodRecord",
     "ProtocolRecord",
     "Provenance",
+    "RunProvenance",
     "RunRecord",
     "StageRecord",
     "StoreRecord",
@@ -39,7 +38,7 @@ __all__ = [
 FORMAT_VERSION = 2
 """Version of the manifests that are written and read."""
 
-CURE = (
+HINT = (
     "To leave the run out, move its folder out of the runs "
     "folder; otherwise restore the file or repeat the run."
 )
@@ -64,7 +63,7 @@ class MethodRecord(Struct, frozen=True, kw_only=True):
     name: str
     title: str
     fusion_title: str
-    file: str | UnsetType = UNSET
+    file: str
 
 
 class ProtocolRecord(Struct, frozen=True, kw_only=True):
@@ -82,7 +81,7 @@ class ProtocolRecord(Struct, frozen=True, kw_only=True):
 
 
 class StoreRecord(Struct, frozen=True, kw_only=True):
-    """The store of a run; what statistics do not use is UNSET in early manifests.
+    """The store of a run.
 
     Attributes:
         name: of its folder, without the ending.
@@ -104,21 +103,21 @@ class StoreRecord(Struct, frozen=True, kw_only=True):
     num_clips: int
     expected_clips: int
     digest: str
-    modalities: tuple[str, ...] | UnsetType = UNSET
+    modalities: tuple[str, ...]
     folds: tuple[str, ...]
     classes: tuple[str, ...]
     subject_unit: str
-    frame_size: tuple[int, int] | UnsetType = UNSET
-    fps: int | float | UnsetType = UNSET
-    colour: str | UnsetType = UNSET
-    depth_polarity: str | UnsetType = UNSET
-    flow: dict[str, dict[str, Any]] | UnsetType = UNSET
-    source: str | UnsetType | None = UNSET
-    licence: str | UnsetType | None = UNSET
+    frame_size: tuple[int, int]
+    fps: int | float
+    colour: str
+    depth_polarity: str
+    flow: dict[str, dict[str, Any]]
+    source: str
+    licence: str
 
 
 class Provenance(Struct, frozen=True, kw_only=True):
-    """How something was computed; all but the device may be UNSET and changes no number.
+    """How something was computed; it changes no number.
 
     Attributes:
         device: 'cpu' or the name of the GPU.
@@ -126,20 +125,28 @@ class Provenance(Struct, frozen=True, kw_only=True):
         versions: of the program and what it computes with.
         git: revision of the source tree, None outside one.
         command: what the user typed.
-        started, finished: ISO 8601, UTC; only of a run, as all that follow.
+    """
+
+    device: str
+    threads: int
+    versions: dict[str, str]
+    git: str | None
+    command: str
+
+
+class RunProvenance(Provenance, frozen=True, kw_only=True):
+    """How a run was computed.
+
+    Attributes:
+        started, finished: ISO 8601, UTC.
         seconds: duration; of an interrupted run, of its last part.
         resumed: whether it was interrupted.
     """
 
-    device: str
-    threads: int | UnsetType = UNSET
-    versions: dict[str, str] | UnsetType = UNSET
-    git: str | UnsetType | None = UNSET
-    command: str | UnsetType = UNSET
-    started: str | UnsetType = UNSET
-    finished: str | UnsetType = UNSET
-    seconds: int | float | UnsetType = UNSET
-    resumed: bool | UnsetType = UNSET
+    started: str
+    finished: str
+    seconds: int | float
+    resumed: bool
 
 
 class Validation(Struct, frozen=True, kw_only=True):
@@ -178,10 +185,10 @@ class Identity(Struct, frozen=True, kw_only=True):
     store_digest: str
     num_classes: int
     fold: str
-    mirror: tuple[int, ...] | None = None
+    mirror: tuple[int, ...] | None
     seed: int
     precision: str
-    weights_digest: str | None = None
+    weights_digest: str | None
 
 
 class _Identified(Struct):
@@ -210,33 +217,43 @@ class RunRecord(Struct, frozen=True, kw_only=True, dict=True):
         training: how each network fits its training clips: in 'training_mode', and in evaluation
             mode with 'running' and 'recomputed' batch statistics; the objective's terms in
             'stage_two_start', of methods that align; {} of other methods.
-        spec: what was asked for; None in early manifests.
+        spec: what was asked for.
     """
 
     format_version: int = FORMAT_VERSION
     id: str
     state: str
     hashed: dict[str, Any] = msgspec.field(name="identity")
-    stages: dict[str, str] = {}
+    stages: dict[str, str]
     method: MethodRecord
     protocol: ProtocolRecord
     store: StoreRecord
     test_clips: tuple[str, ...]
     test_subjects: tuple[str, ...]
     test_frames: tuple[_Length, ...]
-    provenance: Provenance
-    joint_learning_rate: dict[str, int | float] = {}
-    precision_check: dict[str, Any] | None = None
-    weights: dict[str, tuple[str, ...]] = {}
-    padded_clips: tuple[str, ...] = ()
+    provenance: RunProvenance
+    joint_learning_rate: dict[str, int | float]
+    precision_check: dict[str, Any] | None
+    weights: dict[str, tuple[str, ...]]
+    padded_clips: tuple[str, ...]
     validation: Validation | None = None
-    training: dict[str, dict[str, dict[str, int | float]]] = {}
-    spec: RunSpec | None = None
+    training: dict[str, dict[str, dict[str, int | float]]]
+    spec: RunSpec
 
     @cached_property
     def identity(self) -> Identity:
         """What was hashed, field by field."""
         return typed({"identity": self.hashed}, _Identified).identity
+
+    def command(self, fold: str, seed: int) -> str:
+        """Return the command that repeats the run with another ``--fold`` and ``--seed``."""
+        spec = self.spec
+        if self.identity.method.get("source") and not self.method.file:
+            # Predictions from elsewhere.
+            words = ["FILE.csv", "--store", self.store.name, "--fold", fold, "--name", spec.method]
+            words += ["--modality", *spec.modalities, "--protocol", spec.protocol, "--keep"]
+            return shlex.join(["mtut-bench", "score", *words])
+        return structs.replace(spec, fold=fold, seed=seed).command()
 
 
 class StageRecord(Struct, frozen=True, kw_only=True):
@@ -252,8 +269,7 @@ class StageRecord(Struct, frozen=True, kw_only=True):
     format_version: int = FORMAT_VERSION
     id: str
     identity: dict[str, Any]
-    # Before manifests named files, all were of stage one.
-    files: tuple[str, ...] = ("checkpoint.pt",)
+    files: tuple[str, ...]
     provenance: Provenance
 
 
@@ -292,20 +308,19 @@ def run_folders(runs: StrPath) -> Iterator[Path]:
 def write_record(path: StrPath, record: RunRecord | StageRecord) -> None:
     """Write a ``manifest.json`` atomically."""
     content = msgspec.to_builtins(record)
-    for name in ("validation", "spec"):
-        if content.get(name, 0) is None:
-            del content[name]
+    if content.get("validation", 0) is None:
+        del content["validation"]
     write_json(path, content)
 
 
 def refuse(path: StrPath, complaint: str) -> NoReturn:
     """Raise the RunError of a manifest; the complaint follows its path in the message."""
-    raise RunError(f"{path} {complaint}.", CURE)
+    raise RunError(f"{path} {complaint}.", HINT)
 
 
 def _read(path: Path, kind: type[_Record]) -> _Record:
     # msgspec refuses NaN and broken Unicode, which json takes.
-    content = read_json(path, RunError, CURE, loads=msgspec.json.decode)
+    content = read_json(path, RunError, HINT, loads=msgspec.json.decode)
     version = content.get("format_version") if isinstance(content, dict) else None
     if type(version) is not int or version != FORMAT_VERSION:
         raise RunError(
@@ -319,7 +334,7 @@ def _read(path: Path, kind: type[_Record]) -> _Record:
         _ = record.identity
     except MisfitError as misfit:
         if misfit.fault == "missing":
-            refuse(path, f"has no {misfit.field!r}")
+            refuse(path, f"has no {misfit.field!r}, which format version {FORMAT_VERSION} requires")
         reason = misfit.reason[0].lower() + misfit.reason[1:]
         refuse(path, f"has {misfit.field!r} = {_shown(misfit.value)}: {reason}")
     return record

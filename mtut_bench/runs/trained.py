@@ -10,21 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from msgspec import UNSET
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from mtut_bench.contract.method import Method, NetworkMethod
+from mtut_bench.contract.method import Method
 from mtut_bench.contract.method_file import LoadedMethod
 from mtut_bench.contract.protocol import Protocol
 from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import RunError, UsageError, did_you_mean
 from mtut_bench.files import StrPath
-from mtut_bench.runs.record import CURE, RunRecord, read_record, refuse, run_folders
-from mtut_bench.runs.repeating import method_option
+from mtut_bench.runs.record import HINT, RunRecord, read_record, refuse, run_folders
 from mtut_bench.training.train_state import network_spec
-from mtut_bench.training.two_stage import network_file
+from mtut_bench.training.two_stage import TwoStageMethod, network_file
 
 __all__ = ["TrainedRun", "find_run", "open_run"]
 
@@ -56,10 +54,10 @@ class TrainedRun:
     flow: Mapping[str, Mapping[str, Any]]
 
     @property
-    def method(self) -> NetworkMethod:
+    def method(self) -> TwoStageMethod:
         """The method; UsageError if it trains no networks."""
         method = self.loaded.method
-        if not isinstance(method, NetworkMethod):
+        if not isinstance(method, TwoStageMethod):
             raise UsageError(
                 f"run {self.folder.name} has no torch networks: method {method.name} "
                 "does not train any",
@@ -94,11 +92,11 @@ class TrainedRun:
         try:
             network.load_state_dict(load_file(path))
         except FileNotFoundError:
-            raise RunError(f"{path} does not exist.", CURE) from None
+            raise RunError(f"{path} does not exist.", HINT) from None
         except (SafetensorError, RuntimeError, OSError) as error:
             # torch lists every name that does not fit, one a line.
             reason = str(error).splitlines()[0]
-            raise RunError(f"{path} cannot be loaded: {reason}", CURE) from error
+            raise RunError(f"{path} cannot be loaded: {reason}", HINT) from error
         return network.to(device or torch.device("cpu")).eval()
 
 
@@ -180,18 +178,13 @@ def open_run(
     if loaded is None:
         raise UsageError(
             f"run {folder.name} was trained by method {name!r}, unknown to this release",
-            f"Give the file that defines it: --method {shlex.quote(method_option(record))}.",
+            f"Give the file that defines it: --method {shlex.quote(record.spec.method)}.",
         )
     if loaded.source != identity.method.get("source"):
         raise UsageError(
             f"the file of method {name!r} has changed since run {folder.name} was trained",
             "Give the file in its earlier version.",
         )
-    if store.frame_size is UNSET or store.fps is UNSET or store.flow is UNSET:
-        # Early manifests do not say how recordings are converted for a network.
-        names = ("frame_size", "fps", "flow")
-        missing = next(name for name in names if getattr(store, name) is UNSET)
-        refuse(path, f"has no 'store.{missing}'")
     settings = {**identity.protocol, **identity.method.get("settings", {})}
     if isinstance(loaded.method.recipe, Recipe):
         _check_settings(path, settings)

@@ -13,13 +13,13 @@ import torch
 from torch import nn
 
 from mtut_bench.contract.networks import NetworkSpec
-from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import RunError
 from mtut_bench.progress import Countdown, Piece, counted, format_duration
 from mtut_bench.runs.plan import RunPlan
 from mtut_bench.runs.record import read_stage
 from mtut_bench.store.expected import UNMADE
 from mtut_bench.training.train_state import network_spec
+from mtut_bench.training.two_stage import TwoStageMethod
 
 __all__ = ["Workload", "count_down", "describe_plans", "measured_rate"]
 
@@ -42,7 +42,7 @@ def describe_plans(plans: Sequence[RunPlan], clips_per_s: float | None = None) -
         f"clip passes: {work.clip_passes:,}; without sharing stage one {work.unshared:,}"
         f" ({work.saved:.0%} saved)"
     )
-    names = {p.method.name for p in plans if not (p.done() or isinstance(p.method.recipe, Recipe))}
+    names = {p.method.name for p in plans if not (p.done() or isinstance(p.method, TwoStageMethod))}
     if names:
         lines.append(f"not counted, since its cost is unknown: fitting {', '.join(sorted(names))}")
     if clips_per_s:
@@ -138,7 +138,7 @@ class Workload:
         work = cls(num_runs=len(left))
         for plan in left:
             work.test_clips += (len(plan.fold.test) + len(plan.fold.val)) * len(plan.modalities)
-            if isinstance(plan.method.recipe, Recipe):
+            if isinstance(plan.method, TwoStageMethod):
                 epochs = plan.recipe.epochs_alone + plan.recipe.epochs_joint
                 work.unshared += len(plan.fold.train) * epochs * len(plan.modalities)
         for one in _trainings(left):
@@ -175,7 +175,7 @@ def _trainings(plans: Sequence[RunPlan]) -> list[_Training]:
     found: dict[Path, _Training] = {}
     for plan in plans:
         # How long a method without networks takes is unknown.
-        if plan.done() or not isinstance(plan.method.recipe, Recipe):
+        if plan.done() or not isinstance(plan.method, TwoStageMethod):
             continue
         one, two = plan.recipe.epochs_alone, plan.recipe.epochs_joint
         for modality in plan.modalities:

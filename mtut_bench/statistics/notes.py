@@ -7,7 +7,7 @@ from typing import Any
 
 from mtut_bench.progress import counted
 from mtut_bench.statistics.rows import NO_FIT, ResultRow, RunFacts, modality_order
-from mtut_bench.training.fit import Fit, doubts
+from mtut_bench.training.fit import Fit, objections
 
 __all__ = ["fit_notes", "setting_notes", "source_notes"]
 
@@ -99,7 +99,7 @@ def fit_notes(rows: Iterable[ResultRow]) -> list[str]:
             if terms:
                 starts.append(f"{modality} S {_mean(terms, 'ssa'):.3g}, w {_mean(terms, 'w'):.3g}")
             bad = sum(
-                bool(doubts(fit["training"], fit["evaluation"], row["num_classes"]))
+                bool(objections(fit["training"], fit["evaluation"], row["num_classes"]))
                 for row, fit in found
             )
             if bad:

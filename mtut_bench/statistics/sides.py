@@ -16,7 +16,6 @@ from mtut_bench.contract.predictions import Predictions, fuse
 from mtut_bench.errors import ComparisonError
 from mtut_bench.progress import counted
 from mtut_bench.runs.finished import FinishedRun
-from mtut_bench.runs.repeating import command_like
 from mtut_bench.statistics import comparable
 from mtut_bench.statistics.notes import setting_notes
 from mtut_bench.statistics.rows import RunFacts, run_facts, tested_sets
@@ -293,7 +292,7 @@ def _commands(a: Configuration, b: Configuration) -> str:
 
 def _repeated(side: Configuration, folds: Sequence[str], seed: int) -> list[str]:
     """Return commands that run a side's method on folds, with a seed; each between backticks."""
-    like = side.runs[0]
+    record = side.runs[0].record
     # A name may hold a comma itself; such folds are named one by one.
     groups = [[fold] for fold in folds] if any("," in fold for fold in folds) else [folds]
-    return [f"`{command_like(like.record, ','.join(group), seed)}`" for group in groups]
+    return [f"`{record.command(','.join(group), seed)}`" for group in groups]

@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from mtut_bench.contract.types import ClipRow, behaves_like
 from mtut_bench.errors import MtutBenchError, StoreError
-from mtut_bench.files import StrPath, sha256_of_json, sync_folder
+from mtut_bench.files import StrPath, sha256_of_json, sync
 from mtut_bench.store.attributes import read_attributes
 from mtut_bench.store.data_card import card_text
 from mtut_bench.store.format import (
@@ -157,7 +157,7 @@ def _replacing(out: Path) -> Iterator[_Sink]:
             file.check()
             os.fsync(file.fileno())
             temporary.replace(out)
-        sync_folder(out.parent)
+        sync(out.parent)
     finally:
         with suppress(OSError):
             temporary.unlink()

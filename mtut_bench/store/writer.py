@@ -26,8 +26,7 @@ from mtut_bench.files import (
     canonical_json,
     hold_lock,
     read_json,
-    sync_file,
-    sync_folder,
+    sync,
     write_json,
 )
 from mtut_bench.store.attributes import FORMAT_VERSION, StoreAttributes
@@ -238,7 +237,7 @@ class StoreWriter:
         if self.path.exists():
             self.path.rename(old)
         store.rename(self.path)
-        sync_folder(self.path.parent)
+        sync(self.path.parent)
         for leftover in (old, self.partial):
             if leftover.is_dir():
                 shutil.rmtree(leftover)
@@ -425,7 +424,7 @@ def _settle(store: Path) -> None:
             path.unlink()
         elif path.is_dir() or "frames" not in path.relative_to(store).parts[:-1]:
             # Shards are on disk since their unit was written.
-            sync_file(path)
+            sync(path)
 
 
 def _create_arrays(path: Path, plan: StorePlan, layout: Layout) -> None:

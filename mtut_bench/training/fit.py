@@ -9,7 +9,14 @@ from scipy.special import log_softmax
 
 from mtut_bench.contract.metrics import accuracy
 
-__all__ = ["LARGEST_DROP", "LARGEST_RISE_NATS", "Fit", "doubts", "fit_in_training_mode", "fit_of"]
+__all__ = [
+    "LARGEST_DROP",
+    "LARGEST_RISE_NATS",
+    "Fit",
+    "fit_in_training_mode",
+    "fit_of",
+    "objections",
+]
 
 LARGEST_DROP = 0.1
 """Of the accuracy, from training mode to evaluation mode; without random crops and dropout the
@@ -45,14 +52,10 @@ def fit_of(logits_NK: NDArray[np.float32], labels_N: NDArray[np.int64]) -> Fit:
 
 def fit_in_training_mode(entry: Mapping[str, float]) -> Fit:
     """Return the fit of the last epoch's batches, before each update, from its log entry."""
-    fit = Fit(cross_entropy=float(entry["cross_entropy"]))
-    # Logs of an earlier release have none.
-    if "accuracy" in entry:
-        fit["accuracy"] = float(entry["accuracy"])
-    return fit
+    return Fit(accuracy=float(entry["accuracy"]), cross_entropy=float(entry["cross_entropy"]))
 
 
-def doubts(training: Fit, evaluation: Fit, num_classes: int) -> list[str]:
+def objections(training: Fit, evaluation: Fit, num_classes: int) -> list[str]:
     """Return what to warn of in the network that is tested.
 
     Args:

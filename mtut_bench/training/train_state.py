@@ -4,19 +4,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import MultiStepLR, ReduceLROnPlateau
 
-from mtut_bench.contract.method import NetworkMethod
 from mtut_bench.contract.networks import NetworkSpec
 from mtut_bench.contract.recipe import Recipe
 from mtut_bench.errors import RunError
 from mtut_bench.files import StrPath
 from mtut_bench.loading.sampling import keyed_seed
 from mtut_bench.loading.transforms import network_channels
+
+if TYPE_CHECKING:
+    from mtut_bench.training.two_stage import TwoStageMethod
 
 __all__ = ["TrainState", "autocast", "build_train_state", "network_spec", "seeded"]
 
@@ -78,7 +80,7 @@ def network_spec(
 
 
 def build_train_state(
-    method: NetworkMethod,
+    method: "TwoStageMethod",
     modality: str,
     num_classes: int,
     recipe: Recipe,

@@ -26,7 +26,7 @@ from mtut_bench.store.clips import StoreClips, TrainingSide
 from mtut_bench.store.reader import StoreReader
 from mtut_bench.training.batch_statistics import recompute_statistics, statistics_of
 from mtut_bench.training.checkpoint import save_network
-from mtut_bench.training.fit import Fit, doubts, fit_in_training_mode, fit_of
+from mtut_bench.training.fit import Fit, fit_in_training_mode, fit_of, objections
 from mtut_bench.training.loop import Stage, train
 from mtut_bench.training.stage_two_start import terms_at_start
 from mtut_bench.training.step import classification_losses
@@ -321,7 +321,7 @@ class TrainedNetworks:
         warnings = [
             f"{modality}: {text}"
             for modality, fits in found.items()
-            for text in doubts(fits["training_mode"], fits[chosen], num_classes)
+            for text in objections(fits["training_mode"], fits[chosen], num_classes)
         ]
         for text in warnings:
             job.log.line(f"  warning: {text}")

@@ -87,7 +87,7 @@ def whole_clip_logits(
     most = recipe.evaluation_batch
     # A batch of long clips holds no more frames than a batch of training clips.
     batches = length_batches(list(clips.num_frames), most, most * recipe.clip_length)
-    cached = device_cache.hold(clips.store, tuple(networks)) if device_cache else None
+    cached = device_cache.cached(clips.store, tuple(networks)) if device_cache else None
     found: list[NDArray[np.float32]] = []
     total, done = len(networks) * len(clips), 0
     keys = [(modality, batch) for modality in networks for batch in batches]

@@ -20,6 +20,19 @@ def bench(make_store, tmp_path, tiny_methods, tiny_recipe):
 
 
 @pytest.fixture
+def validated(make_store, make_rows):
+    """A store whose own split has a validation side: 3 train, 3 val, 3 test clips."""
+    rows = make_rows(9, subjects=("1", "2", "3"), splits=("train", "val", "test"))
+    return make_store("validated", rows=rows, fold_rule="split")
+
+
+@pytest.fixture
+def users(make_store):
+    """A store whose persons are unknown."""
+    return make_store("users", subject_unit="user")
+
+
+@pytest.fixture
 def make_request(make_store, tmp_path, tiny_methods, tiny_protocol):
     store = make_store()
 

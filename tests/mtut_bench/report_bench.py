@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
-from record_bench import manifest, scores_of
+from record_bench import completed, manifest, scores_of
 from rich.console import Console
 
 from mtut_bench.contract import predictions
@@ -62,7 +62,7 @@ def save_run(runs, found, method, fold, seed, *, subjects=None, padded=0, **chan
     folder = runs / store["name"] / content["id"][:12]
     folder.mkdir(parents=True)
     predictions.write(folder / "predictions.npz", found)
-    (folder / "manifest.json").write_text(json.dumps(content))
+    (folder / "manifest.json").write_text(json.dumps(completed(content)))
     return folder
 
 

@@ -5,8 +5,17 @@ import contextlib
 import torch
 
 from mtut_bench.runs.machine import Machine
+from mtut_bench.runs.provenance import provenance
+from mtut_bench.runs.record import StageRecord, write_record
 
 MACHINE = Machine(torch.device("cpu"), 0, "mtut-bench run")
+
+
+def write_stage_record(folder, stage_id, identity):
+    """Write the manifest of a stage one."""
+    made_by, files = provenance(MACHINE.device, MACHINE.command), ("checkpoint.pt",)
+    record = StageRecord(id=stage_id, identity=identity, files=files, provenance=made_by)
+    write_record(folder / "manifest.json", record)
 
 
 class Lines:

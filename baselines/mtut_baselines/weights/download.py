@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 
 from mtut_baselines.weights.files import WeightsError, sha256_of_file
 from mtut_bench.errors import UsageError
-from mtut_bench.files import StrPath, hold_lock, sync_file, write_atomic
+from mtut_bench.files import StrPath, hold_lock, sync, write_atomic
 
 __all__ = ["KNOWN", "KnownFile", "fetch"]
 
@@ -153,7 +153,7 @@ def _download(url: str, path: Path, progress: Progress | None) -> Path:
                         progress(done, total)
     if total and done != total:
         raise WeightsError(f"{url} ended after {done} of {total} bytes", _AGAIN)
-    sync_file(part)
+    sync(part)
     return part
 
 

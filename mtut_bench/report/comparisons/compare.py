@@ -11,7 +11,6 @@ from mtut_bench.errors import ComparisonError, UsageError, did_you_mean
 from mtut_bench.report.comparisons.sentences import Comparison, describe, not_compared
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.runs.record import RunRecord
-from mtut_bench.runs.repeating import method_option
 from mtut_bench.statistics import comparable
 from mtut_bench.statistics.paired import ComparisonRow, correct_two_families, measure_all
 from mtut_bench.statistics.rows import RunFacts, modality_order, run_facts
@@ -197,7 +196,7 @@ def _nothing(
     found = sorted({run.record.method.name for run in within})
     there = f"; there are runs of {', '.join(found)}" if found else ""
     # Other runs say from which file a user's own method came.
-    like = [method_option(run.record) for run in runs if run.record.method.name == name]
+    like = [run.record.spec.method for run in runs if run.record.method.name == name]
     option = like[0] if like else name if name in methods else ""
     near = "" if option else did_you_mean(name, [*found, *methods])
     for limit, value in limits.items():

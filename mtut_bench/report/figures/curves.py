@@ -14,7 +14,7 @@ from mtut_bench.errors import RunError
 from mtut_bench.files import StrPath
 from mtut_bench.report.formats.render import to_csv
 from mtut_bench.runs.finished import FinishedRun
-from mtut_bench.runs.record import CURE
+from mtut_bench.runs.record import HINT
 from mtut_bench.statistics.rows import run_facts
 
 __all__ = [
@@ -86,7 +86,7 @@ def read_log(folder: StrPath) -> tuple[dict[str, Any], ...]:
     except FileNotFoundError:
         return ()
     except (OSError, UnicodeDecodeError) as fault:
-        raise RunError(f"{path} cannot be read: {fault}.", CURE) from fault
+        raise RunError(f"{path} cannot be read: {fault}.", HINT) from fault
     entries = []
     for number, line in enumerate(lines, 1):
         try:
@@ -96,7 +96,7 @@ def read_log(folder: StrPath) -> tuple[dict[str, Any], ...]:
             fits = False
         if not fits:
             raise RunError(
-                f"{path}, line {number}, is no JSON object with stage, epoch and modality.", CURE
+                f"{path}, line {number}, is no JSON object with stage, epoch and modality.", HINT
             )
         entries.append(entry)
     return tuple(entries)

@@ -17,7 +17,7 @@ from mtut_bench.contract.types import num_channels
 from mtut_bench.errors import RunError
 from mtut_bench.files import UNREADABLE_ARRAYS
 from mtut_bench.runs.finished import FinishedRun
-from mtut_bench.runs.record import CURE
+from mtut_bench.runs.record import HINT
 
 __all__ = ["ClipMaps", "read_maps"]
 
@@ -56,19 +56,19 @@ def read_maps(run: FinishedRun) -> tuple[ClipMaps, ...]:
     except FileNotFoundError:
         return ()
     except UNREADABLE_ARRAYS as fault:
-        raise RunError(f"{path} is truncated or corrupt ({fault}).", CURE) from fault
+        raise RunError(f"{path} is truncated or corrupt ({fault}).", HINT) from fault
     clips: list[ClipMaps] = []
     while f"{len(clips)}/id" in arrays:
         clips.append(_clip(path, arrays, len(clips), run))
     if not clips:
-        raise RunError(f"{path} holds no clip.", CURE)
+        raise RunError(f"{path} holds no clip.", HINT)
     return tuple(clips)
 
 
 def _clip(path: Path, arrays: Mapping[str, Any], number: int, run: FinishedRun) -> ClipMaps:
     clip_id = str(arrays[f"{number}/id"])
     if clip_id not in run.scores.clip_ids:
-        raise RunError(f"{path} shows clip {clip_id!r}, which is no test clip of the run.", CURE)
+        raise RunError(f"{path} shows clip {clip_id!r}, which is no test clip of the run.", HINT)
     maps, correlations, thumbs = {}, {}, {}
     for m in run.scores.modalities:
         maps[m] = _array(path, arrays, f"{number}/{m}/map", "f", 3)
@@ -78,7 +78,7 @@ def _clip(path: Path, arrays: Mapping[str, Any], number: int, run: FinishedRun) 
             correlations[m] = _array(path, arrays, f"{number}/{m}/correlation", "f", 2)
             fits = fits and correlations[m].shape == (maps[m].size, maps[m].size)
         if not fits:
-            raise RunError(f"{path} has arrays of other shapes for clip {number}, {m}.", CURE)
+            raise RunError(f"{path} has arrays of other shapes for clip {number}, {m}.", HINT)
     return ClipMaps(clip_id, run.scores.clip_ids.index(clip_id), maps, correlations, thumbs)
 
 
@@ -88,6 +88,6 @@ def _array(path: Path, arrays: Mapping[str, Any], name: str, kind: str, ndim: in
     fits = array.dtype.kind == kind and array.ndim == ndim and array.size > 0
     if not fits or (kind == "u" and array.itemsize > 1) or not np.isfinite(array).all():
         raise RunError(
-            f"{path}: array {name!r} is missing, not finite, or of another shape or type.", CURE
+            f"{path}: array {name!r} is missing, not finite, or of another shape or type.", HINT
         )
     return array

@@ -4,18 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from msgspec import UNSET
-
 from mtut_bench.files import canonical_json
 from mtut_bench.report.tables.table import Number, Table, TableCell
 from mtut_bench.runs.finished import FinishedRun
 from mtut_bench.runs.record import RunRecord
-from mtut_bench.runs.repeating import method_option
 from mtut_bench.statistics.rows import modality_order
 
 __all__ = ["run_details", "runs_table"]
-
-_UNKNOWN = "not recorded"
 
 
 def runs_table(runs: Sequence[FinishedRun]) -> Table:
@@ -37,8 +32,8 @@ def _line(record: RunRecord) -> dict[str, TableCell]:
         "Seed": Number(identity.seed),
         "Protocol": f"{protocol.name} v{protocol.version}",
         "Device": made.device,
-        "Seconds": "" if made.seconds is UNSET else Number(made.seconds, form=","),
-        "Finished (UTC)": _utc(made.finished or "") or _UNKNOWN,
+        "Seconds": Number(made.seconds, form=","),
+        "Finished (UTC)": _utc(made.finished),
     }
 
 
@@ -48,13 +43,13 @@ def run_details(record: RunRecord) -> tuple[tuple[str, str], ...]:
     pairs = (
         ("Run", record.id),
         ("Store", f"{record.store.name}, digest {record.store.digest}"),
-        ("Method", method_option(record)),
-        ("Command", made.command or _UNKNOWN),
-        ("Git revision", made.git or _UNKNOWN),
-        ("Versions", _words(made.versions or {}) or _UNKNOWN),
+        ("Method", record.spec.method),
+        ("Command", made.command),
+        ("Git revision", made.git or "not recorded"),
+        ("Versions", _words(made.versions)),
         ("Precision", identity.precision),
-        ("Threads", "" if made.threads is UNSET else str(made.threads)),
-        ("Started (UTC)", _utc(made.started or "")),
+        ("Threads", str(made.threads)),
+        ("Started (UTC)", _utc(made.started)),
         ("Interrupted", "yes; the time is that of the last part" if made.resumed else "no"),
         ("Weights", identity.weights_digest or "from scratch"),
         ("Settings of the method", _settings(identity.method)),

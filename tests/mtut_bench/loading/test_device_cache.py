@@ -78,8 +78,8 @@ def test_a_run_is_the_same_with_and_without_the_cache(make_request, tmp_path):
 
 def test_never_and_the_automatic_choice_on_a_cpu_stream(make_clips):
     clips = make_clips()
-    assert DeviceCache("never", CPU).hold(clips.store, ALL) is None
-    assert DeviceCache("auto", CPU).hold(clips.store, ALL) is None
+    assert DeviceCache("never", CPU).cached(clips.store, ALL) is None
+    assert DeviceCache("auto", CPU).cached(clips.store, ALL) is None
 
 
 def test_cached_frames_are_read_once_and_another_store_replaces_them(make_clips, monkeypatch):
@@ -93,10 +93,10 @@ def test_cached_frames_are_read_once_and_another_store_replaces_them(make_clips,
     first, second = make_clips("one").store, make_clips("two").store
     device_cache = DeviceCache("always", CPU)
     for wanted in (("rgb",), ("depth",), ("rgb", "depth"), ("rgb",)):
-        assert tuple(device_cache.hold(first, wanted)) == wanted
+        assert tuple(device_cache.cached(first, wanted)) == wanted
     assert reads == [("one", "rgb"), ("one", "depth")]
-    device_cache.hold(second, ("rgb",))
-    device_cache.hold(first, ("rgb",))
+    device_cache.cached(second, ("rgb",))
+    device_cache.cached(first, ("rgb",))
     assert reads[2:] == [("two", "rgb"), ("one", "rgb")]
 
 
@@ -135,10 +135,10 @@ def test_auto_caches_what_fits_into_its_share(make_clips, small_gpu):
     size = sizes(store)
     enough = int(size["rgb"] / AUTO_SHARE) + 1
     found = small_gpu("auto", enough)
-    assert set(found.hold(store, ("rgb",))) == {"rgb"}
+    assert set(found.cached(store, ("rgb",))) == {"rgb"}
     assert "are cached on cuda" in found.said[0]
     short = small_gpu("auto", int(size["rgb"] / AUTO_SHARE) - 3)
-    assert short.hold(store, ("rgb",)) is None
+    assert short.cached(store, ("rgb",)) is None
     assert "are streamed" in short.said[0]
     assert "50%" in short.said[0]
 
@@ -147,17 +147,17 @@ def test_what_no_longer_fits_is_dropped(make_clips, small_gpu):
     store = make_clips().store
     size = sizes(store)
     found = small_gpu("auto", int(size["rgb"] / AUTO_SHARE) + 1)
-    found.hold(store, ("rgb",))
-    assert set(found.hold(store, ("depth",))) == {"depth"}
+    found.cached(store, ("rgb",))
+    assert set(found.cached(store, ("depth",))) == {"depth"}
     assert set(found._cached) == {"depth"}
-    assert found.hold(store, ("rgb", "depth")) is None
+    assert found.cached(store, ("rgb", "depth")) is None
     assert found._cached == {}
 
 
 def test_always_that_does_not_fit_is_one_message_with_numbers(make_clips, monkeypatch):
     monkeypatch.setattr(device_cache_module, "free_bytes", lambda device: 1000)
     with pytest.raises(RunError) as caught:
-        DeviceCache("always", CPU).hold(make_clips().store, ("rgb", "depth"))
+        DeviceCache("always", CPU).cached(make_clips().store, ("rgb", "depth"))
     assert "tiny (rgb+depth)" in caught.value.what
     assert "0.000 GB are free on cpu" in caught.value.what
     assert "--device-cache auto or never" in caught.value.hint
@@ -173,7 +173,7 @@ def test_a_damaged_store_is_refused_when_it_is_cached(make_clips):
         if shard.is_file():
             shard.write_bytes(shard.read_bytes()[:50])
     with pytest.raises(StoreError, match="cannot be read"):
-        DeviceCache("always", CPU).hold(clips.store, ("rgb",))
+        DeviceCache("always", CPU).cached(clips.store, ("rgb",))
 
 
 def test_batches_on_a_cpu_are_passed_on_as_they_are():

@@ -260,8 +260,8 @@ def test_provenance_shows_the_manifest():
     assert "batch_size 6" in text
 
 
-def test_a_run_that_lacks_times_is_shown_without_them():
-    run = changed(finished_run(scores_of([0], [0])), {"provenance": {"device": "cpu"}})
+def test_a_run_outside_a_source_tree_has_no_revision():
+    run = changed(finished_run(scores_of([0], [0])), {"provenance.git": None})
     text = "".join(Page(render_page(**(NOTHING | {"runs": (run,)}))).text)
     assert "not recorded" in text
 

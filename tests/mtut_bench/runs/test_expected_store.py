@@ -43,11 +43,6 @@ def request_without(make_request, tmp_path):
     return make
 
 
-@pytest.fixture
-def users(make_store):
-    return make_store("users", subject_unit="user")
-
-
 def test_a_plan_without_the_store_counts_what_the_store_would_give(make_request, request_without):
     methods = ("i3d", "mtut", "i3d+ssa")
     missing = []
@@ -145,15 +140,13 @@ def test_a_modality_that_nothing_makes_is_refused(request_without, name):
 
 
 def test_inner_folds_and_validation_clips_are_counted_without_the_store(
-    make_store, make_rows, make_request, tmp_path
+    validated, make_request, tmp_path
 ):
-    rows = make_rows(9, subjects=("1", "2", "3"), splits=("train", "val", "test"))
-    store = make_store("validated", rows=rows, fold_rule="split")
     gone = tmp_path / "stores" / "gone.zarr"
     for setting in ("train_on=inner", "train_on=train+val"):
         options = {"fold": "all", "settings": (setting,)}
-        real = plan_runs([make_request(store=store, **options)])
-        planned = plan_runs([make_request(store=gone, expected=expect(store), **options)], [])
+        real = plan_runs([make_request(store=validated, **options)])
+        planned = plan_runs([make_request(store=gone, expected=expect(validated), **options)], [])
         assert Workload.of(planned) == Workload.of(real) != Workload()
 
 

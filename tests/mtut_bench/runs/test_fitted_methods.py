@@ -113,11 +113,9 @@ def test_clips_of_the_test_carry_no_label(make_request):
     assert test.num_frames[0] == len(test.frames(0, "depth"))
 
 
-def test_a_validation_side_is_scored_too(make_request, make_store, make_rows):
-    rows = make_rows(9, subjects=("1", "2", "3"), splits=("train", "val", "test"))
-    store = make_store("official", rows=rows, fold_rule="split")
+def test_a_validation_side_is_scored_too(make_request, validated):
     method = Brightness()
-    plan = plan_of(make_request, method, store=store, fold="official")
+    plan = plan_of(make_request, method, store=validated, fold="official")
     execute([plan], MACHINE, Lines())
     assert [clips.side for clips in method.seen] == ["train", "test", "val"]
     assert (plan.folder / "predictions-val.npz").is_file()

@@ -7,11 +7,10 @@ import re
 import pytest
 from planned import plan_runs
 from rich.console import Console
-from run_bench import MACHINE, Lines
+from run_bench import MACHINE, Lines, write_stage_record
 
 from mtut_bench.progress import Reporter
 from mtut_bench.runs.execute import execute
-from mtut_bench.runs.record import Provenance, StageRecord, write_record
 from mtut_bench.runs.workload import count_down
 
 
@@ -23,9 +22,7 @@ def begin_stage(plan, modality, epochs, rate=None):
     entries = [{"stage": "alone", "epoch": n, "clips_per_s": rate} for n in range(epochs)]
     (folder / "log.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     if rate:
-        identity, made_by = plan.shared_keys[modality], Provenance(device="cpu")
-        record = StageRecord(id=plan.stage_id(modality), identity=identity, provenance=made_by)
-        write_record(folder / "manifest.json", record)
+        write_stage_record(folder, plan.stage_id(modality), plan.shared_keys[modality])
     return folder
 
 
@@ -33,10 +30,6 @@ def begin_stage(plan, modality, epochs, rate=None):
 def plans(make_request):
     """I3D and MTUT on two folds of 4 training clips each: 3 + 2 epochs, two modalities."""
     return plan_runs([make_request(name, fold="all") for name in ("i3d", "mtut")])
-
-
-def test_nothing_is_forecast_before_anything_was_measured(plans):
-    assert count_down(plans).seconds() is None
 
 
 def test_all_that_is_left_is_forecast_at_the_rate_of_earlier_runs(plans):
@@ -68,11 +61,6 @@ def test_what_another_process_finishes_meanwhile_is_not_left(plans):
     (plans[0].folder).mkdir(parents=True)
     (plans[0].folder / "manifest.json").touch()
     assert countdown.seconds() == pytest.approx(whole - 3 * 4 / 2.0 - 4 * 2 * 2 / 2.0)
-
-
-def test_nothing_is_left_of_finished_runs(plans):
-    execute(plans[:1], MACHINE, Lines())
-    assert count_down(plans[:1]).seconds() == 0
 
 
 def test_a_damaged_stage_of_another_run_stops_nothing(plans):

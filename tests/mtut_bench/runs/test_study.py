@@ -38,17 +38,14 @@ def test_a_study_is_read_whole(tmp_path):
     [
         ("title = ", "study.toml"),
         (BLOCK, "no 'title'"),
-        (HEAD + "block = 3", "block = 3"),
         (HEAD + "block = [3]", "block[0] = 3"),
         (HEAD + "block = []", "block = []"),
         (HEAD + BLOCK + "speed = 3", "key 'block[0].speed'"),
         ("titel = 3\n" + HEAD + BLOCK, "key 'titel'"),
         (HEAD + BLOCK + BLOCK + "set = 3", "block[1].set = 3"),
         (HEAD + BLOCK + 'folds = ["1", "1"]', "block[0].folds = ['1', '1']"),
-        (HEAD + BLOCK + "folds = []", "block[0].folds = []"),
         (HEAD + BLOCK.replace('"s"', '" "'), "block[0].store = ' '"),
         (HEAD + BLOCK.replace('["i3d"]', '["i3d", ""]'), "block[0].methods[1] = ''"),
-        (HEAD + BLOCK.replace("[0]", "[true]"), "block[0].seeds[0] = True"),
         (HEAD + BLOCK.replace("[0]", "[-1]"), "block[0].seeds[0] = -1"),
     ],
 )

@@ -58,7 +58,7 @@ def test_a_network_that_is_not_there_is_named(do, tiny_methods):
         run.network("rgb")
 
 
-@pytest.mark.parametrize("keep", [0, 100, 2000])
+@pytest.mark.parametrize("keep", [0, 2000])
 def test_a_network_that_is_cut_is_named(do, tiny_methods, keep):
     run = open_run(do()[0].folder, tiny_methods)
     path = run.folder / "network-rgb.safetensors"
@@ -90,14 +90,6 @@ def test_settings_of_another_release_are_refused(do, tiny_methods):
     folder = do()[0].folder
     edit(folder, lambda m: m["identity"]["protocol"].update(stretch=1))
     with pytest.raises(RunError, match=r'unknown to this release: \["stretch"\]'):
-        open_run(folder, tiny_methods)
-
-
-@pytest.mark.parametrize("name", ["fps", "frame_size", "flow"])
-def test_a_run_that_does_not_say_what_its_frames_are_is_refused(do, tiny_methods, name):
-    folder = do()[0].folder
-    edit(folder, lambda m: m["store"].pop(name))
-    with pytest.raises(RunError, match=rf"manifest\.json has no 'store\.{name}'"):
         open_run(folder, tiny_methods)
 
 

@@ -331,7 +331,7 @@ def test_full_disk_of_an_import_is_one_error(file, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mtut_bench.store.writer.sync_file", fail)
+        patch.setattr("mtut_bench.store.writer.sync", fail)
         with pytest.raises(StoreError, match=r"b\.partial: No space left on device"):
             import_hdf5(file, tmp_path / "b.zarr")
     import_hdf5(file, tmp_path / "b.zarr")
