@@ -59,6 +59,8 @@ def save_run(runs, found, method, fold, seed, *, subjects=None, padded=0, **chan
     }
     identity |= own
     content["id"] = sha256_of_json(identity)
+    # What was typed follows from the rest.
+    del content["spec"]
     folder = runs / store["name"] / content["id"][:12]
     folder.mkdir(parents=True)
     predictions.write(folder / "predictions.npz", found)

@@ -108,7 +108,7 @@ def test_runs_are_found_by_folder_and_by_the_first_digits(do, tmp_path):
     assert find_run(other.run_id[:6], plan.runs) == other.folder
     assert find_run(f"{plan.store.stem}/{plan.run_id[:12]}", plan.runs) == plan.folder
     for text in ("", "zz", "stages"):
-        with pytest.raises(UsageError, match="there is no finished run"):
+        with pytest.raises(UsageError, match="no finished run"):
             find_run(text, plan.runs)
 
 
