@@ -48,13 +48,13 @@ def try_method(plan: RunPlan, machine: Machine) -> None:
         if not file:
             raise
         raise UsageError(
-            f"method {method.name} fails on a test batch: {where(file.rpartition(':')[0], error)}",
+            f"method {method.name} fails on a dummy batch: {where(file.rpartition(':')[0], error)}",
             f"Correct {file}; nothing was trained.",
         ) from error
     if problem:
         place = f" ({file})" if file else ""
         raise UsageError(
-            f"method {method.name}{place} breaks the contract on a test batch: {problem}",
+            f"method {method.name}{place} breaks the contract on a dummy batch: {problem}",
             "See mtut_bench/contract/networks.py; nothing was trained.",
         )
 

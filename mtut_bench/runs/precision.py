@@ -229,7 +229,7 @@ def refuse_disagreement(agreement: Agreement, what: str, device: torch.device) -
         )
     if fault:
         raise PrecisionError(
-            f"bf16 is inaccurate on {_describe(device)}: {fault}",
+            f"bf16 is wrong on {_describe(device)}: {fault}",
             "Use --precision fp32, another --set clip_length, or another version of torch.",
         )
 

@@ -27,7 +27,7 @@ __all__ = ["card_text", "check_card", "store_facts", "write_card"]
 _TITLE = "# Data card: "
 _SYNTHETIC = (
     "**Generated, not recorded.** These frames show no real persons. Ranks and "
-    "scores measured on them do not carry over to recordings."
+    "scores measured on them are untested on recordings."
 )
 _RECORDED = (
     "**Recorded.** The frames are pixels of the recordings and stay under the terms of their"

@@ -95,7 +95,7 @@ def test_a_study_suggests_no_size(bench, at, tmp_path):
 def test_options_before_compare_are_refused(bench, at, tmp_path):
     (tmp_path / "my runs").mkdir()
     words = ("compare", "mtut", "i3d", "--dataset", "viva")
-    assert "--runs before compare" in bench("report", *at[2:], *words, code=2)
+    assert "--runs has no effect before compare" in bench("report", *at[2:], *words, code=2)
     message = bench("report", *words, *at[2:], code=1)
     assert "no finished run of mtut" in message
     there, run = commands(message)

@@ -49,7 +49,7 @@ def test_clips_are_listed_with_what_predictions_need(make_store, tmp_path, monke
     ]
     assert lines[-1].startswith("8 clips in ")
     assert "fold 1" not in call("list", "clips", *options)
-    with pytest.raises(UsageError, match="no fold '3'"):
+    with pytest.raises(UsageError, match="unknown fold '3'"):
         call("list", "clips", *options, "--fold", "3")
 
 

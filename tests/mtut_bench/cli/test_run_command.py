@@ -58,14 +58,14 @@ def test_users_may_be_left_out_instead_of_persons(dry_run):
 def test_a_table_is_planned_from_the_published_split(dry_run):
     text = dry_run("--table", "3")
     assert clips_of(text) == [(1050, 482)] * 3
-    assert "table 3 by itself: 3 runs, 441,000 clip passes" in text
+    assert "table 3 alone: 3 runs, 441,000 clip passes" in text
     assert "no speed measured in runs yet: give --clips-per-second" in text
 
 
 def test_all_tables_are_planned_with_their_hours(dry_run):
     text = dry_run("--tables", "all", "--clips-per-second", "300")
     for number in load_published().tables:
-        assert re.search(rf"table {number} by itself: .* about [\d.]+ (min|hours) at 300", text)
+        assert re.search(rf"table {number} alone: .* about [\d.]+ (min|hours) at 300", text)
     passes = int(re.search(r"clip passes: ([\d,]+)", text)[1].replace(",", ""))
     assert f"about {passes / 300 / 3600:.1f} hours of training" in text
     for name in ("viva", "nvgesture", "egogesture"):

@@ -64,7 +64,7 @@ def test_a_template_replaces_nothing_and_wants_a_fold(make_store, tmp_path):
         call("score", path, *options)
     assert not path.exists()
     path.write_text("mine")
-    with pytest.raises(UsageError, match=r"guess\.csv exists"):
+    with pytest.raises(UsageError, match=r"guess\.csv already exists"):
         call("score", path, *options, "--fold", "1")
     assert path.read_text() == "mine"
 

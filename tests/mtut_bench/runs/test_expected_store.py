@@ -119,7 +119,7 @@ def test_a_store_without_a_table_of_persons_is_planned_with_what_is_expected(
     assert {plan.modalities for plan in plans} == {("rgb", "depth")}
     assert describe_plans(plans)[0].startswith("no id yet ")
     (text,) = missing
-    assert "it is unknown which users" in text
+    assert "may be the same person" in text
     assert "counts of the test" in text
 
 
@@ -164,7 +164,7 @@ def test_an_unmade_store_makes_the_folds_of_the_real_one(make_request, tmp_path)
 def test_users_are_no_persons_without_the_store_either(request_without, users):
     expected = expect(users)
     missing = []
-    with pytest.raises(RunError, match="it is unknown which users"):
+    with pytest.raises(RunError, match="may be the same person"):
         plan_runs([request_without(expected=expected)], missing)
     plans = plan_runs([request_without(expected=expected, fold_unit="user")], missing)
     assert [plan.fold_title for plan in plans] == ["fold 1 by user", "fold 2 by user"]

@@ -60,7 +60,7 @@ def test_an_invalid_study_is_refused_with_file_and_place(tmp_path, text, place):
 def test_a_near_key_is_suggested(tmp_path):
     with pytest.raises(UsageError) as caught:
         read_study(write(tmp_path, HEAD + BLOCK + 'fold = ["1"]'))
-    assert caught.value.hint.startswith("Did you mean folds? Known are: title, store,")
+    assert caught.value.hint.startswith("Did you mean folds? Known keys: title, store,")
 
 
 def test_a_study_that_cannot_be_read_is_named(tmp_path):

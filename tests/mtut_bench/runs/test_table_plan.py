@@ -99,7 +99,7 @@ def test_the_work_of_each_table_by_itself(make_request):
     both = plan_runs([make_request("i3d"), make_request("mtut")])
     found = describe_tables({"3": alone, "7": both}, 0.01)
     assert found == [
-        "table 3 by itself: 1 run, 40 clip passes, about 67 min at 0.01 clips/s",
-        "table 7 by itself: 2 runs, 56 clip passes, about 93 min at 0.01 clips/s",
+        "table 3 alone: 1 run, 40 clip passes, about 67 min at 0.01 clips/s",
+        "table 7 alone: 2 runs, 56 clip passes, about 93 min at 0.01 clips/s",
     ]
-    assert describe_tables({"7": both}) == ["table 7 by itself: 2 runs, 56 clip passes"]
+    assert describe_tables({"7": both}) == ["table 7 alone: 2 runs, 56 clip passes"]

@@ -177,7 +177,7 @@ def test_table_is_of_users_where_subjects_are_users(tmp_path):
 
 
 def test_store_of_persons_has_no_table_to_fill_in(tmp_path):
-    with pytest.raises(UsageError, match="users names persons"):
+    with pytest.raises(UsageError, match="users already has persons"):
         persons_of(store_of_users(tmp_path, ["", ""]), tmp_path)
 
 

@@ -316,7 +316,7 @@ def test_windows_outside_the_images_are_refused(root):
 WRONG_PATHS = {
     "folder": ("seq", "folder"),
     "a single image": ("seq/00001.png", "a single image"),
-    "no such padding": ("seq/%04d.png", "there: 00000.png"),
+    "no such padding": ("seq/%04d.png", "found: 00000.png"),
     "no such folder": ("sec/%05d.png", "No such file"),
     "two numbers": ("seq/%02d%03d.png", "does not exist"),
     "spaces for zeros": ("seq/%5d.avi", "does not exist"),
@@ -651,7 +651,7 @@ def test_rates_that_predict_takes_for_one_are_one(root):
         write_video(root / f"{name}.avi", numbered(8), rate=rate)
     facts, _ = read(root, [row(name, name, rgb=f"{name}.avi") for name in "abc"])
     assert facts.fps == 30
-    assert facts.assumptions == ("fps: the recordings have 29.97 to 31; 30 is taken",)
+    assert facts.assumptions == ("fps: the recordings have 29.97 to 31; 30 is used",)
     assert (
         read(root, [row(name, name, rgb=f"{name}.avi", fps="30") for name in "abc"])[0].assumptions
         == ()

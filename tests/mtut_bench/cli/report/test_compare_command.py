@@ -43,7 +43,7 @@ def test_compare_gives_raw_numbers_and_writes_nothing(runs):
 
 
 def test_options_before_compare_are_refused(runs):
-    with pytest.raises(UsageError, match=r"--runs before compare"):
+    with pytest.raises(UsageError, match=r"--runs has no effect before compare"):
         call("report", "--runs", runs, "compare", "mtut", "i3d")
 
 

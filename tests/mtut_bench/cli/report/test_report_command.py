@@ -20,7 +20,7 @@ def test_the_command_writes_and_checks(runs, tmp_path):
     run_here("report", "--runs", runs)
     out = runs / "report"
     found = run_here("report", "--check", "--runs", runs)
-    assert found.stdout == f"{out}: 11 files match what 3 rows give\n"
+    assert found.stdout == f"{out}: 11 files match 3 rows\n"
     # What is printed is a choice, what is written is not; with --out the runs may be gone.
     before = {name: (out / name).read_bytes() for name in names_in(out)}
     gone = ("--runs", tmp_path / "gone", "--out", out)
