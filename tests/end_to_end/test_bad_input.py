@@ -186,7 +186,7 @@ def test_other_settings_in_the_way(raw, fails, tmp_path):
         (("run", "--method", "magic"), "magic"),
         (("run", "--protocol", "mine"), "mine"),
         (("run", "--dataset", "kinetics"), "kinetics"),
-        (("synth", "viva"), "recorded"),
+        (("synth", "viva"), "not a synthetic dataset"),
         (("verify",), "nothing to verify"),
         (("inspect", "--store", "../x"), "../x"),
         (("prepare", "viva", "--size", "huge"), "huge"),

@@ -412,7 +412,7 @@ def test_runs_that_are_not_there_are_refused(trained, predict, tmp_path):
     [
         (lambda m: m.update(format_version=1), "has format version 1"),
         (lambda m: m["store"].pop("fps"), "has no 'store.fps'"),
-        (lambda m: m["store"]["flow"]["flow"].update(algorithm="new"), "flow by 'new'"),
+        (lambda m: m["store"]["flow"]["flow"].update(algorithm="new"), "optical flow 'new'"),
         (
             lambda m: m["store"]["flow"]["flow"]["parameters"].update(levels=9),
             "farneback flow parameters differ from run .*: levels",

@@ -333,7 +333,7 @@ def test_a_flipped_bit_is_refused(trained, tmp_path, monkeypatch):
         return bytes(data)
 
     monkeypatch.setattr(writing, "encode_network", flipped)
-    with pytest.raises(ExportError, match=r"the exported tensor .* is not that of the run"):
+    with pytest.raises(ExportError, match=r"the exported tensor .* differs from the run's"):
         export_networks(trained(), "safetensors", tmp_path / "out", say=str)
     assert not (tmp_path / "out").exists()
 
@@ -473,9 +473,9 @@ def test_bad_folders_have_one_clear_message(finished, command, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("arguments", "named", "hint"),
     [
-        (("x", "--format", "onnx", "--store", "viva"), "--store does not fit", "run by its id"),
+        (("x", "--format", "onnx", "--store", "viva"), "--store does not go with", "run's id"),
         (("viva", "--modality", "rgb"), "--modality does not go with --format hdf5", "onnx"),
-        (("3f2a",), "no dataset '3f2a'", "--format safetensors or onnx"),
+        (("3f2a",), "unknown dataset '3f2a'", "--format safetensors or onnx"),
         ((), "nothing to export", "a run with --format"),
         (("viva", "--format", "pickle"), "pickle", "onnx"),
     ],

@@ -112,7 +112,7 @@ def test_a_process_opens_the_store_once(store, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"modalities": ["rgb", "flow"]}, "has no 'flow'"),
+        ({"modalities": ["rgb", "flow"]}, "has no modality 'flow'"),
         ({"modalities": []}, "no modality"),
         ({"clip_ids": ["clip01", "clip99", "x"]}, r"no clip 'clip99' \(2 such\)"),
         ({"clip_length": 0}, "clip_length=0"),

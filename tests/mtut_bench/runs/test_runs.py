@@ -273,7 +273,7 @@ def test_padded_clips_are_listed(do, make_store, make_rows):
 
 def test_unknown_mirror_pairs_are_said(do, make_store):
     _, text = do(store=make_store("unknown", mirror=None))
-    assert "no clip is mirrored" in text
+    assert "clips are not mirrored" in text
 
 
 class Watched(Lines):

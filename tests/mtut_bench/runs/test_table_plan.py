@@ -81,7 +81,7 @@ def test_choosing_tables():
 
 @pytest.mark.parametrize("text", ["8", "1,x", "", ",", "ALL"])
 def test_an_unknown_table_is_refused(text):
-    with pytest.raises(UsageError, match=f"no table {text!r}") as caught:
+    with pytest.raises(UsageError, match=f"unknown table {text!r}") as caught:
         choose_tables(text)
     assert "1, 2, 3, 4, 5, 6, 7" in caught.value.hint
 

@@ -32,7 +32,7 @@ def good(**changes):
         ({"cross_entropy": 1.29}, []),
         ({"cross_entropy": 33.0}, ["cross-entropy 33.00; training mode 90%, 0.30"]),
         ({"num_named": 1}, ["predicts one class"]),
-        ({"num_named": 1, "accuracy": 0.3}, ["predicts one class", "30% of its training clips"]),
+        ({"num_named": 1, "accuracy": 0.3}, ["predicts one class", "30% on training clips"]),
         # Better than in training mode, where clips are cropped and features dropped.
         ({"accuracy": 1.0, "cross_entropy": 0.0}, []),
     ],

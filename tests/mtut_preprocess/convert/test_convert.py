@@ -361,7 +361,7 @@ def test_a_foreign_folder_in_the_stores_place_is_kept(raw, path):
     notes = path.with_suffix(".partial") / "notes.txt"
     notes.parent.mkdir(parents=True)
     notes.write_text("mine")
-    with pytest.raises(StoreError, match=r"holds notes\.txt"):
+    with pytest.raises(StoreError, match=r"notes\.txt was not created"):
         prepare(NvGesture(raw), path, overwrite=True)
     assert notes.read_text() == "mine"
 
@@ -437,7 +437,7 @@ def test_limit_is_spread_evenly(tmp_path, limit, chosen):
 def test_only_takes_clips_whose_id_fits(raw):
     survey = survey_dataset(NvGesture(raw), only=("class_01/*", "*/subject5_*"))
     assert [clip.row.clip_id for clip in survey.clips] == [FOLDERS[0], FOLDERS[2]]
-    assert survey.facts.notes[0] == "a part: 2 of the 3 clips that are there"
+    assert survey.facts.notes[0] == "a part: 2 of 3 available clips"
 
 
 def test_a_part_without_clips_is_refused(raw):

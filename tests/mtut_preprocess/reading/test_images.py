@@ -170,7 +170,7 @@ def test_a_pattern_chooses_among_several_series(touched):
 
 @pytest.mark.parametrize("names", [(), ("a.txt", "b.avi"), ("wave.jpg",)])
 def test_a_folder_without_numbered_images_is_refused(touched, names):
-    with pytest.raises(ClipError, match="there: ") as error:
+    with pytest.raises(ClipError, match="found: ") as error:
         find_series(touched(*names))
     assert all(name in error.value.what for name in names)
 
