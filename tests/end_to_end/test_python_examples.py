@@ -116,7 +116,13 @@ def test_the_page_names_what_there_is():
     import mtut_bench
 
     text = PAGE.split("The stable names")[1].split("The examples read")[0]
-    listed = set(re.findall(r"`(\w+)`", text)) - {"mtut_bench", "mtut_baselines", "__all__", "str", "Path"}
+    listed = set(re.findall(r"`(\w+)`", text)) - {
+        "mtut_bench",
+        "mtut_baselines",
+        "__all__",
+        "str",
+        "Path",
+    }
     assert len(listed) > 10
     assert listed <= {*mtut_bench.__all__, *mtut_baselines.__all__}
 
